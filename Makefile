@@ -1,0 +1,44 @@
+# `make help` lists the targets. Everything runs in .venv, which `make setup` fills from constraints.txt.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+# Variables of reproduce-*; empty ones take the default of `sslmed reproduce`.
+DATA ?= phantom
+PRESET ?= quick
+OUT ?= results
+RUNS ?= runs
+EXECUTOR ?= local
+WANDB ?= disabled
+OPTIONS = --data "$(DATA)" --preset "$(PRESET)" --out "$(OUT)" --runs "$(RUNS)" --executor $(EXECUTOR) --wandb $(WANDB) \
+  $(if $(ARMS),--arms $(ARMS)) $(if $(FRACTIONS),--fractions $(FRACTIONS)) $(if $(FOLDS),--folds $(FOLDS)) \
+  $(if $(SEEDS),--seeds $(SEEDS)) $(if $(JOBS),--jobs $(JOBS))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup reproduce-fig3 test lint clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## Make .venv with the pinned versions and install sslmed into it
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@touch $(READY)
+
+reproduce-fig3: $(READY) ## Figure 3: data-efficiency of 3-D segmentation (DATA= PRESET= ARMS= FRACTIONS= FOLDS= SEEDS= JOBS= OUT= RUNS= WANDB=)
+	$(BIN)/sslmed reproduce fig3 $(OPTIONS)
+
+test: $(READY) ## Run all tests (fast ones only: make test ARGS="-m 'not slow'")
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(READY) ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean: ## Remove the environment and caches; data, runs and results stay
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
