@@ -1,0 +1,205 @@
+"""Folds, validation sets and nested label fractions as pure functions of case ids and seeds.
+
+Nothing here depends on the order of the input, on files, or on the Python version: of the standard generator only
+`random.Random(str).random()` is used, the sequence that Python promises never to change.
+"""
+
+import math
+import random
+from collections import Counter, defaultdict
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from sslmed.errors import UserError
+
+VALIDATION_PARTS = 5  # validation is one fifth of the cases that are not tested on
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """The cases of one fold, each tuple sorted; together they are all cases, and they are disjoint."""
+
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+
+
+def split_cases(
+    case_ids: Iterable[str],
+    *,
+    fold: int,
+    n_folds: int = 5,
+    split_seed: int = 0,
+    groups: Mapping[str, str] | None = None,
+    classes: Mapping[str, Hashable] | None = None,
+) -> Split:
+    """Divide labelled cases into training, validation and test cases of one cross-validation fold.
+
+    The folds are balanced in size and partition the cases: each case is tested on in exactly one fold. Of the others,
+    20 % (rounded half up, at least 1) are the validation cases. Both divisions are stratified by `classes` and keep a
+    group together; large groups can make the sizes approximate.
+
+    Args:
+        case_ids: The labelled cases, in any order.
+        fold: Which fold is the test set, `0 <= fold < n_folds`.
+        n_folds: Number of folds, at least 2.
+        split_seed: Draws the folds and the validation sets.
+        groups: Case id -> what must stay together, e.g. the patient; by default every case stands alone.
+        classes: Case id -> class, of which every fold gets its share; by default there is one class.
+
+    Raises:
+        UserError: If the cases or groups are too few, a case is listed twice, has no group or no class, or `fold` is
+            out of range.
+    """
+    cases = _distinct(case_ids)
+    if not 0 <= fold < n_folds or n_folds < 2:
+        raise UserError(f"fold {fold} of {n_folds} does not exist: expected n_folds >= 2 and 0 <= fold < n_folds")
+    groups = {case: case for case in cases} if groups is None else groups
+    classes = dict.fromkeys(cases, 0) if classes is None else classes
+    _require_entries(cases, groups, "group")
+    _require_entries(cases, classes, "class")
+    n_groups = len({groups[case] for case in cases})
+    if n_groups < n_folds:
+        what = "cases" if n_groups == len(cases) else f"groups ({len(cases)} cases)"
+        raise UserError(f"{n_groups} labelled {what} cannot make {n_folds} folds: label more, or choose fewer folds")
+
+    test = _deal(cases, n_folds, groups, classes, seed=f"folds {split_seed}")[fold]
+    rest = sorted(set(cases).difference(test))
+    parts = _deal(rest, VALIDATION_PARTS, groups, classes, seed=f"validation {split_seed} {fold}")
+    wanted = _round_half_up(Fraction(len(rest), VALIDATION_PARTS))
+    validation = min(filter(None, parts), key=lambda part: abs(len(part) - wanted))  # at least one case
+    train = sorted(set(rest).difference(validation))
+    if not train:
+        raise UserError(
+            f"no training case is left in fold {fold}: of {len(cases)} labelled cases, {len(test)} are for testing and "
+            f"{len(validation)} for validation, groups kept together; label more, or choose another number of folds"
+        )
+    return Split(tuple(train), tuple(sorted(validation)), tuple(sorted(test)))
+
+
+def label_order(
+    train: Iterable[str], *, fold: int, seed: int, class_sets: Mapping[str, frozenset[int]], stratify: bool
+) -> tuple[str, ...]:
+    """Order training cases so that a label fraction is a prefix: fractions are nested, and the same for every arm.
+
+    The order opens with a smallest set of cases in which all classes occur that occur at all.
+
+    Args:
+        train: The training cases of `fold`, in any order.
+        fold: The fold; together with `seed` it draws the order.
+        seed: The seed of the run.
+        class_sets: Case id -> the classes in that case: one for classification, any number for segmentation.
+        stratify: Whether the rest is interleaved such that every prefix holds the class sets in proportion to their
+            frequency, as closely as the opening lets it; otherwise it is in random order.
+
+    Raises:
+        UserError: If there is no case, or a case is listed twice or has no class set.
+    """
+    cases = _distinct(train)
+    _require_entries(cases, class_sets, "class set")
+    shuffled = _shuffled(cases, seed=f"labels {seed} {fold}")
+    opening = _smallest_cover(shuffled, class_sets)
+    rest = [case for case in shuffled if case not in opening]
+    if stratify:
+        rest = _interleaved(opening, rest, class_sets)
+    return (*opening, *rest)
+
+
+def count_labels(fraction: float, n_train: int, *, n_classes: int = 1) -> int:
+    """Number of training cases that a label fraction stands for: `max(n_classes, floor(fraction * n_train + 0.5))`.
+
+    Args:
+        fraction: Label fraction in (0, 1], taken as the decimal number that is written: 0.29 of 50 are 14.5, hence 15.
+        n_train: Number of training cases, the upper limit.
+        n_classes: The least number, one label per class in classification.
+
+    Raises:
+        UserError: If `fraction` is outside (0, 1] or there is no training case.
+    """
+    if not 0 < fraction <= 1:
+        raise UserError(f"a label fraction must be in (0, 1], got {fraction}")
+    if n_train < 1:
+        raise UserError(f"there is no labelled training case to take a fraction of (n_train = {n_train})")
+    return min(n_train, max(n_classes, _round_half_up(Fraction(str(fraction)) * n_train)))
+
+
+def _deal(
+    cases: Sequence[str], n_parts: int, groups: Mapping[str, str], classes: Mapping[str, Hashable], *, seed: str
+) -> list[list[str]]:
+    """Deal groups of cases, the largest first, each to the part that has the fewest cases of its classes, then of all.
+
+    Where every case stands alone, any two parts differ by at most one case in each class and in total.
+    """
+    members = defaultdict(list)
+    for case in cases:
+        members[groups[case]].append(case)
+    rank = {value: i for i, value in enumerate(dict.fromkeys(classes[case] for case in cases))}
+    dealt = sorted(
+        _shuffled(sorted(members), seed=seed),
+        key=lambda group: (-len(members[group]), rank[classes[members[group][0]]]),  # class by class
+    )
+    parts: list[list[str]] = [[] for _ in range(n_parts)]
+    held: list[Counter[Hashable]] = [Counter() for _ in range(n_parts)]
+    for group in dealt:
+        profile = Counter(classes[case] for case in members[group])
+        chosen = min(range(n_parts), key=lambda i: (sum(n * held[i][c] for c, n in profile.items()), len(parts[i])))
+        parts[chosen] += members[group]
+        held[chosen] += profile
+    return parts
+
+
+def _smallest_cover(cases: Sequence[str], class_sets: Mapping[str, frozenset[int]]) -> list[str]:
+    """An exactly smallest subset of `cases` in which every class occurs, by breadth-first search."""
+    first_case: dict[frozenset[int], str] = {}
+    for case in cases:
+        first_case.setdefault(class_sets[case], case)
+    maximal = [classes for classes in first_case if not any(classes < other for other in first_case)]
+    frequency = Counter(c for classes in maximal for c in classes)
+
+    # From the classes that are still missing to the sets that cover the others.
+    covers: dict[frozenset[int], list[frozenset[int]]] = {frozenset(frequency): []}
+    while frozenset() not in covers:
+        longer: dict[frozenset[int], list[frozenset[int]]] = {}
+        for missing, used in covers.items():
+            rarest = min(missing, key=lambda c: (frequency[c], c))  # has to be covered by some set, and few have it
+            for classes in (classes for classes in maximal if rarest in classes):
+                longer.setdefault(missing - classes, [*used, classes])
+        covers = longer
+    return sorted((first_case[classes] for classes in covers[frozenset()]), key=cases.index)
+
+
+def _interleaved(opening: Sequence[str], rest: Sequence[str], strata: Mapping[str, Hashable]) -> list[str]:
+    """Sort `rest` such that the prefixes of `opening + rest` are proportional (the divisor method of Sainte-Laguë)."""
+    sizes = Counter(strata[case] for case in (*opening, *rest))
+    seen: Counter[Hashable] = Counter()
+    position = {}
+    for case in (*opening, *rest):
+        position[case] = (seen[strata[case]] + 0.5) / sizes[strata[case]]
+        seen[strata[case]] += 1
+    return sorted(rest, key=position.__getitem__)
+
+
+def _shuffled(items: Iterable[str], *, seed: str) -> list[str]:
+    generator = random.Random(seed)  # noqa: S311 - nothing secret; shuffle() may change between versions, random() may not
+    return sorted(items, key=lambda _: generator.random())
+
+
+def _round_half_up(number: Fraction) -> int:
+    return math.floor(number + Fraction(1, 2))
+
+
+def _distinct(case_ids: Iterable[str]) -> list[str]:
+    cases = sorted(case_ids)
+    if not cases:
+        raise UserError("there is no labelled case; at least one image needs a label")
+    repeated = [case for case, times in Counter(cases).items() if times > 1]
+    if repeated:
+        raise UserError(f"cases are listed more than once: {', '.join(repeated)}")
+    return cases
+
+
+def _require_entries(cases: Sequence[str], mapping: Collection[str], what: str) -> None:
+    missing = [case for case in cases if case not in mapping]
+    if missing:
+        raise UserError(f"these cases have no {what}: {', '.join(missing)}")

@@ -1,0 +1,72 @@
+"""Fixtures for all tests: small datasets in the layout of the Medical Segmentation Decathlon."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from hypothesis import settings
+
+settings.register_profile("sslmed", deadline=None)  # a busy machine is not a failure
+settings.load_profile("sslmed")
+
+AFFINE = np.array([[-0.8, 0, 0, 30], [0, 0.8, 0, -20], [0, 0, 2.5, 5], [0, 0, 0, 1]])
+
+
+def write_nifti(path: Path, voxels: np.ndarray, affine: np.ndarray = AFFINE) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nib.save(nib.Nifti1Image(voxels, affine), path)
+
+
+def draw_case(
+    generator: np.random.Generator, shape: Sequence[int], channels: int, classes: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw a body of about 40 in air of -1000, with one brighter ball per foreground class, as int16 and uint8."""
+    where = np.stack(np.meshgrid(*(np.linspace(-1, 1, side) for side in shape), indexing="ij"))
+    image = np.where((where**2).sum(0) < 1, 40, -1000)
+    label = np.zeros(shape, np.uint8)
+    for index in range(1, classes):
+        centre = generator.uniform(-0.4, 0.4, size=(3, 1, 1, 1))
+        label[((where - centre) ** 2).sum(0) < 0.15] = index
+    image = np.stack([image + 60 * label] * channels, axis=-1)
+    return (image + generator.normal(0, 10, image.shape)).astype(np.int16).squeeze(), label
+
+
+@pytest.fixture
+def decathlon_dataset(tmp_path: Path) -> Callable[..., Path]:
+    """Return a function that writes a dataset and returns its folder; equal arguments give equal voxels."""
+
+    def write(
+        name: str = "Task00_Toy",
+        *,
+        labelled: int = 3,
+        unlabelled: int = 1,
+        modalities: Sequence[str] = ("CT",),
+        labels: Sequence[str] = ("background", "organ"),
+        shape: Sequence[int] = (12, 10, 8),
+    ) -> Path:
+        root = tmp_path / name
+        training, test = [], []
+        for number in range(labelled + unlabelled):
+            image, label = draw_case(np.random.default_rng(number), shape, len(modalities), len(labels))
+            case = f"case_{number:02d}.nii.gz"
+            if number < labelled:
+                write_nifti(root / "imagesTr" / case, image)
+                write_nifti(root / "labelsTr" / case, label)
+                training.append({"image": f"./imagesTr/{case}", "label": f"./labelsTr/{case}"})
+            else:
+                write_nifti(root / "imagesTs" / case, image)
+                test.append(f"./imagesTs/{case}")
+        content = {
+            "name": name,
+            "modality": {str(index): modality for index, modality in enumerate(modalities)},
+            "labels": {str(value): label for value, label in enumerate(labels)},
+            "training": training,
+            "test": test,
+        }
+        (root / "dataset.json").write_text(json.dumps(content))
+        return root
+
+    return write
