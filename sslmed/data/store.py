@@ -1,0 +1,102 @@
+"""A read-only view of a prepared dataset: one memory-mapped array per image and label."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sslmed.data.geometry import Geometry
+from sslmed.data.settings import VERSION, PrepareSettings
+from sslmed.errors import UserError
+
+
+class Store:
+    """What `sslmed prepare` wrote. Labels are class indices: positions in `label_values`.
+
+    Args:
+        root: Folder that holds `store.json`.
+
+    Raises:
+        UserError: Nothing was prepared there, or not to the end, or by another version.
+    """
+
+    def __init__(self, root: Path) -> None:
+        path = root / "store.json"
+        if not path.is_file():
+            raise UserError(
+                f"{root}: is not a prepared dataset, or not finished; run `sslmed prepare DATA --store {root}` (again)"
+            )
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["version"] != VERSION:
+            raise UserError(
+                f"{root}: was prepared by another version of sslmed; prepare the data again, into another folder"
+            )
+        self.root = root
+        self.name: str = content["name"]
+        self.settings = PrepareSettings(**content["settings"])
+        self.modalities: tuple[str, ...] = tuple(content["modalities"])
+        self.label_names: dict[int, str] = {int(value): name for value, name in content["labels"].items()}
+        self.labelled: tuple[str, ...] = tuple(content["labelled"])
+        self.unlabelled: tuple[str, ...] = tuple(content["unlabelled"])
+
+    @property
+    def cases(self) -> tuple[str, ...]:
+        """Ids of all cases, sorted."""
+        return tuple(sorted(self.labelled + self.unlabelled))
+
+    @property
+    def in_channels(self) -> int:
+        """Number of image channels."""
+        return len(self.modalities)
+
+    @property
+    def label_values(self) -> tuple[int, ...]:
+        """Label values as the files have them, sorted, 0 first."""
+        return tuple(self.label_names)
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes, background included."""
+        return len(self.label_names)
+
+    def image(self, case: str) -> NDArray[np.float16]:
+        """Map the image `(C, *grid)`, in [0, 1], into memory."""
+        image: NDArray[np.float16] = np.load(self._file(case, "image.npy"), mmap_mode="r")
+        return image
+
+    def label(self, case: str) -> NDArray[np.uint8]:
+        """Map the label `(*grid)` into memory."""
+        label: NDArray[np.uint8] = np.load(self._file(case, "label.npy"), mmap_mode="r")
+        return label
+
+    def native_label(self, case: str) -> NDArray[np.uint8]:
+        """Read the label `(*original)`."""
+        with np.load(self._file(case, "native_label.npz")) as arrays:
+            label: NDArray[np.uint8] = arrays["label"]
+        return label
+
+    def classes(self, case: str) -> frozenset[int]:
+        """Return the classes that the label `(*grid)` holds; none where the case is unlabelled."""
+        return frozenset(self._read(case)["classes"])
+
+    def geometry(self, case: str) -> Geometry:
+        """Return what maps the grid back to the original file's."""
+        return Geometry.from_json(self._read(case)["geometry"])
+
+    def _read(self, case: str) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads(self._file(case, "case.json").read_text(encoding="utf-8"))
+        return content
+
+    def _file(self, case: str, name: str) -> Path:
+        path = self.root / "cases" / case / name
+        if not path.is_file():
+            raise UserError(
+                f"{self.root}: has no {name.partition('.')[0]} of case {case!r}; the store has {self._summary}"
+            )
+        return path
+
+    @property
+    def _summary(self) -> str:
+        return f"{len(self.labelled)} labelled and {len(self.unlabelled)} unlabelled cases"
