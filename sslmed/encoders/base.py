@@ -1,0 +1,56 @@
+"""The one interface between encoders and what is built on them."""
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+
+from sslmed.errors import InputError
+
+
+class Encoder(nn.Module, ABC):
+    """Turns an image into feature maps, each half as fine as the one before.
+
+    Pretext heads read the last (coarsest) map, decoders all of them; both are built from the attributes alone.
+
+    Attributes:
+        spatial_dims: 2 or 3.
+        in_channels: Channels of the image.
+        out_channels: Channels of each feature map, finest first.
+    """
+
+    spatial_dims: int
+    in_channels: int
+    out_channels: tuple[int, ...]
+
+    @property
+    def minimum_side(self) -> int:
+        """Shortest side, in voxels, that survives every halving."""
+        return int(2 ** (len(self.out_channels) - 1))
+
+    @abstractmethod
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Compute the feature maps.
+
+        Args:
+            images: `(B, in_channels, *spatial)`, every side at least `minimum_side`.
+
+        Returns:
+            One map `(B, out_channels[i], *spatial_i)` per level, finest first.
+
+        Raises:
+            InputError: If the images have another rank, number of channels, or a shorter side.
+        """
+
+    def check(self, images: Tensor) -> None:
+        """Refuse images the encoder cannot take, before a layer fails less readably."""
+        expected = f"(B, {self.in_channels}, " + ", ".join("IJK"[: self.spatial_dims]) + ")"
+        if images.ndim != self.spatial_dims + 2 or images.shape[1] != self.in_channels:
+            msg = f"{type(self).__name__} expects images {expected}, got {tuple(images.shape)}"
+            raise InputError(msg)
+        if min(images.shape[2:]) < self.minimum_side:
+            msg = (
+                f"{type(self).__name__} halves its input {len(self.out_channels) - 1} times: it needs sides of at "
+                f"least {self.minimum_side} voxels, got {tuple(images.shape[2:])}; "
+                "use larger images or patches, or fewer levels"
+            )
+            raise InputError(msg)

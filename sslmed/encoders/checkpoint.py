@@ -1,0 +1,62 @@
+"""Hand an encoder's weights from one training run to another: strictly, and with a report."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from sslmed.encoders.base import Encoder
+from sslmed.errors import UserError
+
+PREFIX = "encoder."
+
+
+def load_encoder(encoder: Encoder, path: str | Path) -> None:
+    """Load the encoder of a checkpoint into `encoder`, every tensor or none.
+
+    Args:
+        encoder: The encoder to fill, in place.
+        path: A checkpoint written by `sslmed fit`; its keys that start with `encoder.` count.
+
+    Raises:
+        UserError: If the file is absent or no checkpoint, or if any tensor is missing, unknown, or of another shape.
+            The message lists them all; `encoder` is left as it was.
+    """
+    weights = _encoder_weights(Path(path))
+    own = encoder.state_dict()
+    missing = sorted(own.keys() - weights.keys())
+    unknown = sorted(weights.keys() - own.keys())
+    mismatched = [
+        f"{key} (checkpoint {tuple(weights[key].shape)}, encoder {tuple(own[key].shape)})"
+        for key in sorted(own.keys() & weights.keys())
+        if weights[key].shape != own[key].shape
+    ]
+    n_loaded = len(own) - len(missing) - len(mismatched)
+    report = f"{n_loaded} loaded, {len(missing)} missing, {len(mismatched)} mismatched, {len(unknown)} unknown"
+    if missing or unknown or mismatched:
+        lines = [f"{path}: does not fit {type(encoder).__name__}, nothing was loaded: {report}"]
+        lines += [f"  missing: {key}" for key in missing]
+        lines += [f"  mismatched: {entry}" for entry in mismatched]
+        lines += [f"  unknown: {key}" for key in unknown]
+        lines.append("  pretrain and fine-tune with the same encoder settings (class, widths, channels, dimensions)")
+        raise UserError("\n".join(lines))
+    encoder.load_state_dict(weights)
+    print(f"encoder tensors from {path}: {report}")
+
+
+def _encoder_weights(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        msg = f"{path}: no such checkpoint; give the checkpoints/last.ckpt of a finished pretraining run"
+        raise UserError(msg)
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        state = checkpoint["state_dict"]
+    except Exception as error:
+        # torch.load fails in many ways (pickle, zip, key errors); all mean the same to the user.
+        msg = f"{path}: not a checkpoint written by sslmed fit ({type(error).__name__}: {str(error).splitlines()[0]})"
+        raise UserError(msg) from error
+    weights = {key.removeprefix(PREFIX): value for key, value in state.items() if key.startswith(PREFIX)}
+    if not weights:
+        msg = f"{path}: holds no encoder (no tensor is named {PREFIX}…)"
+        raise UserError(msg)
+    return weights
