@@ -1,0 +1,250 @@
+"""Contrastive predictive coding: which patch lies further along the first axis, given those before it?
+
+https://arxiv.org/abs/2006.03829; in 2-D https://arxiv.org/abs/1905.09272.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from pytorch_lightning.cli import OptimizerCallable
+from torch import Tensor, nn
+
+from sslmed.encoders import Encoder
+from sslmed.errors import InputError
+from sslmed.optimization import Schedule, default_optimizer
+from sslmed.pretext.base import PretextTask
+from sslmed.pretext.heads import HeadCallable, linear_head
+from sslmed.pretext.patches import cut_patches, grid_cells, random_offsets
+
+GRID = {2: 5, 3: 4}
+"""Published number of patches per side, by the number of spatial dimensions."""
+
+Objective = Literal["infonce", "bce"]
+
+
+def context_cells(grid: int, dims: int, rows: int) -> Tensor:
+    """Cells that the predictions of each column start from, an inverted pyramid along the first axis.
+
+    Row r contributes the cells up to `rows - 1 - r` steps around the column, mirrored at the border of the grid; so the
+    last row contributes the column's own cell alone.
+
+    Returns:
+        Row-major cell numbers `(columns, L)`, from the first row to the last.
+    """
+    cells = torch.arange(grid**dims).reshape((grid,) * dims)
+    columns = grid_cells(grid, dims - 1)
+    context = []
+    for row, radius in enumerate(reversed(range(rows))):
+        near = columns[:, None] + grid_cells(2 * radius + 1, dims - 1) - radius
+        near = grid - 1 - (grid - 1 - near.abs()).abs()
+        context.append(cells[row][near.unbind(-1)])
+    return torch.cat(context, dim=1)
+
+
+def future_cells(grid: int, dims: int, first_row: int) -> Tensor:
+    """Row-major numbers `(columns, S)` of the cells of each column from `first_row` on."""
+    return torch.arange(grid**dims).reshape(grid, -1)[first_row:].T
+
+
+def info_nce(predicted: Tensor, actual: Tensor, temperature: float) -> Tensor:
+    """Cross-entropy of recognising each actual embedding among those of the same step in all columns of all cases.
+
+    Args:
+        predicted: `(B, columns, S, E)`.
+        actual: `(B, columns, S, E)`.
+        temperature: Divides the cosine similarities.
+
+    Returns:
+        The mean over cases, columns and steps.
+    """
+    logits = similarities(predicted, actual).div(temperature).flatten(0, 1)
+    return F.cross_entropy(logits, torch.arange(logits.shape[1], device=logits.device).repeat(predicted.shape[2]))
+
+
+def similarities(predicted: Tensor, actual: Tensor) -> Tensor:
+    """Cosines `(S, N, N)` between the N = B · columns predicted (rows) and actual (columns) embeddings of each step."""
+    queries, keys = (F.normalize(each.flatten(0, 1).transpose(0, 1), dim=-1) for each in (predicted, actual))
+    return queries @ keys.transpose(1, 2)
+
+
+def scores(predicted: Tensor, actual: Tensor) -> Tensor:
+    """Published score `(B, columns)`: mean over steps and dimensions of the product of `(B, columns, S, E)`."""
+    return (predicted * actual).mean((2, 3))
+
+
+def binary_cross_entropy(predicted: Tensor, actual: Tensor) -> Tensor:
+    """The authors' objective: tell the actual embeddings `(B, columns, S, E)` from those of another case.
+
+    One negative for each positive. It comes from the same place of the next case of the batch, where the authors' code
+    may take it from the same case.
+    """
+    positive, negative = scores(predicted, actual), scores(predicted, actual.roll(1, dims=0))
+    return (F.softplus(-positive).mean() + F.softplus(negative).mean()) / 2
+
+
+class CPC(PretextTask[None]):
+    """Predict the embeddings of the last rows of a grid of patches from those of the first rows, in every column.
+
+    A recurrent network reads the context, an inverted pyramid of patches, and one linear layer per row predicts.
+
+    Departs from the authors' code: every predicted row is compared with those of all columns and cases of the batch
+    (`objective="bce"` is theirs), and images and patches are cropped at a random place without padding them back with
+    zeros, whose rim would tell where a patch is from.
+
+    Args:
+        encoder: See `PretextTask`; it sees one patch at a time.
+        grid: Patches per side; by default 4 in 3-D and 5 in 2-D.
+        overlap: Whether neighbouring patches overlap by half; by default in 2-D only.
+        context_rows: Rows that the prediction starts from.
+        skip_rows: Rows between context and predicted rows; by default 1 where patches overlap, as those two rows would
+            share voxels, else 0.
+        image_fraction: Share of the image's sides that the grid covers.
+        patch_fraction: Share of a cell's sides that its patch covers.
+        embedding_size: Length of a patch's embedding.
+        context_size: Length of the recurrent network's state.
+        objective: `infonce`, or `bce` as published.
+        temperature: Divides the similarities of `infonce`.
+        head: Builds what embeds a patch.
+        optimizer: See `PretextTask`.
+        schedule: See `PretextTask`.
+
+    Raises:
+        InputError: If the rows leave none to predict, or an argument is out of its range.
+    """
+
+    context: Tensor
+    future: Tensor
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        grid: int | None = None,
+        overlap: bool | None = None,
+        context_rows: int = 2,
+        skip_rows: int | None = None,
+        image_fraction: float = 0.95,
+        patch_fraction: float = 0.875,
+        embedding_size: int = 128,
+        context_size: int = 256,
+        objective: Objective = "infonce",
+        temperature: float = 0.1,
+        head: HeadCallable = linear_head,
+        optimizer: OptimizerCallable = default_optimizer,
+        schedule: Schedule = "one_cycle",
+    ) -> None:
+        super().__init__(encoder, optimizer, schedule)
+        dims = encoder.spatial_dims
+        self.grid = GRID[dims] if grid is None else grid
+        self.overlap = dims == 2 if overlap is None else overlap
+        first_row = context_rows + (int(self.overlap) if skip_rows is None else skip_rows)
+        if not 1 <= context_rows <= first_row < self.grid:
+            msg = (
+                f"CPC needs a row of context and a row to predict: of the grid's {self.grid} rows, {context_rows} are "
+                f"context and {first_row - context_rows} skipped"
+            )
+            raise InputError(msg)
+        for name, fraction in (("image_fraction", image_fraction), ("patch_fraction", patch_fraction)):
+            if not 0 < fraction <= 1:
+                msg = f"{name} must be above 0 and at most 1, got {fraction}"
+                raise InputError(msg)
+        if objective not in get_args(Objective):
+            msg = f"objective must be one of {get_args(Objective)}, got {objective!r}"
+            raise InputError(msg)
+        self.image_fraction = image_fraction
+        self.patch_fraction = patch_fraction
+        self.objective = objective
+        self.temperature = temperature
+        self.register_buffer("context", context_cells(self.grid, dims, context_rows), persistent=False)
+        self.register_buffer("future", future_cells(self.grid, dims, first_row), persistent=False)
+        self.head = head(encoder, 1, embedding_size)
+        self.recurrent = nn.GRU(embedding_size, context_size, batch_first=True)
+        self.predictors = nn.Linear(context_size, (self.grid - first_row) * embedding_size)
+
+    def make_task(self, images: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, None]:
+        """Cut every image into a grid of patches; half of them are flipped along the first axis.
+
+        Args:
+            images: `(B, C, *spatial)`, B at least 2, each of another case.
+            generator: See `PretextTask.make_task`.
+
+        Returns:
+            All patches, row-major, `(B, grid**d, C, *patch)`; no targets.
+
+        Raises:
+            InputError: If there is no other case, or if the patches are too small for the encoder.
+        """
+        self.encoder.check(images)
+        if len(images) < 2:
+            msg = f"CPC takes its negatives from other cases of the batch and needs at least 2, got {len(images)}"
+            raise InputError(msg)
+        shape, device = images.shape[2:], images.device
+        covered, step, cell, patch = zip(*(self.layout(side) for side in shape), strict=True)
+        if min(patch) < self.encoder.minimum_side:
+            msg = (
+                f"CPC's grid of {self.grid} per side cuts images of {tuple(shape)} voxels into patches of {patch}, but "
+                f"the encoder needs sides of at least {self.encoder.minimum_side}: use larger images, a smaller grid, "
+                "overlapping patches, or an encoder with fewer levels"
+            )
+            raise InputError(msg)
+
+        def places(count: int, room: Sequence[int], taken: Sequence[int]) -> Tensor:
+            slack = [whole - part for whole, part in zip(room, taken, strict=True)]
+            return random_offsets((len(images), count), slack, generator, device)
+
+        corners = grid_cells(self.grid, len(shape)).to(device) * torch.tensor(step, device=device)
+        origins = places(1, shape, covered) + corners + places(len(corners), cell, patch)
+        patches = cut_patches(images, origins, patch)
+        flipped = torch.rand(origins.shape[:2], generator=generator, device=device) < 0.5
+        flipped = flipped.reshape(*flipped.shape, *(1,) * (images.ndim - 1))
+        return torch.where(flipped, patches.flip(3), patches), None
+
+    def layout(self, side: int) -> tuple[int, int, int, int]:
+        """Voxels that the grid covers of a side, and those of a step, a cell and a patch.
+
+        Less is cropped than `image_fraction` and `patch_fraction` say where patches would become too small for the
+        encoder.
+        """
+        steps, span = (self.grid + 1, 2) if self.overlap else (self.grid, 1)
+        smallest = self.encoder.minimum_side
+        covered = max(int(side * self.image_fraction), min(side, -(-smallest // span) * steps))
+        step = covered // steps
+        cell = step * span
+        return step * steps, step, cell, max(int(cell * self.patch_fraction), min(cell, smallest))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Predict every column's future.
+
+        Args:
+            inputs: `(B, grid**d, C, *patch)`.
+
+        Returns:
+            Predicted and actual embeddings, `(B, 2, columns, S, E)`, S the predicted rows.
+        """
+        embeddings = super().forward(inputs).reshape(*inputs.shape[:2], -1)
+        actual = embeddings[:, self.future]
+        _, state = self.recurrent(embeddings[:, self.context].flatten(0, 1))
+        return torch.stack((self.predictors(state[-1]).reshape(actual.shape), actual), dim=1)
+
+    def loss(self, outputs: Tensor, targets: None = None) -> Tensor:  # noqa: ARG002 - the outputs are compared
+        """See `info_nce` and `binary_cross_entropy`."""
+        predicted, actual = outputs.unbind(1)
+        if self.objective == "infonce":
+            return info_nce(predicted, actual, self.temperature)
+        return binary_cross_entropy(predicted, actual)
+
+    def chance_loss(self, batch_size: int) -> float:
+        """Logarithm of the number of candidates: all columns of all cases, or 2."""
+        return math.log(batch_size * len(self.context) if self.objective == "infonce" else 2)
+
+    def measures(self, outputs: Tensor, targets: None = None) -> dict[str, Tensor]:  # noqa: ARG002
+        """How often the actual embedding scores highest, as `accuracy`."""
+        predicted, actual = outputs.unbind(1)
+        if self.objective == "bce":
+            right = scores(predicted, actual) > scores(predicted, actual.roll(1, dims=0))
+        else:
+            cosines = similarities(predicted, actual)
+            right = cosines.argmax(2) == torch.arange(cosines.shape[1], device=cosines.device)
+        return {"accuracy": right.float().mean()}

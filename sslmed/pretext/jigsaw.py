@@ -1,0 +1,113 @@
+"""Jigsaw puzzles: by which of a fixed set of permutations were the patches of an image shuffled?
+
+https://arxiv.org/abs/2006.03829; in 2-D https://arxiv.org/abs/1603.09246.
+"""
+
+import itertools
+import math
+
+import torch
+from pytorch_lightning.cli import OptimizerCallable
+from torch import Tensor
+
+from sslmed.encoders import Encoder
+from sslmed.errors import InputError
+from sslmed.optimization import Schedule, default_optimizer
+from sslmed.pretext.base import ClassificationTask
+from sslmed.pretext.heads import Head, HeadCallable
+from sslmed.pretext.patches import GRID, check_jitter, cut_cells
+
+CANDIDATES = 10_000
+"""Permutations to choose from, where there are too many to try them all."""
+
+
+def far_permutations(count: int, length: int, seed: int) -> Tensor:
+    """Choose permutations that differ from each other in as many places as possible.
+
+    Greedy: the first is random, each next one is the candidate whose smallest Hamming distance to those chosen is the
+    largest (where several are, the mean distance decides). The candidates are all permutations where these are few,
+    else distinct random ones. 100 permutations differ in at least 24 of 27 places, or 6 of 9 (those in the authors'
+    code: 19 and 2).
+
+    Args:
+        count: Number of permutations.
+        length: Number of elements permuted.
+        seed: Seed of the choice.
+
+    Returns:
+        `(count, length)`, no row twice.
+
+    Raises:
+        InputError: If there are fewer than `count` permutations.
+    """
+    if not 1 <= count <= math.factorial(length):
+        msg = f"cannot choose {count} of the {math.factorial(length)} permutations of {length} patches"
+        raise InputError(msg)
+    generator = torch.Generator().manual_seed(seed)
+    wanted = max(CANDIDATES, 4 * count)
+    if math.factorial(length) <= wanted:
+        candidates = torch.tensor(list(itertools.permutations(range(length))))
+    else:
+        candidates = torch.rand(wanted, length, generator=generator).argsort(1)
+        candidates = torch.unique(candidates, dim=0)
+    chosen = [int(torch.randint(len(candidates), (), generator=generator))]
+    smallest, total = torch.full((len(candidates),), length), torch.zeros(len(candidates))
+    while len(chosen) < count:
+        distance = (candidates != candidates[chosen[-1]]).sum(1)
+        smallest = smallest.minimum(distance)
+        total += distance
+        chosen.append(int((smallest + total / (count * length)).argmax()))  # the mean decides between equals
+    return candidates[chosen]
+
+
+class Jigsaw(ClassificationTask):
+    """Predict the permutation of the patches of a 3-per-side grid (27 in 3-D, 9 in 2-D).
+
+    Args:
+        encoder: See `PretextTask`; it sees one patch at a time.
+        num_permutations: Number of classes.
+        jitter: How much smaller than its cell a patch is, in voxels (published: 3 of 42 in 3-D, 8 of 74 and 4 of 42 in
+            2-D); by default a tenth of the cell.
+        permutation_seed: Seed of the choice of permutations.
+        head: Builds the classifier.
+        optimizer: See `PretextTask`.
+        schedule: See `PretextTask`.
+
+    Attributes:
+        permutations: `(num_permutations, P)`; the i-th patch of a puzzle of class t is cell `permutations[t, i]`.
+    """
+
+    permutations: Tensor
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        num_permutations: int = 100,
+        jitter: int | None = None,
+        permutation_seed: int = 0,
+        head: HeadCallable = Head,
+        optimizer: OptimizerCallable = default_optimizer,
+        schedule: Schedule = "one_cycle",
+    ) -> None:
+        num_patches = GRID**encoder.spatial_dims
+        super().__init__(encoder, num_patches, num_permutations, head, optimizer, schedule)
+        self.jitter = check_jitter(jitter)
+        self.register_buffer("permutations", far_permutations(num_permutations, num_patches, permutation_seed))
+
+    def make_task(self, images: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """Cut every image into patches and shuffle them by a random permutation.
+
+        Args:
+            images: `(B, C, *spatial)`.
+            generator: See `PretextTask.make_task`.
+
+        Returns:
+            The shuffled patches `(B, P, C, *patch)` and the permutations' numbers `(B,)`.
+
+        Raises:
+            InputError: If the patches are too small for the encoder.
+        """
+        self.encoder.check(images)
+        targets = torch.randint(self.num_classes, (len(images),), generator=generator, device=images.device)
+        cells = self.permutations[targets.to(self.permutations.device)].to(images.device)
+        return cut_cells(images, cells, self.jitter, self.encoder.minimum_side, generator), targets

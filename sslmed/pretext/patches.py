@@ -1,0 +1,87 @@
+"""Cut patches out of a regular grid of cells, for a whole batch at once, in 2-D and 3-D."""
+
+import itertools
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from sslmed.errors import InputError
+
+GRID = 3
+"""Cells per side in jigsaw and relative patch location."""
+
+
+def grid_cells(grid: int, dims: int) -> Tensor:
+    """Coordinates `(grid**dims, dims)` of the cells of a grid, row-major."""
+    return torch.tensor(list(itertools.product(range(grid), repeat=dims)))
+
+
+def random_offsets(
+    shape: Sequence[int], largest: Sequence[int], generator: torch.Generator | None, device: torch.device
+) -> Tensor:
+    """Draw integers `(*shape, len(largest))` uniformly from 0 to `largest`, inclusive, for each axis."""
+    uniform = torch.rand(*shape, len(largest), generator=generator, device=device)
+    return (uniform * (torch.tensor(largest, device=device) + 1)).long()
+
+
+def cut_patches(images: Tensor, origins: Tensor, size: Sequence[int]) -> Tensor:
+    """Cut P patches out of every image.
+
+    Args:
+        images: `(B, C, *spatial)`.
+        origins: First voxel of each patch, `(B, P, len(spatial))`; the patches must lie within the image.
+        size: Sides of a patch, in voxels.
+
+    Returns:
+        `(B, P, C, *size)`.
+    """
+    windows = images.movedim(1, -1)
+    for axis, side in enumerate(size, start=1):
+        windows = windows.unfold(axis, side, 1)  # a view (B, *positions, C, *size): every patch there is
+    case = torch.arange(len(images), device=images.device)[:, None]
+    return windows[(case, *origins.unbind(-1))]
+
+
+def cut_cells(
+    images: Tensor, cells: Tensor, jitter: int | None, minimum_side: int, generator: torch.Generator | None
+) -> Tensor:
+    """Cut one patch out of each of some cells of the 3-per-side grid, at a random place within the cell.
+
+    A cell measures `side // 3`. Its patch is smaller by `jitter`, so that neighbouring patches do not betray each other
+    by their common border.
+
+    Args:
+        images: `(B, C, *spatial)`; the sides may differ.
+        cells: Row-major numbers `(B, P)` of the cells to cut.
+        jitter: How much smaller than its cell a patch is, in voxels. By default a tenth of the cell, or less where the
+            patch would become too small for the encoder.
+        minimum_side: Shortest side the encoder takes.
+        generator: Random numbers for the places, on the images' device.
+
+    Returns:
+        `(B, P, C, *patch)`.
+
+    Raises:
+        InputError: If a patch has a side below `minimum_side`.
+    """
+    cell = [side // GRID for side in images.shape[2:]]
+    jitters = [max(0, min(side // 10, side - minimum_side)) if jitter is None else jitter for side in cell]
+    size = [side - less for side, less in zip(cell, jitters, strict=True)]
+    if min(size) < minimum_side:
+        msg = (
+            f"a {GRID}-per-side grid cuts images of {tuple(images.shape[2:])} voxels into patches of {tuple(size)} "
+            f"(cells of {tuple(cell)} less jitter), but the encoder needs sides of at least {minimum_side}: use larger "
+            "images, less jitter, or an encoder with fewer levels"
+        )
+        raise InputError(msg)
+    corners = grid_cells(GRID, len(cell)).to(images.device) * torch.tensor(cell, device=images.device)
+    return cut_patches(images, corners[cells] + random_offsets(cells.shape, jitters, generator, images.device), size)
+
+
+def check_jitter(jitter: int | None) -> int | None:
+    """Return the jitter, or raise `ValueError` if it is negative: patches would overlap."""
+    if jitter is not None and jitter < 0:
+        msg = f"jitter must be 0 voxels or more, got {jitter}"
+        raise InputError(msg)
+    return jitter

@@ -1,0 +1,58 @@
+"""Relative patch location: where does a patch lie, seen from the centre of the image?
+
+https://arxiv.org/abs/2006.03829; in 2-D https://arxiv.org/abs/1505.05192.
+"""
+
+import torch
+from pytorch_lightning.cli import OptimizerCallable
+from torch import Tensor
+
+from sslmed.encoders import Encoder
+from sslmed.optimization import Schedule, default_optimizer
+from sslmed.pretext.base import ClassificationTask
+from sslmed.pretext.heads import Head, HeadCallable
+from sslmed.pretext.patches import GRID, check_jitter, cut_cells
+
+
+class RelativePatchLocation(ClassificationTask):
+    """Predict which cell around the centre of a 3-per-side grid a patch is from (26 in 3-D, 8 in 2-D).
+
+    Args:
+        encoder: See `PretextTask`; it sees one patch at a time.
+        jitter: How much smaller than its cell a patch is, in voxels (published: 3 of 42 in 3-D, 8 of 74 and 4 of 42 in
+            2-D); by default a tenth of the cell.
+        head: Builds the classifier.
+        optimizer: See `PretextTask`.
+        schedule: See `PretextTask`.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        jitter: int | None = None,
+        head: HeadCallable = Head,
+        optimizer: OptimizerCallable = default_optimizer,
+        schedule: Schedule = "one_cycle",
+    ) -> None:
+        super().__init__(encoder, 2, GRID**encoder.spatial_dims - 1, head, optimizer, schedule)
+        self.jitter = check_jitter(jitter)
+
+    def make_task(self, images: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """Cut the centre and one random other cell out of every image.
+
+        Args:
+            images: `(B, C, *spatial)`.
+            generator: See `PretextTask.make_task`.
+
+        Returns:
+            The two patches `(B, 2, C, *patch)`, the centre first, and the other's row-major cell number, the centre
+            not counted, `(B,)`.
+
+        Raises:
+            ValueError: If the patches are too small for the encoder.
+        """
+        self.encoder.check(images)
+        targets = torch.randint(self.num_classes, (len(images),), generator=generator, device=images.device)
+        centre = self.num_classes // 2
+        cells = torch.stack((torch.full_like(targets, centre), targets + (targets >= centre)), dim=1)
+        return cut_cells(images, cells, self.jitter, self.encoder.minimum_side, generator), targets

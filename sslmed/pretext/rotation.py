@@ -1,0 +1,72 @@
+"""Rotation prediction: by which of a few right-angled rotations was the image turned?
+
+https://arxiv.org/abs/2006.03829; in 2-D https://arxiv.org/abs/1803.07728.
+"""
+
+import torch
+from pytorch_lightning.cli import OptimizerCallable
+from torch import Tensor
+
+from sslmed.encoders import Encoder
+from sslmed.errors import InputError
+from sslmed.optimization import Schedule, default_optimizer
+from sslmed.pretext.base import ClassificationTask
+from sslmed.pretext.heads import Head, HeadCallable
+
+ROTATIONS = (
+    *((turns, (0, 1)) for turns in (0, 1, 2, 3)),
+    *((turns, (1, 2)) for turns in (3, 2, 1)),
+    *((turns, (0, 2)) for turns in (3, 2, 1)),
+)
+"""Quarter turns and plane of each class, in the authors' order; the first four are those of a plane, for 2-D."""
+
+NUM_CLASSES = {2: 4, 3: 10}
+"""Number of classes by the number of spatial dimensions."""
+
+
+def rotate(image: Tensor, rotation: int, spatial_dims: int) -> Tensor:
+    """Turn the last `spatial_dims` axes of an image by a class of `ROTATIONS`."""
+    turns, (first, second) = ROTATIONS[rotation]
+    return torch.rot90(image, turns, (first - spatial_dims, second - spatial_dims))
+
+
+class Rotation(ClassificationTask):
+    """Predict the rotation: 10 classes in 3-D (none, and 90°, 180°, 270° about each axis), 4 in 2-D.
+
+    Args:
+        encoder: See `PretextTask`.
+        head: Builds the classifier.
+        optimizer: See `PretextTask`.
+        schedule: See `PretextTask`.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        head: HeadCallable = Head,
+        optimizer: OptimizerCallable = default_optimizer,
+        schedule: Schedule = "one_cycle",
+    ) -> None:
+        super().__init__(encoder, 1, NUM_CLASSES[encoder.spatial_dims], head, optimizer, schedule)
+
+    def make_task(self, images: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """Turn every image by a random class.
+
+        Args:
+            images: `(B, C, *spatial)` with equal sides.
+            generator: See `PretextTask.make_task`.
+
+        Returns:
+            The turned images `(B, C, *spatial)` and the classes `(B,)`.
+
+        Raises:
+            InputError: If the sides differ: turned images would not fit into one batch.
+        """
+        sides = tuple(images.shape[2:])
+        if len(set(sides)) > 1:
+            msg = f"rotation needs images with equal sides, got {sides}: prepare them as a cube, or crop or pad them"
+            raise InputError(msg)
+        targets = torch.randint(self.num_classes, (len(images),), generator=generator, device=images.device)
+        # One call per image is the fastest of the ways tried: grouping by class or indexing moves more memory.
+        turned = [rotate(image, rotation, len(sides)) for image, rotation in zip(images, targets.tolist(), strict=True)]
+        return torch.stack(turned), targets

@@ -1,0 +1,147 @@
+"""What holds for every pretext task, in 2-D and 3-D."""
+
+import math
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader
+
+from sslmed.encoders import UNetEncoder
+from sslmed.pretext import CPC, Exemplar, Jigsaw, PretextTask, RelativePatchLocation, Rotation
+
+TASKS = {
+    "rotation": Rotation,
+    "jigsaw": Jigsaw,
+    "rpl": RelativePatchLocation,
+    "exemplar": Exemplar,
+    "cpc": CPC,
+    "cpc-bce": partial(CPC, objective="bce"),
+}
+# Images of unequal sides, except for rotation; every patch is at least 4 voxels wide.
+SHAPES = {2: (26, 31), 3: (18, 19, 21)}
+
+every_task = pytest.mark.parametrize("name", TASKS)
+both_ranks = pytest.mark.parametrize("spatial_dims", [2, 3])
+
+
+def build(name: str, spatial_dims: int, channels: int = 2, **arguments) -> PretextTask:
+    torch.manual_seed(0)
+    make: Callable[..., PretextTask] = TASKS[name]
+    return make(UNetEncoder(spatial_dims, channels, widths=(4, 8, 16), dropout=0.0), **arguments)
+
+
+def draw_images(name: str, spatial_dims: int, batch_size: int, channels: int = 2) -> torch.Tensor:
+    shape = (20,) * spatial_dims if name == "rotation" else SHAPES[spatial_dims]
+    return torch.rand(batch_size, channels, *shape, generator=torch.Generator().manual_seed(1))
+
+
+@every_task
+@both_ranks
+def test_contract(name, spatial_dims):
+    task = build(name, spatial_dims)
+    images = draw_images(name, spatial_dims, 3)
+    before = images.clone()
+    inputs, targets = task.make_task(images)
+    assert torch.equal(images, before)
+    assert inputs.shape[0] == 3
+    assert inputs.shape[-spatial_dims - 1] == 2
+    assert inputs.dtype == images.dtype
+    assert targets is None or targets.shape == (3,)
+    outputs = task(inputs)
+    loss = task.loss(outputs, targets)
+    loss.backward()
+    untouched = [key for key, each in task.named_parameters() if each.grad is None or not each.grad.any()]
+    assert not [key for key in untouched if key.startswith("encoder.")]
+    # An answer that does not depend on the image costs what chance costs.
+    uninformed = task.loss(torch.zeros_like(outputs), targets)
+    assert uninformed.item() == pytest.approx(task.chance_loss(3), abs=1e-5)
+    assert 0.3 < loss.item() / task.chance_loss(3) < 2
+
+
+@every_task
+def test_weights_hand_over_by_the_prefix(name):
+    task = build(name, 2)
+    keys = {key.removeprefix("encoder.") for key in task.state_dict() if key.startswith("encoder.")}
+    assert keys == task.encoder.state_dict().keys()
+
+
+@every_task
+@both_ranks
+def test_a_generator_decides_everything(name, spatial_dims):
+    task = build(name, spatial_dims)
+    images = draw_images(name, spatial_dims, 4)
+
+    def draw(seed: int) -> tuple[torch.Tensor, torch.Tensor | None]:
+        return task.make_task(images, torch.Generator().manual_seed(seed))
+
+    state = torch.get_rng_state()
+    (inputs, targets), (again, same_targets), (other, _) = draw(1), draw(1), draw(2)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(inputs, again)
+    assert targets is None or torch.equal(targets, same_targets)
+    assert not torch.equal(inputs, other)
+    torch.manual_seed(3)
+    first = task.make_task(images)[0]
+    torch.manual_seed(3)
+    assert torch.equal(task.make_task(images)[0], first)
+
+
+@every_task
+def test_validation_repeats(name, monkeypatch):
+    task = build(name, 3).eval()
+    batch = {"image": draw_images(name, 3, 3)}
+
+    @torch.no_grad()
+    def validate(batch_idx: int) -> tuple[torch.Tensor, dict[str, float]]:
+        logged: dict[str, float] = {}
+        seen: list[torch.Tensor] = []
+        monkeypatch.setattr(task, "log", lambda key, value, **_: logged.update({key: float(value)}))
+        with task.encoder.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0])):
+            task.validation_step(batch, batch_idx)
+        return seen[0], logged
+
+    (seen, logged), (seen_again, logged_again), (seen_other, _) = validate(0), validate(0), validate(1)
+    assert {"val/loss", "val/chance_loss", "val/accuracy"} <= logged.keys()
+    assert logged_again == logged
+    assert torch.equal(seen, seen_again)
+    assert not torch.equal(seen, seen_other)
+
+
+@every_task
+@both_ranks
+def test_overfits_a_batch(name, spatial_dims):
+    task = build(name, spatial_dims)
+    inputs, targets = task.make_task(draw_images(name, spatial_dims, 4), torch.Generator().manual_seed(0))
+    optimizer = torch.optim.Adam(task.parameters(), lr=3e-3)
+    goal = 0.5 * task.chance_loss(4)
+    for _ in range(60):
+        loss = task.loss(task(inputs), targets)
+        if loss < goal:
+            return
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    pytest.fail(f"loss {loss.item():.3f} is not below {goal:.3f} after 60 steps")
+
+
+@every_task
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_trains_under_lightning_on_half_precision_images(name):
+    task = build(name, 2)
+    images = draw_images(name, 2, 5).half()
+    batches = DataLoader([{"image": image, "case": str(i)} for i, image in enumerate(images)], batch_size=3)
+    trainer = pl.Trainer(
+        max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False,
+    )  # fmt: skip
+    weights = {key: value.clone() for key, value in task.encoder.state_dict().items()}
+    trainer.fit(task, batches, batches)
+    assert any(not torch.equal(value, weights[key]) for key, value in task.encoder.state_dict().items())
+    logged = trainer.callback_metrics
+    assert all(math.isfinite(logged[key]) for key in ("train/loss", "val/loss", "val/accuracy"))
+    # Batches of 3 and 2 cases count by their size.
+    expected = (3 * task.chance_loss(3) + 2 * task.chance_loss(2)) / 5
+    assert logged["val/chance_loss"].item() == pytest.approx(expected)

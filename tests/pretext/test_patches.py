@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sslmed.pretext.patches import check_jitter, cut_cells, cut_patches, grid_cells, random_offsets
+
+CPU = torch.device("cpu")
+
+
+@given(data=st.data(), dims=st.sampled_from([2, 3]))
+def test_patches_are_slices(data, dims):
+    shape = data.draw(st.tuples(*[st.integers(3, 9)] * dims))
+    size = data.draw(st.tuples(*[st.integers(1, side) for side in shape]))
+    images = torch.rand(2, 3, *shape)
+    origins = random_offsets((2, 4), [s - p for s, p in zip(shape, size, strict=True)], None, CPU)
+    patches = cut_patches(images, origins, size)
+    assert patches.shape == (2, 4, 3, *size)
+    for b in range(2):
+        for p in range(4):
+            window = tuple(slice(o, o + s) for o, s in zip(origins[b, p].tolist(), size, strict=True))
+            assert np.array_equal(patches[b, p], images[b].numpy()[(slice(None), *window)])
+
+
+def test_cells_are_row_major():
+    assert np.array_equal(grid_cells(3, 2), np.argwhere(np.ones((3, 3))))
+    assert np.array_equal(grid_cells(2, 3), np.argwhere(np.ones((2, 2, 2))))
+    assert np.array_equal(grid_cells(3, 1), [[0], [1], [2]])
+
+
+def test_offsets_reach_both_ends_of_every_axis():
+    offsets = random_offsets((1000,), (0, 1, 4), torch.Generator().manual_seed(0), CPU)
+    assert offsets.min(0).values.tolist() == [0, 0, 0]
+    assert offsets.max(0).values.tolist() == [0, 1, 4]
+
+
+@pytest.mark.parametrize(
+    ("shape", "jitter", "patch"),
+    [
+        ((128, 128, 128), 3, (39, 39, 39)),
+        ((224, 224), 8, (66, 66)),
+        ((128, 128), 4, (38, 38)),
+        ((128, 128), None, (38, 38)),  # the default is a tenth of the cell of 42
+        ((32, 40, 49), None, (9, 12, 15)),
+        ((48, 48, 48), None, (15, 15, 15)),
+    ],
+)
+def test_sizes(shape, jitter, patch):
+    patches = cut_cells(torch.zeros(1, 1, *shape), torch.tensor([[0, 8]]), jitter, 8, None)
+    assert patches.shape == (1, 2, 1, *patch)
+
+
+def test_default_jitter_leaves_the_encoder_enough():
+    patches = cut_cells(torch.zeros(1, 1, 48, 50), torch.tensor([[0]]), None, 16, None)
+    assert patches.shape[3:] == (16, 16)
+
+
+@pytest.mark.parametrize(("shape", "jitter"), [((32, 32, 32), None), ((48, 64, 64), 1)])
+def test_patches_too_small_for_the_encoder_are_refused(shape, jitter):
+    with pytest.raises(ValueError, match=rf"{shape[0]}, {shape[1]}.*patches of .*at least 16.*fewer levels"):
+        cut_cells(torch.zeros(1, 1, *shape), torch.tensor([[0]]), jitter, 16, None)
+
+
+def test_negative_jitter_is_refused():
+    with pytest.raises(ValueError, match="-1"):
+        check_jitter(-1)
