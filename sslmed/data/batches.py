@@ -1,0 +1,104 @@
+"""Which samples make a batch: an endless seeded reshuffle for training, even batches for evaluation."""
+
+import random
+from collections.abc import Callable, Iterator
+from itertools import islice, pairwise
+from typing import NamedTuple
+
+from torch.utils.data import Sampler
+
+
+class Draw(NamedTuple):
+    """One sample of a batch.
+
+    Attributes:
+        case: Which case, by its position.
+        seed: Seeds what is random in reading it, i.e. where a crop lies; `None` reads the whole volume.
+    """
+
+    case: int
+    seed: str | None = None
+
+
+class EndlessBatches(Sampler[list[Draw]]):
+    """An endless reshuffle of the cases, cut into batches; one pass over this sampler is one stretch of it.
+
+    Batch t is a function of (seed, t) alone, so a resumed run sees what an uninterrupted one sees. A batch holds no
+    case twice as long as there are `batch_size` cases; with fewer cases it is filled up with repeats, or, if `repeats`
+    is false, it is as large as the number of cases.
+
+    Args:
+        n_cases: Number of cases.
+        batch_size: Samples per batch.
+        length: Batches per stretch.
+        seed: Seed of the reshuffle.
+        repeats: Whether a batch larger than the number of cases repeats cases.
+        updates_done: Tells at the start of a stretch which t comes next. (Lightning's `set_epoch` does not reach batch
+            samplers, and is a stretch behind after resuming.)
+    """
+
+    def __init__(
+        self,
+        n_cases: int,
+        batch_size: int,
+        *,
+        length: int,
+        seed: int,
+        repeats: bool,
+        updates_done: Callable[[], int],
+    ) -> None:
+        self.n_cases = n_cases
+        self.batch_size = batch_size if repeats else min(batch_size, n_cases)
+        self.length = length
+        self.seed = seed
+        self.updates_done = updates_done
+        self._batches = self._all_batches()
+        self._position = 0
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        start = self.updates_done()
+        if start != self._position:
+            self._batches = islice(self._all_batches(), start, None)
+        self._position = start + self.length
+        return islice(self._batches, self.length)
+
+    def _all_batches(self) -> Iterator[list[Draw]]:
+        cases = range(self.n_cases)
+        queue: list[int] = []
+        update = 0
+        generator = random.Random(f"batches {self.seed}")  # noqa: S311 - not for secrets
+        while True:
+            batch: list[int] = []
+            while len(batch) < self.batch_size:
+                if not queue:
+                    queue = generator.sample(cases, self.n_cases)
+                # Where a new shuffle begins within a batch, cases that the batch holds already wait for the next one.
+                batch.append(queue.pop(next((i for i, case in enumerate(queue) if case not in batch), 0)))
+            yield [Draw(case, f"{self.seed} {update} {place}") for place, case in enumerate(batch)]
+            update += 1
+
+
+class EvenBatches(Sampler[list[Draw]]):
+    """Cases in order, in as few batches as possible, whose sizes differ by at most one.
+
+    No batch is then of one case unless there is only one (or `batch_size` is 1): contrastive tasks need two.
+
+    Args:
+        n_cases: Number of cases.
+        batch_size: Most cases in a batch.
+        seed: What every draw is seeded with; `None` reads whole volumes.
+    """
+
+    def __init__(self, n_cases: int, batch_size: int, *, seed: str | None = None) -> None:
+        n_batches = -(-n_cases // batch_size)
+        bounds = [n_cases * i // n_batches for i in range(n_batches + 1)]
+        self.batches = [[Draw(i, seed) for i in range(*ends)] for ends in pairwise(bounds)]
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        return iter(self.batches)

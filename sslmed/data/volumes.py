@@ -1,0 +1,83 @@
+"""Prepared volumes as a torch Dataset."""
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset, default_collate
+
+from sslmed.data.batches import Draw
+from sslmed.data.store import Store
+
+Sample = dict[str, Any]
+
+
+class VolumeDataset(Dataset[Sample]):
+    """Prepared volumes, read from the memory map on access.
+
+    A sample holds `case`, `image` `(C, *spatial)` float16 and, if asked for, `label` `(*spatial)` uint8, and
+    `geometry`, which leads back to the original voxel grid, with the `native_label` there.
+
+    Args:
+        store: Where the volumes are.
+        cases: Which of them, in order.
+        labels: Whether samples carry their label.
+        native: Whether samples carry what going back to the original grid needs.
+        crop_size: Side lengths of the crop that a `Draw` with a seed gets; smaller volumes are padded with zeros.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        cases: Sequence[str],
+        *,
+        labels: bool = False,
+        native: bool = False,
+        crop_size: Sequence[int] | None = None,
+    ) -> None:
+        self.store = store
+        self.cases = tuple(cases)
+        self.labels = labels
+        self.native = native
+        self.crop_size = crop_size
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    def __getitem__(self, draw: Draw) -> Sample:
+        case = self.cases[draw.case]
+        arrays: dict[str, Any] = {"image": self.store.image(case)}
+        if self.labels:
+            arrays["label"] = self.store.label(case)
+        if self.crop_size is not None and draw.seed is not None:
+            arrays = _crop(arrays, self.crop_size, draw.seed)
+        sample: Sample = {"case": case, **{key: torch.tensor(array) for key, array in arrays.items()}}
+        if self.native:
+            sample["geometry"] = self.store.geometry(case)
+            if self.labels:
+                sample["native_label"] = self.store.native_label(case)
+        return sample
+
+
+def collate(samples: Sequence[Sample]) -> Sample:
+    """Stack tensors; keep everything else (`case`, `native_label`, `geometry`) as lists."""
+    return {
+        key: default_collate([sample[key] for sample in samples])
+        if torch.is_tensor(samples[0][key])
+        else [sample[key] for sample in samples]
+        for key in samples[0]
+    }
+
+
+def _crop(arrays: dict[str, Any], size: Sequence[int], seed: str) -> dict[str, Any]:
+    generator = random.Random(f"crop {seed}")  # noqa: S311 - not for secrets
+    sides = arrays["image"].shape[1:]
+    starts = [generator.randint(0, max(0, side - wanted)) for side, wanted in zip(sides, size, strict=True)]
+    window = tuple(slice(start, start + wanted) for start, wanted in zip(starts, size, strict=True))
+    padding = [(0, max(0, wanted - side)) for side, wanted in zip(sides, size, strict=True)]
+    return {
+        key: np.pad(array[(..., *window)], [(0, 0)] * (array.ndim - len(size)) + padding)
+        for key, array in arrays.items()
+    }

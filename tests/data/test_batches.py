@@ -1,0 +1,60 @@
+from collections import Counter
+from itertools import chain
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sslmed.data.batches import EndlessBatches, EvenBatches
+
+sizes = st.integers(1, 12)
+
+
+def _stretches(
+    n_cases: int, batch_size: int, numbers: list[int], *, length: int = 5, repeats: bool = False
+) -> list[list]:
+    starts = iter([number * length for number in numbers])
+    sampler = EndlessBatches(
+        n_cases, batch_size, length=length, seed=3, repeats=repeats, updates_done=lambda: next(starts)
+    )
+    return [list(sampler) for _ in numbers]
+
+
+@given(n_cases=sizes, batch_size=sizes)
+def test_a_batch_holds_no_case_twice(n_cases: int, batch_size: int) -> None:
+    for batch in chain(*_stretches(n_cases, batch_size, [0, 1, 2])):
+        cases = [draw.case for draw in batch]
+        assert len(cases) == len(set(cases)) == min(batch_size, n_cases)
+
+
+@given(n_cases=sizes, batch_size=sizes)
+def test_every_batch_is_full_where_repeats_are_allowed_and_cases_are_drawn_equally(
+    n_cases: int, batch_size: int
+) -> None:
+    batches = list(chain(*_stretches(n_cases, batch_size, [0, 1, 2], repeats=True)))
+    assert all(len(batch) == batch_size for batch in batches)
+    drawn = Counter(draw.case for draw in chain(*batches))
+    assert max(drawn.values()) - min(drawn[case] for case in range(n_cases)) <= 2
+
+
+@given(n_cases=sizes, batch_size=sizes, start=st.integers(0, 4))
+def test_a_resumed_run_sees_what_an_uninterrupted_one_sees(n_cases: int, batch_size: int, start: int) -> None:
+    whole = _stretches(n_cases, batch_size, list(range(6)))
+    assert _stretches(n_cases, batch_size, list(range(start, 6))) == whole[start:]
+
+
+def test_the_seed_changes_the_order_and_no_two_draws_share_a_seed() -> None:
+    one, other = (
+        list(EndlessBatches(9, 3, length=6, seed=seed, repeats=False, updates_done=lambda: 0)) for seed in (0, 1)
+    )
+    assert [[draw.case for draw in batch] for batch in one] != [[draw.case for draw in batch] for batch in other]
+    seeds = [draw.seed for draw in chain(*one, *other)]
+    assert len(set(seeds)) == len(seeds)
+
+
+@given(n_cases=sizes, batch_size=sizes)
+def test_even_batches_hold_every_case_once_in_order(n_cases: int, batch_size: int) -> None:
+    batches = list(EvenBatches(n_cases, batch_size))
+    assert [draw.case for draw in chain(*batches)] == list(range(n_cases))
+    lengths = [len(batch) for batch in batches]
+    assert max(lengths) <= batch_size
+    assert max(lengths) - min(lengths) <= 1
