@@ -1,0 +1,1 @@
+"""Evaluation: scores of test cases, and what can be concluded from them."""

@@ -1,0 +1,104 @@
+"""Intervals and tests against scipy, worked examples, and simulations with between-run variance."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from sslmed.evaluation.statistics import estimate, holm
+
+WIDE = (-100.0, 100.0)
+
+
+def simulated(rng, folds, seeds, cases=20, *, fold=0.0, run=0.0, case=0.1, rest=0.05):
+    """Scores of mean 0 with the given standard deviations of folds, runs, cases and the rest."""
+    common = fold * rng.normal(size=(folds, 1, 1)) + case * rng.normal(size=(folds, 1, cases))
+    return common + run * rng.normal(size=(folds, seeds, 1)) + rest * rng.normal(size=(folds, seeds, cases))
+
+
+def test_interval_and_p_are_students_on_fold_means():
+    values = simulated(np.random.default_rng(0), 5, 3, run=0.1) + 0.1
+    fold_means = values.mean(axis=(1, 2))
+    expected = stats.ttest_1samp(fold_means, 0)
+    result = estimate(values, WIDE)
+    assert (result.low, result.high) == pytest.approx(tuple(expected.confidence_interval(0.95)))
+    assert result.p == pytest.approx(expected.pvalue)
+    assert (result.mean, result.n_runs, result.n_cases) == (pytest.approx(fold_means.mean()), 15, 100)
+
+
+def test_paired_difference_is_the_paired_t_test():
+    rng = np.random.default_rng(1)
+    arm, baseline = simulated(rng, 6, 1, run=0.1) + 0.1, simulated(rng, 6, 1, run=0.1)
+    expected = stats.ttest_rel(arm.mean(axis=(1, 2)), baseline.mean(axis=(1, 2)))
+    assert estimate(arm - baseline, WIDE).p == pytest.approx(expected.pvalue)
+
+
+def test_few_runs_give_students_interval_over_cases_and_no_p():
+    values = simulated(np.random.default_rng(2), 1, 2)
+    expected = stats.ttest_1samp(values.mean(axis=(0, 1)), 0).confidence_interval(0.95)
+    result = estimate(values, WIDE)
+    assert (result.low, result.high) == pytest.approx(tuple(expected))
+    assert result.p is None
+
+
+@pytest.mark.parametrize(
+    ("folds", "seeds", "noise"),
+    [
+        (5, 1, {"run": 0.1}),
+        (5, 1, {"run": 0.03}),
+        (15, 1, {"run": 0.05}),
+        (5, 3, {"run": 0.05, "fold": 0.05}),  # 15 runs
+        (1, 5, {"run": 0.05}),
+        (3, 5, {"run": 0.05}),
+        (2, 1, {}),  # over test cases only
+    ],
+)
+def test_intervals_cover(folds, seeds, noise):
+    rng = np.random.default_rng(3)
+    results = [estimate(simulated(rng, folds, seeds, **noise), WIDE) for _ in range(2000)]
+    assert 0.93 <= np.mean([result.low < 0 < result.high for result in results]) <= 0.97
+
+
+@pytest.mark.parametrize(("folds", "seeds"), [(5, 1), (5, 3), (1, 5)])
+def test_false_positives_of_paired_differences_are_nominal(folds, seeds):
+    """Arm and baseline differ by the noise of their trainings alone; cases are hard or easy for both."""
+    rng = np.random.default_rng(4)
+    p_values = []
+    for _ in range(2000):
+        cases = 0.2 * rng.normal(size=(folds, 1, 20))
+        arm, baseline = (cases + simulated(rng, folds, seeds, run=0.05, case=0.03) for _ in range(2))
+        p_values.append(estimate(arm - baseline, WIDE).p)
+    assert 0.03 <= np.mean(np.array(p_values) < 0.05) <= 0.07
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (2, 1, 1), (1, 5, 1)])
+def test_where_noise_cannot_be_told_the_interval_is_the_whole_range(shape):
+    result = estimate(np.full(shape, 0.7), (0, 1))
+    assert (result.mean, result.low, result.high, result.p) == (pytest.approx(0.7), 0, 1, None)
+
+
+@pytest.mark.parametrize(("difference", "p"), [(0.0, 1.0), (0.25, 0.0)])
+def test_without_any_noise_the_interval_is_a_point(difference, p):
+    result = estimate(np.full((5, 1, 4), difference), (-1, 1))
+    assert (result.low, result.high, result.p) == (difference, difference, p)
+
+
+@given(st.integers(1, 6), st.integers(1, 4), st.integers(1, 6), st.integers(0, 2**32 - 1))
+def test_interval_holds_the_mean_within_bounds_and_agrees_with_p(folds, seeds, cases, seed):
+    result = estimate(np.random.default_rng(seed).uniform(-1, 1, (folds, seeds, cases)), (-1, 1))
+    assert -1 <= result.low <= result.mean <= result.high <= 1
+    if result.p is not None and not np.isclose(result.p, 0.05, atol=1e-6):
+        assert (result.p < 0.05) == (result.low > 0 or result.high < 0)
+
+
+def test_holm_against_a_worked_example():
+    # Ordered: 0.005 × 4, 0.01 × 3, then 0.03 × 2, and 0.04 × 1 raised to the one before it.
+    np.testing.assert_allclose(holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
+    np.testing.assert_allclose(holm([0.9, 0.6]), [1, 1])
+    assert holm([]).shape == (0,)
+
+
+def test_holm_bounds_the_chance_of_any_false_positive():
+    p_values = np.random.default_rng(5).random((4000, 25))
+    assert np.mean([holm(row).min() < 0.05 for row in p_values]) == pytest.approx(0.05, abs=0.01)
