@@ -1,0 +1,5 @@
+"""Downstream tasks: what an encoder is fine-tuned for."""
+
+from sslmed.downstream.segmentation import Segmentation
+
+__all__ = ["Segmentation"]

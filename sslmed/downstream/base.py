@@ -1,0 +1,74 @@
+"""What downstream tasks share: the pretrained encoder, its warm-up, the optimizer."""
+
+from pathlib import Path
+from typing import Any, Self
+
+from pytorch_lightning import LightningModule
+from pytorch_lightning.cli import OptimizerCallable
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
+
+from sslmed.encoders import Encoder, load_encoder
+from sslmed.optimization import Schedule, configure_optimizers, default_optimizer
+
+
+class DownstreamTask(LightningModule):
+    """Fine-tunes an encoder, which may be pretrained.
+
+    Only a loaded encoder is ever frozen: freezing random weights would handicap the baseline. Frozen means no gradients
+    *and* evaluation mode, so that the running statistics of batch normalisation, and dropout, stand still too.
+
+    Args:
+        encoder: The encoder, also the network's contracting path.
+        pretrained: Checkpoint of a pretraining run to take the encoder from; `None` starts from random weights.
+        frozen_fraction: Share of training during which a loaded encoder stays frozen.
+        optimizer: Builds the optimizer from parameters.
+        schedule: Learning-rate schedule, per update.
+
+    Raises:
+        UserError: If the checkpoint does not fit the encoder tensor by tensor.
+    """
+
+    monitor = "val/loss"
+    monitor_mode = "min"
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        pretrained: Path | None = None,
+        frozen_fraction: float = 0.0,
+        optimizer: OptimizerCallable = default_optimizer,
+        schedule: Schedule = "one_cycle",
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.pretrained = pretrained
+        self.frozen_fraction = frozen_fraction
+        self.encoder_is_frozen = False
+        self._optimizer = optimizer
+        self._schedule = schedule
+        if pretrained is not None:
+            load_encoder(encoder, pretrained)
+
+    def freeze_encoder(self, frozen: bool) -> None:
+        """Freeze the encoder or thaw it."""
+        self.encoder_is_frozen = frozen
+        self.encoder.requires_grad_(not frozen)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
+        """Set training mode; a frozen encoder stays in evaluation mode."""
+        super().train(mode)
+        if self.encoder_is_frozen:
+            self.encoder.eval()
+        return self
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:  # noqa: ANN401, ARG002
+        """Freeze or thaw by the update's number, so that a resumed run does the same."""
+        frozen_updates = self.frozen_fraction * self.trainer.estimated_stepping_batches
+        frozen = self.pretrained is not None and self.global_step < frozen_updates
+        if frozen != self.encoder_is_frozen:
+            self.freeze_encoder(frozen)
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """One optimizer over all parameters, for the whole run."""
+        return configure_optimizers(self, self._optimizer, self._schedule)

@@ -1,0 +1,143 @@
+"""Fine-tune a U-Net for segmentation and score it per case, on the prepared and on the original grid."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from monai.inferers.inferer import SlidingWindowInferer
+from monai.losses.dice import DiceCELoss
+from pytorch_lightning.cli import OptimizerCallable
+from torch import Tensor, nn
+
+from sslmed.data.volumes import Sample
+from sslmed.downstream.base import DownstreamTask
+from sslmed.downstream.decoder import UNetDecoder
+from sslmed.encoders import Encoder
+from sslmed.evaluation.metrics import case_row, foreground_dice
+from sslmed.optimization import Schedule, default_optimizer
+from sslmed.transforms import RandomAffine, RandomIntensity, apply_affine, apply_intensity
+
+
+class Segmentation(DownstreamTask):
+    """A U-Net of the encoder and a decoder.
+
+    Args:
+        encoder: The contracting path.
+        label_values: Values of the classes in the label files, background first.
+        loss: Takes logits `(B, K, *spatial)` and class indices `(B, 1, *spatial)`; by default Dice plus cross-entropy.
+        dropout: Share of activations dropped within each block of the decoder.
+        norm_momentum: Weight of the current batch in the running statistics of the decoder's batch norms.
+        affine: Random flips, rotations and zooms of images and labels in training.
+        intensity: Random brightness and contrast of images in training.
+        crop_size: Predict whole volumes by a sliding window of this size, if training was on crops.
+        pretrained: See `DownstreamTask`.
+        frozen_fraction: See `DownstreamTask`.
+        optimizer: See `DownstreamTask`.
+        schedule: See `DownstreamTask`.
+
+    Attributes:
+        test_rows: After a test run, one row of scores per case.
+    """
+
+    monitor = "val/dice_foreground"
+    monitor_mode = "max"
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        label_values: Sequence[int] = (0, 1),
+        loss: nn.Module | None = None,
+        dropout: float = 0.5,
+        norm_momentum: float = 0.1,
+        affine: RandomAffine | None = None,
+        intensity: RandomIntensity | None = None,
+        crop_size: tuple[int, int, int] | None = None,
+        pretrained: Path | None = None,
+        frozen_fraction: float = 0.0,
+        optimizer: OptimizerCallable = default_optimizer,
+        schedule: Schedule = "one_cycle",
+    ) -> None:
+        super().__init__(encoder, pretrained, frozen_fraction, optimizer, schedule)
+        self.label_values = tuple(label_values)
+        self.decoder = UNetDecoder(encoder, len(self.label_values), dropout=dropout, norm_momentum=norm_momentum)
+        self.segmentation_loss = DiceCELoss(softmax=True, to_onehot_y=True) if loss is None else loss
+        self.affine = affine
+        self.intensity = intensity
+        self.crop_size = crop_size
+        self.test_rows: list[dict[str, Any]] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Compute class scores.
+
+        Args:
+            images: `(B, C, *spatial)`.
+
+        Returns:
+            Logits `(B, K, *spatial)`.
+        """
+        logits: Tensor = self.decoder(self.encoder(images))
+        return logits
+
+    def augment(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Transform a training batch at random, on its device: images `(B, C, *spatial)`, labels `(B, 1, *spatial)`."""
+        if self.affine is not None:
+            matrices = self.affine.sample(len(images), images.ndim - 2, images.device)
+            images, labels = apply_affine(images, matrices), apply_affine(labels, matrices, "nearest")
+        if self.intensity is not None:
+            images = apply_intensity(images, *self.intensity.sample(len(images), images.device))
+        return images, labels
+
+    @cached_property
+    def _window(self) -> SlidingWindowInferer | None:
+        if self.crop_size is None:
+            return None
+        return SlidingWindowInferer(self.crop_size, sw_batch_size=4, overlap=0.5, mode="gaussian")
+
+    def predict(self, images: Tensor) -> Tensor:
+        """Compute class scores of whole volumes, through a sliding window where training was on crops."""
+        logits: Tensor = self(images) if self._window is None else self._window(images, self)  # type: ignore[assignment]
+        return logits
+
+    def training_step(self, batch: Sample, batch_idx: int) -> Tensor:  # noqa: ARG002
+        """One update."""
+        images, labels = self.augment(batch["image"].float(), batch["label"][:, None])
+        loss: Tensor = self.segmentation_loss(self(images), labels)
+        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(images))
+        return loss
+
+    def validation_step(self, batch: Sample, batch_idx: int) -> None:  # noqa: ARG002
+        """Score validation cases on the prepared grid."""
+        logits = self.predict(batch["image"].float())
+        loss = self.segmentation_loss(logits, batch["label"][:, None])
+        scores = [
+            foreground_dice(prediction, truth, len(self.label_values))
+            for prediction, truth in zip(logits.argmax(1), batch["label"], strict=True)
+        ]
+        # Lightning averages over batches, weighted by cases.
+        self.log("val/loss", loss, batch_size=len(scores))
+        self.log(self.monitor, sum(scores) / len(scores), batch_size=len(scores), prog_bar=True)
+
+    def on_test_start(self) -> None:
+        """Forget the scores of an earlier test run."""
+        self.test_rows = []
+
+    def test_step(self, batch: Sample, batch_idx: int) -> None:  # noqa: ARG002
+        """Score test cases on the prepared grid, and mapped back, on the original one."""
+        probabilities = self.predict(batch["image"].float()).softmax(1)
+        for i, case in enumerate(batch["case"]):
+            row = case_row(probabilities[i].argmax(0), batch["label"][i], self.label_values)
+            native = batch["geometry"][i].restore_scores(probabilities[i].cpu().numpy())
+            row["dice_foreground_native"] = foreground_dice(native, batch["native_label"][i], len(self.label_values))
+            self.test_rows.append({"case": case, **row})
+
+    def predict_step(self, batch: Sample, batch_idx: int) -> list[np.ndarray[Any, Any]]:  # noqa: ARG002
+        """Segment cases on their original grids, in the label files' own values."""
+        probabilities = self.predict(batch["image"].float()).softmax(1).cpu().numpy()
+        values = np.array(self.label_values)
+        values = values.astype(np.min_scalar_type(int(values.max())))
+        return [
+            values[geometry.restore_scores(scores)]
+            for geometry, scores in zip(batch["geometry"], probabilities, strict=True)
+        ]
