@@ -1,0 +1,163 @@
+"""The command `sslmed`: one argument parser that imports only what the subcommand needs."""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+from sslmed import __version__
+from sslmed.errors import UserError
+
+LIGHTNING_COMMANDS = {
+    "fit": "train a run: pretrain or fine-tune, then score its test cases once",
+    "validate": "score a run's validation cases",
+    "test": "score a run's test cases again; its record is not touched",
+    "predict": "segment test and unlabelled cases on their original voxel grids",
+}
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run the command and exit: 0 done, 1 failed, 2 something the user gave cannot be used."""
+    arguments = sys.argv[1:] if args is None else list(args)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        if arguments and arguments[0] in LIGHTNING_COMMANDS:
+            from sslmed.lightning_cli import main as lightning_main
+
+            lightning_main(arguments)
+        else:
+            options = _parser().parse_args(arguments)
+            sys.exit(options.run(options))
+    except UserError as error:
+        if os.environ.get("SSLMED_DEBUG") == "1":
+            raise
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("interrupted: the same command goes on where this one stopped", file=sys.stderr)
+        sys.exit(130)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("sslmed", description=__doc__, allow_abbrev=False)
+    parser.description = "Self-supervised pretraining for medical images whose benefit one can trust."
+    parser.add_argument("--version", action="version", version=f"sslmed {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, purpose in LIGHTNING_COMMANDS.items():
+        commands.add_parser(name, help=purpose)  # listed here, parsed by LightningCLI
+    _add_phantom(commands)
+    _add_prepare(commands)
+    _add_reproduce(commands)
+    return parser
+
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+Run = Callable[[argparse.Namespace], int | None]
+
+
+def _add(commands: Commands, name: str, run: Run, purpose: str, epilog: str) -> argparse.ArgumentParser:
+    parser = commands.add_parser(
+        name,
+        help=purpose,
+        description=purpose[0].upper() + purpose[1:] + ".",
+        epilog=epilog,
+        allow_abbrev=False,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _add_phantom(commands: Commands) -> None:
+    purpose = "draw a dataset of abdominal CT-like volumes, in the layout of the Medical Segmentation Decathlon"
+    parser = _add(
+        commands, "phantom", _phantom, purpose, "Deterministic by seed; the first N cases do not depend on N."
+    )
+    parser.add_argument("kind", choices=["pancreas"], help="what to draw")
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder of the dataset")
+    parser.add_argument("--cases", type=int, default=60, metavar="N", help="labelled cases")
+    parser.add_argument("--unlabelled", type=int, default=40, metavar="N", help="unlabelled cases")
+    parser.add_argument("--size", type=int, nargs=3, default=(80, 80, 40), metavar=("I", "J", "K"), help="voxels")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the anatomy")
+
+
+def _phantom(options: argparse.Namespace) -> None:
+    from sslmed.data.phantom import KINDS
+
+    KINDS[options.kind](
+        options.out, cases=options.cases, unlabelled=options.unlabelled, size=tuple(options.size), seed=options.seed
+    )
+    print(f"{options.out}: {options.cases} labelled and {options.unlabelled} unlabelled cases")
+
+
+def _add_prepare(commands: Commands) -> None:
+    purpose = "check a dataset's files and write them as normalised, memory-mapped arrays"
+    epilog = "A killed command goes on where it was. Exit status 2 if a file cannot be used: one line for each."
+    parser = _add(commands, "prepare", _prepare, purpose, epilog)
+    parser.add_argument(
+        "data", metavar="DATA", help="folder in MSD layout, or pancreas, hippocampus, brats: downloaded"
+    )
+    parser.add_argument("--store", type=Path, required=True, metavar="DIR", help="folder for the prepared arrays")
+    parser.add_argument("--geometry", choices=["cube", "spacing"], default="cube", help="crop and resize, or resample")
+    parser.add_argument("--size", type=int, default=128, metavar="N", help="side of the cube, in voxels")
+    parser.add_argument("--spacing", type=float, nargs=3, default=(1, 1, 1), metavar=("I", "J", "K"), help="in mm")
+    parser.add_argument("--hu-window", type=float, nargs=2, default=(-160, 240), metavar=("LOW", "HIGH"), help="of CT")
+    parser.add_argument(
+        "--percentiles", type=float, nargs=2, default=(0.5, 99.5), metavar=("LOW", "HIGH"), help="of other modalities"
+    )
+    parser.add_argument("--jobs", type=int, metavar="N", help="processes; all cores by default")
+    parser.add_argument("--downloads", type=Path, default=Path("data"), metavar="DIR", help="where downloads go")
+
+
+def _prepare(options: argparse.Namespace) -> None:
+    from sslmed.data.download import KNOWN, fetch
+    from sslmed.data.prepare import PrepareSettings, prepare
+
+    data = fetch(options.data, options.downloads) if options.data in KNOWN else Path(options.data)
+    settings = PrepareSettings(
+        geometry=options.geometry,
+        size=options.size,
+        spacing=tuple(options.spacing),
+        hu_window=tuple(options.hu_window),
+        percentiles=tuple(options.percentiles),
+    )
+    store = prepare(data, options.store, settings, options.jobs)
+    print(f"{options.store}: {len(store.labelled)} labelled and {len(store.unlabelled)} unlabelled cases are ready")
+
+
+def _add_reproduce(commands: Commands) -> None:
+    purpose = "pretrain, fine-tune, score and draw a figure's data-efficiency curves"
+    epilog = (
+        "The same command goes on where an interrupted one stopped. Exit status 1 if runs failed, 2 for wrong input."
+    )
+    parser = _add(commands, "reproduce", _reproduce, purpose, epilog)
+    parser.add_argument("figure", metavar="FIGURE", help="fig3")
+    parser.add_argument(
+        "--data", default="phantom", help="phantom, pancreas, hippocampus, brats, or a folder in MSD layout"
+    )
+    parser.add_argument("--preset", default="quick", help="quick, sound, paper, or a folder with a preset.yaml")
+    parser.add_argument("--arms", nargs="+", metavar="ARM", help="arms to compare; the figure's by default")
+    parser.add_argument("--fractions", nargs="+", type=float, metavar="F", help="label fractions in (0, 1]")
+    parser.add_argument("--folds", nargs="+", type=int, metavar="K", help="folds to run; the preset's by default")
+    parser.add_argument("--seeds", nargs="+", type=int, metavar="S", help="fine-tuning seeds; the preset's by default")
+    parser.add_argument(
+        "--jobs", type=int, metavar="N", help="runs side by side; the number of cores or GPUs by default"
+    )
+    parser.add_argument("--out", type=Path, default=Path("results"), metavar="DIR", help="tables and figures")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="runs and prepared data")
+    parser.add_argument("--downloads", type=Path, default=Path("data"), metavar="DIR", help="drawn and downloaded data")
+    parser.add_argument("--executor", choices=["local"], default="local", help="where jobs run")
+    parser.add_argument("--wandb", choices=["disabled", "offline", "online"], default="disabled", help="mirror of runs")
+    parser.add_argument("--dry-run", action="store_true", help="list what is done and to do, and what it would cost")
+
+
+def _reproduce(options: argparse.Namespace) -> int:
+    from sslmed.experiments.reproduce import Options, reproduce
+
+    settings = {name: value for name, value in vars(options).items() if name not in ("run", "executor")}
+    return reproduce(Options(**settings))

@@ -1,0 +1,280 @@
+"""`sslmed fit | validate | test | predict`: LightningCLI with one directory per run."""
+
+import hashlib
+import logging
+import sys
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+import torch
+import yaml
+from jsonargparse import Namespace
+from pytorch_lightning import Callback, LightningDataModule, LightningModule, Trainer
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+from pytorch_lightning.loggers import WandbLogger
+from rich.console import Console
+from rich.table import Table
+
+# Lightning finds classes by their bare names once their modules are imported.
+from sslmed import downstream, encoders, pretext  # noqa: F401
+from sslmed.callbacks import History, SeedUpdates, WritePredictions
+from sslmed.data.datamodule import SegmentationData, VolumeDataModule
+from sslmed.downstream.base import DownstreamTask
+from sslmed.errors import UserError
+from sslmed.evaluation.metrics import summarise
+from sslmed.provenance import provenance
+from sslmed.run_directory import RunDirectory
+
+log = logging.getLogger(__name__)
+
+IGNORED_WARNINGS = (
+    "LightningCLI's args parameter",  # the command hands over what it was given
+    ".*Checkpoint directory .* exists and is not empty",  # a resumed run
+    ".*LeafSpec.*is deprecated",  # Lightning's own use of torch
+    ".*does not have many workers",  # a memory map needs none
+)
+
+Wandb = Literal["disabled", "offline", "online"]
+
+
+@dataclass
+class RunLabels:
+    """What a run is called in tables and figures.
+
+    Args:
+        figure: The experiment it belongs to, e.g. `fig3`.
+        dataset: Name of the dataset in tables.
+        preset: Name of the preset.
+        arm: `baseline` or the pretext task.
+        key: Fingerprint of all settings, set by `sslmed reproduce`.
+    """
+
+    figure: str = ""
+    dataset: str = ""
+    preset: str = ""
+    arm: str = ""
+    key: str = ""
+
+
+class SSLMedCLI(LightningCLI):
+    """LightningCLI whose runs live in one directory each and go on where they stopped.
+
+    No hyper-parameter is stored in checkpoints: `config.yaml` is the record, and `--ckpt_path` could otherwise replace
+    what the command line says. Weights travel by `model.pretrained` only.
+    """
+
+    datamodule: VolumeDataModule
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add what a run has beside model, data and trainer, and link what must agree."""
+        parser.add_argument("--run_dir", type=Path, required=True, help="directory that holds all the run writes")
+        parser.add_argument("--threads", type=int, default=1, help="torch threads on CPU; results depend on it")
+        parser.add_argument("--channels_last", type=bool, default=True, help="store features with channels last")
+        parser.add_argument("--wandb", type=Wandb, default="disabled", help="mirror the run to Weights & Biases")
+        parser.add_argument("--wait", type=bool, default=False, help="wait while another process writes run_dir")
+        parser.add_class_arguments(RunLabels, "labels")
+        parser.link_arguments("seed_everything", "data.init_args.seed")
+        parser.link_arguments("data.init_args.validations", "trainer.max_epochs")
+        parser.link_arguments("data.init_args.crop_size", "model.init_args.crop_size")
+        for name in ("spatial_dims", "in_channels"):
+            parser.link_arguments(f"data.{name}", f"model.init_args.encoder.init_args.{name}", apply_on="instantiate")
+        parser.link_arguments("data.label_values", "model.init_args.label_values", apply_on="instantiate")
+
+    @property
+    def settings(self) -> Namespace:
+        """The settings of the subcommand."""
+        settings: Namespace = self.config[self.subcommand]
+        return settings
+
+    def before_instantiate_classes(self) -> None:
+        """Set what must be set before anything is built."""
+        torch.set_num_threads(self.settings.threads)
+        self.run = RunDirectory(self.settings.run_dir.absolute())
+
+    def instantiate_classes(self) -> None:
+        """Build everything; channels last is the faster layout for convolutions (docs/performance.md)."""
+        super().instantiate_classes()
+        if self.settings.channels_last:
+            layout = {2: torch.channels_last, 3: torch.channels_last_3d}[self.datamodule.spatial_dims]
+            self.model.to(memory_format=layout)  # features follow the weights
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:  # noqa: ANN401
+        """Build the trainer with the callbacks and loggers that every run has."""
+        self.history = History(self.run.metrics)
+        best, last = (
+            ModelCheckpoint(
+                self.run.checkpoints,
+                filename=path.stem,
+                monitor=monitor,
+                mode=self.model.monitor_mode,
+                save_on_train_epoch_end=True,  # after validation, and in a state that resumes at the next stretch
+                enable_version_counter=False,
+            )
+            # Two callbacks, because `save_last` of one only copies the best.
+            for path, monitor in ((self.run.best, self.model.monitor), (self.run.last, None))
+        )
+        callbacks: dict[str | None, list[Callback]] = {
+            "fit": [SeedUpdates(self.settings.seed_everything), self.history, best, last],
+            "predict": [WritePredictions(self.run.path / "predictions")],
+        }
+        trainer_config = {**self._get(self.config_init, "trainer", default={}), **kwargs}
+        trainer_config.setdefault("default_root_dir", str(self.run.path))
+        trainer_config["logger"] = self._wandb_logger() if self.subcommand == "fit" else False
+        trainer_config["enable_progress_bar"] = sys.stderr.isatty()
+        return self._instantiate_trainer(trainer_config, callbacks.get(self.subcommand, []))
+
+    def fit(self, model: LightningModule, datamodule: LightningDataModule, **_: Any) -> None:  # noqa: ANN401
+        """Train, going on from the last checkpoint if there is one; score the test cases once; write the results."""
+        with self.run.locked(wait=self.settings.wait):
+            self.run.begin(self._parser("fit").dump(self.settings, skip_unset=False))
+            with _logging_to(self.run.log):
+                self._fit(model, datamodule)
+
+    def _fit(self, model: LightningModule, datamodule: LightningDataModule) -> None:
+        resumed = self.run.last if self.run.last.is_file() else None
+        if resumed is not None:
+            log.info("going on from %s", resumed)
+        self.trainer.fit(model, datamodule=datamodule, ckpt_path=resumed, weights_only=True)
+        results = {**self._description(), "validation": self.history.rows, "seconds": round(self.history.seconds, 1)}
+        if isinstance(model, DownstreamTask):
+            cases = self._score(self.run.best)
+            self.run.finish(results | {"kind": "finetune", "metrics": summarise(cases)} | provenance(), cases)
+        else:
+            last = self.history.rows[-1]
+            losses = {"val_loss": last["val/loss"], "chance_loss": last["val/chance_loss"]}
+            self.run.finish(results | {"kind": "pretrain", **losses} | provenance())
+        log.info("done: %s", self.run.results)
+
+    def test(self, model: LightningModule, ckpt_path: Path | str | None = None, **_: Any) -> None:  # noqa: ANN401
+        """Score the test cases of a run again and print the result; the run's record is not touched."""
+        if not isinstance(model, DownstreamTask):
+            msg = f"{self.run.path}: a pretraining run has no test cases; use `sslmed validate`"
+            raise UserError(msg)
+        scores = summarise(self._score(self.run.best if ckpt_path is None else Path(ckpt_path)))
+        _print_table(f"Test cases of fold {self.datamodule.fold}", scores)
+
+    def validate(self, model: LightningModule, ckpt_path: Path | str | None = None, **_: Any) -> None:  # noqa: ANN401
+        """Score the validation cases with a run's best checkpoint and print the result."""
+        self._load(self.run.best if ckpt_path is None else Path(ckpt_path))
+        (scores,) = self.trainer.validate(model, datamodule=self.datamodule, verbose=False)
+        _print_table(f"Validation cases of fold {self.datamodule.fold}", scores)
+
+    def predict(self, model: LightningModule, ckpt_path: Path | str | None = None, **_: Any) -> None:  # noqa: ANN401
+        """Segment test and unlabelled cases on their original grids, into `run_dir/predictions`."""
+        if not isinstance(model, DownstreamTask):
+            msg = f"{self.run.path}: a pretraining run predicts no segmentation; give a fine-tuning run"
+            raise UserError(msg)
+        self._load(self.run.best if ckpt_path is None else Path(ckpt_path))
+        self.trainer.predict(model, datamodule=self.datamodule, return_predictions=False)
+
+    def _score(self, checkpoint: Path) -> pd.DataFrame:
+        """One row of scores per test case."""
+        self._load(checkpoint)
+        self.trainer.test(self.model, datamodule=self.datamodule, verbose=False)
+        return pd.DataFrame(self.model.test_rows).sort_values("case", ignore_index=True)
+
+    def _load(self, checkpoint: Path) -> None:
+        if not checkpoint.is_file():
+            msg = f"{checkpoint}: no such checkpoint; give --run_dir of a run that was trained, or --ckpt_path"
+            raise UserError(msg)
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True).get("state_dict", {})
+        try:
+            self.model.load_state_dict(state)
+        except RuntimeError as error:
+            msg = f"{checkpoint}: does not fit {type(self.model).__name__}: {error}"
+            raise UserError(msg) from error
+
+    def _description(self) -> dict[str, Any]:
+        """What tables need to know about this run."""
+        data = self.datamodule
+        cell: dict[str, float] = {"fold": data.fold, "seed": data.seed, "spatial_dims": data.spatial_dims}
+        if isinstance(data, SegmentationData):
+            cell |= {"label_fraction": data.label_fraction, "n_labels": data.n_labels}
+        return {**vars(self._get(self.config_init, "labels")), **cell}
+
+    def _wandb_logger(self) -> WandbLogger | bool:
+        """A mirror of the run in Weights & Biases; everything is in the run directory without it."""
+        if self.settings.wandb == "disabled":
+            return False
+        labels = self.settings.labels
+        logger = WandbLogger(
+            project="sslmed",
+            name="/".join(self.run.path.parts[-3:]),
+            group="-".join(filter(None, (labels.figure, labels.dataset, labels.preset))) or None,
+            id=hashlib.sha256(str(self.run.path).encode()).hexdigest()[:16],  # a resumed run goes on in the same place
+            resume="allow",
+            save_dir=self.run.path,
+            offline=self.settings.wandb == "offline",
+        )
+        logger.experiment.config.update(yaml.safe_load(self.run.config.read_text()), allow_val_change=True)
+        return logger
+
+
+@contextmanager
+def _logging_to(path: Path) -> Iterator[None]:
+    """Send log lines, warnings and the traceback of a failure to the run's log as well."""
+    handler = logging.FileHandler(path)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    logging.captureWarnings(capture=True)
+    try:
+        yield
+    except Exception:
+        log.exception("the run failed")
+        raise
+    finally:
+        logging.captureWarnings(capture=False)
+        root.removeHandler(handler)
+        handler.close()
+
+
+def _print_table(title: str, scores: Mapping[str, float]) -> None:
+    table = Table("metric", "value", title=title)
+    for name, value in scores.items():
+        table.add_row(name, f"{value:.4f}")
+    Console().print(table)
+
+
+def main(args: Sequence[str], cli_class: type[SSLMedCLI] = SSLMedCLI) -> None:
+    """Run a LightningCLI subcommand.
+
+    Args:
+        args: Subcommand and options, as after `sslmed`.
+        cli_class: What parses and runs them.
+
+    Raises:
+        UserError: If what the user gave cannot be used.
+    """
+    for message in IGNORED_WARNINGS:
+        warnings.filterwarnings("ignore", message)
+    for name in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    try:
+        cli_class(
+            LightningModule,
+            LightningDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            save_config_callback=None,  # the run directory keeps the configuration
+            seed_everything_default=0,
+            auto_configure_optimizers=False,
+            args=list(args),
+            parser_kwargs={"prog": "sslmed", "description": "Train, score and apply networks; see also sslmed --help."},
+        )
+    except Exception as error:
+        raise _user_error(error) or error from None
+
+
+def _user_error(error: BaseException | None) -> UserError | None:
+    """Find the user's error within the errors that jsonargparse wraps around what a constructor raises."""
+    while error is not None and not isinstance(error, UserError):
+        error = error.__cause__ or error.__context__
+    return error
