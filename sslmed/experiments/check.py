@@ -1,0 +1,74 @@
+"""Check the configuration of runs before any starts: unknown keys, mistyped values, checkpoints that do not fit."""
+
+import contextlib
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from jsonargparse import Namespace
+
+from sslmed.encoders import Encoder, load_encoder
+from sslmed.errors import UserError
+from sslmed.experiments.plan import Run
+from sslmed.experiments.workflow import is_done
+from sslmed.lightning_cli import SSLMedCLI, main
+
+
+class _ParsedError(Exception):
+    def __init__(self, settings: Namespace) -> None:
+        super().__init__()
+        self.settings = settings
+
+
+class _ParseOnly(SSLMedCLI):
+    """Stops where classes would be built, and hands the settings out."""
+
+    def before_instantiate_classes(self) -> NoReturn:
+        raise _ParsedError(self.settings)
+
+
+def check_runs(runs: Sequence[Run], *, in_channels: int, work: Path) -> None:
+    """Parse the configuration of one run of each kind, and try finished pretraining runs' weights in their encoders.
+
+    Args:
+        runs: The plan; runs of one arm and stage differ in numbers only.
+        in_channels: Channels of the images.
+        work: The experiment's directory.
+
+    Raises:
+        UserError: If a configuration is refused, or a checkpoint does not fit.
+    """
+    kinds = {(run.arm, run.fraction is None): run for run in reversed(runs)}
+    settings = {kind: parse(run.arguments) for kind, run in kinds.items()}
+    for run in runs:
+        if run.fraction is None and is_done(work, run):
+            encoder = _build_encoder(settings[run.arm, True], in_channels)
+            with contextlib.redirect_stdout(io.StringIO()):
+                load_encoder(encoder, work / run.name / "checkpoints" / "last.ckpt")
+
+
+def parse(arguments: Sequence[str]) -> Namespace:
+    """Parse the arguments of a run without building anything.
+
+    Raises:
+        UserError: With the parser's message, if it refuses them.
+    """
+    messages = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(messages):
+            main(["fit", *arguments], _ParseOnly)
+    except _ParsedError as parsed:
+        return parsed.settings
+    except SystemExit as refused:
+        lines = messages.getvalue().splitlines()
+        message = "\n".join(lines[next((i for i, line in enumerate(lines) if "error:" in line), 0) :])
+        raise UserError(f"the configuration of a run is refused:\n{message}") from refused
+    raise AssertionError("unreachable: the parser either refuses or hands out settings")
+
+
+def _build_encoder(settings: Any, in_channels: int) -> Encoder:  # noqa: ANN401 - a jsonargparse Namespace
+    spec = settings.model.init_args.encoder
+    module, _, name = spec.class_path.rpartition(".")
+    kind: type[Encoder] = getattr(__import__(module, fromlist=[name]), name)
+    return kind(**{**spec.init_args.as_dict(), "spatial_dims": 3, "in_channels": in_channels})

@@ -1,0 +1,75 @@
+"""`sslmed reproduce --dry-run`: what would be done, and what it would cost."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from sslmed.data.decathlon import Dataset
+from sslmed.data.splits import count_labels, split_cases
+from sslmed.experiments.plan import Grid, Run, percent
+from sslmed.experiments.sources import Source
+from sslmed.experiments.workflow import is_done, is_stale
+
+BYTES_PER_VOXEL = 2  # float16
+
+
+def print_dry_run(
+    grid: Grid, runs: Sequence[Run], source: Source, dataset: Dataset | None, *, work: Path, jobs: int
+) -> None:
+    """Print each job with its runs, done and to do, and estimates of time, disk and memory.
+
+    Args:
+        grid: What is compared.
+        runs: The plan.
+        source: Where the data comes from.
+        dataset: The dataset, if it is here.
+        work: The experiment's directory.
+        jobs: Jobs side by side.
+    """
+    console = Console(soft_wrap=True)
+    done = {run for run in runs if is_done(work, run) and not is_stale(work, run)}
+    table = Table("run", "done", "to do", title=f"{work.parent.name}: {work.name}", title_justify="left")
+    for job in dict.fromkeys(run.job for run in runs):
+        of_job = [run for run in runs if run.job == job]
+        table.add_row(
+            job, _names([run for run in of_job if run in done]), _names([run for run in of_job if run not in done])
+        )
+    console.print(table)
+    todo = [run for run in runs if run not in done]
+    console.print(_labels_line(grid, source, dataset))
+    console.print(f"runs: {len(runs)}, of which {len(done)} are done and {len(todo)} are to do, {jobs} side by side")
+    console.print(_cost_line(grid, todo, dataset, jobs))
+    if todo:
+        console.print("by hand, e.g.: sslmed fit " + " ".join(todo[0].arguments), highlight=False)
+
+
+def _names(runs: Sequence[Run]) -> str:
+    return ", ".join("pretraining" if run.fraction is None else f"{percent(run.fraction)} %" for run in runs)
+
+
+def _labels_line(grid: Grid, source: Source, dataset: Dataset | None) -> str:
+    if dataset is None:
+        return f"data: {source.folder} (not here yet: it will be {'drawn' if source.is_phantom else 'downloaded'})"
+    labelled = [case.id for case in dataset.cases if case.label is not None]
+    split = split_cases(labelled, fold=grid.folds[0], n_folds=grid.preset.n_folds)
+    counts = ", ".join(f"{percent(f)} % = {count_labels(f, len(split.train))}" for f in grid.fractions)
+    return (
+        f"data: {dataset.root}: {len(labelled)} labelled, {len(dataset.cases) - len(labelled)} unlabelled cases\n"
+        f"fold {grid.folds[0]}: {len(split.train)} training, {len(split.validation)} validation, "
+        f"{len(split.test)} test cases; labelled for training: {counts}"
+    )
+
+
+def _cost_line(grid: Grid, todo: Sequence[Run], dataset: Dataset | None, jobs: int) -> str:
+    estimate, settings = grid.preset.estimate, grid.preset.prepare
+    seconds = sum(estimate.pretrain_seconds if run.fraction is None else estimate.finetune_seconds for run in todo)
+    gib = len(todo) * estimate.disk_mib / 2**10
+    if dataset is not None and settings.geometry == "cube":
+        n_arrays = BYTES_PER_VOXEL * len(dataset.modalities) + 1
+        gib += len(dataset.cases) * n_arrays * settings.size**3 / 2**30
+    return (
+        f"estimate: {seconds / min(jobs, max(1, len(todo))) / 60:.0f} minutes of training, {gib:.2f} GiB of disk, "
+        f"{jobs * estimate.memory_gib:.1f} GiB of memory"
+    )

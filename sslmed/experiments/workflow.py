@@ -1,0 +1,131 @@
+"""Run a plan with Snakemake, show its progress, and survive every kind of interruption."""
+
+import fcntl
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import resources
+from itertools import count
+from pathlib import Path
+
+import yaml
+
+from sslmed.errors import UserError
+from sslmed.experiments.plan import Run, write_plan
+from sslmed.progress import Advance, progress
+
+POLL_SECONDS = 0.5
+
+
+@contextmanager
+def sole_command(work: Path) -> Iterator[int]:
+    """Hold an experiment's directory for this command and the workflow it starts.
+
+    The lock belongs to an open file that the workflow inherits: if this process is killed and the workflow lives on,
+    the next command waits for it instead of running beside it. The system releases it however the last holder ends.
+
+    Yields:
+        The file descriptor to hand down.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    with (work / ".reproduce.lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"{work}: waiting for another command, or what is left of a killed one, to finish", file=sys.stderr)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield file.fileno()
+
+
+def is_done(work: Path, run: Run) -> bool:
+    """Whether a run has its results."""
+    return (work / run.name / "results.json").is_file()
+
+
+def is_stale(work: Path, run: Run) -> bool:
+    """Whether a run's directory holds a run of another configuration, or one that started from such a run."""
+    config = work / run.name / "config.yaml"
+    if not config.is_file():
+        return False
+    labels = yaml.load(config.read_text(encoding="utf-8"), yaml.CSafeLoader)["labels"]
+    return bool(labels["key"] != run.key)
+
+
+def set_stale_runs_aside(work: Path, runs: Sequence[Run]) -> None:
+    """Move runs of another configuration out of the way; nothing is deleted."""
+    for run in runs:
+        if is_stale(work, run):
+            directory = work / run.name
+            numbered = (directory.with_name(f"{directory.name}.old{n}") for n in count(1))
+            aside = next(path for path in numbered if not path.exists())
+            directory.rename(aside)
+            print(f"{directory}: settings have changed; the old run is now {aside.name}", file=sys.stderr)
+
+
+def run_workflow(work: Path, runs: Sequence[Run], *, jobs: int, lock: int) -> None:
+    """Do all runs that are not done; failed ones do not keep others from running.
+
+    Args:
+        work: The experiment's directory.
+        runs: The plan.
+        jobs: How many jobs side by side.
+        lock: File descriptor from `sole_command`.
+    """
+    write_plan(work / "plan.json", runs)
+    todo = [run for run in runs if not is_done(work, run)]
+    if not todo:
+        return
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--snakefile",
+        str(resources.files("sslmed.experiments") / "Snakefile"),
+    ]
+    command += ["--directory", str(work), "--cores", str(jobs), "--keep-going", "--rerun-triggers", "mtime"]
+    # results.json is atomic, and sole_command is the lock: Snakemake's own bookkeeping of both only gets in the way
+    # after a kill.
+    command += ["--nolock", "--ignore-incomplete", "--keep-incomplete", "--scheduler", "greedy"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    log_path = work / "workflow.log"
+    with log_path.open("w") as log, progress("training", len(runs), unit="runs") as advance:
+        for _ in range(len(runs) - len(todo)):
+            advance()
+        process = subprocess.Popen(  # noqa: S603 - our own command
+            command, stdout=log, stderr=subprocess.STDOUT, pass_fds=(lock,), env=environment
+        )
+        try:
+            _watch(process, work, todo, advance)
+        except BaseException:
+            process.terminate()
+            process.wait()
+            raise
+    if process.returncode != 0 and all(is_done(work, run) for run in runs):
+        msg = f"the workflow ended with status {process.returncode}; see {log_path}"
+        raise UserError(msg)
+
+
+def _watch(process: subprocess.Popen[bytes], work: Path, todo: Sequence[Run], advance: Advance) -> None:
+    waiting = list(todo)
+    while True:
+        ended = process.poll() is not None
+        for run in [run for run in waiting if is_done(work, run)]:
+            waiting.remove(run)
+            advance()
+        if ended:
+            return
+        time.sleep(POLL_SECONDS)
+
+
+def failures(work: Path, runs: Sequence[Run]) -> list[str]:
+    """One line per run without results: where it is, and the last line of its log."""
+    lines = []
+    for run in runs:
+        if not is_done(work, run):
+            log = work / run.name / "run.log"
+            last = log.read_text(encoding="utf-8").strip().splitlines()[-1:] if log.is_file() else []
+            lines.append(f"{log}: {last[0] if last else 'not started, because the pretraining it needs failed'}")
+    return lines

@@ -1,0 +1,109 @@
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from sslmed.errors import UserError
+from sslmed.experiments.check import parse
+from sslmed.experiments.plan import Grid, Run, percent, plan_runs
+from sslmed.experiments.settings import preset_folder, read_experiment, read_preset
+
+TINY = Path(__file__).parent / "tiny"
+
+
+def _grid(folder: Path = TINY, **chosen: tuple) -> Grid:
+    experiment, preset = read_experiment("fig3"), read_preset(folder)
+    options = {"arms": tuple(experiment.arms), "fractions": (0.05, 1.0), "folds": (0, 2), "seeds": (0, 1)} | chosen
+    return Grid(experiment=experiment, preset=preset, preset_folder=folder, **options)
+
+
+def _plan(grid: Grid) -> list[Run]:
+    return plan_runs(grid, dataset="phantom", store=Path("/stores/phantom-1"), work=Path("/work"), wandb="disabled")
+
+
+def _options(run: Run) -> dict[str, str]:
+    pairs = zip(run.arguments[::2], run.arguments[1::2], strict=True)
+    return {name.removeprefix("--"): value for name, value in pairs if name != "-c"}
+
+
+def test_every_arm_pretrains_once_per_fold_and_fine_tunes_every_cell() -> None:
+    runs = _plan(_grid())
+    assert len({run.name for run in runs}) == len(runs) == 5 * 2 + 6 * 2 * 2 * 2
+    assert "rotation/fold2/pretrain" in {run.name for run in runs}
+    assert "baseline/fold0/seed1/5" in {run.name for run in runs}
+    assert not any(run.name == "baseline/fold0/pretrain" for run in runs)
+
+
+def test_arms_differ_in_nothing_but_the_weights_they_start_from() -> None:
+    own = ("labels.arm", "labels.key", "run_dir", "model.pretrained")
+    cells: dict[tuple, list] = {}
+    for run in _plan(_grid()):
+        if run.fraction is not None:
+            configs = [
+                value for name, value in zip(run.arguments[::2], run.arguments[1::2], strict=True) if name == "-c"
+            ]
+            shared = {name: value for name, value in _options(run).items() if name not in own}
+            cells.setdefault((run.fold, run.seed, run.fraction), []).append((configs, shared))
+    for arms in cells.values():
+        assert len(arms) == 6
+        assert all(arm == arms[0] for arm in arms)
+
+
+def test_fine_tuning_starts_from_the_last_checkpoint_of_its_own_fold() -> None:
+    for run in _plan(_grid()):
+        pretrained = _options(run).get("model.pretrained")
+        if run.fraction is None or run.arm == "baseline":
+            assert pretrained is None
+        else:
+            assert pretrained == f"/work/{run.arm}/fold{run.fold}/pretrain/checkpoints/last.ckpt"
+
+
+def test_keys_follow_settings_and_not_comments_or_places(tmp_path: Path) -> None:
+    copy = tmp_path / "tiny"
+    shutil.copytree(TINY, copy)
+    keys = {run.name: run.key for run in _plan(_grid())}
+    overlay = copy / "pretrain.yaml"
+    overlay.write_text("# a comment\n" + overlay.read_text())
+    assert {run.name: run.key for run in _plan(_grid(copy))} == keys
+    overlay.write_text(overlay.read_text().replace("updates: 6", "updates: 7"))
+    changed = {run.name: run.key for run in _plan(_grid(copy))}
+    assert {name for name in keys if changed[name] != keys[name]} == {name for name in keys if "baseline" not in name}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "words"),
+    [
+        ({"arms": ("baseline", "sudoku")}, "unknown arms sudoku"),
+        ({"fractions": (5.0,)}, "5 % is 0.05"),
+        ({"folds": (3,)}, "folds must be in 0 to 2"),
+        ({"seeds": (1, 1)}, "each once"),
+        ({"arms": ()}, "at least one"),
+    ],
+)
+def test_impossible_grids_are_refused(chosen: dict, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        _grid(**chosen)
+
+
+def test_percent() -> None:
+    assert [percent(fraction) for fraction in (0.05, 0.07, 0.125, 1.0)] == ["5", "7", "12.5", "100"]
+
+
+@pytest.mark.parametrize("preset", ["quick", "sound", "paper"])
+def test_every_run_of_every_preset_has_a_configuration_that_the_command_accepts(preset: str) -> None:
+    grid = _grid(preset_folder(preset), folds=(0,), seeds=(0,), fractions=(1.0,))
+    for run in _plan(grid):
+        settings = parse(run.arguments)
+        assert settings.model.class_path.startswith("sslmed.")
+
+
+def test_an_unknown_key_is_refused_by_name(tmp_path: Path) -> None:
+    copy = tmp_path / "tiny"
+    shutil.copytree(TINY, copy)
+    (copy / "finetune.yaml").write_text("data: {init_args: {batch_sise: 2}}")
+    with pytest.raises(UserError, match="batch_sise"):
+        parse(_plan(_grid(copy))[0].arguments)
+    (copy / "preset.yaml").write_text((copy / "preset.yaml").read_text() + "n_fold: 5\n")
+    with pytest.raises(UserError, match=re.escape(str(copy / "preset.yaml")) + ".*n_fold"):
+        read_preset(copy)

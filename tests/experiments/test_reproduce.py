@@ -1,0 +1,171 @@
+"""The whole experiment on a tiny phantom: to the end, killed and restarted, refused, failed."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from sslmed import cli
+
+TINY = Path(__file__).parent / "tiny"
+ARMS = ["baseline", "rotation", "exemplar"]
+TABLES = ["results.csv", "cases.csv", "summary.csv"]
+
+
+def _command(folder: Path, *options: str, arms: list[str] = ARMS) -> list[str]:
+    places = [f"--{name}={folder / name}" for name in ("runs", "out", "downloads")]
+    return ["reproduce", "fig3", "--preset", str(TINY), "--arms", *arms, "--fractions", "0.4", "1", *places, *options]
+
+
+def _start(folder: Path, *options: str) -> subprocess.Popen[bytes]:
+    folder.mkdir(exist_ok=True)
+    with (folder / "output").open("ab") as output:
+        command = [sys.executable, "-m", "sslmed", *_command(folder, *options)]
+        return subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
+
+
+def _reproduce(folder: Path, *options: str, arms: list[str] = ARMS) -> int:
+    with pytest.raises(SystemExit) as end:
+        cli.main(_command(folder, *options, arms=arms))
+    return int(end.value.code or 0)
+
+
+def _results(folder: Path) -> Path:
+    return folder / "out" / "fig3" / "phantom-tiny"
+
+
+def _work(folder: Path) -> Path:
+    return folder / "runs" / "fig3" / "phantom-tiny"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("finished")
+    assert _start(folder).wait(timeout=240) == 0, (folder / "output").read_text()
+    return folder
+
+
+def test_it_ends_with_tables_and_figure(finished: Path) -> None:
+    assert {path.name for path in _results(finished).iterdir()} == {*TABLES, "fig3.png", "fig3.svg"}
+    results = pd.read_csv(_results(finished) / "results.csv")
+    foreground = results[results["metric"] == "dice_foreground"]
+    assert len(foreground) == len(ARMS) * 2
+    assert sorted(foreground["n_labels"].unique()) == [2, 6]
+    summary = pd.read_csv(_results(finished) / "summary.csv")
+    assert set(summary["arm"]) == set(ARMS)
+    assert (summary["ci_low"] <= summary["mean"]).all()
+    assert "PHANTOM" in (_results(finished) / "fig3.svg").read_text().upper()
+
+
+def test_again_it_takes_no_run_and_changes_no_byte(finished: Path) -> None:
+    before = {
+        path: (path.read_bytes(), path.stat().st_mtime_ns) for path in _work(finished).rglob("*.*") if path.is_file()
+    }
+    tables = {name: (_results(finished) / name).read_bytes() for name in (*TABLES, "fig3.svg")}
+    assert _reproduce(finished) == 0
+    assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in before} == before
+    assert {name: (_results(finished) / name).read_bytes() for name in tables} == tables
+
+
+@pytest.mark.slow
+def test_killed_at_three_moments_it_goes_on_and_ends_with_the_same_results(finished: Path, tmp_path: Path) -> None:
+    # First the command alone (its workflow lives on), then the whole session, then one job.
+    command = _start(tmp_path)
+    _wait_for(_work(tmp_path), "rotation/fold0/pretrain/checkpoints/last.ckpt")
+    command.kill()
+    command.wait()
+    command = _start(tmp_path)
+    _wait_for(_work(tmp_path), "baseline/fold0/seed0/40/results.json")
+    os.killpg(command.pid, signal.SIGKILL)
+    command.wait()
+    command = _start(tmp_path)
+    _wait_for(_work(tmp_path), "*/fold0/seed0/100/metrics.csv")
+    subprocess.run(["pkill", "-KILL", "-f", f"{sys.executable} -m sslmed.experiments.job"], check=False)
+    assert command.wait(timeout=240) in (0, 1)
+    assert _start(tmp_path).wait(timeout=240) == 0, (tmp_path / "output").read_text()
+    for name in TABLES:
+        assert (_results(tmp_path) / name).read_bytes() == (_results(finished) / name).read_bytes()
+
+
+def _wait_for(work: Path, pattern: str) -> None:
+    deadline = time.monotonic() + 120
+    while not list(work.glob(pattern)):
+        assert time.monotonic() < deadline, f"{pattern} did not appear"
+        time.sleep(0.05)
+
+
+def test_a_failed_run_is_named_the_others_go_on_and_the_cell_is_marked(finished: Path, tmp_path: Path, capsys) -> None:
+    shutil.copytree(finished, tmp_path / "copy")
+    folder = tmp_path / "copy"
+    broken = _work(folder) / "rotation" / "fold0" / "seed0" / "40"
+    shutil.rmtree(broken)
+    broken.mkdir()
+    (broken / "checkpoints").write_text("a file where a folder must be")
+    # Paths are part of no key: the copied runs count as done.
+    assert _reproduce(folder) == 1
+    assert "rotation/fold0/seed0/40/run.log" in capsys.readouterr().err
+    results = pd.read_csv(_results(folder) / "results.csv")
+    assert len(results[results["metric"] == "dice_foreground"]) == len(ARMS) * 2 - 1
+    assert "missing" in (_results(folder) / "fig3.svg").read_text()
+
+
+def test_changed_settings_set_the_old_runs_aside(finished: Path, tmp_path: Path) -> None:
+    from sslmed.experiments.plan import read_plan
+    from sslmed.experiments.workflow import set_stale_runs_aside
+
+    shutil.copytree(_work(finished), tmp_path / "work")
+    runs = read_plan(tmp_path / "work" / "plan.json")
+    set_stale_runs_aside(tmp_path / "work", runs)
+    assert not list((tmp_path / "work").rglob("*.old*"))
+    changed = [type(run)(**{**vars(run), "key": "other"}) if run.arm == "exemplar" else run for run in runs]
+    set_stale_runs_aside(tmp_path / "work", changed)
+    aside = sorted(path.name for path in (tmp_path / "work").rglob("*.old1"))
+    assert aside == ["100.old1", "40.old1", "pretrain.old1"]
+    assert (tmp_path / "work" / "exemplar" / "fold0" / "pretrain.old1" / "results.json").is_file()
+
+
+def test_a_dry_run_lists_everything_and_writes_nothing(finished: Path, tmp_path: Path, capsys) -> None:
+    assert _reproduce(tmp_path, "--dry-run") == 0
+    output = capsys.readouterr().out
+    assert "runs: 8, of which 0 are done and 8 are to do" in output
+    assert not list(tmp_path.iterdir())
+    assert _reproduce(finished, "--dry-run") == 0
+    assert "of which 8 are done and 0 are to do" in capsys.readouterr().out
+
+
+def test_unusable_data_is_refused_before_anything_runs(decathlon_dataset, tmp_path: Path, capsys) -> None:
+    unlabelled = decathlon_dataset("Task01_None", labelled=0, unlabelled=4)
+    few = decathlon_dataset("Task02_Few", labelled=2, unlabelled=0)
+    for data, words in [
+        (unlabelled, "no labelled case"),
+        (few, "2 labelled cases cannot make 3 folds"),
+        ("nowhere", "nowhere"),
+    ]:
+        for options in ([], ["--dry-run"]):
+            assert _reproduce(tmp_path, "--data", str(data), *options) == 2
+            assert words in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_wrong_checkpoint_is_refused_before_anything_runs(finished: Path, tmp_path: Path, capsys) -> None:
+    shutil.copytree(finished, tmp_path / "copy")
+    work = _work(tmp_path / "copy")
+    (work / "rotation" / "fold0" / "seed0" / "40" / "results.json").unlink()
+    (work / "rotation" / "fold0" / "pretrain" / "checkpoints" / "last.ckpt").write_bytes(b"broken")
+    for options in (["--dry-run"], []):
+        assert _reproduce(tmp_path / "copy", *options) == 2
+        assert "not a checkpoint" in capsys.readouterr().err
+
+
+def test_results_hold_what_the_figure_needs(finished: Path) -> None:
+    results = json.loads((_work(finished) / "rotation" / "fold0" / "seed0" / "40" / "results.json").read_text())
+    assert {"metrics", "validation", "seconds", "peak_memory_bytes", "device", "versions"} <= results.keys()
+    pretraining = json.loads((_work(finished) / "rotation" / "fold0" / "pretrain" / "results.json").read_text())
+    assert pretraining["chance_loss"] == pytest.approx(2.302585, abs=1e-5)
