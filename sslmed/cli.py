@@ -117,6 +117,7 @@ def _add_prepare(commands: Commands) -> None:
 def _prepare(options: argparse.Namespace) -> None:
     from sslmed.data.download import KNOWN, fetch
     from sslmed.data.prepare import PrepareSettings, prepare
+    from sslmed.evaluation.resolution import label_round_trip
 
     data = fetch(options.data, options.downloads) if options.data in KNOWN else Path(options.data)
     settings = PrepareSettings(
@@ -128,6 +129,12 @@ def _prepare(options: argparse.Namespace) -> None:
     )
     store = prepare(data, options.store, settings, options.jobs)
     print(f"{options.store}: {len(store.labelled)} labelled and {len(store.unlabelled)} unlabelled cases are ready")
+    if store.labelled:
+        scores = label_round_trip(store)
+        print(
+            f"labels on this grid, mapped back to the original one by nearest neighbour, keep a foreground Dice of "
+            f"{scores.mean():.3f} (least {scores.min():.3f}; {len(scores)} cases)"
+        )
 
 
 def _add_reproduce(commands: Commands) -> None:

@@ -24,7 +24,7 @@ from rich.table import Table
 # Lightning finds classes by their bare names once their modules are imported.
 from sslmed import downstream, encoders, pretext  # noqa: F401
 from sslmed.callbacks import History, SeedUpdates, WritePredictions
-from sslmed.data.datamodule import SegmentationData, VolumeDataModule
+from sslmed.data.datamodule import PretrainingData, SegmentationData, VolumeDataModule
 from sslmed.downstream.base import DownstreamTask
 from sslmed.errors import UserError
 from sslmed.evaluation.metrics import summarise
@@ -196,6 +196,8 @@ class SSLMedCLI(LightningCLI):
         cell: dict[str, float] = {"fold": data.fold, "seed": data.seed, "spatial_dims": data.spatial_dims}
         if isinstance(data, SegmentationData):
             cell |= {"label_fraction": data.label_fraction, "n_labels": data.n_labels}
+        if isinstance(data, PretrainingData):
+            cell["transductive"] = data.transductive
         return {**vars(self._get(self.config_init, "labels")), **cell}
 
     def _wandb_logger(self) -> WandbLogger | bool:

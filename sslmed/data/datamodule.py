@@ -131,6 +131,7 @@ class PretrainingData(VolumeDataModule):
 
     def __init__(self, store: Path, transductive: bool = False, **kwargs: object) -> None:
         super().__init__(store, **kwargs)  # type: ignore[arg-type]
+        self.transductive = transductive
         self.training_cases = (*self.split.train, *self.store.unlabelled, *(self.split.test if transductive else ()))
 
     def val_dataloader(self) -> DataLoader[Sample]:

@@ -14,7 +14,14 @@ from sslmed.experiments.dry_run import print_dry_run
 from sslmed.experiments.plan import Grid, Run, plan_runs
 from sslmed.experiments.settings import preset_folder, read_experiment, read_preset
 from sslmed.experiments.sources import PHANTOM, Source
-from sslmed.experiments.workflow import failures, is_done, run_workflow, set_stale_runs_aside, sole_command
+from sslmed.experiments.workflow import (
+    failures,
+    is_done,
+    read_results,
+    run_workflow,
+    set_stale_runs_aside,
+    sole_command,
+)
 
 
 @dataclass(frozen=True)
@@ -131,6 +138,13 @@ def _report(work: Path, runs: Sequence[Run], out: Path, *, phantom: bool) -> int
     tables = collect([work / run.name for run in finetuning])
     write_tables(tables, out)
     figure = out / f"{work.parent.name}.png"
-    draw_figure(tables, figure, figure.with_suffix(".svg"), phantom=phantom)
+    draw_figure(tables, figure, figure.with_suffix(".svg"), phantom=phantom, notes=_notes(work, runs))
     print(f"results.csv, cases.csv, summary.csv, {figure.name} and {figure.stem}.svg are in {out}")
     return 1 if failed else 0
+
+
+def _notes(work: Path, runs: Sequence[Run]) -> list[str]:
+    pretraining = [run for run in runs if run.fraction is None and is_done(work, run)]
+    if any(read_results(work, run)["transductive"] for run in pretraining):
+        return ["Transductive: pretraining has seen the images of the test cases."]
+    return []

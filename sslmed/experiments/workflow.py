@@ -1,6 +1,7 @@
 """Run a plan with Snakemake, show its progress, and survive every kind of interruption."""
 
 import fcntl
+import json
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from importlib import resources
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -43,6 +45,12 @@ def sole_command(work: Path) -> Iterator[int]:
 def is_done(work: Path, run: Run) -> bool:
     """Whether a run has its results."""
     return (work / run.name / "results.json").is_file()
+
+
+def read_results(work: Path, run: Run) -> dict[str, Any]:
+    """What a finished run has found."""
+    results: dict[str, Any] = json.loads((work / run.name / "results.json").read_text(encoding="utf-8"))
+    return results
 
 
 def is_stale(work: Path, run: Run) -> bool:
