@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-# Variables of reproduce-*; empty ones take the default of `sslmed reproduce`.
+# Variables of reproduce-*; those without a default here take the preset's or the machine's.
 DATA ?= phantom
 PRESET ?= quick
 OUT ?= results

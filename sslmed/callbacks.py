@@ -14,7 +14,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import BasePredictionWriter
 
 from sslmed.data.volumes import Sample
-from sslmed.files import atomic_path
+from sslmed.files import TEMPORARY, atomic_path
 
 log = logging.getLogger(__name__)
 
@@ -104,6 +104,8 @@ class WritePredictions(BasePredictionWriter):
         self.folder.mkdir(parents=True, exist_ok=True)
         for case, geometry, labels in zip(batch["case"], batch["geometry"], prediction, strict=True):
             path = self.folder / f"{case}.nii.gz"
+            partial = path.with_name(f"{case}{TEMPORARY}.nii.gz")
             image: nibabel.Nifti1Image = nibabel.Nifti1Image(labels, geometry.affine)  # type: ignore[no-untyped-call]
-            nibabel.save(image, path)
+            nibabel.save(image, partial)
+            partial.replace(path)
             log.info("wrote %s", path)

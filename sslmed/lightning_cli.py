@@ -26,6 +26,7 @@ from sslmed import downstream, encoders, pretext  # noqa: F401
 from sslmed.callbacks import History, SeedUpdates, WritePredictions
 from sslmed.data.datamodule import PretrainingData, SegmentationData, VolumeDataModule
 from sslmed.downstream.base import DownstreamTask
+from sslmed.encoders.checkpoint import read_state
 from sslmed.errors import UserError
 from sslmed.evaluation.metrics import summarise
 from sslmed.provenance import provenance
@@ -95,10 +96,15 @@ class SSLMedCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Set what must be set before anything is built."""
         torch.set_num_threads(self.settings.threads)
+        if self.subcommand != "fit" and "pretrained" in self.settings.model.init_args:
+            self.settings.model.init_args.pretrained = None  # the run's own checkpoint has all weights
         self.run = RunDirectory(self.settings.run_dir.absolute())
 
+    def _parse_ckpt_path(self) -> None:
+        """Do not let a checkpoint's content change the configuration, as LightningCLI would."""
+
     def instantiate_classes(self) -> None:
-        """Build everything; channels last is the faster layout for convolutions (docs/performance.md)."""
+        """Build everything; channels last is the faster layout for convolutions on CPUs."""
         super().instantiate_classes()
         if self.settings.channels_last:
             layout = {2: torch.channels_last, 3: torch.channels_last_3d}[self.datamodule.spatial_dims]
@@ -125,30 +131,46 @@ class SSLMedCLI(LightningCLI):
         }
         trainer_config = {**self._get(self.config_init, "trainer", default={}), **kwargs}
         trainer_config.setdefault("default_root_dir", str(self.run.path))
-        trainer_config["logger"] = self._wandb_logger() if self.subcommand == "fit" else False
+        trainer_config["logger"] = False
         trainer_config["enable_progress_bar"] = sys.stderr.isatty()
         return self._instantiate_trainer(trainer_config, callbacks.get(self.subcommand, []))
 
-    def fit(self, model: LightningModule, datamodule: LightningDataModule, **_: Any) -> None:  # noqa: ANN401
+    def fit(
+        self,
+        model: LightningModule,
+        datamodule: LightningDataModule,
+        ckpt_path: str | None = None,
+        **_: Any,  # noqa: ANN401 - what else Trainer.fit takes
+    ) -> None:
         """Train, going on from the last checkpoint if there is one; score the test cases once; write the results."""
+        if ckpt_path is not None:
+            msg = f"fit does not take --ckpt_path {ckpt_path}: give --model.pretrained, or the --run_dir to go on with"
+            raise UserError(msg)
         with self.run.locked(wait=self.settings.wait):
             self.run.begin(self._parser("fit").dump(self.settings, skip_unset=False))
-            with _logging_to(self.run.log):
+            with _logging_to(self.run.log), self._mirrored_to_wandb():
                 self._fit(model, datamodule)
 
     def _fit(self, model: LightningModule, datamodule: LightningDataModule) -> None:
+        if torch.cuda.is_available():
+            torch.cuda.reset_peak_memory_stats()  # an earlier run of this process may have taken more
         resumed = self.run.last if self.run.last.is_file() else None
         if resumed is not None:
             log.info("going on from %s", resumed)
         self.trainer.fit(model, datamodule=datamodule, ckpt_path=resumed, weights_only=True)
-        results = {**self._description(), "validation": self.history.rows, "seconds": round(self.history.seconds, 1)}
+        results = {
+            **self._description(),
+            "validation": self.history.rows,
+            "seconds": round(self.history.seconds, 1),
+            **provenance(self.trainer.strategy.root_device),
+        }
         if isinstance(model, DownstreamTask):
             cases = self._score(self.run.best)
-            self.run.finish(results | {"kind": "finetune", "metrics": summarise(cases)} | provenance(), cases)
+            self.run.finish(results | {"kind": "finetune", "metrics": summarise(cases)}, cases)
         else:
             last = self.history.rows[-1]
             losses = {"val_loss": last["val/loss"], "chance_loss": last["val/chance_loss"]}
-            self.run.finish(results | {"kind": "pretrain", **losses} | provenance())
+            self.run.finish(results | {"kind": "pretrain", **losses})
         log.info("done: %s", self.run.results)
 
     def test(self, model: LightningModule, ckpt_path: Path | str | None = None, **_: Any) -> None:  # noqa: ANN401
@@ -180,12 +202,8 @@ class SSLMedCLI(LightningCLI):
         return pd.DataFrame(self.model.test_rows).sort_values("case", ignore_index=True)
 
     def _load(self, checkpoint: Path) -> None:
-        if not checkpoint.is_file():
-            msg = f"{checkpoint}: no such checkpoint; give --run_dir of a run that was trained, or --ckpt_path"
-            raise UserError(msg)
-        state = torch.load(checkpoint, map_location="cpu", weights_only=True).get("state_dict", {})
         try:
-            self.model.load_state_dict(state)
+            self.model.load_state_dict(read_state(checkpoint))
         except RuntimeError as error:
             msg = f"{checkpoint}: does not fit {type(self.model).__name__}: {error}"
             raise UserError(msg) from error
@@ -200,14 +218,16 @@ class SSLMedCLI(LightningCLI):
             cell["transductive"] = data.transductive
         return {**vars(self._get(self.config_init, "labels")), **cell}
 
-    def _wandb_logger(self) -> WandbLogger | bool:
-        """A mirror of the run in Weights & Biases; everything is in the run directory without it."""
+    @contextmanager
+    def _mirrored_to_wandb(self) -> Iterator[None]:
+        """Mirror the run in Weights & Biases if asked to; everything is in the run directory without it."""
         if self.settings.wandb == "disabled":
-            return False
+            yield
+            return
         labels = self.settings.labels
         logger = WandbLogger(
             project="sslmed",
-            name="/".join(self.run.path.parts[-3:]),
+            name="/".join(self.run.path.parts[-4:]),
             group="-".join(filter(None, (labels.figure, labels.dataset, labels.preset))) or None,
             id=hashlib.sha256(str(self.run.path).encode()).hexdigest()[:16],  # a resumed run goes on in the same place
             resume="allow",
@@ -215,7 +235,11 @@ class SSLMedCLI(LightningCLI):
             offline=self.settings.wandb == "offline",
         )
         logger.experiment.config.update(yaml.safe_load(self.run.config.read_text()), allow_val_change=True)
-        return logger
+        self.trainer.loggers = [logger]
+        try:
+            yield
+        finally:
+            logger.experiment.finish()  # or the next run of this process would go on in it
 
 
 @contextmanager

@@ -10,9 +10,9 @@ import torch
 PACKAGES = ("sslmed", "torch", "pytorch-lightning", "monai", "numpy")
 
 
-def provenance() -> dict[str, Any]:
-    """Describe this process: device, versions, and the most memory it has taken (on a GPU: of the GPU's)."""
-    on_gpu = torch.cuda.is_available()
+def provenance(device: torch.device) -> dict[str, Any]:
+    """Describe the device, the versions, and the most memory taken: of a GPU by the run, else by the whole process."""
+    on_gpu = device.type == "cuda"
     # Linux counts in KiB.
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return {

@@ -1,6 +1,7 @@
 """The directory of one training run: what is in it, and who may write it."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ from filelock import FileLock, Timeout
 from sslmed.errors import UserError
 from sslmed.files import atomic_path, write_text
 
-IGNORED_SETTINGS = ("run_dir", "ckpt_path", "weights_only", "wandb")  # they do not change what is learned
+IGNORED_SETTINGS = ("run_dir", "ckpt_path", "weights_only", "wandb", "wait")  # they do not change what is learned
 
 
 class RunDirectory:
@@ -81,7 +82,16 @@ class RunDirectory:
         if cases is not None:
             with atomic_path(self.cases) as temporary:
                 cases.to_csv(temporary, index=False)
-        write_text(self.results, json.dumps(results, indent=2, allow_nan=False) + "\n")
+        write_text(self.results, json.dumps(_without_nan(results), indent=2, allow_nan=False) + "\n")
+
+
+def _without_nan(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """A loss that has diverged becomes `null`: JSON knows no NaN."""
+    if isinstance(value, Mapping):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _differing_settings(old: Any, new: Any, name: str = "") -> list[str]:  # noqa: ANN401 - any YAML

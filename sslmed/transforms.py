@@ -54,7 +54,8 @@ class RandomAffine:
             quarters = between(0, 4).floor() * math.pi / 2
             turn = torch.where(happens(self.quarter_turns), quarters, 0.0)
             tilt = torch.where(happens(self.rotation), between(-1, 1) * math.radians(self.max_angle), 0.0)
-            matrix = matrix @ _plane_rotation(turn + tilt, plane, spatial_dims)
+            with torch.autocast(device.type, enabled=False):  # it would round the product
+                matrix = matrix @ _plane_rotation(turn + tilt, plane, spatial_dims)
         return matrix
 
 
@@ -99,8 +100,9 @@ def apply_affine(images: Tensor, matrices: Tensor, mode: Literal["bilinear", "ne
     # grid_sample's coordinates run from -1 to 1 along every axis, and name the last axis first.
     sides = torch.tensor(images.shape[2:], device=images.device)
     normalised = (matrices * sides / sides[:, None]).flip(1, 2)
-    grid = F.affine_grid(F.pad(normalised, (0, 1)), list(images.shape), align_corners=False)
-    return F.grid_sample(images.float(), grid, mode=mode, align_corners=False).to(images.dtype)
+    with torch.autocast(images.device.type, enabled=False):  # it would round the coordinates
+        grid = F.affine_grid(F.pad(normalised, (0, 1)), list(images.shape), align_corners=False)
+        return F.grid_sample(images.float(), grid, mode=mode, align_corners=False).to(images.dtype)
 
 
 def apply_intensity(images: Tensor, shift: Tensor, factor: Tensor) -> Tensor:

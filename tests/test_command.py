@@ -186,3 +186,28 @@ def test_help_imports_nothing_heavy() -> None:
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert "reproduce" in output
     assert not {"torch", "monai", "pytorch_lightning", "pandas", "numpy"} & set(output.split())
+
+
+def test_wandb_offline_leaves_one_run_directory_per_run(sslmed: Command, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    for name in ("one", "two"):
+        assert sslmed("fit", "rotation", "--run_dir", str(tmp_path / name), "--wandb", "offline") == 0
+        (run,) = (tmp_path / name / "wandb").glob("offline-run-*")
+        assert list(run.glob("run-*.wandb"))
+
+
+def test_volumes_of_different_sizes_are_trained_on_in_crops(decathlon_dataset, tmp_path: Path, sslmed, capsys) -> None:
+    data = decathlon_dataset(labelled=7, unlabelled=0, shape=(20, 16, 6))
+    image = data / "imagesTr" / "case_00.nii.gz"
+    for path in (image, data / "labelsTr" / image.name):
+        volume = nib.load(path)
+        nib.save(nib.Nifti1Image(np.asarray(volume.dataobj)[:16], volume.affine), path)
+    spacing = PrepareSettings(geometry="spacing", spacing=(0.8, 0.8, 1.0))
+    store = prepare(data, tmp_path / "spaced", spacing, jobs=1).root
+    options = ["--data.store", str(store), "--run_dir", str(tmp_path / "run")]
+    assert sslmed("fit", "segmentation", *options) == 2
+    assert "train on crops, e.g. --data.crop_size" in capsys.readouterr().err
+    assert sslmed("fit", "segmentation", *options, "--data.crop_size", "[8,8,8]") == 0
+    assert _exit_status(["predict", "-c", str(tmp_path / "run" / "config.yaml")]) == 0
+    for path in (tmp_path / "run" / "predictions").iterdir():
+        assert nib.load(path).shape == nib.load(data / "imagesTr" / path.name).shape

@@ -95,3 +95,14 @@ def test_drawing_depends_on_the_generator_alone():
     first, again, other = (EVERYTHING.sample(4, 3, CPU, seeded(seed)) for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+def test_autocast_does_not_round_coordinates() -> None:
+    images = torch.rand(2, 1, 9, 9, 9)
+    with torch.autocast("cpu", torch.bfloat16):
+        matrices = RandomAffine(rotation=1.0, max_angle=30).sample(2, 3, images.device)
+        moved = apply_affine(images, torch.eye(3).expand(2, 3, 3))
+    assert torch.allclose(
+        matrices @ matrices.mT, torch.diag_embed((matrices @ matrices.mT).diagonal(dim1=1, dim2=2)), atol=1e-5
+    )
+    assert torch.allclose(moved, images, atol=1e-5)

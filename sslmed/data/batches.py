@@ -82,18 +82,21 @@ class EndlessBatches(Sampler[list[Draw]]):
 
 
 class EvenBatches(Sampler[list[Draw]]):
-    """Cases in order, in as few batches as possible, whose sizes differ by at most one.
+    """Cases in order, in batches whose sizes differ by at most one.
 
-    No batch is then of one case unless there is only one (or `batch_size` is 1): contrastive tasks need two.
+    No batch is of one case unless there is only one, or `batch_size` is 1: contrastive tasks need two. For their
+    sake an odd number of cases in batches of 2 makes one batch of 3.
 
     Args:
         n_cases: Number of cases.
-        batch_size: Most cases in a batch.
+        batch_size: Cases in a batch.
         seed: What every draw is seeded with; `None` reads whole volumes.
     """
 
     def __init__(self, n_cases: int, batch_size: int, *, seed: str | None = None) -> None:
         n_batches = -(-n_cases // batch_size)
+        if batch_size > 1:
+            n_batches = max(1, min(n_batches, n_cases // 2))
         bounds = [n_cases * i // n_batches for i in range(n_batches + 1)]
         self.batches = [[Draw(i, seed) for i in range(*ends)] for ends in pairwise(bounds)]
 

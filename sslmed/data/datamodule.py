@@ -76,6 +76,18 @@ class VolumeDataModule(LightningDataModule):
         self.crop_size = crop_size
         self.num_workers = num_workers
         self.in_channels = self.store.in_channels
+        if crop_size is None and self.store.settings.geometry == "spacing":
+            self._check_equal_sizes()
+
+    def _check_equal_sizes(self) -> None:
+        sizes = {self.store.image(case).shape[1:] for case in self.store.cases}
+        if len(sizes) > 1:
+            smallest, largest = min(sizes), max(sizes)
+            msg = (
+                f"{self.store.root}: volumes differ in size ({smallest} to {largest} voxels) and do not stack: "
+                "train on crops, e.g. --data.crop_size [64,64,64]"
+            )
+            raise UserError(msg)
 
     @property
     def updates_per_validation(self) -> int:

@@ -125,7 +125,7 @@ class Segmentation(DownstreamTask):
 
     def test_step(self, batch: Sample, batch_idx: int) -> None:  # noqa: ARG002
         """Score test cases on the prepared grid, and mapped back, on the original one."""
-        probabilities = self.predict(batch["image"].float()).softmax(1)
+        probabilities = self.predict(batch["image"].float()).float().softmax(1)
         for i, case in enumerate(batch["case"]):
             row = case_row(probabilities[i].argmax(0), batch["label"][i], self.label_values)
             native = batch["geometry"][i].restore_scores(probabilities[i].cpu().numpy())
@@ -134,7 +134,7 @@ class Segmentation(DownstreamTask):
 
     def predict_step(self, batch: Sample, batch_idx: int) -> list[np.ndarray[Any, Any]]:  # noqa: ARG002
         """Segment cases on their original grids, in the label files' own values."""
-        probabilities = self.predict(batch["image"].float()).softmax(1).cpu().numpy()
+        probabilities = self.predict(batch["image"].float()).float().softmax(1).cpu().numpy()
         values = np.array(self.label_values)
         values = values.astype(np.min_scalar_type(int(values.max())))
         return [

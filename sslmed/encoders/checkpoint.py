@@ -44,18 +44,27 @@ def load_encoder(encoder: Encoder, path: str | Path) -> None:
     print(f"encoder tensors from {path}: {report}")
 
 
-def _encoder_weights(path: Path) -> dict[str, Tensor]:
+def read_state(path: Path) -> dict[str, Tensor]:
+    """Read the tensors of a checkpoint, by name.
+
+    Raises:
+        UserError: If the file is absent or no checkpoint.
+    """
     if not path.is_file():
-        msg = f"{path}: no such checkpoint; give the checkpoints/last.ckpt of a finished pretraining run"
+        msg = f"{path}: no such checkpoint; give one of a finished run, in its folder checkpoints/"
         raise UserError(msg)
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        state = checkpoint["state_dict"]
+        state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
     except Exception as error:
         # torch.load fails in many ways (pickle, zip, key errors); all mean the same to the user.
-        msg = f"{path}: not a checkpoint written by sslmed fit ({type(error).__name__}: {str(error).splitlines()[0]})"
+        reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        msg = f"{path}: not a checkpoint written by sslmed fit ({reason})"
         raise UserError(msg) from error
-    weights = {key.removeprefix(PREFIX): value for key, value in state.items() if key.startswith(PREFIX)}
+    return state
+
+
+def _encoder_weights(path: Path) -> dict[str, Tensor]:
+    weights = {key.removeprefix(PREFIX): value for key, value in read_state(path).items() if key.startswith(PREFIX)}
     if not weights:
         msg = f"{path}: holds no encoder (no tensor is named {PREFIX}…)"
         raise UserError(msg)

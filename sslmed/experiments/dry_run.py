@@ -1,5 +1,6 @@
 """`sslmed reproduce --dry-run`: what would be done, and what it would cost."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from sslmed.data.decathlon import Dataset
 from sslmed.data.splits import count_labels, split_cases
 from sslmed.experiments.plan import Grid, Run, percent
 from sslmed.experiments.sources import Source
-from sslmed.experiments.workflow import is_done, is_stale
+from sslmed.experiments.workflow import is_done
 
 BYTES_PER_VOXEL = 2  # float16
 
@@ -29,7 +30,7 @@ def print_dry_run(
         jobs: Jobs side by side.
     """
     console = Console(soft_wrap=True)
-    done = {run for run in runs if is_done(work, run) and not is_stale(work, run)}
+    done = {run for run in runs if is_done(work, run)}
     table = Table("run", "done", "to do", title=f"{work.parent.name}: {work.name}", title_justify="left")
     for job in dict.fromkeys(run.job for run in runs):
         of_job = [run for run in runs if run.job == job]
@@ -41,8 +42,8 @@ def print_dry_run(
     console.print(_labels_line(grid, source, dataset))
     console.print(f"runs: {len(runs)}, of which {len(done)} are done and {len(todo)} are to do, {jobs} side by side")
     console.print(_cost_line(grid, todo, dataset, jobs))
-    if todo:
-        console.print("by hand, e.g.: sslmed fit " + " ".join(todo[0].arguments), highlight=False)
+    if todo and dataset is not None:
+        console.print("by hand, e.g.: sslmed fit " + shlex.join(todo[0].arguments), highlight=False, markup=False)
 
 
 def _names(runs: Sequence[Run]) -> str:

@@ -9,9 +9,8 @@ import traceback
 from pathlib import Path
 
 from sslmed.errors import UserError
+from sslmed.experiments.devices import a_free_gpu
 from sslmed.experiments.plan import Run, read_plan
-from sslmed.lightning_cli import main
-from sslmed.run_directory import RunDirectory
 
 
 def do_runs(runs: list[Run]) -> bool:
@@ -25,6 +24,9 @@ def do_runs(runs: list[Run]) -> bool:
 
 
 def _do(run: Run) -> bool:
+    from sslmed.lightning_cli import main  # torch sees the GPUs that are visible when it is imported
+    from sslmed.run_directory import RunDirectory
+
     directory = RunDirectory(Path(run.name).absolute())
     if directory.is_done:
         return True
@@ -42,4 +44,5 @@ def _do(run: Run) -> bool:
 
 if __name__ == "__main__":
     plan, job = sys.argv[1:]
-    sys.exit(0 if do_runs([run for run in read_plan(Path(plan)) if run.job == job]) else 1)
+    with a_free_gpu(Path.cwd()):
+        sys.exit(0 if do_runs([run for run in read_plan(Path(plan)) if run.job == job]) else 1)

@@ -25,6 +25,9 @@ class Run:
         fold: Test fold.
         seed: Seed of a fine-tuning run; `None` for pretraining.
         fraction: Label fraction of a fine-tuning run; `None` for pretraining.
+        name: The run's directory below the experiment's.
+        job: The job that does the run, with others of its arm and fold.
+        needs: Name of the pretraining run whose weights a fine-tuning run starts from.
         arguments: The run by hand is `sslmed fit` with these.
         key: Fingerprint of all that determines the result, the pretraining run included.
     """
@@ -33,23 +36,11 @@ class Run:
     fold: int
     seed: int | None
     fraction: float | None
+    name: str
+    job: str
+    needs: str | None
     arguments: tuple[str, ...]
     key: str
-
-    @property
-    def job(self) -> str:
-        """The job that does this run: one pretrains an arm for a fold, one fine-tunes all its fractions."""
-        return f"{self.arm}/fold{self.fold}/" + ("pretrain" if self.seed is None else f"seed{self.seed}")
-
-    @property
-    def name(self) -> str:
-        """The run's directory below the experiment's."""
-        return self.job if self.fraction is None else f"{self.job}/{percent(self.fraction)}"
-
-    @property
-    def pretraining_job(self) -> str | None:
-        """The job whose weights a fine-tuning run starts from."""
-        return None if self.fraction is None or self.arm == BASELINE else f"{self.arm}/fold{self.fold}/pretrain"
 
 
 def percent(fraction: float) -> str:
@@ -91,6 +82,17 @@ class Grid:
         absent = [fold for fold in self.folds if not 0 <= fold < self.preset.n_folds]
         if absent:
             msg = f"folds must be in 0 to {self.preset.n_folds - 1}, got {', '.join(map(str, absent))}"
+            raise UserError(msg)
+        wild = [seed for seed in self.seeds if not 0 <= seed < 2**32]
+        if wild:
+            msg = f"seeds must be in 0 to 2**32 - 1, got {', '.join(map(str, wild))}"
+            raise UserError(msg)
+        overlays = {"preset", "encoder", "pretrain", "finetune", *self.experiment.arms}
+        strays = sorted(path.name for path in self.preset_folder.glob("*.yaml") if path.stem not in overlays)
+        if strays:
+            msg = (
+                f"{self.preset_folder}: {', '.join(strays)} would not be read; names are {', '.join(sorted(overlays))}"
+            )
             raise UserError(msg)
         for name in ("arms", "fractions", "folds", "seeds"):
             chosen = getattr(self, name)
@@ -144,36 +146,48 @@ def _run(
     fraction: float | None = None,
     parent: Run | None = None,
 ) -> Run:
+    job = place = f"{arm}/fold{fold}"
     if fraction is None:
         stage = ["data/pretraining.yaml", str(grid.experiment.arms[arm]), "encoder/unet.yaml"]
         overlays = ["encoder.yaml", "pretrain.yaml", f"{arm}.yaml"]
-        seed_option = "0"
+        options = options | {"seed_everything": "0"}
+        name = f"{place}/pretrain"
     else:
         stage = ["data/segmentation.yaml", "downstream/segmentation.yaml", "encoder/unet.yaml"]
         overlays = ["encoder.yaml", "finetune.yaml"]
-        seed_option = str(seed)
-        options = options | {"data.label_fraction": str(fraction)}
+        options = options | {"seed_everything": str(seed), "data.label_fraction": str(fraction)}
+        name = f"{place}/seed{seed}/{percent(fraction)}"
+    if len(grid.seeds) > 1:
+        # Several seeds wait for the pretraining, and then run side by side. A single one goes on in the same process:
+        # importing the libraries takes as long as a short run.
+        job = name if fraction is None else f"{place}/seed{seed}"
     if parent is not None:
-        # The frozen warm-up, if the preset has one, is for loaded encoders only.
         options = options | {"model.pretrained": str(work / parent.name / "checkpoints" / "last.ckpt")}
-    options = options | {"seed_everything": seed_option}
-    configs = [config_root() / name for name in ("base.yaml", *stage)]
-    configs += [path for path in (grid.preset_folder / name for name in overlays) if path.is_file()]
+    configs = [config_root() / file for file in ("base.yaml", *stage)]
+    configs += [path for path in (grid.preset_folder / file for file in overlays) if path.is_file()]
     key = _fingerprint(configs, options, parent)
-    run = Run(arm, fold, seed, fraction, (), key)
-    options = options | {"labels.key": key, "run_dir": str(work / run.name)}
+    options = options | {"labels.key": key, "run_dir": str(work / name)}
     arguments = [argument for path in configs for argument in ("-c", str(path))]
     arguments += [argument for option, value in options.items() for argument in (f"--{option}", value)]
-    return Run(arm, fold, seed, fraction, tuple(arguments), key)
+    needs = None if parent is None else parent.name
+    return Run(arm, fold, seed, fraction, name, job, needs, tuple(arguments), key)
 
 
 def _fingerprint(configs: Iterable[Path], options: dict[str, str], parent: Run | None) -> str:
     """Hash what determines a run's result. Comments and places do not; the prepared store's name holds its key."""
     relevant = {name: value for name, value in options.items() if name not in ("wandb", "model.pretrained")}
     relevant["data.store"] = Path(relevant["data.store"]).name
-    content: list[Any] = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in configs]
+    content = [_read_yaml(path) for path in configs]
     identity = json.dumps([content, relevant, None if parent is None else parent.key], sort_keys=True)
     return hashlib.sha256(identity.encode()).hexdigest()[:16]
+
+
+def _read_yaml(path: Path) -> Any:  # noqa: ANN401 - any YAML
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        msg = f"{path}: not valid YAML ({' '.join(str(error).split())})"
+        raise UserError(msg) from error
 
 
 def write_plan(path: Path, runs: Sequence[Run]) -> None:

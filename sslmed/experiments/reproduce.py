@@ -8,14 +8,15 @@ from pathlib import Path
 from sslmed.data.decathlon import Dataset
 from sslmed.data.prepare import prepare
 from sslmed.data.splits import split_cases
-from sslmed.data.workers import usable_cores
 from sslmed.errors import UserError
+from sslmed.experiments.devices import default_jobs
 from sslmed.experiments.dry_run import print_dry_run
 from sslmed.experiments.plan import Grid, Run, plan_runs
 from sslmed.experiments.settings import preset_folder, read_experiment, read_preset
 from sslmed.experiments.sources import PHANTOM, Source
 from sslmed.experiments.workflow import (
     failures,
+    has_results,
     is_done,
     read_results,
     run_workflow,
@@ -68,6 +69,9 @@ def reproduce(options: Options) -> int:
     Raises:
         UserError: If something the user gave cannot be used; nothing has been trained then.
     """
+    jobs = default_jobs() if options.jobs is None else options.jobs
+    if jobs < 1:
+        raise UserError(f"jobs must be at least 1, got {jobs}")
     grid = _grid(options)
     source = Source(options.data, options.downloads, grid.experiment.phantom, grid.preset.phantom)
     dataset = None if options.dry_run and source.is_absent else source.fetch()
@@ -79,7 +83,6 @@ def reproduce(options: Options) -> int:
     work = (options.runs / grid.experiment.figure / name).absolute()
     store = (options.runs / "stores" / f"{source.name}-{key}").absolute()
     runs = plan_runs(grid, dataset=source.name, store=store, work=work, wandb=options.wandb)
-    jobs = usable_cores() if options.jobs is None else options.jobs
     if not all(is_done(work, run) for run in runs):
         _check_configuration(runs, dataset, work)
     if options.dry_run:
@@ -88,7 +91,7 @@ def reproduce(options: Options) -> int:
     with sole_command(work) as lock:
         set_stale_runs_aside(work, runs)
         if not all(is_done(work, run) for run in runs):
-            prepare(source.folder, store, grid.preset.prepare, jobs)
+            prepare(source.folder, store, grid.preset.prepare)
             run_workflow(work, runs, jobs=jobs, lock=lock)
         return _report(work, runs, options.out / grid.experiment.figure / name, phantom=source.is_phantom)
 
@@ -132,7 +135,7 @@ def _report(work: Path, runs: Sequence[Run], out: Path, *, phantom: bool) -> int
     for line in failed:
         print(f"failed: {line}", file=sys.stderr)
     finetuning = [run for run in runs if run.fraction is not None]
-    if not any(is_done(work, run) for run in finetuning):
+    if not any(has_results(work, run) for run in finetuning):
         print("no run has finished: there is nothing to draw", file=sys.stderr)
         return 1
     tables = collect([work / run.name for run in finetuning])
@@ -144,7 +147,7 @@ def _report(work: Path, runs: Sequence[Run], out: Path, *, phantom: bool) -> int
 
 
 def _notes(work: Path, runs: Sequence[Run]) -> list[str]:
-    pretraining = [run for run in runs if run.fraction is None and is_done(work, run)]
-    if any(read_results(work, run)["transductive"] for run in pretraining):
+    pretraining = [run for run in runs if run.fraction is None and has_results(work, run)]
+    if any(read_results(work, run).get("transductive", False) for run in pretraining):
         return ["Transductive: pretraining has seen the images of the test cases."]
     return []

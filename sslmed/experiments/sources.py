@@ -53,6 +53,11 @@ class Source:
         """Whether the dataset must be drawn or downloaded first."""
         return self.data in (PHANTOM, *KNOWN) and not (self.folder / "dataset.json").is_file()
 
+    def __post_init__(self) -> None:
+        if self.name != self.data and self.name in (PHANTOM, *KNOWN):
+            msg = f"{self.data}: its last component is a name that sslmed uses itself; rename the folder or link to it"
+            raise UserError(msg)
+
     def fetch(self) -> Dataset:
         """Draw or download the dataset if it is absent, and read which cases it has.
 

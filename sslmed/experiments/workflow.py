@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -13,11 +14,12 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import psutil
 import yaml
 
-from sslmed.errors import UserError
 from sslmed.experiments.plan import Run, write_plan
 from sslmed.progress import Advance, progress
+from sslmed.run_directory import RunDirectory
 
 POLL_SECONDS = 0.5
 
@@ -42,8 +44,8 @@ def sole_command(work: Path) -> Iterator[int]:
         yield file.fileno()
 
 
-def is_done(work: Path, run: Run) -> bool:
-    """Whether a run has its results."""
+def has_results(work: Path, run: Run) -> bool:
+    """Whether a run's directory holds results."""
     return (work / run.name / "results.json").is_file()
 
 
@@ -54,12 +56,21 @@ def read_results(work: Path, run: Run) -> dict[str, Any]:
 
 
 def is_stale(work: Path, run: Run) -> bool:
-    """Whether a run's directory holds a run of another configuration, or one that started from such a run."""
-    config = work / run.name / "config.yaml"
-    if not config.is_file():
+    """Whether a run's directory holds a run of another configuration, or one that started from such a run.
+
+    An unfinished run that has been moved is stale too: its checkpoints name places that are no more.
+    """
+    path = work / run.name / "config.yaml"
+    if not path.is_file():
         return False
-    labels = yaml.load(config.read_text(encoding="utf-8"), yaml.CSafeLoader)["labels"]
-    return bool(labels["key"] != run.key)
+    config = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)
+    moved = not has_results(work, run) and Path(config["run_dir"]) != work / run.name
+    return moved or bool(config["labels"]["key"] != run.key)
+
+
+def is_done(work: Path, run: Run) -> bool:
+    """Whether a run has its results, made with the present configuration."""
+    return has_results(work, run) and not is_stale(work, run)
 
 
 def set_stale_runs_aside(work: Path, runs: Sequence[Run]) -> None:
@@ -69,7 +80,8 @@ def set_stale_runs_aside(work: Path, runs: Sequence[Run]) -> None:
             directory = work / run.name
             numbered = (directory.with_name(f"{directory.name}.old{n}") for n in count(1))
             aside = next(path for path in numbered if not path.exists())
-            directory.rename(aside)
+            with RunDirectory(directory).locked(wait=True):  # an orphan of a killed workflow may still write it
+                directory.rename(aside)
             print(f"{directory}: settings have changed; the old run is now {aside.name}", file=sys.stderr)
 
 
@@ -83,7 +95,7 @@ def run_workflow(work: Path, runs: Sequence[Run], *, jobs: int, lock: int) -> No
         lock: File descriptor from `sole_command`.
     """
     write_plan(work / "plan.json", runs)
-    todo = [run for run in runs if not is_done(work, run)]
+    todo = [run for run in runs if not has_results(work, run)]
     if not todo:
         return
     command = [
@@ -98,6 +110,7 @@ def run_workflow(work: Path, runs: Sequence[Run], *, jobs: int, lock: int) -> No
     # after a kill.
     command += ["--nolock", "--ignore-incomplete", "--keep-incomplete", "--scheduler", "greedy"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    environment.pop("SNAKEMAKE_PROFILE", None)  # a user's own defaults for other workflows
     log_path = work / "workflow.log"
     with log_path.open("w") as log, progress("training", len(runs), unit="runs") as advance:
         for _ in range(len(runs) - len(todo)):
@@ -108,19 +121,21 @@ def run_workflow(work: Path, runs: Sequence[Run], *, jobs: int, lock: int) -> No
         try:
             _watch(process, work, todo, advance)
         except BaseException:
-            process.terminate()
+            # Snakemake lets its jobs finish; interrupted themselves, they stop at once, and resume later.
+            workflow = psutil.Process(process.pid)
+            for each in (*workflow.children(recursive=True), workflow):
+                each.send_signal(signal.SIGINT)
             process.wait()
             raise
-    if process.returncode != 0 and all(is_done(work, run) for run in runs):
-        msg = f"the workflow ended with status {process.returncode}; see {log_path}"
-        raise UserError(msg)
+    if process.returncode != 0:
+        print(f"the workflow ended with status {process.returncode}: {log_path}", file=sys.stderr)
 
 
 def _watch(process: subprocess.Popen[bytes], work: Path, todo: Sequence[Run], advance: Advance) -> None:
     waiting = list(todo)
     while True:
         ended = process.poll() is not None
-        for run in [run for run in waiting if is_done(work, run)]:
+        for run in [run for run in waiting if has_results(work, run)]:
             waiting.remove(run)
             advance()
         if ended:
@@ -129,11 +144,11 @@ def _watch(process: subprocess.Popen[bytes], work: Path, todo: Sequence[Run], ad
 
 
 def failures(work: Path, runs: Sequence[Run]) -> list[str]:
-    """One line per run without results: where it is, and the last line of its log."""
+    """One line per run without results: its log, and the last line of it."""
     lines = []
     for run in runs:
-        if not is_done(work, run):
+        if not has_results(work, run):
             log = work / run.name / "run.log"
             last = log.read_text(encoding="utf-8").strip().splitlines()[-1:] if log.is_file() else []
-            lines.append(f"{log}: {last[0] if last else 'not started, because the pretraining it needs failed'}")
+            lines.append(f"{log}: {last[0]}" if last else f"{work / run.name}: not started")
     return lines

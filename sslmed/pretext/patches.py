@@ -80,7 +80,7 @@ def cut_cells(
 
 
 def check_jitter(jitter: int | None) -> int | None:
-    """Return the jitter, or raise `ValueError` if it is negative: patches would overlap."""
+    """Return the jitter, or raise `InputError` if it is negative: patches would overlap."""
     if jitter is not None and jitter < 0:
         msg = f"jitter must be 0 voxels or more, got {jitter}"
         raise InputError(msg)

@@ -49,7 +49,7 @@ class RelativePatchLocation(ClassificationTask):
             not counted, `(B,)`.
 
         Raises:
-            ValueError: If the patches are too small for the encoder.
+            InputError: If the patches are too small for the encoder.
         """
         self.encoder.check(images)
         targets = torch.randint(self.num_classes, (len(images),), generator=generator, device=images.device)

@@ -56,5 +56,6 @@ def test_even_batches_hold_every_case_once_in_order(n_cases: int, batch_size: in
     batches = list(EvenBatches(n_cases, batch_size))
     assert [draw.case for draw in chain(*batches)] == list(range(n_cases))
     lengths = [len(batch) for batch in batches]
-    assert max(lengths) <= batch_size
+    assert max(lengths) <= batch_size + 1
+    assert min(lengths) >= min(2, n_cases, batch_size)
     assert max(lengths) - min(lengths) <= 1

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 
 from sslmed import cli
@@ -87,7 +88,9 @@ def test_killed_at_three_moments_it_goes_on_and_ends_with_the_same_results(finis
     command.wait()
     command = _start(tmp_path)
     _wait_for(_work(tmp_path), "*/fold0/seed0/100/metrics.csv")
-    subprocess.run(["pkill", "-KILL", "-f", f"{sys.executable} -m sslmed.experiments.job"], check=False)
+    for process in psutil.Process(command.pid).children(recursive=True):
+        if "sslmed.experiments.job" in process.cmdline():
+            process.kill()
     assert command.wait(timeout=240) in (0, 1)
     assert _start(tmp_path).wait(timeout=240) == 0, (tmp_path / "output").read_text()
     for name in TABLES:
@@ -129,6 +132,24 @@ def test_changed_settings_set_the_old_runs_aside(finished: Path, tmp_path: Path)
     aside = sorted(path.name for path in (tmp_path / "work").rglob("*.old1"))
     assert aside == ["100.old1", "40.old1", "pretrain.old1"]
     assert (tmp_path / "work" / "exemplar" / "fold0" / "pretrain.old1" / "results.json").is_file()
+
+
+def test_changed_settings_are_checked_before_finished_runs_are_set_aside(
+    finished: Path, tmp_path: Path, capsys
+) -> None:
+    shutil.copytree(finished, tmp_path / "copy")
+    preset = tmp_path / "tiny"
+    shutil.copytree(TINY, preset)
+    options = ["--preset", str(preset)]
+    (preset / "finetune.yaml").write_text("data: {init_args: {batch_sise: 2, updates: 6}}")
+    assert _reproduce(tmp_path / "copy", *options) == 2
+    assert "batch_sise" in capsys.readouterr().err
+    assert not list(_work(tmp_path / "copy").rglob("*.old*"))
+    # Another encoder: the old checkpoints do not fit it, and that is no error, as they will be set aside.
+    shutil.copy(TINY / "finetune.yaml", preset)
+    (preset / "encoder.yaml").write_text("model: {init_args: {encoder: {init_args: {widths: [2, 4]}}}}")
+    assert _reproduce(tmp_path / "copy", *options, "--dry-run") == 0
+    assert "of which 0 are done" in capsys.readouterr().out
 
 
 def test_a_dry_run_lists_everything_and_writes_nothing(finished: Path, tmp_path: Path, capsys) -> None:
