@@ -32,8 +32,8 @@ $(READY): pyproject.toml constraints.txt
 reproduce-fig3: $(READY) ## Figure 3: data-efficiency of 3-D segmentation (DATA= PRESET= ARMS= FRACTIONS= FOLDS= SEEDS= JOBS= OUT= RUNS= WANDB=)
 	$(BIN)/sslmed reproduce fig3 $(OPTIONS)
 
-test: $(READY) ## Run all tests (fast ones only: make test ARGS="-m 'not slow'")
-	$(BIN)/python -m pytest $(ARGS)
+test: $(READY) ## Run all tests, two files at a time (the fast ones: make test ARGS="-m 'not slow'")
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: $(READY) ## Check style and types
 	$(BIN)/ruff check .

@@ -105,12 +105,15 @@ def test_a_finetuning_run_starts_from_every_pretrained_tensor_and_is_scored(
     assert results["n_labels"] == 12 - 3 - 2  # test and validation cases
 
 
+@pytest.mark.parametrize("kind", ["segmentation", "exemplar"])
 def test_a_stopped_and_resumed_fit_equals_an_uninterrupted_one_bit_by_bit(
-    sslmed: Command, tmp_path: Path, monkeypatch
+    sslmed: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     from sslmed.callbacks import History
 
-    assert sslmed("fit", "segmentation", "--run_dir", str(tmp_path / "whole")) == 0
+    optimizer = ["--model.optimizer=torch.optim.AdamW", "--model.optimizer.lr=0.01", "--model.optimizer.fused=true"]
+    whole, halves = tmp_path / "whole", tmp_path / "halves"
+    assert sslmed("fit", kind, *optimizer, "--run_dir", str(whole)) == 0
     record = History.on_train_epoch_end
 
     def stop_in_second_stretch(self: History, trainer, module) -> None:
@@ -120,16 +123,18 @@ def test_a_stopped_and_resumed_fit_equals_an_uninterrupted_one_bit_by_bit(
 
     monkeypatch.setattr(History, "on_train_epoch_end", stop_in_second_stretch)
     with pytest.raises(RuntimeError, match="killed"):
-        sslmed("fit", "segmentation", "--run_dir", str(tmp_path / "halves"))
-    assert not (tmp_path / "halves" / "results.json").exists()
+        sslmed("fit", kind, *optimizer, "--run_dir", str(halves))
+    assert not (halves / "results.json").exists()
     monkeypatch.undo()
-    assert sslmed("fit", "segmentation", "--run_dir", str(tmp_path / "halves")) == 0
+    assert sslmed("fit", kind, *optimizer, "--run_dir", str(halves)) == 0
 
-    whole, halves = (_weights(tmp_path / name / "checkpoints" / "last.ckpt") for name in ("whole", "halves"))
-    assert all(torch.equal(value, halves[key]) for key, value in whole.items())
-    assert (tmp_path / "whole" / "cases.csv").read_bytes() == (tmp_path / "halves" / "cases.csv").read_bytes()
-    metrics = [pd.read_csv(tmp_path / name / "metrics.csv").drop(columns="seconds") for name in ("whole", "halves")]
+    weights = _weights(whole / "checkpoints" / "last.ckpt")
+    resumed = _weights(halves / "checkpoints" / "last.ckpt")
+    assert all(torch.equal(value, resumed[key]) for key, value in weights.items())
+    metrics = [pd.read_csv(path / "metrics.csv").drop(columns="seconds") for path in (whole, halves)]
     pd.testing.assert_frame_equal(*metrics)
+    if kind == "segmentation":
+        assert (whole / "cases.csv").read_bytes() == (halves / "cases.csv").read_bytes()
 
 
 def test_test_validate_and_predict_leave_the_record_alone(sslmed: Command, tmp_path: Path, store: Path, capsys) -> None:
@@ -179,6 +184,12 @@ def test_a_finished_run_and_one_with_other_settings_are_not_overwritten(
     (run / "results.json").unlink()
     assert sslmed("fit", "rotation", "--run_dir", str(run), "--data.updates", "6") == 2
     assert "data.init_args.updates was 4, now 6" in capsys.readouterr().err
+
+
+def test_transductive_pretraining_says_so_in_its_results(sslmed: Command, tmp_path: Path) -> None:
+    for flag in ("true", "false"):
+        assert sslmed("fit", "rotation", "--data.transductive", flag, "--run_dir", str(tmp_path / flag)) == 0
+        assert json.loads((tmp_path / flag / "results.json").read_text())["transductive"] == (flag == "true")
 
 
 def test_help_imports_nothing_heavy() -> None:

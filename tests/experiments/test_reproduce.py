@@ -16,6 +16,8 @@ import pytest
 from sslmed import cli
 
 TINY = Path(__file__).parent / "tiny"
+pytestmark = pytest.mark.slow
+
 ARMS = ["baseline", "rotation", "exemplar"]
 TABLES = ["results.csv", "cases.csv", "summary.csv"]
 
@@ -75,7 +77,6 @@ def test_again_it_takes_no_run_and_changes_no_byte(finished: Path) -> None:
     assert {name: (_results(finished) / name).read_bytes() for name in tables} == tables
 
 
-@pytest.mark.slow
 def test_killed_at_three_moments_it_goes_on_and_ends_with_the_same_results(finished: Path, tmp_path: Path) -> None:
     # First the command alone (its workflow lives on), then the whole session, then one job.
     command = _start(tmp_path)
