@@ -39,6 +39,7 @@ IGNORED_WARNINGS = (
     ".*Checkpoint directory .* exists and is not empty",  # a resumed run
     ".*LeafSpec.*is deprecated",  # Lightning's own use of torch
     ".*does not have many workers",  # a memory map needs none
+    ".*custom batch sampler",  # which returns every case
 )
 
 Wandb = Literal["disabled", "offline", "online"]
