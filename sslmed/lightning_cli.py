@@ -131,7 +131,7 @@ class SSLMedCLI(LightningCLI):
             "predict": [WritePredictions(self.run.path / "predictions")],
         }
         trainer_config = {**self._get(self.config_init, "trainer", default={}), **kwargs}
-        trainer_config.setdefault("default_root_dir", str(self.run.path))
+        trainer_config["default_root_dir"] = str(self.run.path)
         trainer_config["logger"] = False
         trainer_config["enable_progress_bar"] = sys.stderr.isatty()
         return self._instantiate_trainer(trainer_config, callbacks.get(self.subcommand, []))

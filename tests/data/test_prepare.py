@@ -36,7 +36,7 @@ def test_spacing(decathlon_dataset, tmp_path):
 
     image = nib.load(data / "imagesTr/case_00.nii.gz")
     label = nib.load(data / "labelsTr/case_00.nii.gz").get_fdata()
-    expected = np.clip((nib.as_closest_canonical(image).get_fdata() + 200) / 500, 0, 1)
+    expected = np.clip((nib.as_closest_canonical(image).get_fdata() + 160) / 400, 0, 1)
     np.testing.assert_allclose(store.image("case_00")[0], expected, atol=1e-3)
     np.testing.assert_array_equal(store.label("case_00"), label[::-1])  # the file's first axis runs to the left
     np.testing.assert_array_equal(store.native_label("case_00"), label)
@@ -61,11 +61,11 @@ def test_cube_is_the_foregrounds_box_with_both_ends(decathlon_dataset, tmp_path)
     image = nib.load(path)
     voxels = np.full(image.shape, -1000, np.int16)
     voxels[2:9, 3:7, 4:6] = 100
-    voxels[0, 0, 0] = -180  # below the threshold, at -175
+    voxels[0, 0, 0] = -145  # below the threshold, at -140
     nib.save(nib.Nifti1Image(voxels, image.affine), path)
     store = prepare(data, tmp_path / "store", CUBE, jobs=1)
     assert store.image("case_00").shape == (1, 8, 8, 8)
-    assert store.image("case_00").min() == pytest.approx(0.6, abs=1e-3)
+    assert store.image("case_00").min() == pytest.approx(0.65, abs=1e-3)
     geometry = store.geometry("case_00")
     assert (geometry.start, geometry.stop) == ((3, 3, 4), (10, 7, 6))  # the first axis is flipped
 
@@ -75,7 +75,7 @@ def test_channels_are_normalised_by_their_modality(decathlon_dataset, tmp_path):
     voxels = np.moveaxis(nib.load(tmp_path / "Task00_Toy/imagesTr/case_00.nii.gz").get_fdata()[::-1], -1, 0)
     low, high = np.percentile(voxels[0], (0.5, 99.5))
     np.testing.assert_allclose(store.image("case_00")[0], np.clip((voxels[0] - low) / (high - low), 0, 1), atol=1e-3)
-    np.testing.assert_allclose(store.image("case_00")[1], np.clip((voxels[1] + 200) / 500, 0, 1), atol=1e-3)
+    np.testing.assert_allclose(store.image("case_00")[1], np.clip((voxels[1] + 160) / 400, 0, 1), atol=1e-3)
 
 
 def test_bad_cases_are_all_reported_and_good_ones_kept(decathlon_dataset, tmp_path):
