@@ -1,9 +1,10 @@
 """What downstream tasks share: the pretrained encoder, its warm-up, the optimizer."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
-from pytorch_lightning import LightningModule
+from pytorch_lightning import Callback, LightningModule
 from pytorch_lightning.cli import OptimizerCallable
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 
@@ -23,6 +24,7 @@ class DownstreamTask(LightningModule):
         frozen_fraction: Share of training during which a loaded encoder stays frozen.
         optimizer: Builds the optimizer from parameters.
         schedule: Learning-rate schedule, per update.
+        adapt_channels: Take a checkpoint pretrained on images of another number of channels; see `load_encoder`.
 
     Raises:
         UserError: If the checkpoint does not fit the encoder tensor by tensor.
@@ -30,6 +32,7 @@ class DownstreamTask(LightningModule):
 
     monitor = "val/loss"
     monitor_mode = "min"
+    prediction_writer: Callable[[Path], Callback]  # given the run's folder
 
     def __init__(
         self,
@@ -38,6 +41,8 @@ class DownstreamTask(LightningModule):
         frozen_fraction: float = 0.0,
         optimizer: OptimizerCallable = default_optimizer,
         schedule: Schedule = "one_cycle",
+        *,
+        adapt_channels: bool = False,
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -47,7 +52,7 @@ class DownstreamTask(LightningModule):
         self._optimizer = optimizer
         self._schedule = schedule
         if pretrained is not None:
-            load_encoder(encoder, pretrained)
+            load_encoder(encoder, pretrained, adapt_channels)
 
     def freeze_encoder(self, frozen: bool) -> None:
         """Freeze the encoder or thaw it."""

@@ -16,16 +16,23 @@ class Encoder(nn.Module, ABC):
         spatial_dims: 2 or 3.
         in_channels: Channels of the image.
         out_channels: Channels of each feature map, finest first.
+        stride: Voxels of the image per voxel of the finest map, along each axis.
     """
 
     spatial_dims: int
     in_channels: int
     out_channels: tuple[int, ...]
+    stride: int = 1
+
+    @property
+    def reduction(self) -> int:
+        """Voxels of the image per voxel of the coarsest map, along each axis."""
+        return int(self.stride * 2 ** (len(self.out_channels) - 1))
 
     @property
     def minimum_side(self) -> int:
-        """Shortest side, in voxels, that survives every halving."""
-        return int(2 ** (len(self.out_channels) - 1))
+        """Shortest side, in voxels, that leaves a voxel of the coarsest map; here, where every halving rounds down."""
+        return self.reduction
 
     @abstractmethod
     def forward(self, images: Tensor) -> list[Tensor]:
@@ -49,8 +56,8 @@ class Encoder(nn.Module, ABC):
             raise InputError(msg)
         if min(images.shape[2:]) < self.minimum_side:
             msg = (
-                f"{type(self).__name__} halves its input {len(self.out_channels) - 1} times: it needs sides of at "
-                f"least {self.minimum_side} voxels, got {tuple(images.shape[2:])}; "
+                f"{type(self).__name__} reduces its input {self.reduction}-fold: it needs sides of at least "
+                f"{self.minimum_side} voxels, got {tuple(images.shape[2:])}; "
                 "use larger images or patches, or fewer levels"
             )
             raise InputError(msg)

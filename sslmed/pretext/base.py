@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torchmetrics.functional.classification import multiclass_accuracy
 
 from sslmed.encoders import Encoder
+from sslmed.encoders.heads import HeadCallable
 from sslmed.optimization import Schedule, configure_optimizers, default_optimizer
-from sslmed.pretext.heads import HeadCallable
 
 Targets = TypeVar("Targets", Tensor, None)
 """What the outputs are compared with: class indices, or nothing where they are compared with each other."""

@@ -13,10 +13,10 @@ from pytorch_lightning.cli import OptimizerCallable
 from torch import Tensor, nn
 
 from sslmed.encoders import Encoder
+from sslmed.encoders.heads import HeadCallable, linear_head
 from sslmed.errors import InputError
 from sslmed.optimization import Schedule, default_optimizer
 from sslmed.pretext.base import PretextTask
-from sslmed.pretext.heads import HeadCallable, linear_head
 from sslmed.pretext.patches import cut_patches, grid_cells, random_offsets
 
 GRID = {2: 5, 3: 4}

@@ -9,10 +9,10 @@ from pytorch_lightning.cli import OptimizerCallable
 from torch import Tensor
 
 from sslmed.encoders import Encoder
+from sslmed.encoders.heads import HeadCallable, linear_head
 from sslmed.errors import InputError
 from sslmed.optimization import Schedule, default_optimizer
 from sslmed.pretext.base import PretextTask
-from sslmed.pretext.heads import HeadCallable, linear_head
 from sslmed.transforms import RandomAffine, RandomIntensity, apply_affine, apply_intensity
 
 PUBLISHED_INTENSITY = RandomIntensity(probability=0.5, brightness=0.125, contrast=(0.5, 1.5))

@@ -11,10 +11,10 @@ from pytorch_lightning.cli import OptimizerCallable
 from torch import Tensor
 
 from sslmed.encoders import Encoder
+from sslmed.encoders.heads import Head, HeadCallable
 from sslmed.errors import InputError
 from sslmed.optimization import Schedule, default_optimizer
 from sslmed.pretext.base import ClassificationTask
-from sslmed.pretext.heads import Head, HeadCallable
 from sslmed.pretext.patches import GRID, check_jitter, cut_cells
 
 CANDIDATES = 10_000

@@ -8,10 +8,10 @@ from pytorch_lightning.cli import OptimizerCallable
 from torch import Tensor
 
 from sslmed.encoders import Encoder
+from sslmed.encoders.heads import Head, HeadCallable
 from sslmed.errors import InputError
 from sslmed.optimization import Schedule, default_optimizer
 from sslmed.pretext.base import ClassificationTask
-from sslmed.pretext.heads import Head, HeadCallable
 
 ROTATIONS = (
     *((turns, (0, 1)) for turns in (0, 1, 2, 3)),

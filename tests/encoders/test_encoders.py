@@ -1,83 +1,129 @@
+"""What holds for every encoder, in 2-D and 3-D, and what each is an instance of."""
+
+import math
+from collections.abc import Callable, Sequence
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from monai.networks.nets.densenet import DenseNet121
+from monai.networks.nets.resnet import resnet18
 
-from sslmed.encoders import UNetEncoder, load_encoder
-from sslmed.errors import UserError
+from sslmed.encoders import DenseNetEncoder, Encoder, ResNetEncoder, UNetEncoder
 
-WIDTHS = (2, 3, 4)
+ENCODERS: dict[str, Callable[[int, int], Encoder]] = {
+    "unet": lambda dims, channels: UNetEncoder(dims, channels, (2, 3, 4)),
+    "densenet": lambda dims, channels: DenseNetEncoder(dims, channels, (1, 2, 1), growth_rate=2, init_features=4),
+    "resnet": lambda dims, channels: ResNetEncoder(dims, channels, (2, 3, 4, 5), (1, 2, 1, 1)),
+    "fine-resnet": lambda dims, channels: ResNetEncoder(dims, channels, (2, 3, 4, 5), (1, 1, 1, 1), stem_stride=1),
+}
+UP, DOWN = (lambda side: -(-side // 2)), (lambda side: side // 2)
+# How each halving rounds, from the image to the coarsest map; then the number of maps.
+HALVINGS = {
+    "unet": ([DOWN, DOWN], 3),
+    "densenet": ([UP, UP, DOWN, DOWN], 4),
+    "resnet": ([UP] * 5, 5),
+    "fine-resnet": ([UP] * 4, 5),
+}
+CHANNELS = {"unet": (2, 3, 4), "densenet": (4, 6, 7, 5), "resnet": (2, 2, 3, 4, 5), "fine-resnet": (2, 2, 3, 4, 5)}
+
+every_encoder = pytest.mark.parametrize("name", ENCODERS)
+both_ranks = pytest.mark.parametrize("dims", [2, 3])
 
 
-def _encoder(dims: int = 3, channels: int = 1, widths: tuple[int, ...] = WIDTHS) -> UNetEncoder:
-    return UNetEncoder(dims, channels, widths, dropout=0.0)
+def halve(name: str, sides: Sequence[int]) -> list[tuple[int, ...]]:
+    """Sides of every map, finest first, by the rounding of each halving."""
+    halvings, n_maps = HALVINGS[name]
+    seen = [tuple(sides)]
+    for halving in halvings:
+        seen.append(tuple(halving(side) for side in seen[-1]))
+    return seen[-n_maps:]
 
 
-@pytest.mark.parametrize("dims", [2, 3])
+@every_encoder
+@both_ranks
 @given(data=st.data())
-@settings(max_examples=10, deadline=None)
-def test_every_level_halves_and_floors(dims: int, data: st.DataObject) -> None:
-    sides = data.draw(st.lists(st.integers(4, 13), min_size=dims, max_size=dims))
-    encoder = _encoder(dims, channels=2)
-    maps = encoder(torch.rand(2, 2, *sides))
-    expected = [(2, width, *(side // 2**level for side in sides)) for level, width in enumerate(WIDTHS)]
-    assert [tuple(features.shape) for features in maps] == expected
-    assert encoder.out_channels == WIDTHS
+@settings(max_examples=5, deadline=None)
+def test_every_map_is_half_as_fine_as_the_one_before(name, dims, data):
+    encoder = ENCODERS[name](dims, 2).eval()
+    sides = data.draw(st.lists(st.integers(encoder.minimum_side, 40), min_size=dims, max_size=dims))
+    maps = encoder(torch.rand(1, 2, *sides))
+    assert [tuple(features.shape[2:]) for features in maps] == halve(name, sides)
+    assert tuple(features.shape[1] for features in maps) == encoder.out_channels == CHANNELS[name]
+    assert [math.ceil(side / encoder.stride) for side in sides] == list(maps[0].shape[2:])
 
 
-def test_paper_patch_of_39_ends_at_2() -> None:
-    maps = UNetEncoder()(torch.rand(1, 1, 39, 39, 39))
-    assert [features.shape[-1] for features in maps] == [39, 19, 9, 4, 2]
-    assert [features.shape[1] for features in maps] == [16, 32, 64, 128, 256]
+@every_encoder
+@both_ranks
+def test_the_minimum_side_is_exact(name, dims):
+    encoder = ENCODERS[name](dims, 1)
+    least = encoder.minimum_side
+    assert min(min(sides) for sides in halve(name, [least])) == 1
+    assert least == 1 or halve(name, [least - 1])[-1] == (0,)
+    assert encoder.training
+    maps = encoder(torch.rand(2, 1, *[least] * dims))
+    assert maps[-1].shape[2:] == (1,) * dims
+    assert all(torch.isfinite(features).all() for features in maps)
+    with pytest.raises(ValueError, match=f"{type(encoder).__name__} .* at least {least} voxels"):
+        encoder(torch.rand(2, 1, least + 1, *[least - 1] * (dims - 1)))
+
+
+@every_encoder
+@both_ranks
+def test_a_gradient_reaches_every_parameter(name, dims):
+    torch.manual_seed(0)
+    encoder = ENCODERS[name](dims, 2)
+    encoder(torch.randn(4, 2, *(32, 36, 40)[:dims]))[-1].square().sum().backward()
+    gradients = {key: 0.0 if each.grad is None else each.grad.abs().max() for key, each in encoder.named_parameters()}
+    assert [key for key, largest in gradients.items() if largest < 1e-6] == []
 
 
 @pytest.mark.parametrize(
     ("shape", "words"),
     [
-        ((1, 1, 8, 8), "expects images (B, 1, I, J, K)"),
-        ((1, 2, 8, 8, 8), "got (1, 2, 8, 8, 8)"),
-        ((1, 1, 8, 3, 8), "at least 4"),
+        ((1, 1, 8, 8), r"expects images \(B, 1, I, J, K\)"),
+        ((1, 2, 8, 8, 8), r"got \(1, 2, 8, 8, 8\)"),
+        ((1, 1, 8, 3, 8), r"4-fold.*at least 4 voxels, got \(8, 3, 8\)"),
     ],
 )
-def test_images_it_cannot_take_are_refused_with_the_numbers(shape: tuple[int, ...], words: str) -> None:
-    with pytest.raises(ValueError, match=words.replace("(", r"\(").replace(")", r"\)")):
-        _encoder()(torch.rand(shape))
+def test_images_it_cannot_take_are_refused_with_the_numbers(shape, words):
+    with pytest.raises(ValueError, match=words):
+        UNetEncoder(3, 1, (2, 3, 4))(torch.rand(shape))
 
 
-def _save(path, encoder) -> None:
-    state = {f"encoder.{key}": value for key, value in encoder.state_dict().items()}
-    torch.save({"state_dict": state | {"head.weight": torch.rand(3)}}, path)
+def test_paper_patch_of_39_ends_at_2():
+    maps = UNetEncoder()(torch.rand(1, 1, 39, 39, 39))
+    assert [features.shape[-1] for features in maps] == [39, 19, 9, 4, 2]
+    assert [features.shape[1] for features in maps] == [16, 32, 64, 128, 256]
 
 
-def test_load_takes_every_tensor_and_reports_it(tmp_path, capsys) -> None:
-    source, target = _encoder(), _encoder()
-    source(torch.rand(2, 1, 8, 8, 8))  # moves the running statistics away from their start
-    _save(tmp_path / "last.ckpt", source)
-    load_encoder(target, tmp_path / "last.ckpt")
-    assert all(torch.equal(value, target.state_dict()[key]) for key, value in source.state_dict().items())
-    assert f"{len(source.state_dict())} loaded, 0 missing, 0 mismatched, 0 unknown" in capsys.readouterr().out
+def test_the_default_densenet_is_densenet_121():
+    encoder, whole = DenseNetEncoder().eval(), DenseNet121(2, 3, 5).eval()
+    encoder.features.load_state_dict(whole.features.state_dict())
+    assert encoder.state_dict().keys() == {f"features.{key}" for key in whole.features.state_dict()}
+    images = torch.rand(2, 3, 64, 96)
+    maps = encoder(images)
+    torch.testing.assert_close(maps[-1], whole.features(images).relu(), rtol=0, atol=0)
+    assert [tuple(features.shape[1:]) for features in maps] == [
+        (64, 32, 48), (256, 16, 24), (512, 8, 12), (1024, 4, 6), (1024, 2, 3)
+    ]  # fmt: skip
+    assert (encoder.stride, encoder.reduction, encoder.minimum_side) == (2, 32, 29)
 
 
-@pytest.mark.parametrize(
-    ("other", "words"),
-    [
-        (_encoder(widths=(2, 3)), "missing: blocks.2.0.conv.weight"),
-        (_encoder(widths=(2, 3, 4, 5)), "unknown: blocks.3.0.conv.weight"),
-        (_encoder(channels=2), r"blocks.0.0.conv.weight \(checkpoint \(2, 2, 3, 3, 3\), encoder \(2, 1, 3, 3, 3\)\)"),
-    ],
-)
-def test_load_refuses_an_encoder_that_differs_and_changes_nothing(tmp_path, other, words) -> None:
-    _save(tmp_path / "last.ckpt", other)
-    target = _encoder()
-    before = {key: value.clone() for key, value in target.state_dict().items()}
-    with pytest.raises(UserError, match=words):
-        load_encoder(target, tmp_path / "last.ckpt")
-    assert all(torch.equal(value, before[key]) for key, value in target.state_dict().items())
+def test_the_default_resnet_is_resnet_18():
+    encoder = ResNetEncoder().eval()
+    whole = resnet18(spatial_dims=3, n_input_channels=1, num_classes=7, conv1_t_stride=2, bias_downsample=False).eval()
+    keys = [key for key in whole.state_dict() if not key.startswith("fc.")]
+    assert len(keys) == len(encoder.state_dict())
+    # Registered in the same order, under other names.
+    encoder.load_state_dict(dict(zip(encoder.state_dict(), map(whole.state_dict().get, keys), strict=True)))
+    images = torch.rand(1, 1, 33, 40, 48)
+    maps = encoder(images)
+    torch.testing.assert_close(whole.fc(maps[-1].mean((2, 3, 4))), whole(images))
+    assert [features.shape[1] for features in maps] == [64, 64, 128, 256, 512]
 
 
-def test_load_refuses_files_that_are_no_checkpoint(tmp_path) -> None:
-    (tmp_path / "broken.ckpt").write_bytes(b"PK not a zip")
-    torch.save({"state_dict": {"decoder.weight": torch.rand(2)}}, tmp_path / "decoder.ckpt")
-    for name, words in [("absent", "no such checkpoint"), ("broken", "not a checkpoint"), ("decoder", "no encoder")]:
-        with pytest.raises(UserError, match=words):
-            load_encoder(_encoder(), tmp_path / f"{name}.ckpt")
+def test_a_resnet_has_four_stages():
+    with pytest.raises(ValueError, match=r"four stages, got widths \(4, 8\) and depths \(2, 2, 2, 2\)"):
+        ResNetEncoder(2, 1, widths=(4, 8))

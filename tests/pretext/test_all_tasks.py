@@ -1,4 +1,4 @@
-"""What holds for every pretext task, in 2-D and 3-D."""
+"""What holds for every pretext task, in 2-D and 3-D, on a U-Net and, for colour photographs, on a DenseNet."""
 
 import math
 from collections.abc import Callable
@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
 
-from sslmed.encoders import UNetEncoder
+from sslmed.encoders import DenseNetEncoder, Encoder, UNetEncoder
 from sslmed.pretext import CPC, Exemplar, Jigsaw, PretextTask, RelativePatchLocation, Rotation
 
 TASKS = {
@@ -20,34 +20,40 @@ TASKS = {
     "cpc": CPC,
     "cpc-bce": partial(CPC, objective="bce"),
 }
-# Images of unequal sides, except for rotation; every patch is at least 4 voxels wide.
+ENCODERS: dict[str, Callable[[], Encoder]] = {
+    "unet-2d": lambda: UNetEncoder(2, 2, widths=(4, 8, 16), dropout=0.0),
+    "unet-3d": lambda: UNetEncoder(3, 2, widths=(4, 8, 16), dropout=0.0),
+    "densenet-2d": lambda: DenseNetEncoder(2, 3, block_config=(2, 2), growth_rate=8, init_features=8),
+}
+# Images of unequal sides, except for rotation; every patch is at least 5 voxels wide.
 SHAPES = {2: (26, 31), 3: (18, 19, 21)}
 
 every_task = pytest.mark.parametrize("name", TASKS)
-both_ranks = pytest.mark.parametrize("spatial_dims", [2, 3])
+every_encoder = pytest.mark.parametrize("encoder", ENCODERS)
 
 
-def build(name: str, spatial_dims: int, channels: int = 2, **arguments) -> PretextTask:
+def build(name: str, encoder: str) -> PretextTask:
     torch.manual_seed(0)
     make: Callable[..., PretextTask] = TASKS[name]
-    return make(UNetEncoder(spatial_dims, channels, widths=(4, 8, 16), dropout=0.0), **arguments)
+    return make(ENCODERS[encoder]())
 
 
-def draw_images(name: str, spatial_dims: int, batch_size: int, channels: int = 2) -> torch.Tensor:
-    shape = (20,) * spatial_dims if name == "rotation" else SHAPES[spatial_dims]
-    return torch.rand(batch_size, channels, *shape, generator=torch.Generator().manual_seed(1))
+def draw_images(task: PretextTask, batch_size: int) -> torch.Tensor:
+    dims = task.encoder.spatial_dims
+    shape = (20,) * dims if isinstance(task, Rotation) else SHAPES[dims]
+    return torch.rand(batch_size, task.encoder.in_channels, *shape, generator=torch.Generator().manual_seed(1))
 
 
 @every_task
-@both_ranks
-def test_contract(name, spatial_dims):
-    task = build(name, spatial_dims)
-    images = draw_images(name, spatial_dims, 3)
+@every_encoder
+def test_contract(name, encoder):
+    task = build(name, encoder)
+    images = draw_images(task, 3)
     before = images.clone()
     inputs, targets = task.make_task(images)
     assert torch.equal(images, before)
     assert inputs.shape[0] == 3
-    assert inputs.shape[-spatial_dims - 1] == 2
+    assert inputs.shape[-task.encoder.spatial_dims - 1] == task.encoder.in_channels
     assert inputs.dtype == images.dtype
     assert targets is None or targets.shape == (3,)
     outputs = task(inputs)
@@ -63,16 +69,16 @@ def test_contract(name, spatial_dims):
 
 @every_task
 def test_weights_hand_over_by_the_prefix(name):
-    task = build(name, 2)
+    task = build(name, "densenet-2d")
     keys = {key.removeprefix("encoder.") for key in task.state_dict() if key.startswith("encoder.")}
     assert keys == task.encoder.state_dict().keys()
 
 
 @every_task
-@both_ranks
-def test_a_generator_decides_everything(name, spatial_dims):
-    task = build(name, spatial_dims)
-    images = draw_images(name, spatial_dims, 4)
+@every_encoder
+def test_a_generator_decides_everything(name, encoder):
+    task = build(name, encoder)
+    images = draw_images(task, 4)
 
     def draw(seed: int) -> tuple[torch.Tensor, torch.Tensor | None]:
         return task.make_task(images, torch.Generator().manual_seed(seed))
@@ -91,8 +97,8 @@ def test_a_generator_decides_everything(name, spatial_dims):
 
 @every_task
 def test_validation_repeats(name, monkeypatch):
-    task = build(name, 3).eval()
-    batch = {"image": draw_images(name, 3, 3)}
+    task = build(name, "unet-3d").eval()
+    batch = {"image": draw_images(task, 3)}
 
     @torch.no_grad()
     def validate(batch_idx: int) -> tuple[torch.Tensor, dict[str, float]]:
@@ -111,10 +117,10 @@ def test_validation_repeats(name, monkeypatch):
 
 
 @every_task
-@both_ranks
-def test_overfits_a_batch(name, spatial_dims):
-    task = build(name, spatial_dims)
-    inputs, targets = task.make_task(draw_images(name, spatial_dims, 4), torch.Generator().manual_seed(0))
+@every_encoder
+def test_overfits_a_batch(name, encoder):
+    task = build(name, encoder)
+    inputs, targets = task.make_task(draw_images(task, 4), torch.Generator().manual_seed(0))
     optimizer = torch.optim.Adam(task.parameters(), lr=3e-3)
     goal = 0.5 * task.chance_loss(4)
     for _ in range(60):
@@ -130,8 +136,8 @@ def test_overfits_a_batch(name, spatial_dims):
 @every_task
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_trains_under_lightning_on_half_precision_images(name):
-    task = build(name, 2)
-    images = draw_images(name, 2, 5).half()
+    task = build(name, "densenet-2d")
+    images = draw_images(task, 5).half()
     batches = DataLoader([{"image": image, "case": str(i)} for i, image in enumerate(images)], batch_size=3)
     trainer = pl.Trainer(
         max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from sslmed.encoders import UNetEncoder
-from sslmed.pretext.heads import Head, linear_head
+from sslmed.encoders import DenseNetEncoder, UNetEncoder
+from sslmed.encoders.heads import Head, linear_head
 
 
 @pytest.mark.parametrize(("pooling", "reduce"), [("average", np.mean), ("max", np.max)])
@@ -40,6 +40,24 @@ def test_flattening_takes_only_the_size_it_was_built_for():
     assert head(encoder(torch.rand(2, 1, 16, 24))[-1]).shape == (2, 3)
     with pytest.raises(ValueError, match=r"built for 96 features.*give 64.*image_size"):
         head(encoder(torch.rand(2, 1, 16, 16))[-1])
+
+
+@pytest.mark.parametrize("pooling", ["average", "max"])
+def test_global_pooling_of_a_single_voxel_changes_nothing(pooling):
+    encoder = DenseNetEncoder(block_config=(2, 2, 2), growth_rate=4, init_features=8).eval()
+    coarsest = encoder(torch.rand(2 * 9, 3, 19, 19))[-1]  # the jigsaw's patches of images of 64
+    assert coarsest.shape[2:] == (1, 1)
+    head = Head(encoder, 9, 5, widths=(), pooling=pooling)
+    torch.testing.assert_close(head(coarsest), head.layers(coarsest.reshape(2, -1)))
+
+
+def test_the_published_jigsaw_head_on_fundus_photographs():
+    # Patches of 66 leave 2 x 2 voxels of DenseNet-121, halved once more: nine times 1024 features.
+    encoder = DenseNetEncoder()
+    head = Head(encoder, 9, 100, widths=(), pooling="flatten", image_size=(66, 66))
+    assert head.layers[0].in_features == 9 * 1024
+    with pytest.raises(ValueError, match=r"for images of \(60, 60\) voxels is only \(1, 1\)"):
+        Head(encoder, 9, 100, pooling="flatten", image_size=(60, 60))
 
 
 @pytest.mark.parametrize("image_size", [None, (16, 16)])

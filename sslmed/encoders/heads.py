@@ -9,7 +9,7 @@ from monai.networks.blocks.acti_norm import ADN
 from monai.networks.layers.factories import Pool
 from torch import Tensor, nn
 
-from sslmed.encoders import Encoder
+from sslmed.encoders.base import Encoder
 from sslmed.errors import InputError
 
 Pooling = Literal["average", "max", "flatten"]

@@ -1,0 +1,89 @@
+import pytest
+import torch
+
+from sslmed.encoders import DenseNetEncoder, Encoder, ResNetEncoder, UNetEncoder, load_encoder
+from sslmed.errors import UserError
+
+ENCODERS = {
+    "unet": (lambda channels: UNetEncoder(2, channels, (2, 3, 4)), "blocks.0.0.conv.weight"),
+    "densenet": (lambda channels: DenseNetEncoder(2, channels, (1, 2), 2, 4), "features.conv0.weight"),
+    "resnet": (lambda channels: ResNetEncoder(2, channels, (2, 3, 4, 5), (1, 1, 1, 1)), "stem.0.weight"),
+}
+every_encoder = pytest.mark.parametrize(("build", "first"), ENCODERS.values(), ids=ENCODERS)
+
+
+def _encoder(dims: int = 3, channels: int = 1, widths: tuple[int, ...] = (2, 3, 4)) -> UNetEncoder:
+    return UNetEncoder(dims, channels, widths, dropout=0.0)
+
+
+def _save(path, encoder: Encoder):
+    state = {f"encoder.{key}": value for key, value in encoder.state_dict().items()}
+    torch.save({"state_dict": state | {"head.weight": torch.rand(3)}}, path)
+    return path
+
+
+@every_encoder
+def test_load_takes_every_tensor_and_reports_it(build, first, tmp_path, capsys):
+    source, target = build(3), build(3)
+    source(torch.rand(2, 3, 32, 32))  # moves the running statistics away from their start
+    load_encoder(target, _save(tmp_path / "last.ckpt", source))
+    assert all(torch.equal(value, target.state_dict()[key]) for key, value in source.state_dict().items())
+    assert f": {len(source.state_dict())} loaded, 0 missing, 0 mismatched, 0 unknown\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        (_encoder(widths=(2, 3)), "missing: blocks.2.0.conv.weight"),
+        (_encoder(widths=(2, 3, 4, 5)), "unknown: blocks.3.0.conv.weight"),
+        (_encoder(channels=2, widths=(3, 3, 4)), "pretrain and fine-tune with the same encoder settings"),
+        (_encoder(channels=2), r"blocks.0.0.conv.weight \(checkpoint \(2, 2, 3, 3, 3\), encoder \(2, 1, 3, 3, 3\)\)"),
+        (_encoder(channels=2), "only the number of input channels differs: set adapt_channels"),
+    ],
+)
+def test_load_refuses_an_encoder_that_differs_and_changes_nothing(tmp_path, other, words):
+    target = _encoder()
+    before = {key: value.clone() for key, value in target.state_dict().items()}
+    with pytest.raises(UserError, match=words):
+        load_encoder(target, _save(tmp_path / "last.ckpt", other))
+    assert all(torch.equal(value, before[key]) for key, value in target.state_dict().items())
+
+
+@every_encoder
+@pytest.mark.parametrize(("old", "new"), [(2, 4), (3, 1), (1, 3)])
+def test_adapted_to_other_channels_equal_channels_give_what_they_gave(build, first, old, new, tmp_path, capsys):
+    source, target = build(old).eval(), build(new).eval()
+    load_encoder(target, _save(tmp_path / "last.ckpt", source), adapt_channels=True)
+    image = torch.rand(2, 1, 32, 48)
+    for before, now in zip(source(image.repeat(1, old, 1, 1)), target(image.repeat(1, new, 1, 1)), strict=True):
+        torch.testing.assert_close(now, before)
+    # By hand: every new channel has the old ones' sum, shared out equally.
+    pretrained, adapted = source.state_dict()[first].numpy(), target.state_dict()[first].numpy()
+    for channel in range(new):
+        assert adapted[:, channel] == pytest.approx(pretrained.sum(1) / new, abs=1e-6)
+    others = [key for key in target.state_dict() if key != first]
+    assert all(torch.equal(source.state_dict()[key], target.state_dict()[key]) for key in others)
+    assert f"0 unknown; {first} adapted from {old} to {new} input channels\n" in capsys.readouterr().out
+
+
+def test_adapting_leaves_equal_channels_alone_and_bends_no_other_rule(tmp_path, capsys):
+    source, target = _encoder(channels=2), _encoder(channels=2)
+    load_encoder(target, _save(tmp_path / "same.ckpt", source), adapt_channels=True)
+    assert all(torch.equal(value, target.state_dict()[key]) for key, value in source.state_dict().items())
+    assert "adapted" not in capsys.readouterr().out
+    for other in (_encoder(widths=(2, 3)), _encoder(widths=(3, 3, 4)), _encoder(dims=2)):
+        with pytest.raises(UserError, match="nothing was loaded"):
+            load_encoder(target, _save(tmp_path / "other.ckpt", other), adapt_channels=True)
+    # A checkpoint whose second convolution alone saw other channels.
+    odd = _encoder(channels=2)
+    odd.blocks[0][1].conv.weight = torch.nn.Parameter(torch.rand(2, 5, 3, 3, 3))
+    with pytest.raises(UserError, match=r"mismatched: blocks\.0\.1\.conv\.weight"):
+        load_encoder(target, _save(tmp_path / "odd.ckpt", odd), adapt_channels=True)
+
+
+def test_load_refuses_files_that_are_no_checkpoint(tmp_path):
+    (tmp_path / "broken.ckpt").write_bytes(b"PK not a zip")
+    torch.save({"state_dict": {"decoder.weight": torch.rand(2)}}, tmp_path / "decoder.ckpt")
+    for name, words in [("absent", "no such checkpoint"), ("broken", "not a checkpoint"), ("decoder", "no encoder")]:
+        with pytest.raises(UserError, match=words):
+            load_encoder(_encoder(), tmp_path / f"{name}.ckpt")
