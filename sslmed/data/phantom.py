@@ -2,47 +2,47 @@
 
 import gzip
 import json
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-from filelock import FileLock
+from numpy.random import Generator
 from numpy.typing import NDArray
 
-from sslmed.data.workers import run_in_processes
+from sslmed.data.phantom_files import check_numbers, write_phantom
+from sslmed.data.phantom_fundus_dataset import draw_fundus_dataset
 from sslmed.errors import UserError
-from sslmed.files import TEMPORARY, atomic_path, write_text
+from sslmed.files import atomic_path
 
-VERSION = 1  # of what is drawn; a change of one voxel makes it the next
 LEAST_SIDE = 16  # voxels
-PARAMETERS = "phantom.json"
+
+Size: TypeAlias = tuple[int, int, int]
+Scan: TypeAlias = tuple[NDArray[np.int16], NDArray[np.uint8], NDArray[np.floating[Any]]]  # image, labels, affine
 
 
-class _Files(NamedTuple):
+class _Case(NamedTuple):
     """Where a case's files are, relative to the dataset, and what its random numbers are derived from."""
 
     image: str
     label: str | None
     stream: tuple[int, int]
 
+    @property
+    def files(self) -> list[str]:
+        return [self.image] if self.label is None else [self.image, self.label]
+
 
 def draw_pancreas_dataset(
-    out: Path,
-    *,
-    cases: int,
-    unlabelled: int,
-    size: tuple[int, int, int] = (80, 80, 40),
-    seed: int = 0,
-    jobs: int | None = None,
+    out: Path, *, cases: int, unlabelled: int, size: Size = (80, 80, 40), seed: int = 0, jobs: int | None = None
 ) -> None:
     """Draw abdominal CTs with pancreas and tumour, in the layout of MSD Task07: http://medicaldecathlon.com.
 
-    A case depends on `seed` and its number alone, not on how many there are. Killed at any moment, the same call goes
-    on where it was; once all is there, it returns at once. `phantom.json` is written first, and `dataset.json` last.
+    A case depends on `seed` and its number alone, not on how many there are.
 
     Args:
-        out: Folder of the dataset: a new or an empty one, or one that was begun with the same arguments.
+        out: Folder of the dataset; see `sslmed.data.phantom_files.write_phantom`.
         cases: Number of labelled cases, in `imagesTr` and `labelsTr`.
         unlabelled: Number of unlabelled cases of the same population, in `imagesTs`.
         size: Voxels of each volume; the field of view stays the same.
@@ -52,74 +52,93 @@ def draw_pancreas_dataset(
     Raises:
         UserError: If an argument is out of its range, or `out` holds something else or cannot be written.
     """
-    if min(cases, unlabelled, seed) < 0 or cases + unlabelled < 1:
-        raise UserError(
-            "a phantom needs at least one case, and no number below 0; "
-            f"got {cases} labelled and {unlabelled} unlabelled cases and seed {seed}"
-        )
+    description = {
+        "name": "Pancreas phantom",
+        "description": "PHANTOM drawn by sslmed, not patients: abdominal CT with pancreas and pancreatic tumour",
+        "reference": "sslmed",
+        "licence": "CC0-1.0",
+        "release": "1.0",
+        "tensorImageSize": "3D",
+        "modality": {"0": "CT"},
+        "labels": {"0": "background", "1": "pancreas", "2": "cancer"},
+    }
+    parameters = {"version": 1, "kind": "pancreas", "cases": cases, "unlabelled": unlabelled}
+    _draw_volumes(out, parameters | {"size": list(size), "seed": seed}, _scan_abdomen, description, jobs)
+
+
+def draw_brain_dataset(
+    out: Path, *, cases: int, unlabelled: int, size: Size = (64, 64, 48), seed: int = 0, jobs: int | None = None
+) -> None:
+    """Draw brain MRIs in four channels with a glioma, in the layout of MSD Task01: http://medicaldecathlon.com.
+
+    Arguments and errors are those of `draw_pancreas_dataset`.
+    """
+    description = {
+        "name": "Brain tumour phantom",
+        "description": "PHANTOM drawn by sslmed, not patients: brain MRI with glioma, skull stripped",
+        "reference": "sslmed",
+        "licence": "CC0-1.0",
+        "release": "1.0",
+        "tensorImageSize": "4D",
+        "modality": {"0": "FLAIR", "1": "T1w", "2": "t1gd", "3": "T2w"},
+        "labels": {"0": "background", "1": "edema", "2": "non-enhancing tumor", "3": "enhancing tumour"},
+    }
+    parameters = {"version": 1, "kind": "brain", "cases": cases, "unlabelled": unlabelled}
+    _draw_volumes(out, parameters | {"size": list(size), "seed": seed}, _scan_head, description, jobs)
+
+
+KINDS: dict[str, Callable[..., None]] = {
+    "pancreas": draw_pancreas_dataset,
+    "brain": draw_brain_dataset,
+    "fundus": draw_fundus_dataset,
+}
+
+
+def _draw_volumes(
+    out: Path,
+    parameters: dict[str, Any],
+    scan: Callable[[Size, Generator], Scan],
+    description: dict[str, Any],
+    jobs: int | None,
+) -> None:
+    """Draw a dataset in the layout of MSD."""
+    cases, unlabelled, size, seed = (parameters[name] for name in ("cases", "unlabelled", "size", "seed"))
+    check_numbers(cases, unlabelled, seed)
     if len(size) != 3 or min(size) < LEAST_SIDE:
         raise UserError(f"a phantom's size is three sides of at least {LEAST_SIDE} voxels, got {tuple(size)}")
-    parameters = {"version": VERSION, "kind": "pancreas", "cases": cases, "unlabelled": unlabelled}
-    parameters |= {"size": list(size), "seed": seed}
     files = [
-        *(_Files(f"imagesTr/phantom_{i:04}.nii.gz", f"labelsTr/phantom_{i:04}.nii.gz", (0, i)) for i in range(cases)),
-        *(_Files(f"imagesTs/phantom_unlabelled_{i:04}.nii.gz", None, (1, i)) for i in range(unlabelled)),
+        *(_Case(f"imagesTr/phantom_{i:04}.nii.gz", f"labelsTr/phantom_{i:04}.nii.gz", (0, i)) for i in range(cases)),
+        *(_Case(f"imagesTs/phantom_unlabelled_{i:04}.nii.gz", None, (1, i)) for i in range(unlabelled)),
     ]
-    _refuse_other_content(out, parameters)
-    if (out / "dataset.json").is_file():
-        return
-    try:
-        _draw(out, parameters, files, jobs)
-    except OSError as error:
-        raise UserError(f"{out}: cannot be written ({error.strerror}: {error.filename})") from error
+    description |= {
+        "numTraining": cases,
+        "numTest": unlabelled,
+        "training": [{"image": f"./{case.image}", "label": f"./{case.label}"} for case in files[:cases]],
+        "test": [f"./{case.image}" for case in files[cases:]],
+    }
+    draw = partial(_draw_case, out, scan, tuple(size), seed)
+    write_phantom(out, parameters, files, draw, index={"dataset.json": json.dumps(description, indent=1)}, jobs=jobs)
 
 
-KINDS = {"pancreas": draw_pancreas_dataset}
-
-
-def _refuse_other_content(out: Path, parameters: dict[str, Any]) -> None:
-    path = out / PARAMETERS
-    if path.is_file():
-        found = json.loads(path.read_text(encoding="utf-8"))
-        differences = [
-            f"{key} {found.get(key)} there, {value} now" for key, value in parameters.items() if found.get(key) != value
-        ]
-        if differences:
-            raise UserError(
-                f"{out}: holds another phantom ({'; '.join(differences)}); give another folder, or delete this one"
-            )
-    elif out.exists() and not (out.is_dir() and all(_is_ours(entry) for entry in out.iterdir())):
-        raise UserError(f"{out}: exists and is not a phantom; give a new or an empty folder")
-
-
-def _is_ours(entry: Path) -> bool:
-    return entry.name.endswith(TEMPORARY) or entry.name == ".lock"
-
-
-def _draw(out: Path, parameters: dict[str, Any], files: list[_Files], jobs: int | None) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    with FileLock(out / ".lock"):
-        _refuse_other_content(out, parameters)  # another process may have come first
-        write_text(out / PARAMETERS, json.dumps(parameters))
-        for folder in ("imagesTr", "labelsTr", "imagesTs"):
-            (out / folder).mkdir(exist_ok=True)
-        for leftover in out.glob(f"*/*{TEMPORARY}"):  # of a run that was killed
-            leftover.unlink()
-        to_do = [case for case in files if not all((out / file).is_file() for file in case[:2] if file is not None)]
-        function = partial(_draw_case, out, tuple(parameters["size"]), parameters["seed"])
-        run_in_processes(function, to_do, description="drawing phantoms", jobs=jobs)
-        write_text(out / "dataset.json", json.dumps(_description(files), indent=1))
-
-
-def _draw_case(out: Path, size: tuple[int, int, int], seed: int, files: _Files) -> None:
+def _draw_case(out: Path, scan: Callable[[Size, Generator], Scan], size: Size, seed: int, case: _Case) -> None:
     """Draw one case, in a worker."""
-    from sslmed.data.phantom_abdomen import draw_patient, sample_patient
+    image, labels, affine = scan(size, np.random.default_rng([seed, *case.stream]))
+    if case.label is not None:
+        _write_nifti(out / case.label, labels, affine)
+    _write_nifti(out / case.image, image, affine)
 
-    rng = np.random.default_rng([seed, *files.stream])
-    hu, labels, affine = draw_patient(sample_patient(rng), size, rng)
-    if files.label is not None:
-        _write_nifti(out / files.label, labels, affine)
-    _write_nifti(out / files.image, hu, affine)
+
+def _scan_abdomen(size: Size, rng: Generator) -> Scan:
+    from sslmed.data.phantom_abdomen import draw_patient, sample_patient  # scipy takes a while to import
+
+    return draw_patient(sample_patient(rng), size, rng)
+
+
+def _scan_head(size: Size, rng: Generator) -> Scan:
+    from sslmed.data.phantom_brain import draw_head
+    from sslmed.data.phantom_head import sample_head
+
+    return draw_head(sample_head(rng), size, rng)
 
 
 def _write_nifti(path: Path, voxels: NDArray[Any], affine: NDArray[np.floating[Any]]) -> None:
@@ -129,22 +148,3 @@ def _write_nifti(path: Path, voxels: NDArray[Any], affine: NDArray[np.floating[A
     image.header.set_xyzt_units("mm")  # type: ignore[no-untyped-call]
     with atomic_path(path) as temporary:
         temporary.write_bytes(gzip.compress(image.to_bytes(), compresslevel=1, mtime=0))  # no date: same bytes again
-
-
-def _description(files: list[_Files]) -> dict[str, Any]:
-    labelled = [{"image": f"./{case.image}", "label": f"./{case.label}"} for case in files if case.label is not None]
-    unlabelled = [f"./{case.image}" for case in files if case.label is None]
-    return {
-        "name": "Pancreas phantom",
-        "description": "PHANTOM drawn by sslmed, not patients: abdominal CT with pancreas and pancreatic tumour",
-        "reference": "sslmed",
-        "licence": "CC0-1.0",
-        "release": f"{VERSION}.0",
-        "tensorImageSize": "3D",
-        "modality": {"0": "CT"},
-        "labels": {"0": "background", "1": "pancreas", "2": "cancer"},
-        "numTraining": len(labelled),
-        "numTest": len(unlabelled),
-        "training": labelled,
-        "test": unlabelled,
-    }

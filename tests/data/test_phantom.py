@@ -1,4 +1,4 @@
-"""Phantoms: deterministic, in the layout of MSD, and like what they stand for."""
+"""Phantoms of volumes: deterministic, in the layout of MSD; and the abdomen is like one."""
 
 import json
 from itertools import pairwise
@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from scipy.interpolate import RegularGridInterpolator
 
+from sslmed.cli import main
 from sslmed.data.decathlon import read_dataset
 from sslmed.data.nifti import read_case
-from sslmed.data.phantom import KINDS, draw_pancreas_dataset
+from sslmed.data.phantom import KINDS
 from sslmed.data.phantom_abdomen import PANCREAS, TUMOUR, draw_patient, sample_patient
 from sslmed.data.phantom_shapes import Ellipsoid, Tube, smooth_field
 from sslmed.errors import UserError
@@ -27,8 +28,8 @@ def contents(root: Path) -> dict[str, bytes]:
     }
 
 
-def draw(out: Path, cases: int = 3, unlabelled: int = 2, **changes) -> None:
-    draw_pancreas_dataset(out, **{"cases": cases, "unlabelled": unlabelled, "size": SIZE, "jobs": 1} | changes)
+def draw(out: Path, kind: str = "pancreas", cases: int = 3, unlabelled: int = 2, **changes) -> None:
+    KINDS[kind](out, **{"cases": cases, "unlabelled": unlabelled, "size": SIZE, "jobs": 1} | changes)
 
 
 @pytest.fixture(scope="module")
@@ -39,32 +40,49 @@ def dataset(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def datasets(dataset, tmp_path_factory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("brain")
+    draw(root, "brain")
+    return {"pancreas": dataset, "brain": root}
+
+
+@pytest.fixture(scope="module")
 def population():
     """HU, labels and affine of some patients."""
     generators = [np.random.default_rng([1, i]) for i in range(24)]
     return [draw_patient(sample_patient(rng), (48, 48, 24), rng) for rng in generators]
 
 
-def test_the_reader_accepts_it(dataset):
-    found = read_dataset(dataset)
-    assert "pancreas" in KINDS
-    assert found.modalities == ("CT",)
-    assert found.label_names == {0: "background", 1: "pancreas", 2: "cancer"}
+@pytest.mark.parametrize(
+    ("kind", "modalities", "labels"),
+    [
+        ("pancreas", ("CT",), ["background", "pancreas", "cancer"]),
+        ("brain", ("FLAIR", "T1w", "t1gd", "T2w"), ["background", "edema", "non-enhancing tumor", "enhancing tumour"]),
+    ],
+)
+def test_the_reader_accepts_it(kind, modalities, labels, datasets):
+    found = read_dataset(datasets[kind])
+    assert found.modalities == modalities
+    assert found.label_names == dict(enumerate(labels))
     assert [case.label is not None for case in found.cases] == [True] * 3 + [False] * 2
-    assert "PHANTOM" in json.loads((dataset / "dataset.json").read_text())["description"]
+    assert "PHANTOM" in json.loads((datasets[kind] / "dataset.json").read_text())["description"]
     for case in found.cases:
         assert nib.load(case.image).get_data_dtype() == np.int16
         image, label = read_case(case, found.modalities, tuple(found.label_names))
-        assert image.voxels.shape == (1, *SIZE)
+        assert image.voxels.shape == (len(modalities), *SIZE)
         assert (label is None) == (case.label is None)
+        if label is not None:
+            assert nib.load(case.label).get_data_dtype() == np.uint8
+            assert set(np.unique(label.voxels)) <= set(found.label_names)
 
 
-def test_cases_depend_on_seed_and_number_alone(dataset, tmp_path):
-    draw(tmp_path / "more", cases=4, unlabelled=1, jobs=2)
-    draw(tmp_path / "other", cases=1, unlabelled=0, seed=1)
+@pytest.mark.parametrize("kind", ["pancreas", "brain"])
+def test_cases_depend_on_seed_and_number_alone(kind, datasets, tmp_path):
+    draw(tmp_path / "more", kind, cases=4, unlabelled=1, jobs=2)
+    draw(tmp_path / "other", kind, cases=1, unlabelled=0, seed=1)
     cases, more, other = (
         {name: data for name, data in contents(root).items() if name.endswith(".gz")}
-        for root in (dataset, tmp_path / "more", tmp_path / "other")
+        for root in (datasets[kind], tmp_path / "more", tmp_path / "other")
     )
     shared = cases.keys() & more.keys()
     assert len(shared) == 3 + 3 + 1
@@ -125,6 +143,17 @@ def test_foreign_folders_and_senseless_numbers_are_refused(tmp_path):
             draw(tmp_path / "new", **changes)
     with pytest.raises(UserError, match=r"at least 16 voxels, got \(40, 36, 8\)"):
         draw(tmp_path / "new", size=(40, 36, 8))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_command_knows_every_kind(kind, tmp_path, capsys):
+    for options, error in (
+        (["--cases", "0", "--unlabelled", "0"], "at least one case"),
+        (["--size", "64"], "got (64,)"),
+    ):
+        with pytest.raises(SystemExit, match="2"):
+            main(["phantom", kind, str(tmp_path / "new"), *options])
+        assert error in capsys.readouterr().err
 
 
 def test_anatomy_is_plausible(population):
