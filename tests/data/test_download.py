@@ -7,7 +7,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from sslmed.data.download import CHUNK, fetch
+from sslmed.data.download import fetch
+from sslmed.data.transfer import CHUNK
 from sslmed.errors import UserError
 
 TASK = "Task04_Hippocampus"
@@ -60,15 +61,25 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def server(archive):
     server = Server(archive)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield server
     server.shutdown()
     server.server_close()
 
 
-def download(server, folder, **changes):
-    arguments = {"url": server.url, "md5": hashlib.md5(server.content).hexdigest()} | changes
-    return fetch("hippocampus", folder, **arguments)
+@pytest.fixture
+def download(server, monkeypatch):
+    """Return a function that downloads what MONAI is made to believe the archive: the served file by default."""
+    from monai.apps.datasets import DecathlonDataset
+
+    served = hashlib.md5(server.content).hexdigest()
+
+    def download(folder, *, url=server.url, md5=served):
+        monkeypatch.setitem(DecathlonDataset.resource, TASK, url)
+        monkeypatch.setitem(DecathlonDataset.md5, TASK, md5)
+        return fetch("hippocampus", folder)
+
+    return download
 
 
 def check_complete(folder):
@@ -77,64 +88,64 @@ def check_complete(folder):
     assert sorted(path.name for path in folder.iterdir() if path.suffix != ".lock") == [TASK]
 
 
-def test_whole_transfer_and_nothing_when_present(server, tmp_path, capsys):
-    assert download(server, tmp_path / "data") == tmp_path / "data" / TASK
+def test_whole_transfer_and_nothing_when_present(download, server, tmp_path, capsys):
+    assert download(tmp_path / "data") == tmp_path / "data" / TASK
     check_complete(tmp_path / "data")
     assert f"downloading {TASK}: 3 of 3 MiB" in capsys.readouterr().err
-    download(server, tmp_path / "data")
+    download(tmp_path / "data")
     assert server.ranges == [None]
 
 
-def test_broken_transfer_goes_on_where_it_stopped(server, tmp_path):
+def test_broken_transfer_goes_on_where_it_stopped(download, server, tmp_path):
     server.breaks_after = CHUNK + 7
     broken = f"broke off after {CHUNK + 7} of {len(server.content)} bytes"
     with pytest.raises(UserError, match=f"{broken}.*run the same command again to go on") as caught:
-        download(server, tmp_path)
+        download(tmp_path)
     for part in (server.url, str(tmp_path / f"{TASK}.tar"), str(tmp_path / TASK)):  # what to do by hand
         assert part in str(caught.value)
     server.breaks_after = None
-    download(server, tmp_path)
+    download(tmp_path)
     check_complete(tmp_path)
     assert server.ranges == [None, f"bytes={CHUNK + 7}-"]
 
 
-def test_server_without_ranges_starts_again(server, tmp_path):
+def test_server_without_ranges_starts_again(download, server, tmp_path):
     server.supports_ranges = False
     (tmp_path / f"{TASK}.tar.part").write_bytes(b"something else")
-    download(server, tmp_path)
+    download(tmp_path)
     check_complete(tmp_path)
 
 
-def test_killed_between_transfer_and_extraction(server, tmp_path):
+def test_killed_between_transfer_and_extraction(download, server, tmp_path):
     (tmp_path / f"{TASK}.tar.part").write_bytes(server.content)
     (tmp_path / f".{TASK}.extracting" / TASK).mkdir(parents=True)
-    download(server, tmp_path)
+    download(tmp_path)
     check_complete(tmp_path)
 
 
-def test_archive_put_there_by_hand(server, tmp_path):
+def test_archive_put_there_by_hand(download, server, tmp_path):
     (tmp_path / f"{TASK}.tar").write_bytes(server.content)
-    download(server, tmp_path, url="http://127.0.0.1:9/nothing")
+    download(tmp_path, url="http://127.0.0.1:9/nothing")
     check_complete(tmp_path)
 
 
-def test_wrong_checksum(server, tmp_path):
+def test_wrong_checksum(download, tmp_path):
     with pytest.raises(UserError, match=f"{TASK}.tar: has another MD5 than 0123; delete it"):
-        download(server, tmp_path, md5="0123")
+        download(tmp_path, md5="0123")
     assert not (tmp_path / TASK).exists()
 
 
 @pytest.mark.parametrize(("running", "words"), [(True, "404: Not Found"), (False, "Connection refused")])
-def test_absent_file_or_server(server, tmp_path, running, words):
+def test_absent_file_or_server(download, server, tmp_path, running, words):
     url = server.url.replace(TASK, "absent")
     if not running:
         server.shutdown()
         server.server_close()
     with pytest.raises(UserError, match=f"cannot be downloaded .*{words}") as caught:
-        download(server, tmp_path, url=url)
-    assert f"put {url} at {tmp_path / TASK}.tar (MD5 " in str(caught.value)
+        download(tmp_path, url=url)
+    assert f"put {url} (MD5 " in str(caught.value)
 
 
 def test_unknown_name(tmp_path):
-    with pytest.raises(UserError, match="unknown dataset 'liver'; known are pancreas, hippocampus, brats"):
+    with pytest.raises(UserError, match="unknown dataset 'liver'; known are pancreas, hippocampus, brats, aptos"):
         fetch("liver", tmp_path)
