@@ -6,16 +6,20 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from sslmed import __version__
 from sslmed.errors import UserError
 
+if TYPE_CHECKING:
+    from sslmed.data.store import Store
+
+KNOWN_NAMES = "pancreas, hippocampus, brats, aptos"
 LIGHTNING_COMMANDS = {
     "fit": "train a run: pretrain or fine-tune, then score its test cases once",
     "validate": "score a run's validation cases",
     "test": "score a run's test cases again; its record is not touched",
-    "predict": "segment test and unlabelled cases on their original voxel grids",
+    "predict": "segment test and unlabelled cases on their original voxel grids, or grade photographs",
 }
 
 
@@ -79,24 +83,23 @@ def _add(commands: Commands, name: str, run: Run, purpose: str, epilog: str) -> 
 
 
 def _add_phantom(commands: Commands) -> None:
-    purpose = "draw a dataset of abdominal CT-like volumes, in the layout of the Medical Segmentation Decathlon"
-    parser = _add(
-        commands, "phantom", _phantom, purpose, "Deterministic by seed; the first N cases do not depend on N."
-    )
-    parser.add_argument("kind", choices=["pancreas"], help="what to draw")
+    purpose = "draw a dataset: CT-like or MRI-like volumes in the layout of MSD, or photographs in that of APTOS"
+    epilog = "Deterministic by seed; the first N cases do not depend on N. A killed command goes on where it was."
+    parser = _add(commands, "phantom", _phantom, purpose, epilog)
+    parser.add_argument("kind", choices=["pancreas", "brain", "fundus"], help="what to draw")
     parser.add_argument("out", type=Path, metavar="OUT", help="folder of the dataset")
     parser.add_argument("--cases", type=int, default=60, metavar="N", help="labelled cases")
     parser.add_argument("--unlabelled", type=int, default=40, metavar="N", help="unlabelled cases")
-    parser.add_argument("--size", type=int, nargs=3, default=(80, 80, 40), metavar=("I", "J", "K"), help="voxels")
+    size_help = "three sides of volumes in voxels, or width and height of photographs in pixels; the kind's by default"
+    parser.add_argument("--size", type=int, nargs="+", default=argparse.SUPPRESS, metavar="N", help=size_help)
     parser.add_argument("--seed", type=int, default=0, help="seed of the anatomy")
 
 
 def _phantom(options: argparse.Namespace) -> None:
     from sslmed.data.phantom import KINDS
 
-    KINDS[options.kind](
-        options.out, cases=options.cases, unlabelled=options.unlabelled, size=tuple(options.size), seed=options.seed
-    )
+    size = {"size": tuple(options.size)} if "size" in options else {}
+    KINDS[options.kind](options.out, cases=options.cases, unlabelled=options.unlabelled, seed=options.seed, **size)
     print(f"{options.out}: {options.cases} labelled and {options.unlabelled} unlabelled cases")
 
 
@@ -105,16 +108,19 @@ def _add_prepare(commands: Commands) -> None:
     epilog = "A killed command goes on where it was. Exit status 2 if a file cannot be used: one line for each."
     parser = _add(commands, "prepare", _prepare, purpose, epilog)
     parser.add_argument(
-        "data", metavar="DATA", help="folder in MSD layout, or pancreas, hippocampus, brats: downloaded"
+        "data",
+        metavar="DATA",
+        help="folder in MSD or APTOS layout, or a known name, which is downloaded: " + KNOWN_NAMES,
     )
     parser.add_argument("--store", type=Path, required=True, metavar="DIR", help="folder for the prepared arrays")
     parser.add_argument("--geometry", choices=["cube", "spacing"], default="cube", help="crop and resize, or resample")
-    parser.add_argument("--size", type=int, default=128, metavar="N", help="side of the cube, in voxels")
+    parser.add_argument("--size", type=int, default=128, metavar="N", help="side of the cube or square")
     parser.add_argument("--spacing", type=float, nargs=3, default=(1, 1, 1), metavar=("I", "J", "K"), help="in mm")
     parser.add_argument("--hu-window", type=float, nargs=2, default=(-160, 240), metavar=("LOW", "HIGH"), help="of CT")
     parser.add_argument(
         "--percentiles", type=float, nargs=2, default=(0.5, 99.5), metavar=("LOW", "HIGH"), help="of other modalities"
     )
+    parser.add_argument("--pool", action="store_true", help="take all images, which may be any folder's, and no label")
     parser.add_argument("--jobs", type=int, metavar="N", help="processes; all cores by default")
     parser.add_argument("--downloads", type=Path, default=Path("data"), metavar="DIR", help="where downloads go")
 
@@ -132,14 +138,21 @@ def _prepare(options: argparse.Namespace) -> None:
         hu_window=tuple(options.hu_window),
         percentiles=tuple(options.percentiles),
     )
-    store = prepare(data, options.store, settings, options.jobs)
+    store = prepare(data, options.store, settings, options.jobs, pool=options.pool)
     print(f"{options.store}: {len(store.labelled)} labelled and {len(store.unlabelled)} unlabelled cases are ready")
-    if store.labelled:
+    _say_copies(store)
+    if store.labelled and store.spatial_dims == 3:
         scores = label_round_trip(store)
         print(
             f"labels on this grid, mapped back to the original one by nearest neighbour, keep a foreground Dice of "
             f"{scores.mean():.3f} (least {scores.min():.3f}; {len(scores)} cases)"
         )
+
+
+def _say_copies(store: "Store") -> None:
+    n_copies = len(store.cases) - len(set(store.digests.values()))
+    if n_copies:
+        print(f"{n_copies} images are copies of another, byte by byte; copies stay together in one fold")
 
 
 def _add_reproduce(commands: Commands) -> None:
@@ -148,10 +161,10 @@ def _add_reproduce(commands: Commands) -> None:
         "The same command goes on where an interrupted one stopped. Exit status 1 if runs failed, 2 for wrong input."
     )
     parser = _add(commands, "reproduce", _reproduce, purpose, epilog)
-    parser.add_argument("figure", metavar="FIGURE", help="fig3")
-    parser.add_argument(
-        "--data", default="phantom", help="phantom, pancreas, hippocampus, brats, or a folder in MSD layout"
-    )
+    parser.add_argument("figure", metavar="FIGURE", help="fig2, fig3 or fig4")
+    data_help = f"phantom, a known name ({KNOWN_NAMES}), or a folder in the layout of MSD or APTOS"
+    parser.add_argument("--data", default="phantom", help=data_help)
+    parser.add_argument("--pool", type=Path, metavar="DIR", help="unlabelled images for arms <task>-external")
     parser.add_argument("--preset", default="quick", help="quick, sound, paper, or a folder with a preset.yaml")
     parser.add_argument("--arms", nargs="+", metavar="ARM", help="arms to compare; the figure's by default")
     parser.add_argument("--fractions", nargs="+", type=float, metavar="F", help="label fractions in (0, 1]")

@@ -1,4 +1,4 @@
-"""Fixtures for all tests: small datasets in the layout of the Medical Segmentation Decathlon."""
+"""Fixtures for all tests: small datasets in the layouts of the Medical Segmentation Decathlon and of APTOS 2019."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -8,6 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from hypothesis import settings
+from PIL import Image
 
 settings.register_profile("sslmed", deadline=None)  # a busy machine is not a failure
 settings.load_profile("sslmed")
@@ -67,6 +68,35 @@ def decathlon_dataset(tmp_path: Path) -> Callable[..., Path]:
             "test": test,
         }
         (root / "dataset.json").write_text(json.dumps(content))
+        return root
+
+    return write
+
+
+@pytest.fixture
+def aptos_dataset(tmp_path: Path) -> Callable[..., Path]:
+    """Return a function that writes photographs, of round eyes with as many red dots as the grade, and their grades."""
+
+    def write(
+        name: str = "photographs", *, grades: Sequence[int] = (0, 1, 2, 3, 4), unlabelled: int = 0, side: int = 40
+    ) -> Path:
+        root = tmp_path / name
+        rows = ["id_code,diagnosis"]
+        for folder in ("train_images", "test_images"):
+            (root / folder).mkdir(parents=True)
+        for number, grade in enumerate([*grades, *[0] * unlabelled]):
+            generator = np.random.default_rng(number)
+            where = np.stack(np.meshgrid(np.linspace(-1.2, 1.2, side), np.linspace(-1.1, 1.1, side), indexing="ij"))
+            eye = np.where((where**2).sum(0)[..., None] < 1, (200, 100, 40), 0) + generator.integers(
+                0, 8, (side, side, 3)
+            )
+            for row, column in generator.integers(side // 3, side // 2, (grade, 2)):
+                eye[row : row + 2, column : column + 2] = (120, 10, 10)
+            folder = "train_images" if number < len(grades) else "test_images"
+            Image.fromarray(eye.astype(np.uint8)).save(root / folder / f"eye_{number:02d}.png")
+            if number < len(grades):
+                rows.append(f"eye_{number:02d},{grade}")
+        (root / "train.csv").write_text("\n".join(rows) + "\n")
         return root
 
     return write

@@ -1,62 +1,57 @@
-"""LightningDataModules over a prepared store: which cases, how long, in which batches."""
+"""What all LightningDataModules over a prepared store share: how long training is, in which batches."""
 
 from pathlib import Path
+from typing import Any, ClassVar, Literal
 
 import torch
 from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader, Sampler
 
 from sslmed.data.batches import Draw, EndlessBatches, EvenBatches
-from sslmed.data.splits import count_labels, label_order, split_cases
+from sslmed.data.samples import Label, Sample, StoreDataset, collate
 from sslmed.data.store import Store
-from sslmed.data.volumes import Sample, VolumeDataset, collate
 from sslmed.errors import UserError
 
 
-class VolumeDataModule(LightningDataModule):
-    """What pretraining and fine-tuning share: the fold, the budget, the loaders.
+class StoreDataModule(LightningDataModule):
+    """Cases of a store, for a budget of updates.
 
     Training draws from an endless seeded reshuffle; one Lightning epoch is the stretch between two validation passes.
 
     Args:
         store: Folder written by `sslmed prepare`.
-        fold: Which fold is the test set.
-        n_folds: Number of folds over the labelled cases.
-        split_seed: Draws folds and validation cases.
-        seed: Draws the order of labels and the batches, never folds or validation cases.
-        batch_size: Volumes per update.
+        spatial_dims: 2 trains on axial slices of volumes, a random one of each case in a batch; evaluation is of whole
+            volumes. By default the store's own dimensions.
+        seed: Draws the batches and, where labels are used, their order.
+        batch_size: Images per update.
         updates: Length of training in updates. Give this or `epochs`.
-        epochs: Length of training in passes over the training cases, as papers count it.
+        epochs: Length of training in passes over the training images, as papers count it; of volumes, all slices.
         validations: Number of validation passes, evenly spread, the last one at the end.
-        crop_size: Train on random crops of this size; needed where prepared volumes differ in size.
+        crop_size: Train on random crops of this size; needed where prepared images differ in size.
         num_workers: Processes that read ahead; 0 reads in the training process, which a memory map makes fast.
 
     Attributes:
-        spatial_dims: 3; the command line links it to the encoder.
+        spatial_dims: Of the images in training; the command line links it to the encoder.
         in_channels: Channels of the images; linked to the encoder.
-        split: Training, validation and test cases of the fold.
         training_cases: The cases that training draws from.
 
     Raises:
-        UserError: If the store is unusable, has too few labelled cases, or the budget is not given exactly once.
+        UserError: If the store is unusable, or an argument does not fit it or the others.
     """
 
-    spatial_dims = 3
+    label: ClassVar[Label | None] = None
     training_cases: tuple[str, ...]
-    labels = False
 
     def __init__(
         self,
         store: Path,
-        fold: int = 0,
-        n_folds: int = 5,
-        split_seed: int = 0,
+        spatial_dims: Literal[2, 3] | None = None,
         seed: int = 0,
         batch_size: int = 4,
         updates: int | None = None,
         epochs: int | None = None,
         validations: int = 10,
-        crop_size: tuple[int, int, int] | None = None,
+        crop_size: tuple[int, ...] | None = None,
         num_workers: int = 0,
     ) -> None:
         super().__init__()
@@ -66,8 +61,7 @@ class VolumeDataModule(LightningDataModule):
             )
             raise UserError(msg)
         self.store = Store(store)
-        self.split = split_cases(self.store.labelled, fold=fold, n_folds=n_folds, split_seed=split_seed)
-        self.fold = fold
+        self.spatial_dims = self.store.spatial_dims if spatial_dims is None else spatial_dims
         self.seed = seed
         self.batch_size = batch_size
         self.updates = updates
@@ -76,8 +70,21 @@ class VolumeDataModule(LightningDataModule):
         self.crop_size = crop_size
         self.num_workers = num_workers
         self.in_channels = self.store.in_channels
+        if self.spatial_dims > self.store.spatial_dims:
+            raise UserError(f"{store}: holds images of 2 dimensions; leave out data.spatial_dims {spatial_dims}")
+        if crop_size is not None and len(crop_size) != self.spatial_dims:
+            raise UserError(f"data.crop_size needs {self.spatial_dims} sides, got {list(crop_size)}")
         if crop_size is None and self.store.settings.geometry == "spacing":
             self._check_equal_sizes()
+
+    @property
+    def slices(self) -> bool:
+        """Whether training is on slices of volumes."""
+        return self.spatial_dims < self.store.spatial_dims
+
+    def describe(self) -> dict[str, Any]:
+        """What tables need to know about the data of a run."""
+        return {"seed": self.seed, "spatial_dims": self.spatial_dims}
 
     def _check_equal_sizes(self) -> None:
         sizes = {self.store.image(case).shape[1:] for case in self.store.cases}
@@ -85,7 +92,7 @@ class VolumeDataModule(LightningDataModule):
             smallest, largest = min(sizes), max(sizes)
             msg = (
                 f"{self.store.root}: volumes differ in size ({smallest} to {largest} voxels) and do not stack: "
-                "train on crops, e.g. --data.crop_size [64,64,64]"
+                f"train on crops, e.g. --data.crop_size {str([64] * self.spatial_dims).replace(' ', '')}"
             )
             raise UserError(msg)
 
@@ -98,11 +105,17 @@ class VolumeDataModule(LightningDataModule):
         """
         total = self.updates
         if self.epochs is not None:
-            total = self.epochs * -(-len(self.training_cases) // self.batch_size)
+            total = self.epochs * -(-self._n_training_images // self.batch_size)
         if total is None or total < self.validations:
             msg = f"{total} updates are too few for {self.validations} validation passes: lower data.validations"
             raise UserError(msg)
         return round(total / self.validations)
+
+    @property
+    def _n_training_images(self) -> int:
+        if self.slices:
+            return sum(self.store.image(case).shape[-1] for case in self.training_cases)
+        return len(self.training_cases)
 
     def transfer_batch_to_device(self, batch: Sample, device: torch.device, dataloader_idx: int) -> Sample:  # noqa: ARG002
         """Move the tensors; Lightning's own mover refuses geometries, which are frozen."""
@@ -110,81 +123,32 @@ class VolumeDataModule(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Sample]:
         """Batches up to the next validation pass."""
-        dataset = VolumeDataset(self.store, self.training_cases, labels=self.labels, crop_size=self.crop_size)
+        dataset = self._training_dataset(self.training_cases)
         batches = EndlessBatches(
             len(dataset),
             self.batch_size,
             length=self.updates_per_validation,
             seed=self.seed,
-            repeats=self.labels,
+            repeats=self.label is not None,
             updates_done=lambda: 0 if self.trainer is None else self.trainer.global_step,
         )
         return self._loader(dataset, batches)
 
-    def _evaluation_loader(self, dataset: VolumeDataset) -> DataLoader[Sample]:
-        # Whole volumes of different sizes do not stack.
-        batches = EvenBatches(len(dataset), self.batch_size if self.crop_size is None else 1)
-        return self._loader(dataset, batches)
+    def _training_dataset(self, cases: tuple[str, ...]) -> StoreDataset:
+        """Cases that are cut as for training, if a draw has a seed."""
+        return StoreDataset(self.store, cases, label=self.label, slices=self.slices, crop_size=self.crop_size)
 
-    def _loader(self, dataset: VolumeDataset, batches: Sampler[list[Draw]]) -> DataLoader[Sample]:
-        return DataLoader(dataset, batch_sampler=batches, collate_fn=collate, num_workers=self.num_workers)
-
-
-class PretrainingData(VolumeDataModule):
-    """Unlabelled images for a pretext task.
-
-    The pool is the fold's training cases, whatever the label fraction, and all unlabelled ones.
-    Validation is over the fold's validation cases. Test cases are never seen unless `transductive`.
-
-    Args:
-        transductive: Add the fold's test cases to the pool. Whoever reports such a result must say so.
-        kwargs: See `VolumeDataModule`.
-    """
-
-    def __init__(self, store: Path, transductive: bool = False, **kwargs: object) -> None:
-        super().__init__(store, **kwargs)  # type: ignore[arg-type]
-        self.transductive = transductive
-        self.training_cases = (*self.split.train, *self.store.unlabelled, *(self.split.test if transductive else ()))
-
-    def val_dataloader(self) -> DataLoader[Sample]:
-        """The fold's validation cases; volumes of different sizes are cropped, always at the same place."""
-        dataset = VolumeDataset(self.store, self.split.validation, crop_size=self.crop_size)
+    def _pretext_validation_loader(self, cases: tuple[str, ...]) -> DataLoader[Sample]:
+        """Cases that are cut as for training, always at the same place."""
+        dataset = self._training_dataset(cases)
         return self._loader(dataset, EvenBatches(len(dataset), self.batch_size, seed="validation"))
 
+    def _evaluation_loader(self, cases: tuple[str, ...], *, native: bool, label: Label | None) -> DataLoader[Sample]:
+        """Whole cases."""
+        dataset = StoreDataset(self.store, cases, label=label, native=native and self.store.spatial_dims == 3)
+        # Those of different sizes do not stack; and a volume is as much as a batch of slices.
+        alone = self.crop_size is not None or self.slices
+        return self._loader(dataset, EvenBatches(len(dataset), 1 if alone else self.batch_size))
 
-class SegmentationData(VolumeDataModule):
-    """Labelled volumes for fine-tuning on a fraction of the labels.
-
-    Args:
-        label_fraction: Share of the fold's training cases whose labels may be used, in (0, 1].
-        kwargs: See `VolumeDataModule`.
-
-    Attributes:
-        label_values: Values of the labels in the original files, background first; linked to the model.
-        n_labels: Number of labelled training cases in use.
-    """
-
-    labels = True
-
-    def __init__(self, store: Path, label_fraction: float = 1.0, **kwargs: object) -> None:
-        super().__init__(store, **kwargs)  # type: ignore[arg-type]
-        train = self.split.train
-        class_sets = {case: self.store.classes(case) for case in train}
-        order = label_order(train, fold=self.fold, seed=self.seed, class_sets=class_sets, stratify=False)
-        self.label_fraction = label_fraction
-        self.n_labels = count_labels(label_fraction, len(train))
-        self.training_cases = order[: self.n_labels]
-        self.label_values = self.store.label_values
-
-    def val_dataloader(self) -> DataLoader[Sample]:
-        """The fold's validation cases, the same for every arm, fraction and seed."""
-        return self._evaluation_loader(VolumeDataset(self.store, self.split.validation, labels=True))
-
-    def test_dataloader(self) -> DataLoader[Sample]:
-        """The fold's test cases, with what scoring on the original grid needs."""
-        return self._evaluation_loader(VolumeDataset(self.store, self.split.test, labels=True, native=True))
-
-    def predict_dataloader(self) -> DataLoader[Sample]:
-        """The fold's test cases and all unlabelled ones."""
-        cases = (*self.split.test, *self.store.unlabelled)
-        return self._evaluation_loader(VolumeDataset(self.store, cases, native=True))
+    def _loader(self, dataset: StoreDataset, batches: Sampler[list[Draw]]) -> DataLoader[Sample]:
+        return DataLoader(dataset, batch_sampler=batches, collate_fn=collate, num_workers=self.num_workers)

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath, PureWindowsPath
-from typing import Any
+from typing import Any, ClassVar
 
 from sslmed.errors import DataError
 
@@ -27,6 +27,16 @@ class Case:
     image: Path
     label: Path | None
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files of the case."""
+        return (self.image,) if self.label is None else (self.image, self.label)
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether there is a segmentation."""
+        return self.label is not None
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -45,6 +55,8 @@ class Dataset:
     modalities: tuple[str, ...]
     label_names: dict[int, str]
     cases: tuple[Case, ...]
+
+    spatial_dims: ClassVar[int] = 3
 
     @property
     def digest(self) -> str:

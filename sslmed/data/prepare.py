@@ -1,10 +1,11 @@
 """Turns a dataset into a store: in parallel, resumable after a kill at any moment, never leaving a partial file."""
 
+import hashlib
 import json
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,42 +14,47 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from sslmed.data.decathlon import Case, Dataset, scan_dataset
-from sslmed.data.geometry import Geometry
-from sslmed.data.nifti import read_case
-from sslmed.data.normalise import foreground_box, normalise
+from sslmed.data import layouts
+from sslmed.data.fundus import Photo
+from sslmed.data.layouts import Case, Dataset
+from sslmed.data.photo import prepare_photo
+from sslmed.data.prepare_volume import prepare_volume
 from sslmed.data.settings import VERSION, PrepareSettings
+from sslmed.data.splits import merge_groups
 from sslmed.data.store import Store
 from sslmed.data.workers import run_in_processes
 from sslmed.errors import DataError, UserError
 from sslmed.files import TEMPORARY, write_text
 
-LARGEST_GRID = 2**30  # voxels; a grid beyond it is a wrong unit of spacing, not a scan
-
 __all__ = ["PrepareSettings", "prepare"]
 
 
-def prepare(data: Path, store: Path, settings: PrepareSettings, jobs: int | None = None) -> Store:
+def prepare(
+    data: Path, store: Path, settings: PrepareSettings, jobs: int | None = None, *, pool: bool = False
+) -> Store:
     """Check every case of `data`, and write its arrays to `store`; cases that are finished and unchanged are kept.
 
     A store holds `settings.json`, written first; `cases/<id>/`, each built in `partial/` and moved to its place whole;
     and `store.json`, written last. Nothing is written into `data`.
 
     Args:
-        data: A folder in the layout of an MSD task.
-        store: A folder that is new, empty, or was prepared from the same `dataset.json` with the same settings.
+        data: A folder in the layout of an MSD task or of APTOS 2019.
+        store: A folder that is new, empty, or was prepared from the same dataset with the same settings.
         settings: How to prepare.
         jobs: Number of processes; the usable cores by default.
+        pool: Take all images, and no label, from `data`, which may then be any folder of images.
 
     Raises:
         DataError: Files cannot be used; one line for each.
         UserError: `store` cannot be used.
     """
-    dataset, problems = scan_dataset(data)
+    dataset, problems = layouts.scan(data, pool=pool)
     if store.resolve().is_relative_to(data.resolve()):
         raise UserError(f"{store}: lies within the data folder, where nothing is written; give another folder")
+    if dataset.spatial_dims == 2 and settings.geometry != "cube":
+        raise UserError(f"{data}: photographs have no spacing in mm; leave out --geometry {settings.geometry}")
     try:
-        _claim(store, dataset, settings)
+        _claim(store, dataset, settings, pool=pool)
         with FileLock(store / ".lock"):
             problems += _prepare_cases(dataset, store, settings, jobs)
             if problems:
@@ -59,9 +65,9 @@ def prepare(data: Path, store: Path, settings: PrepareSettings, jobs: int | None
     return Store(store)
 
 
-def _claim(store: Path, dataset: Dataset, settings: PrepareSettings) -> None:
+def _claim(store: Path, dataset: Dataset, settings: PrepareSettings, *, pool: bool) -> None:
     """Write down what the store is for, or refuse one that is for something else."""
-    identity = {"version": VERSION, "dataset": dataset.digest, **asdict(settings)}
+    identity = {"version": VERSION, "dataset": dataset.digest, "pool": pool, **asdict(settings)}
     identity = json.loads(json.dumps(identity))  # as it will be read
     path = store / "settings.json"
     if path.is_file():
@@ -99,29 +105,37 @@ def _prepare_cases(dataset: Dataset, store: Path, settings: PrepareSettings, job
 
 
 def _finish(store: Path, dataset: Dataset, settings: PrepareSettings) -> None:
+    digests = {case.id: _read_record(store, case)["digest"] for case in dataset.cases}
+    patients = {case.id: [case.patient] for case in dataset.cases if isinstance(case, Photo) and case.patient}
     summary = {
         "version": VERSION,
         "name": dataset.name,
+        "spatial_dims": dataset.spatial_dims,
         "settings": asdict(settings),
         "modalities": dataset.modalities,
         "labels": dataset.label_names,
-        "labelled": [case.id for case in dataset.cases if case.label is not None],
-        "unlabelled": [case.id for case in dataset.cases if case.label is None],
+        "labelled": [case.id for case in dataset.cases if case.is_labelled],
+        "unlabelled": [case.id for case in dataset.cases if not case.is_labelled],
+        "digests": digests,
+        # Files that are the same byte by byte are one image, whatever they are called.
+        "groups": merge_groups({case: [f"digest {digests[case]}", *patients.get(case, ())] for case in digests}),
     }
     write_text(store / "store.json", json.dumps(summary, indent=1, ensure_ascii=False))
 
 
 def _is_done(case: Case, store: Path) -> bool:
-    path = store / "cases" / case.id / "case.json"
-    if not path.is_file():
-        return False
-    source: list[list[int]] = json.loads(path.read_text(encoding="utf-8"))["source"]
-    return source == _fingerprint(case)
+    is_there = (store / "cases" / case.id / "case.json").is_file()
+    return is_there and _read_record(store, case)["source"] == _fingerprint(case)
+
+
+def _read_record(store: Path, case: Case) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads((store / "cases" / case.id / "case.json").read_text(encoding="utf-8"))
+    return record
 
 
 def _fingerprint(case: Case) -> list[list[int]]:
-    files = [path.stat() for path in (case.image, case.label) if path is not None]
-    return [[file.st_size, file.st_mtime_ns] for file in files]
+    """What changes with the case's files; the dataset's digest covers the rest."""
+    return [[file.st_size, file.st_mtime_ns] for file in (path.stat() for path in case.files)]
 
 
 def _prepare_case(
@@ -131,52 +145,30 @@ def _prepare_case(
     import torch  # takes 3 s, which the parent does without
 
     torch.set_num_threads(1)  # the processes share the cores
+    arrays: dict[str, NDArray[Any]]
+    record: dict[str, Any]
     source = _fingerprint(case)  # before reading: a change from here on makes the case stale
     try:
-        image, label = read_case(case, modalities, label_values)
-        normalise(image.voxels, modalities, settings)
-        geometry = _geometry(case, image.voxels, image.affine, settings)
+        if isinstance(case, Photo):
+            arrays = {"image": prepare_photo(case.image, settings)}
+            record = {"classes": [] if case.grade is None else [label_values.index(case.grade)]}
+        else:
+            arrays, record = prepare_volume(case, modalities, label_values, settings)
     except DataError as error:
         return error.problems
-    arrays = {"image": geometry.prepare_image(image.voxels).astype(np.float16)}
-    classes: list[int] = []
-    if label is not None:
-        arrays["label"] = np.ascontiguousarray(geometry.prepare_labels(label.voxels))
-        classes = np.flatnonzero(np.bincount(arrays["label"].ravel())).tolist()
-    record = {"source": source, "classes": classes, "geometry": geometry.to_json()}
-    _write_case(store, case.id, arrays, None if label is None else label.voxels, record)
+    digest = hashlib.sha256(case.image.read_bytes()).hexdigest()
+    _write_case(store, case.id, arrays, {"source": source, "digest": digest, **record})
     return ()
 
 
-def _geometry(
-    case: Case, image: NDArray[np.float32], affine: NDArray[np.float64], settings: PrepareSettings
-) -> Geometry:
-    """Choose the crop and the grid for a normalised image `(C, *original)`."""
-    whole = Geometry.closest_to_ras(image.shape[1:], affine)
-    if settings.geometry == "spacing":
-        sides = np.rint(np.array(whole.stop) * whole.spacing / settings.spacing)
-        if sides.prod() * len(image) > LARGEST_GRID:
-            raise DataError([f"{case.image}: would be {sides} voxels at {settings.spacing} mm; check its spacing"])
-        return replace(whole, grid=tuple(max(1, int(side)) for side in sides))
-    box = foreground_box(whole.orient(image), settings.foreground)
-    if box is None:
-        raise DataError([f"{case.image}: has no voxel in the foreground; check its modality and the HU window"])
-    return replace(whole, start=box[0], stop=box[1], grid=(settings.size,) * 3)
-
-
-def _write_case(
-    store: Path,
-    case_id: str,
-    arrays: dict[str, NDArray[Any]],
-    native_label: NDArray[np.uint8] | None,
-    record: dict[str, Any],
-) -> None:
+def _write_case(store: Path, case_id: str, arrays: dict[str, NDArray[Any]], record: dict[str, Any]) -> None:
     folder = store / "partial" / case_id
     folder.mkdir()
-    for name, array in arrays.items():
-        np.save(folder / f"{name}.npy", array)
+    native_label = arrays.pop("native_label", None)
     if native_label is not None:
         np.savez_compressed(folder / "native_label.npz", label=native_label)
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.npy", array)
     (folder / "case.json").write_text(json.dumps(record), encoding="utf-8")
     final = store / "cases" / case_id
     if final.exists():  # its source has changed

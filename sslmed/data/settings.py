@@ -6,20 +6,19 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from sslmed.data.decathlon import Dataset
 from sslmed.errors import UserError
 
-VERSION = 1  # of the prepared arrays and their files; a change of either makes it the next
+VERSION = 2  # of the prepared arrays and their files; a change of either makes it the next
 
 
 @dataclass(frozen=True)
 class PrepareSettings:
-    """Settings of `sslmed prepare`.
+    """Settings of `sslmed prepare`; photographs know `size` and `foreground` only.
 
     Args:
         geometry: `cube` crops to the bounding box of the foreground and resizes to a cube, as
             https://arxiv.org/abs/2006.03829 does; `spacing` resamples the whole volume to `spacing`.
-        size: Side of the cube in voxels.
+        size: Side of the cube in voxels, or of the square in pixels.
         spacing: Voxel size in mm, for `spacing`, towards right, anterior and superior.
         hu_window: Hounsfield units that become 0 and 1 in a CT; by default the usual abdominal window.
         percentiles: Percentiles of a channel that become 0 and 1 in any other modality.
@@ -50,9 +49,9 @@ class PrepareSettings:
         _require(is_range, "percentiles", "a low and a higher percentile, from 0 to 100", self.percentiles)
         _require(0 <= self.foreground < 1, "foreground", "from 0 to below 1", self.foreground)
 
-    def key(self, dataset: Dataset) -> str:
-        """Return 12 hexadecimal digits that differ whenever the prepared arrays can."""
-        identity = json.dumps({"settings": asdict(self), "version": VERSION, "dataset": dataset.digest}, sort_keys=True)
+    def key(self, digest: str) -> str:
+        """Return 12 hexadecimal digits that differ whenever the arrays prepared from a dataset with a digest can."""
+        identity = json.dumps({"settings": asdict(self), "version": VERSION, "dataset": digest}, sort_keys=True)
         return hashlib.sha256(identity.encode()).hexdigest()[:12]
 
 

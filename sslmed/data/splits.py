@@ -124,6 +124,35 @@ def count_labels(fraction: float, n_train: int, *, n_classes: int = 1) -> int:
     return min(n_train, max(n_classes, _round_half_up(Fraction(str(fraction)) * n_train)))
 
 
+def hold_out(case_ids: Iterable[str], *, seed: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Divide cases without labels into those to train on and a tenth, at least 2, to validate on, each sorted."""
+    cases = _distinct(case_ids)
+    n_validation = max(2, _round_half_up(Fraction(len(cases), 10)))
+    shuffled = _shuffled(cases, seed=f"pool {seed}")
+    return tuple(sorted(shuffled[n_validation:])), tuple(sorted(shuffled[:n_validation]))
+
+
+def merge_groups(keys: Mapping[str, Iterable[str]]) -> dict[str, str]:
+    """Put cases that share a key, directly or through others, into one group, named after its first case.
+
+    Args:
+        keys: Case id -> what must stay together, e.g. the patient, and the digest of the image.
+    """
+    parent = {case: case for case in sorted(keys)}
+
+    def first(case: str) -> str:
+        while parent[case] != case:
+            case = parent[case]
+        return case
+
+    seen: dict[str, str] = {}
+    for case in parent:
+        for key in keys[case]:
+            earlier, later = sorted((first(case), first(seen.setdefault(key, case))))
+            parent[later] = earlier
+    return {case: first(case) for case in parent}
+
+
 def _deal(
     cases: Sequence[str], n_parts: int, groups: Mapping[str, str], classes: Mapping[str, Hashable], *, seed: str
 ) -> list[list[str]]:

@@ -15,8 +15,14 @@ from sslmed.errors import UserError
 class Store:
     """What `sslmed prepare` wrote. Labels are class indices: positions in `label_values`.
 
+    Volumes (`spatial_dims` 3) have label maps, photographs (2) a class each.
+
     Args:
         root: Folder that holds `store.json`.
+
+    Attributes:
+        digests: Case id -> SHA-256 of its image file.
+        groups: Case id -> a name that it shares with the cases of its patient, and with copies of its image.
 
     Raises:
         UserError: Nothing was prepared there, or not to the end, or by another version.
@@ -35,11 +41,14 @@ class Store:
             )
         self.root = root
         self.name: str = content["name"]
+        self.spatial_dims: int = content["spatial_dims"]
         self.settings = PrepareSettings(**content["settings"])
         self.modalities: tuple[str, ...] = tuple(content["modalities"])
         self.label_names: dict[int, str] = {int(value): name for value, name in content["labels"].items()}
         self.labelled: tuple[str, ...] = tuple(content["labelled"])
         self.unlabelled: tuple[str, ...] = tuple(content["unlabelled"])
+        self.digests: dict[str, str] = content["digests"]
+        self.groups: dict[str, str] = content["groups"]
 
     @property
     def cases(self) -> tuple[str, ...]:
@@ -58,7 +67,7 @@ class Store:
 
     @property
     def num_classes(self) -> int:
-        """Number of classes, background included."""
+        """Number of classes, of volumes background included."""
         return len(self.label_names)
 
     def image(self, case: str) -> NDArray[np.float16]:
@@ -78,7 +87,7 @@ class Store:
         return label
 
     def classes(self, case: str) -> frozenset[int]:
-        """Return the classes that the label `(*grid)` holds; none where the case is unlabelled."""
+        """Return the classes that the label `(*grid)` holds, or a photograph's one; none of an unlabelled case."""
         return frozenset(self._read(case)["classes"])
 
     def geometry(self, case: str) -> Geometry:

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-from sslmed.data.datamodule import PretrainingData, SegmentationData
+from sslmed.data.finetuning import ClassificationData, SegmentationData
 from sslmed.data.prepare import PrepareSettings, prepare
+from sslmed.data.pretraining import PoolData, PretrainingData
 from sslmed.errors import UserError
 
 
@@ -14,6 +15,14 @@ from sslmed.errors import UserError
 def store(decathlon_dataset, tmp_path: Path) -> Path:
     data = decathlon_dataset(labelled=10, unlabelled=3)
     return prepare(data, tmp_path / "store", PrepareSettings(size=8), jobs=1).root
+
+
+@pytest.fixture
+def graded(aptos_dataset, tmp_path: Path) -> Path:
+    """25 photographs, 5 of each grade, and 3 unlabelled ones, of which the last is a copy of the first labelled one."""
+    data = aptos_dataset(grades=(0, 1, 2, 3, 4) * 5, unlabelled=3)
+    (data / "test_images" / "eye_27.png").write_bytes((data / "train_images" / "eye_00.png").read_bytes())
+    return prepare(data, tmp_path / "graded", PrepareSettings(size=8), jobs=1).root
 
 
 def test_pretraining_sees_unlabelled_and_training_cases_but_no_test_or_validation_case(store: Path) -> None:
@@ -75,3 +84,67 @@ def test_epochs_count_passes_over_the_training_cases(store: Path) -> None:
 def test_an_unclear_budget_is_refused(store: Path, budget: dict[str, int]) -> None:
     with pytest.raises(UserError, match="updates"):
         SegmentationData(store=store, **budget).train_dataloader()
+
+
+def test_photographs_are_stratified_and_every_fraction_has_every_grade(graded: Path) -> None:
+    tested = []
+    for fold in range(5):
+        data = ClassificationData(store=graded, fold=fold, label_fraction=0.05, batch_size=8, updates=10)
+        tested += data.split.test
+        validation = data.split.validation
+        for part in (validation, data.split.test, data.training_cases):
+            assert len({data.store.classes(case) for case in part}) == len(part) == (4 if part is validation else 5)
+        assert data.n_labels == data.num_classes == 5
+        (batch,) = data.test_dataloader()
+        assert (batch["image"].shape, batch["label"].dtype) == ((5, 3, 8, 8), torch.int64)
+        assert [frozenset({int(grade)}) for grade in batch["label"]] == [data.store.classes(c) for c in batch["case"]]
+    assert sorted(tested) == list(data.store.labelled)
+
+
+def test_an_unlabelled_copy_of_a_held_out_image_is_not_pretrained_on(graded: Path) -> None:
+    modules = [PretrainingData(store=graded, fold=fold, updates=10) for fold in range(5)]
+    held_out = [{*data.split.test, *data.split.validation} for data in modules]
+    assert [("eye_27" in data.training_cases) for data in modules] == ["eye_00" not in cases for cases in held_out]
+    assert all({"eye_25", "eye_26"} <= set(data.training_cases) for data in modules)
+
+
+def test_slices_are_of_their_volumes_one_of_each_case_and_evaluation_is_of_whole_volumes(store: Path) -> None:
+    data = SegmentationData(store=store, spatial_dims=2, batch_size=4, updates=20, validations=1)
+    positions = set()
+    for batch in data.train_dataloader():
+        assert (batch["image"].shape, batch["label"].shape) == ((4, 1, 8, 8), (4, 8, 8))
+        assert len(set(batch["case"])) == 4
+        for image, label, case in zip(batch["image"], batch["label"], batch["case"], strict=True):
+            volume, truth = data.store.image(case), data.store.label(case)
+            found = {k for k in range(8) if np.array_equal(volume[..., k], image)}
+            assert any(np.array_equal(truth[..., k], label) for k in found)
+            positions |= found
+    assert positions == set(range(8))
+    assert {batch["image"].shape for batch in data.test_dataloader()} == {(1, 1, 8, 8, 8)}
+    assert data.describe()["spatial_dims"] == data.spatial_dims == 2
+    epochs = SegmentationData(store=store, spatial_dims=2, epochs=10, batch_size=4, validations=5)
+    assert epochs.updates_per_validation * 5 == 10 * 12  # 6 cases of 8 slices
+
+
+def test_a_pool_holds_out_a_tenth_and_its_slices_do_not_change_in_validation(store: Path) -> None:
+    pool = PoolData(store=store, spatial_dims=2, updates=10)
+    assert len(pool.validation_cases) == 2
+    assert sorted((*pool.training_cases, *pool.validation_cases)) == list(pool.store.cases)
+    first, second = (torch.cat([batch["image"] for batch in pool.val_dataloader()]) for _ in range(2))
+    assert first.shape == (2, 1, 8, 8)
+    assert torch.equal(first, second)
+
+
+def test_data_that_does_not_fit_is_refused(store: Path, graded: Path) -> None:
+    for module, path, words in (
+        (SegmentationData, graded, "graded photographs: use ClassificationData"),
+        (ClassificationData, store, "label maps: use SegmentationData"),
+    ):
+        with pytest.raises(UserError, match=words):
+            module(store=path, updates=10)
+    with pytest.raises(UserError, match="images of 2 dimensions"):
+        PretrainingData(store=graded, spatial_dims=3, updates=10)
+    with pytest.raises(UserError, match="crop_size needs 2 sides"):
+        SegmentationData(store=store, spatial_dims=2, crop_size=(4, 4, 4), updates=10)
+    with pytest.raises(UserError, match="told by their names"):
+        SegmentationData(store=store, regions="brain_tumour", updates=10)

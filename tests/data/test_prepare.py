@@ -137,6 +137,49 @@ def test_a_store_for_something_else_is_refused(decathlon_dataset, tmp_path):
         Store(store).label("case_03")
 
 
+def test_photographs_become_squares_with_a_class_each(aptos_dataset, tmp_path):
+    data = aptos_dataset(grades=(4, 0, 2), unlabelled=1)
+    before = contents(data)
+    store = prepare(data, tmp_path / "store", CUBE, jobs=1)
+    assert contents(data) == before
+    assert (store.spatial_dims, store.in_channels, store.num_classes) == (2, 3, 5)
+    assert (store.labelled, store.unlabelled) == (("eye_00", "eye_01", "eye_02"), ("eye_03",))
+    assert [store.classes(case) for case in store.cases] == [{4}, {0}, {2}, set()]
+    image = store.image("eye_00")
+    assert (image.shape, image.dtype) == ((3, 8, 8), np.float16)
+    np.testing.assert_allclose(image[:, 4, 4], np.array([203, 103, 43]) / 255, atol=0.15)  # about the middle of the eye
+    with pytest.raises(UserError, match="photographs have no spacing"):
+        prepare(data, tmp_path / "other", NATIVE, jobs=1)
+
+
+def test_copies_of_an_image_and_eyes_of_a_patient_are_one_group(aptos_dataset, tmp_path):
+    data = aptos_dataset(grades=(0, 1, 2, 3, 4))
+    (data / "train_images" / "eye_03.png").write_bytes((data / "train_images" / "eye_01.png").read_bytes())
+    patients = {"eye_00": "a", "eye_01": "b", "eye_02": "a", "eye_03": "c", "eye_04": "c"}
+    rows = [f"{case},{grade},{patient}" for grade, (case, patient) in enumerate(patients.items())]
+    (data / "train.csv").write_text("\n".join(["id_code,diagnosis,patient", *rows]))
+    groups = prepare(data, tmp_path / "store", CUBE, jobs=1).groups
+    assert groups == {
+        "eye_00": "eye_00",
+        "eye_02": "eye_00",
+        "eye_01": "eye_01",
+        "eye_03": "eye_01",
+        "eye_04": "eye_01",
+    }
+
+
+@pytest.mark.parametrize("layout", ["decathlon", "aptos", "folder"])
+def test_a_pool_is_all_images_and_no_label(decathlon_dataset, aptos_dataset, tmp_path, layout):
+    data = decathlon_dataset(labelled=2) if layout == "decathlon" else aptos_dataset(grades=(0, 1), unlabelled=1)
+    if layout == "decathlon":
+        (data / "labelsTr/case_01.nii.gz").write_bytes(b"not looked at")
+    if layout == "folder":
+        (data / "train.csv").unlink()
+    store = prepare(data, tmp_path / "store", CUBE, jobs=1, pool=True)
+    assert (len(store.labelled), len(store.unlabelled)) == (0, 3)
+    assert [store.image(case).shape[1] for case in store.cases] == [8, 8, 8]
+
+
 COMMAND = """
 import sys
 from pathlib import Path
@@ -184,12 +227,13 @@ def worker_command(process):
 
 def test_key(decathlon_dataset):
     data = decathlon_dataset()
-    key = CUBE.key(read_dataset(data))
-    assert PrepareSettings(size=8, spacing=[1, 1, 1]).key(read_dataset(data)) == key
-    assert replace(CUBE, hu_window=(-100, 300)).key(read_dataset(data)) != key
+    digest = read_dataset(data).digest
+    key = CUBE.key(digest)
+    assert PrepareSettings(size=8, spacing=[1, 1, 1]).key(digest) == key
+    assert replace(CUBE, hu_window=(-100, 300)).key(digest) != key
     content = json.loads((data / "dataset.json").read_text())
     (data / "dataset.json").write_text(json.dumps(content | {"test": []}))
-    assert CUBE.key(read_dataset(data)) != key
+    assert CUBE.key(read_dataset(data).digest) != key
 
 
 @pytest.mark.parametrize(

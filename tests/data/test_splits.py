@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sslmed.data.splits import count_labels, label_order, split_cases
+from sslmed.data.splits import count_labels, hold_out, label_order, merge_groups, split_cases
 from sslmed.errors import UserError
 
 FRACTIONS = (0.05, 0.1, 0.25, 0.5, 1.0)
@@ -192,3 +192,22 @@ CASES = [f"case{i}" for i in range(10)]
 def test_unusable_input_is_refused(call, message):
     with pytest.raises(UserError, match=message):
         call()
+
+
+@given(st.dictionaries(st.text("abcdef", min_size=1, max_size=3), st.lists(st.sampled_from("pqrstuv"), max_size=3)))
+def test_groups_are_the_connected_components_named_after_their_first_case(keys):
+    groups = merge_groups(keys)
+    assert groups.keys() == keys.keys()
+    for case in keys:
+        reached = {case}
+        while wider := {b for a in reached for b in keys if set(keys[a]) & set(keys[b])} - reached:
+            reached |= wider
+        assert groups[case] == min(reached)
+
+
+@given(case_lists, st.integers(0, 3))
+def test_a_pool_is_divided_whatever_its_order(cases, seed):
+    train, validation = hold_out(cases, seed=seed)
+    assert sorted((*train, *validation)) == sorted(cases)
+    assert len(validation) == max(2, math.floor(len(cases) / 10 + 0.5))
+    assert hold_out(cases[::-1], seed=seed) == (train, validation)

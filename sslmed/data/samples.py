@@ -1,8 +1,8 @@
-"""Prepared volumes as a torch Dataset."""
+"""Prepared cases as a torch Dataset."""
 
 import random
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -12,20 +12,22 @@ from sslmed.data.batches import Draw
 from sslmed.data.store import Store
 
 Sample = dict[str, Any]
+Label = Literal["map", "class"]
 
 
-class VolumeDataset(Dataset[Sample]):
-    """Prepared volumes, read from the memory map on access.
+class StoreDataset(Dataset[Sample]):
+    """Prepared cases, read from the memory map on access.
 
-    A sample holds `case`, `image` `(C, *spatial)` float16 and, if asked for, `label` `(*spatial)` uint8, and
-    `geometry`, which leads back to the original voxel grid, with the `native_label` there.
+    A sample holds `case`, `image` `(C, *spatial)` float16 and, if asked for, `label`: a map `(*spatial)` uint8 or a
+    class `()` int64; and `geometry`, which leads back to the original voxel grid, with the `native_label` there.
 
     Args:
-        store: Where the volumes are.
+        store: Where the cases are.
         cases: Which of them, in order.
-        labels: Whether samples carry their label.
+        label: Which kind of label samples carry, if any.
         native: Whether samples carry what going back to the original grid needs.
-        crop_size: Side lengths of the crop that a `Draw` with a seed gets; smaller volumes are padded with zeros.
+        slices: Whether a `Draw` with a seed gets a random axial slice instead of the volume.
+        crop_size: Side lengths of the crop that a `Draw` with a seed gets; smaller images are padded with zeros.
     """
 
     def __init__(
@@ -33,14 +35,16 @@ class VolumeDataset(Dataset[Sample]):
         store: Store,
         cases: Sequence[str],
         *,
-        labels: bool = False,
+        label: Label | None = None,
         native: bool = False,
+        slices: bool = False,
         crop_size: Sequence[int] | None = None,
     ) -> None:
         self.store = store
         self.cases = tuple(cases)
-        self.labels = labels
+        self.label = label
         self.native = native
+        self.slices = slices
         self.crop_size = crop_size
 
     def __len__(self) -> int:
@@ -49,14 +53,18 @@ class VolumeDataset(Dataset[Sample]):
     def __getitem__(self, draw: Draw) -> Sample:
         case = self.cases[draw.case]
         arrays: dict[str, Any] = {"image": self.store.image(case)}
-        if self.labels:
+        if self.label == "map":
             arrays["label"] = self.store.label(case)
+        if self.slices and draw.seed is not None:
+            arrays = _slice(arrays, f"{draw.seed} {case}")
         if self.crop_size is not None and draw.seed is not None:
             arrays = _crop(arrays, self.crop_size, draw.seed)
         sample: Sample = {"case": case, **{key: torch.tensor(array) for key, array in arrays.items()}}
+        if self.label == "class":
+            (sample["label"],) = torch.tensor([*self.store.classes(case)])
         if self.native:
             sample["geometry"] = self.store.geometry(case)
-            if self.labels:
+            if self.label is not None:
                 sample["native_label"] = self.store.native_label(case)
         return sample
 
@@ -69,6 +77,12 @@ def collate(samples: Sequence[Sample]) -> Sample:
         else [sample[key] for sample in samples]
         for key in samples[0]
     }
+
+
+def _slice(arrays: dict[str, Any], seed: str) -> dict[str, Any]:
+    n_slices = arrays["image"].shape[-1]
+    position = random.Random(f"slice {seed}").randrange(n_slices)  # noqa: S311 - not for secrets
+    return {key: array[..., position] for key, array in arrays.items()}
 
 
 def _crop(arrays: dict[str, Any], size: Sequence[int], seed: str) -> dict[str, Any]:

@@ -1,0 +1,45 @@
+"""Labelled images for downstream tasks: volumes to segment, photographs to grade."""
+
+from pathlib import Path
+from typing import Literal
+
+from sslmed.data.fold import LabelledData
+from sslmed.data.regions import brain_tumour_regions
+
+
+class SegmentationData(LabelledData):
+    """Volumes with label maps.
+
+    Args:
+        regions: Scheme of overlapping regions that are scored beside the classes; `brain_tumour` makes whole tumour,
+            tumour core and enhancing tumour of the classes, by their names.
+        kwargs: See `LabelledData`.
+
+    Attributes:
+        label_values: Values of the labels in the original files, background first; linked to the model.
+        region_classes: Name of each region -> its class indices; linked to the model.
+
+    Raises:
+        UserError: If the classes' names do not say which regions they belong to.
+    """
+
+    label = "map"
+
+    def __init__(self, store: Path, regions: Literal["brain_tumour"] | None = None, **kwargs: object) -> None:
+        super().__init__(store, **kwargs)  # type: ignore[arg-type]
+        self.label_values = self.store.label_values
+        self.region_classes = None if regions is None else brain_tumour_regions(self.store.label_names)
+
+
+class ClassificationData(LabelledData):
+    """Photographs with a grade each.
+
+    Attributes:
+        num_classes: Number of grades; linked to the model.
+    """
+
+    label = "class"
+
+    def __init__(self, store: Path, **kwargs: object) -> None:
+        super().__init__(store, **kwargs)  # type: ignore[arg-type]
+        self.num_classes = self.store.num_classes

@@ -1,0 +1,90 @@
+"""The labelled cases of a store, divided into training, validation and test cases of a fold."""
+
+from pathlib import Path
+from typing import Any
+
+from torch.utils.data import DataLoader
+
+from sslmed.data.datamodule import StoreDataModule
+from sslmed.data.samples import Sample
+from sslmed.data.splits import count_labels, label_order, split_cases
+from sslmed.errors import UserError
+
+STORED = {"map": "volumes with label maps: use SegmentationData", "class": "graded photographs: use ClassificationData"}
+
+
+class FoldData(StoreDataModule):
+    """Cases of one fold.
+
+    Cases of a patient, and copies of an image, stay together; photographs are stratified by class.
+
+    Args:
+        fold: Which fold is the test set.
+        n_folds: Number of folds over the labelled cases.
+        split_seed: Draws folds and validation cases.
+        kwargs: See `StoreDataModule`.
+
+    Attributes:
+        split: Training, validation and test cases of the fold.
+
+    Raises:
+        UserError: If there are too few labelled cases.
+    """
+
+    def __init__(self, store: Path, fold: int = 0, n_folds: int = 5, split_seed: int = 0, **kwargs: object) -> None:
+        super().__init__(store, **kwargs)  # type: ignore[arg-type]
+        self.fold = fold
+        self.split = split_cases(
+            self.store.labelled,
+            fold=fold,
+            n_folds=n_folds,
+            split_seed=split_seed,
+            groups=self.store.groups,
+            classes=None if self.store.spatial_dims == 3 else {c: self.store.classes(c) for c in self.store.labelled},
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """See `StoreDataModule.describe`."""
+        return super().describe() | {"fold": self.fold}
+
+
+class LabelledData(FoldData):
+    """Labelled cases for fine-tuning on a fraction of the labels.
+
+    Args:
+        label_fraction: Share of the fold's training cases whose labels may be used, in (0, 1].
+        kwargs: See `FoldData`.
+
+    Attributes:
+        n_labels: Number of labelled training cases in use.
+    """
+
+    def __init__(self, store: Path, label_fraction: float = 1.0, **kwargs: object) -> None:
+        super().__init__(store, **kwargs)  # type: ignore[arg-type]
+        stored = "map" if self.store.spatial_dims == 3 else "class"
+        if self.label != stored:
+            raise UserError(f"{store}: {type(self).__name__} cannot use it; it holds {STORED[stored]}")
+        train = self.split.train
+        class_sets = {case: self.store.classes(case) for case in train}
+        is_class = self.label == "class"
+        order = label_order(train, fold=self.fold, seed=self.seed, class_sets=class_sets, stratify=is_class)
+        n_classes = len(frozenset().union(*class_sets.values())) if is_class else 1
+        self.label_fraction = label_fraction
+        self.n_labels = count_labels(label_fraction, len(train), n_classes=n_classes)
+        self.training_cases = order[: self.n_labels]
+
+    def describe(self) -> dict[str, Any]:
+        """See `StoreDataModule.describe`."""
+        return super().describe() | {"label_fraction": self.label_fraction, "n_labels": self.n_labels}
+
+    def val_dataloader(self) -> DataLoader[Sample]:
+        """The fold's validation cases, the same for every arm, fraction and seed."""
+        return self._evaluation_loader(self.split.validation, native=False, label=self.label)
+
+    def test_dataloader(self) -> DataLoader[Sample]:
+        """The fold's test cases, with what scoring on the original grid needs."""
+        return self._evaluation_loader(self.split.test, native=True, label=self.label)
+
+    def predict_dataloader(self) -> DataLoader[Sample]:
+        """The fold's test cases and all unlabelled ones."""
+        return self._evaluation_loader((*self.split.test, *self.store.unlabelled), native=True, label=None)
