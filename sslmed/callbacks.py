@@ -13,7 +13,7 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import BasePredictionWriter
 
-from sslmed.data.volumes import Sample
+from sslmed.data.samples import Sample
 from sslmed.files import TEMPORARY, atomic_path
 
 log = logging.getLogger(__name__)
@@ -79,16 +79,16 @@ class History(Callback):
         self._earlier_seconds = state_dict["seconds"]
 
 
-class WritePredictions(BasePredictionWriter):
+class WriteSegmentations(BasePredictionWriter):
     """Writes every predicted segmentation as NIfTI on the original voxel grid, with the original affine.
 
     Args:
-        folder: Where `<case>.nii.gz` files go.
+        run: Folder of the run; the files are `predictions/<case>.nii.gz` in it.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, run: Path) -> None:
         super().__init__("batch")
-        self.folder = folder
+        self.folder = run / "predictions"
 
     def write_on_batch_end(
         self,
@@ -109,3 +109,29 @@ class WritePredictions(BasePredictionWriter):
             nibabel.save(image, partial)
             partial.replace(path)
             log.info("wrote %s", path)
+
+
+class WriteClassifications(BasePredictionWriter):
+    """Writes the predicted classes of all cases, with their probabilities, as one table.
+
+    Args:
+        run: Folder of the run; the file is `predictions.csv` in it.
+    """
+
+    def __init__(self, run: Path) -> None:
+        super().__init__("epoch")
+        self.path = run / "predictions.csv"
+
+    def write_on_epoch_end(
+        self,
+        trainer: Trainer,  # noqa: ARG002
+        pl_module: LightningModule,  # noqa: ARG002
+        predictions: Sequence[Sequence[dict[str, Any]]],
+        batch_indices: Sequence[Any] | None,  # noqa: ARG002
+    ) -> None:
+        """Write the rows of all batches."""
+        table = pd.DataFrame([row for batch in predictions for row in batch]).sort_values("case")
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(self.path) as temporary:
+            table.to_csv(temporary, index=False)
+        log.info("wrote %s", self.path)

@@ -23,8 +23,9 @@ from rich.table import Table
 
 # Lightning finds classes by their bare names once their modules are imported.
 from sslmed import downstream, encoders, pretext  # noqa: F401
-from sslmed.callbacks import History, SeedUpdates, WritePredictions
-from sslmed.data.datamodule import PretrainingData, SegmentationData, VolumeDataModule
+from sslmed.callbacks import History, SeedUpdates
+from sslmed.data import finetuning, pretraining  # noqa: F401
+from sslmed.data.datamodule import StoreDataModule
 from sslmed.downstream.base import DownstreamTask
 from sslmed.encoders.checkpoint import read_state
 from sslmed.errors import UserError
@@ -41,6 +42,9 @@ IGNORED_WARNINGS = (
     ".*does not have many workers",  # a memory map needs none
     ".*custom batch sampler",  # which returns every case
 )
+
+LABELS = {"label_values": "label_values", "region_classes": "regions", "num_classes": "num_classes"}
+"""What a model is told about the labels: the data's attribute -> the model's argument, where it has one."""
 
 Wandb = Literal["disabled", "offline", "online"]
 
@@ -71,7 +75,7 @@ class SSLMedCLI(LightningCLI):
     what the command line says. Weights travel by `model.pretrained` only.
     """
 
-    datamodule: VolumeDataModule
+    datamodule: StoreDataModule
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add what a run has beside model, data and trainer, and link what must agree."""
@@ -86,7 +90,8 @@ class SSLMedCLI(LightningCLI):
         parser.link_arguments("data.init_args.crop_size", "model.init_args.crop_size")
         for name in ("spatial_dims", "in_channels"):
             parser.link_arguments(f"data.{name}", f"model.init_args.encoder.init_args.{name}", apply_on="instantiate")
-        parser.link_arguments("data.label_values", "model.init_args.label_values", apply_on="instantiate")
+        for source, target in LABELS.items():
+            parser.link_arguments(f"data.{source}", f"model.init_args.{target}", apply_on="instantiate")
 
     @property
     def settings(self) -> Namespace:
@@ -128,8 +133,9 @@ class SSLMedCLI(LightningCLI):
         )
         callbacks: dict[str | None, list[Callback]] = {
             "fit": [SeedUpdates(self.settings.seed_everything), self.history, best, last],
-            "predict": [WritePredictions(self.run.path / "predictions")],
         }
+        if isinstance(self.model, DownstreamTask):
+            callbacks["predict"] = [self.model.prediction_writer(self.run.path)]
         trainer_config = {**self._get(self.config_init, "trainer", default={}), **kwargs}
         trainer_config["default_root_dir"] = str(self.run.path)
         trainer_config["logger"] = False
@@ -180,18 +186,18 @@ class SSLMedCLI(LightningCLI):
             msg = f"{self.run.path}: a pretraining run has no test cases; use `sslmed validate`"
             raise UserError(msg)
         scores = summarise(self._score(self.run.best if ckpt_path is None else Path(ckpt_path)))
-        _print_table(f"Test cases of fold {self.datamodule.fold}", scores)
+        _print_table("Test cases", scores)
 
     def validate(self, model: LightningModule, ckpt_path: Path | str | None = None, **_: Any) -> None:  # noqa: ANN401
         """Score the validation cases with a run's best checkpoint and print the result."""
         self._load(self.run.best if ckpt_path is None else Path(ckpt_path))
         (scores,) = self.trainer.validate(model, datamodule=self.datamodule, verbose=False)
-        _print_table(f"Validation cases of fold {self.datamodule.fold}", scores)
+        _print_table("Validation cases", scores)
 
     def predict(self, model: LightningModule, ckpt_path: Path | str | None = None, **_: Any) -> None:  # noqa: ANN401
-        """Segment test and unlabelled cases on their original grids, into `run_dir/predictions`."""
+        """Segment or classify test and unlabelled cases, into its directory."""
         if not isinstance(model, DownstreamTask):
-            msg = f"{self.run.path}: a pretraining run predicts no segmentation; give a fine-tuning run"
+            msg = f"{self.run.path}: a pretraining run has nothing to predict with; give a fine-tuning run"
             raise UserError(msg)
         self._load(self.run.best if ckpt_path is None else Path(ckpt_path))
         self.trainer.predict(model, datamodule=self.datamodule, return_predictions=False)
@@ -211,13 +217,7 @@ class SSLMedCLI(LightningCLI):
 
     def _description(self) -> dict[str, Any]:
         """What tables need to know about this run."""
-        data = self.datamodule
-        cell: dict[str, float] = {"fold": data.fold, "seed": data.seed, "spatial_dims": data.spatial_dims}
-        if isinstance(data, SegmentationData):
-            cell |= {"label_fraction": data.label_fraction, "n_labels": data.n_labels}
-        if isinstance(data, PretrainingData):
-            cell["transductive"] = data.transductive
-        return {**vars(self._get(self.config_init, "labels")), **cell}
+        return {**vars(self._get(self.config_init, "labels")), **self.datamodule.describe()}
 
     @contextmanager
     def _mirrored_to_wandb(self) -> Iterator[None]:

@@ -23,7 +23,7 @@ def _run(*arguments: str) -> None:
 
 
 def _fit(run_dir: Path, store: Path, *options: str, stage: tuple[str, ...]) -> dict:
-    files = ["base", *stage, "encoder/unet", "presets/quick/encoder"]
+    files = ["base", *stage, "encoder/unet", "presets/fig3/quick/encoder"]
     layers = [argument for file in files for argument in ("-c", str(CONFIGS / f"{file}.yaml"))]
     budget = ["--data.updates", "4", "--data.validations", "2"]
     _run("fit", *layers, "--data.store", str(store), "--run_dir", str(run_dir), *budget, *options)

@@ -1,5 +1,6 @@
 """Downstream tasks: what an encoder is fine-tuned for."""
 
+from sslmed.downstream.classification import Classification
 from sslmed.downstream.segmentation import Segmentation
 
-__all__ = ["Segmentation"]
+__all__ = ["Classification", "Segmentation"]

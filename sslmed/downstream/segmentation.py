@@ -1,21 +1,24 @@
 """Fine-tune a U-Net for segmentation and score it per case, on the prepared and on the original grid."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from monai.inferers.inferer import SlidingWindowInferer
 from monai.losses.dice import DiceCELoss
 from pytorch_lightning.cli import OptimizerCallable
 from torch import Tensor, nn
 
-from sslmed.data.volumes import Sample
+from sslmed.callbacks import WriteSegmentations
+from sslmed.data.samples import Sample
 from sslmed.downstream.base import DownstreamTask
 from sslmed.downstream.decoder import UNetDecoder
 from sslmed.encoders import Encoder
-from sslmed.evaluation.metrics import case_row, foreground_dice
+from sslmed.errors import InputError
+from sslmed.evaluation.segmentation import case_row, foreground_dice, region_dice
 from sslmed.optimization import Schedule, default_optimizer
 from sslmed.transforms import RandomAffine, RandomIntensity, apply_affine, apply_intensity
 
@@ -23,44 +26,56 @@ from sslmed.transforms import RandomAffine, RandomIntensity, apply_affine, apply
 class Segmentation(DownstreamTask):
     """A U-Net of the encoder and a decoder.
 
+    A 2-D network is trained on slices and predicts volumes slice by slice, along their last axis.
+
     Args:
         encoder: The contracting path.
         label_values: Values of the classes in the label files, background first.
+        regions: Unions of classes that are scored as well: by name, their class indices (positions in `label_values`).
         loss: Takes logits `(B, K, *spatial)` and class indices `(B, 1, *spatial)`; by default Dice plus cross-entropy.
         dropout: Share of activations dropped within each block of the decoder.
         norm_momentum: Weight of the current batch in the running statistics of the decoder's batch norms.
         affine: Random flips, rotations and zooms of images and labels in training.
         intensity: Random brightness and contrast of images in training.
-        crop_size: Predict whole volumes by a sliding window of this size, if training was on crops.
+        crop_size: Predict whole images by a sliding window of this size, if training was on crops.
         pretrained: See `DownstreamTask`.
         frozen_fraction: See `DownstreamTask`.
         optimizer: See `DownstreamTask`.
         schedule: See `DownstreamTask`.
+        adapt_channels: See `DownstreamTask`.
 
     Attributes:
         test_rows: After a test run, one row of scores per case.
+
+    Raises:
+        InputError: If a region is not made of foreground classes.
     """
 
     monitor = "val/dice_foreground"
     monitor_mode = "max"
+    prediction_writer = WriteSegmentations
 
     def __init__(
         self,
         encoder: Encoder,
         label_values: Sequence[int] = (0, 1),
+        regions: dict[str, tuple[int, ...]] | None = None,
         loss: nn.Module | None = None,
         dropout: float = 0.5,
         norm_momentum: float = 0.1,
         affine: RandomAffine | None = None,
         intensity: RandomIntensity | None = None,
-        crop_size: tuple[int, int, int] | None = None,
+        crop_size: tuple[int, ...] | None = None,
         pretrained: Path | None = None,
         frozen_fraction: float = 0.0,
         optimizer: OptimizerCallable = default_optimizer,
         schedule: Schedule = "one_cycle",
+        adapt_channels: bool = False,
     ) -> None:
-        super().__init__(encoder, pretrained, frozen_fraction, optimizer, schedule)
+        super().__init__(encoder, pretrained, frozen_fraction, optimizer, schedule, adapt_channels=adapt_channels)
         self.label_values = tuple(label_values)
+        self.regions = {} if regions is None else regions
+        _check_regions(self.regions, len(self.label_values))
         self.decoder = UNetDecoder(encoder, len(self.label_values), dropout=dropout, norm_momentum=norm_momentum)
         self.segmentation_loss = DiceCELoss(softmax=True, to_onehot_y=True) if loss is None else loss
         self.affine = affine
@@ -77,7 +92,7 @@ class Segmentation(DownstreamTask):
         Returns:
             Logits `(B, K, *spatial)`.
         """
-        logits: Tensor = self.decoder(self.encoder(images))
+        logits: Tensor = self.decoder(self.encoder(images), images.shape[2:])
         return logits
 
     def augment(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -96,7 +111,17 @@ class Segmentation(DownstreamTask):
         return SlidingWindowInferer(self.crop_size, sw_batch_size=4, overlap=0.5, mode="gaussian")
 
     def predict(self, images: Tensor) -> Tensor:
-        """Compute class scores of whole volumes, through a sliding window where training was on crops."""
+        """Compute class scores of whole images, through a sliding window where training was on crops.
+
+        Args:
+            images: `(B, C, *spatial)`; volumes where the network is 2-D.
+
+        Returns:
+            Logits `(B, K, *spatial)`.
+        """
+        if images.ndim == self.encoder.spatial_dims + 3:
+            # The slices of one volume are a batch, so that a large volume takes no more memory than in a 3-D network.
+            return torch.stack([self.predict(volume.movedim(-1, 0)).movedim(0, -1) for volume in images])
         logits: Tensor = self(images) if self._window is None else self._window(images, self)  # type: ignore[assignment]
         return logits
 
@@ -111,13 +136,14 @@ class Segmentation(DownstreamTask):
         """Score validation cases on the prepared grid."""
         logits = self.predict(batch["image"].float())
         loss = self.segmentation_loss(logits, batch["label"][:, None])
-        scores = [
-            foreground_dice(prediction, truth, len(self.label_values))
-            for prediction, truth in zip(logits.argmax(1), batch["label"], strict=True)
-        ]
+        pairs = list(zip(logits.argmax(1), batch["label"], strict=True))
+        scores = [foreground_dice(prediction, truth, len(self.label_values)) for prediction, truth in pairs]
         # Lightning averages over batches, weighted by cases.
         self.log("val/loss", loss, batch_size=len(scores))
         self.log(self.monitor, sum(scores) / len(scores), batch_size=len(scores), prog_bar=True)
+        for region, classes in self.regions.items():
+            scores = [region_dice(prediction, truth, classes) for prediction, truth in pairs]
+            self.log(f"val/dice_{region}", sum(scores) / len(scores), batch_size=len(scores))
 
     def on_test_start(self) -> None:
         """Forget the scores of an earlier test run."""
@@ -127,7 +153,7 @@ class Segmentation(DownstreamTask):
         """Score test cases on the prepared grid, and mapped back, on the original one."""
         probabilities = self.predict(batch["image"].float()).float().softmax(1)
         for i, case in enumerate(batch["case"]):
-            row = case_row(probabilities[i].argmax(0), batch["label"][i], self.label_values)
+            row = case_row(probabilities[i].argmax(0), batch["label"][i], self.label_values, self.regions)
             native = batch["geometry"][i].restore_scores(probabilities[i].cpu().numpy())
             row["dice_foreground_native"] = foreground_dice(native, batch["native_label"][i], len(self.label_values))
             self.test_rows.append({"case": case, **row})
@@ -141,3 +167,13 @@ class Segmentation(DownstreamTask):
             values[geometry.restore_scores(scores)]
             for geometry, scores in zip(batch["geometry"], probabilities, strict=True)
         ]
+
+
+def _check_regions(regions: Mapping[str, Sequence[int]], num_classes: int) -> None:
+    for name, classes in regions.items():
+        if not classes or not all(0 < index < num_classes for index in classes):
+            msg = (
+                f"region {name!r} is classes {list(classes)}, expected some of 1 to {num_classes - 1}: "
+                "positions in label_values, not label values"
+            )
+            raise InputError(msg)

@@ -1,102 +1,36 @@
-"""Scores of segmentations: counts per case, the Dice scores made of them, and the value of a whole test set."""
+"""The metrics of all tasks by name, computed from the columns that a task writes into cases.csv."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-if TYPE_CHECKING:
-    import torch
+from sslmed.evaluation import classification, segmentation
+from sslmed.evaluation.jackknife import Floats
+from sslmed.evaluation.segmentation import PAPER_DICE
 
-    LabelMap = npt.NDArray[np.integer] | torch.Tensor
-
-Floats = npt.NDArray[np.float64]
-Counts = npt.NDArray[np.int64]
-
-PAPER_DICE = "dice_paper"
-
-SCORE_BOUNDS = (0.0, 1.0)
-"""Least and greatest value of every score here."""
-
-
-def class_counts(prediction: "LabelMap", truth: "LabelMap", num_classes: int) -> Counts:
-    """Count the voxels of one case that are right, false and missed, for each class.
-
-    Args:
-        prediction: Class indices `(*spatial)`, an array or a tensor on any device.
-        truth: The same, from the label.
-        num_classes: Number of classes `K`, background included.
-
-    Returns:
-        True positives, false positives and false negatives, `(3, K)`.
-
-    Raises:
-        ValueError: The shapes differ, or an index is outside `0..K-1`, which no class would count.
-    """
-    if prediction.shape != truth.shape:
-        raise ValueError(f"prediction {tuple(prediction.shape)} and truth {tuple(truth.shape)} differ in shape")
-    for name, labels in (("prediction", prediction), ("truth", truth)):
-        if int(labels.min()) < 0 or int(labels.max()) >= num_classes:
-            raise ValueError(
-                f"{name} has class indices {int(labels.min())} to {int(labels.max())}, "
-                f"expected 0 to {num_classes - 1} (indices, not label values)"
-            )
-    counts = np.empty((3, num_classes), dtype=np.int64)
-    for index in range(num_classes):
-        predicted, true = prediction == index, truth == index
-        hits = int((predicted & true).sum())
-        counts[:, index] = hits, int(predicted.sum()) - hits, int(true.sum()) - hits
-    return counts
+METRIC_NAMES = {
+    "dice_foreground": "foreground Dice",
+    "dice_foreground_native": "foreground Dice on the original grid",
+    PAPER_DICE: "Dice pooled over test cases, with background",
+    "dice_wt": "whole tumour Dice",
+    "dice_tc": "tumour core Dice",
+    "dice_et": "enhancing tumour Dice",
+    "qwk": "quadratic weighted kappa",
+    "accuracy": "accuracy",
+    "auroc": "AUROC, mean over classes",
+}
+"""What metrics are called on axes."""
 
 
-def dice(tp: npt.ArrayLike, fp: npt.ArrayLike, fn: npt.ArrayLike) -> Floats:
-    """Dice score 2TP / (2TP + FP + FN), elementwise; 1 where neither truth nor prediction has the class.
-
-    The rule for empty classes is MONAI's `ignore_empty=False`: every arm keeps the same (case, class) pairs.
-    """
-    twice_tp, errors = 2 * np.asarray(tp, dtype=np.float64), np.add(fp, fn, dtype=np.float64)
-    total = twice_tp + errors
-    return np.divide(twice_tp, total, out=np.ones_like(total), where=total > 0)
-
-
-def foreground_dice(prediction: "LabelMap", truth: "LabelMap", num_classes: int) -> float:
-    """Mean Dice over the foreground classes of one case; arguments as in `class_counts`."""
-    return float(dice(*class_counts(prediction, truth, num_classes))[1:].mean())
-
-
-def case_row(prediction: "LabelMap", truth: "LabelMap", label_values: Sequence[int]) -> dict[str, float]:
-    """Score one case.
-
-    Args:
-        prediction: Class indices `(*spatial)`, i.e. positions in `label_values`.
-        truth: The same, from the label.
-        label_values: The classes' values in the label files, background first; they name the columns.
-
-    Returns:
-        `dice_foreground`, `dice_class_<value>` for each foreground class, and `tp_<value>`, `fp_<value>`,
-        `fn_<value>` for every class.
-    """
-    counts = class_counts(prediction, truth, len(label_values))
-    scores = dice(*counts)
-    row = {"dice_foreground": float(scores[1:].mean())}
-    row |= {f"dice_class_{value}": float(score) for value, score in zip(label_values[1:], scores[1:], strict=True)}
-    for value, of_class in zip(label_values, counts.T, strict=True):
-        row |= {f"{kind}_{value}": float(count) for kind, count in zip(("tp", "fp", "fn"), of_class, strict=True)}
-    return row
+def score_bounds(metric: str) -> tuple[float, float]:
+    """Give the least and the greatest value a metric can have."""
+    return (-1.0, 1.0) if metric == classification.QWK else (0.0, 1.0)
 
 
 def case_values(cases: pd.DataFrame, metric: str) -> Floats:
     """Give one value per case whose mean is the value of the whole test set.
 
-    For a mean over cases these are the cases' own scores. `dice_paper` pools the voxels of the test set, hence a case
-    has no score of its own: its value is then the jackknife pseudo-value, shifted so that the mean is the pooled score
-    itself. It says how much the case moves the score, which is what an interval needs.
-
     Args:
-        cases: One row per test case of one run, with the columns of `case_row`.
-        metric: A column of scores, or `dice_paper`.
+        cases: One row per test case of one run, as in its cases.csv.
+        metric: One of those that `summarise` gives.
 
     Returns:
         `(cases,)`.
@@ -104,46 +38,24 @@ def case_values(cases: pd.DataFrame, metric: str) -> Floats:
     Raises:
         ValueError: The cases do not determine the metric.
     """
-    if metric in cases:
-        return np.asarray(cases[metric], dtype=np.float64)
-    if metric != PAPER_DICE:
-        raise ValueError(f"metric {metric!r} is not among the columns of the cases: {', '.join(cases.columns)}")
-    counts = _counts(cases)
-    pooled = counts.sum(axis=0)
-    if len(counts) == 1:
-        return _paper_dice(counts)
-    without_case = _paper_dice(pooled - counts)
-    values: Floats = _paper_dice(pooled) + (len(counts) - 1) * (without_case.mean() - without_case)
-    return values
+    of_task = classification.case_values if _are_classified(cases) else segmentation.case_values
+    return of_task(cases, metric)
 
 
 def summarise(cases: pd.DataFrame) -> dict[str, float]:
-    """Score a test set: the mean over cases of every Dice score, and `dice_paper`.
-
-    `dice_paper` is the published definition (hard Dice per class over all voxels of the test set, mean over the
-    classes including background); it exists for comparison with https://arxiv.org/abs/2006.03829, Figure 3.
+    """Score a test set by every metric that its cases determine.
 
     Args:
-        cases: One row per case with the columns of `case_row`, and further `dice_*` ones.
+        cases: One row per test case of one run, as in its cases.csv.
 
     Raises:
         ValueError: There are no cases.
     """
     if cases.empty:
         raise ValueError("there are no test cases to summarise, expected at least one")
-    metrics = [column for column in map(str, cases.columns) if column.startswith("dice_")]
-    return {metric: float(case_values(cases, metric).mean()) for metric in metrics} | {
-        PAPER_DICE: float(_paper_dice(_counts(cases).sum(axis=0)))
-    }
+    of_task = classification.summarise if _are_classified(cases) else segmentation.summarise
+    return of_task(cases)
 
 
-def _counts(cases: pd.DataFrame) -> Floats:
-    """Give tp, fp and fn of every class, `(cases, 3, K)`."""
-    values = [column.removeprefix("tp_") for column in map(str, cases.columns) if column.startswith("tp_")]
-    return np.stack([cases[[f"{kind}_{value}" for value in values]] for kind in ("tp", "fp", "fn")], axis=1)
-
-
-def _paper_dice(counts: Floats) -> Floats:
-    """Give the mean Dice over classes of pooled counts `(..., 3, K)`, as `(...)`."""
-    scores: Floats = dice(counts[..., 0, :], counts[..., 1, :], counts[..., 2, :]).mean(axis=-1)
-    return scores
+def _are_classified(cases: pd.DataFrame) -> bool:
+    return "truth" in cases

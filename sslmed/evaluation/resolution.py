@@ -3,7 +3,8 @@
 import numpy as np
 
 from sslmed.data.store import Store
-from sslmed.evaluation.metrics import Floats, foreground_dice
+from sslmed.evaluation.jackknife import Floats
+from sslmed.evaluation.segmentation import foreground_dice
 
 
 def label_round_trip(store: Store, *, most: int = 20) -> Floats:

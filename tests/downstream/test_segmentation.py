@@ -7,6 +7,7 @@ import torch
 from sslmed.downstream import Segmentation
 from sslmed.downstream.decoder import UNetDecoder
 from sslmed.encoders import UNetEncoder
+from sslmed.errors import InputError
 
 
 def _task(dims: int = 3, **options: object) -> Segmentation:
@@ -73,6 +74,66 @@ def test_augmentation_moves_image_and_label_alike() -> None:
     images, moved = task.augment(labels.float() / 2, labels)
     assert not torch.equal(moved, labels)
     assert torch.allclose(images * 2, moved.float(), atol=1e-3)
+
+
+@pytest.mark.parametrize("crop_size", [None, (8, 4)])
+def test_a_2d_network_predicts_a_volume_slice_by_slice(crop_size: tuple[int, int] | None) -> None:
+    task = _task(2, crop_size=crop_size).eval()
+    volumes = torch.rand(2, 1, 12, 8, 5)
+    with torch.no_grad():
+        logits = task.predict(volumes)
+        assert logits.shape == (2, 3, 12, 8, 5)
+        for i, k in np.ndindex(2, 5):
+            by_hand = task.predict(volumes[i : i + 1, ..., k])[0]
+            assert torch.allclose(logits[i, ..., k], by_hand, atol=1e-5)
+        assert not torch.allclose(logits[0, ..., 0], logits[1, ..., 0], atol=1e-3)
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+@pytest.mark.filterwarnings("ignore:.*does not have many workers")
+def test_regions_are_scored_in_validation_and_test(dims: int) -> None:
+    from pytorch_lightning import Trainer
+    from torch.utils.data import DataLoader
+
+    class Identity:
+        """Gives class scores as they are, where a geometry would map them to another grid."""
+
+        def restore_scores(self, scores: np.ndarray) -> np.ndarray:
+            return scores.argmax(0)
+
+    regions = {"wt": (1, 2), "et": (2,)}
+    task = _task(dims, regions=regions)
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.randint(3, (3, 8, 4, 4), generator=generator, dtype=torch.uint8)
+    images = (labels[:, None] + torch.rand(labels[:, None].shape, generator=generator)).half()
+    batches = [
+        {
+            "case": [str(i) for i in cases],
+            "image": images[cases],
+            "label": labels[cases],
+            "geometry": [Identity() for _ in cases],
+            "native_label": list(labels[cases].numpy()),
+        }
+        for cases in ([0, 1], [2])
+    ]
+    silent = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    trainer = Trainer(accelerator="cpu", enable_model_summary=False, **silent)
+    (logged,) = trainer.validate(task, DataLoader(batches, batch_size=None, collate_fn=dict), verbose=False)
+    trainer.test(task, DataLoader(batches, batch_size=None, collate_fn=dict), verbose=False)
+    with torch.no_grad():
+        predictions = task.eval().predict(images.float()).argmax(1)
+    for region, classes in regions.items():
+        inside, true = (np.isin(maps.numpy(), classes).reshape(3, -1) for maps in (predictions, labels))
+        scores = 2 * (inside & true).sum(1) / (inside.sum(1) + true.sum(1))
+        assert [row[f"dice_{region}"] for row in task.test_rows] == pytest.approx(list(scores))
+        assert logged[f"val/dice_{region}"] == pytest.approx(scores.mean())
+    assert 0 < scores.mean() < 1
+
+
+@pytest.mark.parametrize("classes", [(), (0, 1), (1, 4)])
+def test_a_region_must_be_made_of_foreground_classes(classes: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match=r"region 'tc' is classes \[.*\], expected some of 1 to 2"):
+        _task(regions={"tc": classes})
 
 
 def test_it_overfits_one_batch() -> None:

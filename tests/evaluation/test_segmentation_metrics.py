@@ -10,7 +10,8 @@ from hypothesis.extra.numpy import arrays
 from monai.metrics import DiceMetric
 from monai.networks.utils import one_hot
 
-from sslmed.evaluation.metrics import case_row, case_values, class_counts, dice, foreground_dice, summarise
+from sslmed.evaluation.metrics import case_values, summarise
+from sslmed.evaluation.segmentation import case_row, class_counts, dice, foreground_dice
 
 PREDICTION = np.array([[0, 1, 1], [2, 2, 0]], dtype=np.uint8)
 TRUTH = np.array([[0, 1, 0], [2, 1, 0]], dtype=np.uint8)
@@ -47,6 +48,17 @@ def test_row_is_named_by_label_values_and_scored_as_sets():
     assert "dice_class_0" not in row
 
 
+@given(label_maps(), label_maps(), st.sets(st.integers(1, 3), min_size=1))
+def test_a_region_is_the_union_of_its_classes(prediction, truth, classes):
+    row = case_row(prediction, truth, (0, 5, 7, 9), {"wt": tuple(classes)})
+    predicted, true = (set(np.flatnonzero(np.isin(labels, list(classes)))) for labels in (prediction, truth))
+    size = len(predicted) + len(true)
+    assert row["dice_wt"] == (2 * len(predicted & true) / size if size else 1)
+    assert {name: value for name, value in row.items() if name != "dice_wt"} == case_row(
+        prediction, truth, (0, 5, 7, 9)
+    )
+
+
 @pytest.mark.parametrize(
     ("prediction", "truth", "expected"), [([0, 0], [0, 0], 1.0), ([0, 1], [0, 0], 0.0), ([0, 0], [1, 0], 0.0)]
 )
@@ -63,8 +75,9 @@ def test_agrees_with_monai(prediction, truth):
 
 @given(label_maps(), label_maps())
 def test_tensors_score_as_arrays_do(prediction, truth):
-    assert case_row(torch.from_numpy(prediction), torch.from_numpy(truth), range(4)) == case_row(
-        prediction, truth, range(4)
+    regions = {"wt": (1, 2, 3), "et": (3,)}
+    assert case_row(torch.from_numpy(prediction), torch.from_numpy(truth), range(4), regions) == case_row(
+        prediction, truth, range(4), regions
     )
 
 

@@ -1,0 +1,179 @@
+"""Fine-tune an encoder to classify images, such as fundus photographs by the grade of retinopathy."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from pytorch_lightning.cli import OptimizerCallable
+from torch import Tensor
+from torchmetrics import MetricCollection
+from torchmetrics.classification import MulticlassAccuracy, MulticlassCohenKappa
+
+from sslmed.callbacks import WriteClassifications
+from sslmed.data.samples import Sample
+from sslmed.downstream.base import DownstreamTask
+from sslmed.downstream.ordinal import class_probabilities, decode, ordinal_loss
+from sslmed.encoders import Encoder
+from sslmed.encoders.heads import HeadCallable, linear_head
+from sslmed.errors import InputError
+from sslmed.optimization import Schedule, default_optimizer
+from sslmed.transforms import RandomAffine, RandomIntensity, apply_affine, apply_intensity
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What the outputs of a network mean.
+
+    Attributes:
+        num_outputs: Gives the number of outputs for K classes.
+        loss: Takes logits `(B, outputs)` and class indices `(B,)`.
+        probabilities: Turns logits `(B, outputs)` into probabilities `(B, K)`.
+        decide: Turns logits `(B, outputs)` into class indices `(B,)`.
+    """
+
+    num_outputs: Callable[[int], int]
+    loss: Callable[[Tensor, Tensor], Tensor]
+    probabilities: Callable[[Tensor], Tensor]
+    decide: Callable[[Tensor], Tensor]
+
+
+OBJECTIVES = {
+    "cross_entropy": Objective(
+        num_outputs=lambda num_classes: num_classes,
+        loss=F.cross_entropy,
+        probabilities=partial(torch.softmax, dim=1),
+        decide=partial(torch.argmax, dim=1),
+    ),
+    "ordinal": Objective(
+        num_outputs=lambda num_classes: num_classes - 1,
+        loss=ordinal_loss,
+        probabilities=class_probabilities,
+        decide=decode,
+    ),
+}
+
+
+class Classification(DownstreamTask):
+    """An encoder and a head that names one of `num_classes` classes.
+
+    Args:
+        encoder: Turns an image into feature maps; the head reads the coarsest.
+        num_classes: Number of classes K.
+        objective: `cross_entropy`, or `ordinal` for grades, see `sslmed.downstream.ordinal`.
+        head: Builds the head from the encoder, 1 (image per case) and the number of outputs; by default one linear
+            layer on globally averaged features.
+        affine: Random flips, rotations and zooms of images in training.
+        intensity: Random brightness and contrast of images in training.
+        pretrained: See `DownstreamTask`.
+        frozen_fraction: See `DownstreamTask`.
+        optimizer: See `DownstreamTask`.
+        schedule: See `DownstreamTask`.
+        adapt_channels: See `DownstreamTask`.
+
+    Attributes:
+        test_rows: After a test run, one row per case: `case`, `truth`, `prediction`, `probability_<i>`.
+
+    Raises:
+        InputError: If there are fewer than 2 classes.
+    """
+
+    monitor = "val/qwk"
+    monitor_mode = "max"
+    prediction_writer = WriteClassifications
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        num_classes: int = 5,
+        objective: Literal["cross_entropy", "ordinal"] = "cross_entropy",
+        head: HeadCallable = linear_head,
+        affine: RandomAffine | None = None,
+        intensity: RandomIntensity | None = None,
+        pretrained: Path | None = None,
+        frozen_fraction: float = 0.0,
+        optimizer: OptimizerCallable = default_optimizer,
+        schedule: Schedule = "one_cycle",
+        adapt_channels: bool = False,
+    ) -> None:
+        super().__init__(encoder, pretrained, frozen_fraction, optimizer, schedule, adapt_channels=adapt_channels)
+        if num_classes < 2:
+            msg = f"classification needs at least 2 classes, got {num_classes}"
+            raise InputError(msg)
+        self.objective = OBJECTIVES[objective]
+        self.head = head(encoder, 1, self.objective.num_outputs(num_classes))
+        self.affine = affine
+        self.intensity = intensity
+        self.scores = MetricCollection(
+            {
+                "qwk": MulticlassCohenKappa(num_classes, weights="quadratic"),
+                "accuracy": MulticlassAccuracy(num_classes, average="micro"),
+            },
+            prefix="val/",
+            compute_groups=False,
+        )
+        self.test_rows: list[dict[str, Any]] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Compute what `objective` makes classes of.
+
+        Args:
+            images: `(B, C, *spatial)`.
+
+        Returns:
+            Logits `(B, outputs)`.
+        """
+        logits: Tensor = self.head(self.encoder(images)[-1])
+        return logits.float()
+
+    def augment(self, images: Tensor) -> Tensor:
+        """Transform a training batch `(B, C, *spatial)` at random, on its device."""
+        if self.affine is not None:
+            images = apply_affine(images, self.affine.sample(len(images), images.ndim - 2, images.device))
+        if self.intensity is not None:
+            images = apply_intensity(images, *self.intensity.sample(len(images), images.device))
+        return images
+
+    def training_step(self, batch: Sample, batch_idx: int) -> Tensor:  # noqa: ARG002
+        """One update."""
+        images = self.augment(batch["image"].float())
+        loss = self.objective.loss(self(images), batch["label"])
+        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(images))
+        return loss
+
+    def validation_step(self, batch: Sample, batch_idx: int) -> None:  # noqa: ARG002
+        """Collect the answers: kappa is not a mean over batches."""
+        logits, labels = self(batch["image"].float()), batch["label"]
+        self.scores.update(self.objective.decide(logits), labels)
+        self.log("val/loss", self.objective.loss(logits, labels), batch_size=len(labels))
+
+    def on_validation_epoch_end(self) -> None:
+        """Score the whole validation set."""
+        # Where all truths and all answers are one class, kappa is 0 / 0: no agreement beyond chance has been shown.
+        scores = {name: torch.nan_to_num(value, nan=0.0) for name, value in self.scores.compute().items()}
+        self.log_dict(scores, prog_bar=True)
+        self.scores.reset()
+
+    def on_test_start(self) -> None:
+        """Forget the answers of an earlier test run."""
+        self.test_rows = []
+
+    def test_step(self, batch: Sample, batch_idx: int) -> None:
+        """Keep truth and answer of the test cases."""
+        answers = self.predict_step(batch, batch_idx)
+        for truth, answer in zip(batch["label"].tolist(), answers, strict=True):
+            self.test_rows.append({"case": answer["case"], "truth": truth, **answer})
+
+    def predict_step(self, batch: Sample, batch_idx: int) -> list[dict[str, Any]]:  # noqa: ARG002
+        """Classify cases: one row per case, with `case`, `prediction` and `probability_<i>`."""
+        logits = self(batch["image"].float())
+        predictions, probabilities = self.objective.decide(logits), self.objective.probabilities(logits)
+        return [
+            {"case": case, "prediction": prediction, **{f"probability_{i}": value for i, value in enumerate(values)}}
+            for case, prediction, values in zip(
+                batch["case"], predictions.tolist(), probabilities.tolist(), strict=True
+            )
+        ]
