@@ -13,11 +13,11 @@ RUNS ?= runs
 EXECUTOR ?= local
 WANDB ?= disabled
 OPTIONS = --data "$(DATA)" --preset "$(PRESET)" --out "$(OUT)" --runs "$(RUNS)" --executor $(EXECUTOR) --wandb $(WANDB) \
-  $(if $(ARMS),--arms $(ARMS)) $(if $(FRACTIONS),--fractions $(FRACTIONS)) $(if $(FOLDS),--folds $(FOLDS)) \
+  $(if $(POOL),--pool "$(POOL)") $(if $(ARMS),--arms $(ARMS)) $(if $(FRACTIONS),--fractions $(FRACTIONS)) $(if $(FOLDS),--folds $(FOLDS)) \
   $(if $(SEEDS),--seeds $(SEEDS)) $(if $(JOBS),--jobs $(JOBS))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce-fig3 test lint clean
+.PHONY: help setup reproduce-fig2 reproduce-fig3 reproduce-fig4 test lint clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,8 +29,14 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	@touch $(READY)
 
-reproduce-fig3: $(READY) ## Figure 3: data-efficiency of 3-D segmentation (DATA= PRESET= ARMS= FRACTIONS= FOLDS= SEEDS= JOBS= OUT= RUNS= WANDB=)
+reproduce-fig2: $(READY) ## Figure 2: brain tumour segmentation in multi-channel MRI (variables as for Figure 3)
+	$(BIN)/sslmed reproduce fig2 $(OPTIONS)
+
+reproduce-fig3: $(READY) ## Figure 3: pancreas tumour segmentation in CT (DATA= POOL= PRESET= ARMS= FRACTIONS= FOLDS= SEEDS= JOBS= OUT= RUNS= WANDB=)
 	$(BIN)/sslmed reproduce fig3 $(OPTIONS)
+
+reproduce-fig4: $(READY) ## Figure 4: grading of diabetic retinopathy in fundus photographs (variables as for Figure 3)
+	$(BIN)/sslmed reproduce fig4 $(OPTIONS)
 
 test: $(READY) ## Run all tests, two files at a time (the fast ones: make test ARGS="-m 'not slow'")
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)

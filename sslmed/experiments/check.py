@@ -8,8 +8,10 @@ from typing import Any, NoReturn
 
 from jsonargparse import Namespace
 
+from sslmed.data.layouts import Dataset
 from sslmed.encoders import Encoder, load_encoder
 from sslmed.errors import UserError
+from sslmed.experiments.arms import Arm
 from sslmed.experiments.plan import Run
 from sslmed.experiments.workflow import is_done
 from sslmed.lightning_cli import SSLMedCLI, main
@@ -28,13 +30,14 @@ class _ParseOnly(SSLMedCLI):
         raise _ParsedError(self.settings)
 
 
-def check_runs(runs: Sequence[Run], *, in_channels: int, work: Path) -> None:
+def check_runs(runs: Sequence[Run], work: Path, dataset: Dataset | None, pool: Dataset | None) -> None:
     """Parse the configuration of one run of each kind, and try finished pretraining runs' weights in their encoders.
 
     Args:
         runs: The plan; runs of one arm and stage differ in numbers only.
-        in_channels: Channels of the images.
         work: The experiment's directory.
+        dataset: What is fine-tuned on; `None` if it is not here yet, and then nothing has been pretrained.
+        pool: What arms with an external pool are pretrained on.
 
     Raises:
         UserError: If a configuration is refused, or a checkpoint does not fit.
@@ -42,8 +45,10 @@ def check_runs(runs: Sequence[Run], *, in_channels: int, work: Path) -> None:
     kinds = {(run.arm, run.fraction is None): run for run in reversed(runs)}
     settings = {kind: parse(run.arguments) for kind, run in kinds.items()}
     for run in runs:
-        if run.fraction is None and is_done(work, run):
-            encoder = _build_encoder(settings[run.arm, True], in_channels)
+        images = pool if Arm.parse(run.arm).external else dataset
+        if run.fraction is None and images is not None and is_done(work, run):
+            spatial_dims = 2 if Arm.parse(run.arm).slices else images.spatial_dims
+            encoder = _build_encoder(settings[run.arm, True], spatial_dims, len(images.modalities))
             with contextlib.redirect_stdout(io.StringIO()):
                 load_encoder(encoder, work / run.name / "checkpoints" / "last.ckpt")
 
@@ -67,8 +72,8 @@ def parse(arguments: Sequence[str]) -> Namespace:
     raise AssertionError("unreachable: the parser either refuses or hands out settings")
 
 
-def _build_encoder(settings: Any, in_channels: int) -> Encoder:  # noqa: ANN401 - a jsonargparse Namespace
+def _build_encoder(settings: Any, spatial_dims: int, in_channels: int) -> Encoder:  # noqa: ANN401 - a jsonargparse Namespace
     spec = settings.model.init_args.encoder
     module, _, name = spec.class_path.rpartition(".")
     kind: type[Encoder] = getattr(__import__(module, fromlist=[name]), name)
-    return kind(**{**spec.init_args.as_dict(), "spatial_dims": 3, "in_channels": in_channels})
+    return kind(**{**spec.init_args.as_dict(), "spatial_dims": spatial_dims, "in_channels": in_channels})

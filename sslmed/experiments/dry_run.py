@@ -7,8 +7,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from sslmed.data.decathlon import Dataset
-from sslmed.data.splits import count_labels, split_cases
+from sslmed.data.layouts import Dataset, split_dataset
+from sslmed.data.splits import count_labels
 from sslmed.experiments.plan import Grid, Run, percent
 from sslmed.experiments.sources import Source
 from sslmed.experiments.workflow import is_done
@@ -53,11 +53,14 @@ def _names(runs: Sequence[Run]) -> str:
 def _labels_line(grid: Grid, source: Source, dataset: Dataset | None) -> str:
     if dataset is None:
         return f"data: {source.folder} (not here yet: it will be {'drawn' if source.is_phantom else 'downloaded'})"
-    labelled = [case.id for case in dataset.cases if case.label is not None]
-    split = split_cases(labelled, fold=grid.folds[0], n_folds=grid.preset.n_folds)
-    counts = ", ".join(f"{percent(f)} % = {count_labels(f, len(split.train))}" for f in grid.fractions)
+    n_labelled = sum(case.is_labelled for case in dataset.cases)
+    split = split_dataset(dataset, fold=grid.folds[0], n_folds=grid.preset.n_folds)
+    n_classes = 1 if dataset.spatial_dims == 3 else len(dataset.label_names)
+    counts = ", ".join(
+        f"{percent(f)} % = {count_labels(f, len(split.train), n_classes=n_classes)}" for f in grid.fractions
+    )
     return (
-        f"data: {dataset.root}: {len(labelled)} labelled, {len(dataset.cases) - len(labelled)} unlabelled cases\n"
+        f"data: {dataset.root}: {n_labelled} labelled, {len(dataset.cases) - n_labelled} unlabelled cases\n"
         f"fold {grid.folds[0]}: {len(split.train)} training, {len(split.validation)} validation, "
         f"{len(split.test)} test cases; labelled for training: {counts}"
     )
@@ -68,8 +71,8 @@ def _cost_line(grid: Grid, todo: Sequence[Run], dataset: Dataset | None, jobs: i
     seconds = sum(estimate.pretrain_seconds if run.fraction is None else estimate.finetune_seconds for run in todo)
     gib = len(todo) * estimate.disk_mib / 2**10
     if dataset is not None and settings.geometry == "cube":
-        n_arrays = BYTES_PER_VOXEL * len(dataset.modalities) + 1
-        gib += len(dataset.cases) * n_arrays * settings.size**3 / 2**30
+        bytes_per_voxel = BYTES_PER_VOXEL * len(dataset.modalities) + 1
+        gib += len(dataset.cases) * bytes_per_voxel * settings.size**dataset.spatial_dims / 2**30
     return (
         f"estimate: {seconds / min(jobs, max(1, len(todo))) / 60:.0f} minutes of training, {gib:.2f} GiB of disk, "
         f"{jobs * estimate.memory_gib:.1f} GiB of memory"

@@ -10,10 +10,9 @@ from typing import Any
 import yaml
 
 from sslmed.errors import UserError
+from sslmed.experiments.arms import BASELINE, SLICES, Arm
 from sslmed.experiments.settings import Experiment, Preset, config_root
 from sslmed.files import write_text
-
-BASELINE = "baseline"
 
 
 @dataclass(frozen=True)
@@ -21,7 +20,7 @@ class Run:
     """One training run.
 
     Attributes:
-        arm: `baseline` or the pretext task.
+        arm: Name of the arm.
         fold: Test fold.
         seed: Seed of a fine-tuning run; `None` for pretraining.
         fraction: Label fraction of a fine-tuning run; `None` for pretraining.
@@ -71,10 +70,8 @@ class Grid:
     seeds: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        unknown = [arm for arm in self.arms if arm not in self.experiment.arms]
-        if unknown:
-            msg = f"unknown arms {', '.join(unknown)}: choose from {', '.join(self.experiment.arms)}"
-            raise UserError(msg)
+        for arm in map(Arm.parse, self.arms):
+            self._check_arm(arm)
         wrong = [fraction for fraction in self.fractions if not 0 < fraction <= 1]
         if wrong:
             msg = f"label fractions must be in (0, 1], got {', '.join(map(str, wrong))}: 5 % is 0.05"
@@ -88,7 +85,8 @@ class Grid:
             msg = f"seeds must be in 0 to 2**32 - 1, got {', '.join(map(str, wild))}"
             raise UserError(msg)
         overlays = {"preset", "encoder", "pretrain", "finetune", *self.experiment.arms}
-        strays = sorted(path.name for path in self.preset_folder.glob("*.yaml") if path.stem not in overlays)
+        names = (path.stem.removesuffix(SLICES) for path in self.preset_folder.glob("*.yaml"))
+        strays = sorted(f"{name}.yaml" for name in names if name not in overlays)
         if strays:
             msg = (
                 f"{self.preset_folder}: {', '.join(strays)} would not be read; names are {', '.join(sorted(overlays))}"
@@ -100,77 +98,134 @@ class Grid:
                 msg = f"{name} must be at least one, each once, got {', '.join(map(str, chosen)) or 'none'}"
                 raise UserError(msg)
 
+    def _check_arm(self, arm: Arm) -> None:
+        figure, known = self.experiment.figure, self.experiment.arms
+        if arm.task not in known or (arm.task == BASELINE and arm.external):
+            suffixes = "<task>-external" + (f", each also with {SLICES}" if self.experiment.spatial_dims == 3 else "")
+            raise UserError(f"unknown arm {arm.name}: choose from {', '.join(known)} and {suffixes}")
+        if arm.slices and self.experiment.spatial_dims == 2:
+            raise UserError(f"unknown arm {arm.name}: the images of {figure} are 2-D by themselves; use {arm.task}")
 
-def plan_runs(grid: Grid, *, dataset: str, store: Path, work: Path, wandb: str) -> list[Run]:
+
+@dataclass(frozen=True)
+class Places:
+    """Where an experiment's runs find and leave files.
+
+    Attributes:
+        work: The experiment's directory, which holds the run directories.
+        store: The prepared dataset.
+        pool: The prepared external pool, if there is one.
+    """
+
+    work: Path
+    store: Path
+    pool: Path | None = None
+
+
+def plan_runs(grid: Grid, places: Places, *, dataset: str, wandb: str) -> list[Run]:
     """List all runs, pretraining before what starts from it.
 
     Args:
         grid: What is compared.
+        places: Where files are.
         dataset: Name of the dataset in tables.
-        store: The prepared store.
-        work: The experiment's directory, which holds the run directories.
         wandb: `disabled`, `offline` or `online`.
+
+    Raises:
+        UserError: If an arm needs an external pool, and there is none.
     """
     common = {
-        "data.store": str(store),
-        "data.n_folds": str(grid.preset.n_folds),
         "labels.figure": grid.experiment.figure,
         "labels.dataset": dataset,
         "labels.preset": grid.preset_folder.name,
         "wandb": wandb,
     }
     runs = []
-    for arm in grid.arms:
+    for arm in map(Arm.parse, grid.arms):
         for fold in grid.folds:
-            options = common | {"labels.arm": arm, "data.fold": str(fold)}
+            options = common | {"labels.arm": arm.name}
             parent = None
-            if arm != BASELINE:
-                parent = _run(grid, work, arm, fold, options=options)
+            if arm.task != BASELINE:
+                parent = _pretraining_run(grid, places, arm, fold, options)
                 runs.append(parent)
             runs += [
-                _run(grid, work, arm, fold, seed=seed, fraction=fraction, parent=parent, options=options)
+                _finetuning_run(grid, places, arm, fold, seed, fraction, parent, options)
                 for seed in grid.seeds
                 for fraction in grid.fractions
             ]
     return runs
 
 
-def _run(
-    grid: Grid,
-    work: Path,
-    arm: str,
-    fold: int,
-    *,
-    options: dict[str, str],
-    seed: int | None = None,
-    fraction: float | None = None,
-    parent: Run | None = None,
-) -> Run:
-    job = place = f"{arm}/fold{fold}"
-    if fraction is None:
-        stage = ["data/pretraining.yaml", str(grid.experiment.arms[arm]), "encoder/unet.yaml"]
-        overlays = ["encoder.yaml", "pretrain.yaml", f"{arm}.yaml"]
-        options = options | {"seed_everything": "0"}
-        name = f"{place}/pretrain"
+def _pretraining_run(grid: Grid, places: Places, arm: Arm, fold: int, options: dict[str, str]) -> Run:
+    place = f"{arm.name}/fold{fold}"
+    if arm.external and places.pool is None:
+        raise UserError(f"{arm.name} is pretrained on an external pool: give its folder by --pool (make: POOL=)")
+    if arm.external:
+        # The pool is the same for all folds; pretraining is not, so that its noise is in the intervals.
+        options = options | {"data.store": str(places.pool), "seed_everything": str(fold)}
     else:
-        stage = ["data/segmentation.yaml", "downstream/segmentation.yaml", "encoder/unet.yaml"]
-        overlays = ["encoder.yaml", "finetune.yaml"]
-        options = options | {"seed_everything": str(seed), "data.label_fraction": str(fraction)}
-        name = f"{place}/seed{seed}/{percent(fraction)}"
-    if len(grid.seeds) > 1:
-        # Several seeds wait for the pretraining, and then run side by side. A single one goes on in the same process:
-        # importing the libraries takes as long as a short run.
-        job = name if fraction is None else f"{place}/seed{seed}"
+        options = options | _fold_options(grid, places, fold) | {"seed_everything": "0"}
+    data = "data/pool.yaml" if arm.external else "data/pretraining.yaml"
+    configs = _configs(grid, arm, [data, str(grid.experiment.arms[arm.task])], ["encoder", "pretrain", arm.task])
+    name = f"{place}/pretrain"
+    # Several seeds wait for the pretraining, and then run side by side. A single one goes on in the same process:
+    # importing the libraries takes as long as a short run.
+    job = name if len(grid.seeds) > 1 else place
+    return _run(places, configs, options, None, arm=arm.name, fold=fold, seed=None, fraction=None, name=name, job=job)
+
+
+def _finetuning_run(
+    grid: Grid,
+    places: Places,
+    arm: Arm,
+    fold: int,
+    seed: int,
+    fraction: float,
+    parent: Run | None,
+    options: dict[str, str],
+) -> Run:
+    place = f"{arm.name}/fold{fold}"
+    options = options | _fold_options(grid, places, fold)
+    options |= {"seed_everything": str(seed), "data.label_fraction": str(fraction)}
+    if grid.experiment.regions is not None:
+        options["data.regions"] = grid.experiment.regions
     if parent is not None:
-        options = options | {"model.pretrained": str(work / parent.name / "checkpoints" / "last.ckpt")}
-    configs = [config_root() / file for file in ("base.yaml", *stage)]
-    configs += [path for path in (grid.preset_folder / file for file in overlays) if path.is_file()]
+        options["model.pretrained"] = str(places.work / parent.name / "checkpoints" / "last.ckpt")
+    if arm.external:
+        options["model.adapt_channels"] = "true"
+    configs = _configs(grid, arm, grid.experiment.finetuning, ["encoder", "finetune"])
+    job = f"{place}/seed{seed}" if len(grid.seeds) > 1 else place
+    name = f"{place}/seed{seed}/{percent(fraction)}"
+    return _run(
+        places, configs, options, parent, arm=arm.name, fold=fold, seed=seed, fraction=fraction, name=name, job=job
+    )
+
+
+def _fold_options(grid: Grid, places: Places, fold: int) -> dict[str, str]:
+    return {"data.store": str(places.store), "data.fold": str(fold), "data.n_folds": str(grid.preset.n_folds)}
+
+
+def _configs(grid: Grid, arm: Arm, stage: Sequence[str], overlays: Sequence[str]) -> list[Path]:
+    """List the YAML files of a run: those of the stage, then the preset's overlays, each followed by one for slices."""
+    slices = ["data/slices.yaml"] if arm.slices else []
+    files = [config_root() / file for file in ("base.yaml", *stage, *slices, grid.experiment.encoder)]
+    suffixes = ["", SLICES] if arm.slices else [""]
+    laid_over = [grid.preset_folder / f"{name}{suffix}.yaml" for name in overlays for suffix in suffixes]
+    return files + [path for path in laid_over if path.is_file()]
+
+
+def _run(
+    places: Places,
+    configs: Sequence[Path],
+    options: dict[str, str],
+    parent: Run | None,
+    **identity: Any,  # noqa: ANN401 - fields of Run
+) -> Run:
     key = _fingerprint(configs, options, parent)
-    options = options | {"labels.key": key, "run_dir": str(work / name)}
+    options = options | {"labels.key": key, "run_dir": str(places.work / identity["name"])}
     arguments = [argument for path in configs for argument in ("-c", str(path))]
     arguments += [argument for option, value in options.items() for argument in (f"--{option}", value)]
-    needs = None if parent is None else parent.name
-    return Run(arm, fold, seed, fraction, name, job, needs, tuple(arguments), key)
+    return Run(**identity, needs=None if parent is None else parent.name, arguments=tuple(arguments), key=key)
 
 
 def _fingerprint(configs: Iterable[Path], options: dict[str, str], parent: Run | None) -> str:

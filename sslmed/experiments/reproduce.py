@@ -5,15 +5,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sslmed.data.decathlon import Dataset
+from sslmed.data.layouts import Dataset, split_dataset
 from sslmed.data.prepare import prepare
-from sslmed.data.splits import split_cases
+from sslmed.data.regions import brain_tumour_regions
+from sslmed.data.store import Store
 from sslmed.errors import UserError
+from sslmed.experiments.arms import BASELINE, EXTERNAL, Arm
 from sslmed.experiments.devices import default_jobs
 from sslmed.experiments.dry_run import print_dry_run
-from sslmed.experiments.plan import Grid, Run, plan_runs
+from sslmed.experiments.plan import Grid, Places, Run, plan_runs
 from sslmed.experiments.settings import preset_folder, read_experiment, read_preset
-from sslmed.experiments.sources import PHANTOM, Source
+from sslmed.experiments.sources import PHANTOM, Source, read_pool
 from sslmed.experiments.workflow import (
     failures,
     has_results,
@@ -32,6 +34,7 @@ class Options:
     Attributes:
         figure: Which figure.
         data: `phantom`, a known dataset's name, or a path.
+        pool: Folder of unlabelled images for arms with an external pool; by default these are then run as well.
         preset: Name or folder of a preset.
         arms: Arms to compare.
         fractions: Label fractions.
@@ -47,6 +50,7 @@ class Options:
 
     figure: str
     data: str = PHANTOM
+    pool: Path | None = None
     preset: str = "quick"
     arms: Sequence[str] | None = None
     fractions: Sequence[float] | None = None
@@ -75,58 +79,94 @@ def reproduce(options: Options) -> int:
     grid = _grid(options)
     source = Source(options.data, options.downloads, grid.experiment.phantom, grid.preset.phantom)
     dataset = None if options.dry_run and source.is_absent else source.fetch()
-    key = "unknown"
+    pool = None if options.pool is None else read_pool(options.pool)
     if dataset is not None:
-        _check_cases(dataset, grid)
-        key = grid.preset.prepare.key(dataset)
+        _check_data(dataset, pool, grid)
     name = f"{source.name}-{grid.preset_folder.name}"
-    work = (options.runs / grid.experiment.figure / name).absolute()
-    store = (options.runs / "stores" / f"{source.name}-{key}").absolute()
-    runs = plan_runs(grid, dataset=source.name, store=store, work=work, wandb=options.wandb)
+    stores = options.runs / "stores"
+    places = Places(
+        work=(options.runs / grid.experiment.figure / name).absolute(),
+        store=(stores / f"{source.name}-{_key(dataset, grid)}").absolute(),
+        pool=None if pool is None else (stores / f"pool-{pool.root.resolve().name}-{_key(pool, grid)}").absolute(),
+    )
+    work = places.work
+    runs = plan_runs(grid, places, dataset=source.name, wandb=options.wandb)
     if not all(is_done(work, run) for run in runs):
-        _check_configuration(runs, dataset, work)
+        _check_configuration(runs, work, dataset, pool)
     if options.dry_run:
         print_dry_run(grid, runs, source, dataset, work=work, jobs=jobs)
         return 0
     with sole_command(work) as lock:
         set_stale_runs_aside(work, runs)
         if not all(is_done(work, run) for run in runs):
-            prepare(source.folder, store, grid.preset.prepare)
+            store = prepare(source.folder, places.store, grid.preset.prepare)
+            if pool is not None and places.pool is not None:
+                _refuse_common_images(prepare(pool.root, places.pool, grid.preset.prepare, pool=True), store)
             run_workflow(work, runs, jobs=jobs, lock=lock)
-        return _report(work, runs, options.out / grid.experiment.figure / name, phantom=source.is_phantom)
+        out = options.out / grid.experiment.figure / name
+        return _report(work, runs, out, phantom=source.is_phantom, metrics=grid.experiment.metrics)
 
 
 def _grid(options: Options) -> Grid:
     experiment = read_experiment(options.figure)
-    folder = preset_folder(options.preset)
+    folder = preset_folder(options.figure, options.preset)
     preset = read_preset(folder)
-
+    arms = [*experiment.arms] if options.arms is None else [*options.arms]
+    if options.arms is None and options.pool is not None:
+        arms += [f"{arm}{EXTERNAL}" for arm in arms if arm != BASELINE]
+    if options.pool is not None and not any(Arm.parse(arm).external for arm in arms):
+        raise UserError(
+            f"--pool {options.pool}: no arm is pretrained on it; name some, as in --arms rotation{EXTERNAL}"
+        )
     return Grid(
         experiment=experiment,
         preset=preset,
         preset_folder=folder,
-        arms=tuple(experiment.arms if options.arms is None else options.arms),
+        arms=tuple(arms),
         fractions=tuple(experiment.fractions if options.fractions is None else options.fractions),
         folds=tuple(preset.folds if options.folds is None else options.folds),
         seeds=tuple(preset.seeds if options.seeds is None else options.seeds),
     )
 
 
-def _check_cases(dataset: Dataset, grid: Grid) -> None:
-    labelled = [case.id for case in dataset.cases if case.label is not None]
-    if not labelled:
+def _key(dataset: Dataset | None, grid: Grid) -> str:
+    return "unknown" if dataset is None else grid.preset.prepare.key(dataset.digest)
+
+
+def _check_data(dataset: Dataset, pool: Dataset | None, grid: Grid) -> None:
+    experiment = grid.experiment
+    for each in (dataset,) if pool is None else (dataset, pool):
+        if each.spatial_dims != experiment.spatial_dims:
+            kinds = {2: "photographs, in the layout of APTOS 2019", 3: "volumes, in the layout of an MSD task"}
+            found, wanted = kinds[each.spatial_dims], kinds[experiment.spatial_dims]
+            raise UserError(f"{each.root}: holds {found}; {experiment.figure} is about {wanted}")
+    if not any(case.is_labelled for case in dataset.cases):
         raise UserError(f"{dataset.root}: has no labelled case, and without labels nothing can be fine-tuned or scored")
     for fold in grid.folds:
-        split_cases(labelled, fold=fold, n_folds=grid.preset.n_folds)
+        split_dataset(dataset, fold=fold, n_folds=grid.preset.n_folds)
+    if experiment.regions is not None:
+        brain_tumour_regions(dataset.label_names)
 
 
-def _check_configuration(runs: Sequence[Run], dataset: Dataset | None, work: Path) -> None:
+def _refuse_common_images(pool: Store, store: Store) -> None:
+    """Pretraining must not see a test case, under whatever name it is in the pool."""
+    labelled = {store.digests[case]: case for case in store.labelled}
+    common = [f"{case} is {labelled[digest]}" for case, digest in pool.digests.items() if digest in labelled]
+    if common:
+        more = f", and {len(common) - 3} more" if len(common) > 3 else ""
+        raise UserError(
+            f"the external pool holds labelled images of the dataset, which would be tested on ({', '.join(common[:3])}"
+            f"{more}); take them out of the pool"
+        )
+
+
+def _check_configuration(runs: Sequence[Run], work: Path, dataset: Dataset | None, pool: Dataset | None) -> None:
     from sslmed.experiments.check import check_runs  # takes seconds to import
 
-    check_runs(runs, in_channels=1 if dataset is None else len(dataset.modalities), work=work)
+    check_runs(runs, work, dataset, pool)
 
 
-def _report(work: Path, runs: Sequence[Run], out: Path, *, phantom: bool) -> int:
+def _report(work: Path, runs: Sequence[Run], out: Path, *, phantom: bool, metrics: Sequence[str]) -> int:
     """Write tables and figure from the runs that are done, and say which are not."""
     from sslmed.experiments.figures import draw_figure  # pandas and matplotlib take a while to import
     from sslmed.experiments.tables import collect, write_tables
@@ -141,7 +181,8 @@ def _report(work: Path, runs: Sequence[Run], out: Path, *, phantom: bool) -> int
     tables = collect([work / run.name for run in finetuning])
     write_tables(tables, out)
     figure = out / f"{work.parent.name}.png"
-    draw_figure(tables, figure, figure.with_suffix(".svg"), phantom=phantom, notes=_notes(work, runs))
+    svg = figure.with_suffix(".svg")
+    draw_figure(tables, figure, svg, phantom=phantom, metrics=metrics, notes=_notes(work, runs))
     print(f"results.csv, cases.csv, summary.csv, {figure.name} and {figure.stem}.svg are in {out}")
     return 1 if failed else 0
 

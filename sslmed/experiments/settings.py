@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import yaml
 from jsonargparse import ArgumentParser
@@ -24,28 +24,43 @@ def config_root() -> Path:
 
 @dataclass(frozen=True)
 class Experiment:
-    """What a figure compares.
+    """What a figure compares. Files are below `configs/`.
 
     Args:
         figure: Its name, e.g. `fig3`.
+        layout: Layout of its data: the Medical Segmentation Decathlon's, or that of APTOS 2019.
         phantom: Kind of phantom that stands in for data.
-        arms: Name of each arm -> the YAML of its pretext task below `configs/`, or nothing for training from scratch.
+        metrics: The scores that are drawn, the main one first.
+        encoder: YAML of the encoder.
+        finetuning: YAMLs of data and task of fine-tuning.
+        arms: Name of each arm -> the YAML of its pretext task, or nothing for training from scratch.
         fractions: Label fractions, in (0, 1].
+        regions: Scheme of the regions that are scored, see `SegmentationData`.
     """
 
     figure: str
+    layout: Literal["decathlon", "fundus"]
     phantom: str
+    metrics: list[str]
+    encoder: str
+    finetuning: list[str]
     arms: dict[str, str | None]
     fractions: list[float]
+    regions: Literal["brain_tumour"] | None = None
+
+    @property
+    def spatial_dims(self) -> int:
+        """Dimensions of the images."""
+        return 3 if self.layout == "decathlon" else 2
 
 
 @dataclass(frozen=True)
 class PhantomSettings:
-    """How much phantom to draw: labelled and unlabelled cases, and the volumes' size in voxels."""
+    """How much phantom to draw: labelled and unlabelled cases, and the images' size in voxels or pixels."""
 
     cases: int
     unlabelled: int
-    size: tuple[int, int, int]
+    size: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -93,16 +108,16 @@ def read_experiment(figure: str) -> Experiment:
     return _read(Experiment, folder / f"{figure}.yaml")
 
 
-def preset_folder(preset: str) -> Path:
-    """The folder of a preset, given its name or a path.
+def preset_folder(figure: str, preset: str) -> Path:
+    """The folder of a figure's preset, given its name or a path.
 
     Raises:
         UserError: If there is none.
     """
-    named = config_root() / "presets" / preset
-    folder = named if named.is_dir() else Path(preset)
+    presets = config_root() / "presets" / figure
+    folder = presets / preset if (presets / preset).is_dir() else Path(preset)
     if not (folder / "preset.yaml").is_file():
-        known = sorted(path.parent.name for path in named.parent.glob("*/preset.yaml"))
+        known = sorted(path.parent.name for path in presets.glob("*/preset.yaml"))
         msg = f"{preset}: no such preset; choose {', '.join(known)}, or give a folder with a preset.yaml"
         raise UserError(msg)
     return folder.resolve()

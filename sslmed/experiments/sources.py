@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from sslmed.data.decathlon import Dataset, read_dataset
+from sslmed.data import layouts
 from sslmed.data.download import KNOWN, fetch
+from sslmed.data.layouts import Dataset
 from sslmed.data.phantom import KINDS
 from sslmed.errors import UserError
 from sslmed.experiments.settings import PhantomSettings
@@ -17,7 +18,7 @@ class Source:
     """A dataset by name.
 
     Attributes:
-        data: `phantom`, a known dataset's name, or the path of a folder in MSD layout.
+        data: `phantom`, a known dataset's name, or the path of a folder in the layout of MSD or APTOS.
         downloads: Where drawn and downloaded datasets are kept.
         phantom_kind: Which phantom stands in for data.
         phantom: How much of it to draw.
@@ -40,7 +41,7 @@ class Source:
             size = "x".join(map(str, self.phantom.size))
             return self.downloads / f"phantom-{self.phantom_kind}-{self.phantom.cases}-{self.phantom.unlabelled}-{size}"
         if self.data in KNOWN:
-            return self.downloads / KNOWN[self.data]
+            return self.downloads / KNOWN[self.data].name
         return Path(self.data)
 
     @property
@@ -51,7 +52,7 @@ class Source:
     @property
     def is_absent(self) -> bool:
         """Whether the dataset must be drawn or downloaded first."""
-        return self.data in (PHANTOM, *KNOWN) and not (self.folder / "dataset.json").is_file()
+        return self.data in (PHANTOM, *KNOWN) and not layouts.has_layout(self.folder)
 
     def __post_init__(self) -> None:
         if self.name != self.data and self.name in (PHANTOM, *KNOWN):
@@ -71,4 +72,15 @@ class Source:
             fetch(self.data, self.downloads)
         elif not self.folder.is_dir():
             raise UserError(f"{self.data}: neither a folder nor a known dataset ({', '.join((PHANTOM, *KNOWN))})")
-        return read_dataset(self.folder)
+        return layouts.read(self.folder)
+
+
+def read_pool(folder: Path) -> Dataset:
+    """Find the images of an external pool.
+
+    Raises:
+        UserError: If it is no folder, or its files cannot be used.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; --pool is a folder of images, or one in the layout of MSD or APTOS")
+    return layouts.read(folder, pool=True)

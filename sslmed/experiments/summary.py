@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 
 from sslmed.errors import DataError
-from sslmed.evaluation.metrics import SCORE_BOUNDS
+from sslmed.evaluation.metrics import score_bounds
 from sslmed.evaluation.statistics import Estimate, estimate, holm
+from sslmed.experiments.arms import BASELINE, SLICES, Arm
 
 FAMILY = ["figure", "dataset", "preset", "metric"]
 """The p-values of one metric of one figure are adjusted together."""
@@ -15,12 +16,11 @@ FAMILY = ["figure", "dataset", "preset", "metric"]
 CELL = [*FAMILY, "arm", "label_fraction"]
 SCORE = ["n_labels", "n_runs", "n_cases", "mean", "ci_low", "ci_high"]
 DIFFERENCE = ["diff", "diff_low", "diff_high", "p"]
-DIFFERENCE_BOUNDS = (SCORE_BOUNDS[0] - SCORE_BOUNDS[1], SCORE_BOUNDS[1] - SCORE_BOUNDS[0])
 
 
 def baseline_of(arm: str) -> str:
     """Name the arm that an arm is compared with: the one trained from scratch on the same kind of images."""
-    return "baseline-2d" if arm.endswith("-2d") else "baseline"
+    return BASELINE + SLICES if Arm.parse(arm).slices else BASELINE
 
 
 def summarise_cells(values: pd.DataFrame) -> pd.DataFrame:
@@ -50,7 +50,7 @@ def summarise_cells(values: pd.DataFrame) -> pd.DataFrame:
 
 
 def _score(cell: pd.DataFrame) -> list[float]:
-    score = _estimate(_runs_by_cases(cell), SCORE_BOUNDS)
+    score = _estimate(_runs_by_cases(cell), score_bounds(cell["metric"].iloc[0]))
     return [score.n_runs, score.n_cases, score.mean, score.low, score.high]
 
 
@@ -63,7 +63,8 @@ def _difference(cell: pd.DataFrame, baseline: pd.DataFrame) -> list[float | None
     if not arm.notna().equals(reference.notna()):
         name = cell["arm"].iloc[0]
         raise DataError([f"{name} and {baseline_of(name)} were scored on different test cases; remove the older runs"])
-    difference = _estimate(arm - reference, DIFFERENCE_BOUNDS)
+    low, high = score_bounds(cell["metric"].iloc[0])
+    difference = _estimate(arm - reference, (low - high, high - low))
     return [difference.mean, difference.low, difference.high, difference.p]
 
 

@@ -6,17 +6,20 @@ import pytest
 from synthetic_runs import TASKS, write_runs
 
 from sslmed.experiments.figures import draw_figure
-from sslmed.experiments.looks import looks
+from sslmed.experiments.looks import dodges, groups, looks
 from sslmed.experiments.reference import published_curves
 from sslmed.experiments.tables import collect
 
 SIX = ("baseline", *TASKS)
+EXTERNAL = tuple(f"{task}-external" for task in TASKS)
+SLICES = tuple(f"{arm}-2d" for arm in (*SIX, *EXTERNAL))
+REGIONS = ("dice_wt", "dice_tc", "dice_et")
 CASES_ONLY = "over test cases only: does not include training noise"
 
 
-def draw(tmp_path, runs, *, phantom=True, notes=()):
-    png, svg = tmp_path / "fig3.png", tmp_path / "fig3.svg"
-    draw_figure(collect(runs), png, svg, phantom=phantom, notes=notes)
+def draw(tmp_path, runs, *, phantom=True, metrics=("dice_foreground",), notes=()):
+    png, svg = tmp_path / "figure.png", tmp_path / "figure.svg"
+    draw_figure(collect(runs), png, svg, phantom=phantom, metrics=metrics, notes=notes)
     assert png.read_bytes().startswith(b"\x89PNG")
     return svg.read_text()
 
@@ -63,26 +66,78 @@ def test_a_curve_without_an_interval_is_not_drawn(tmp_path):
 
 def test_equal_runs_give_equal_bytes(tmp_path):
     runs = write_runs(tmp_path, SIX[:2], cases=3)
-    first = draw(tmp_path, runs), (tmp_path / "fig3.png").read_bytes()
-    assert first == (draw(tmp_path, runs[::-1]), (tmp_path / "fig3.png").read_bytes())
+    first = draw(tmp_path, runs), (tmp_path / "figure.png").read_bytes()
+    assert first == (draw(tmp_path, runs[::-1]), (tmp_path / "figure.png").read_bytes())
     assert "<dc:date>" not in first[0]
 
 
-def test_looks_differ_without_colour_and_dodges_keep_the_order():
-    arms = [*SIX, *(f"{task}-2d" for task in TASKS), "cpc-external", "mine"]
-    chosen = looks(arms)
-    assert [look.arm for look in chosen] == [*SIX, "cpc-external", "mine", *(f"{task}-2d" for task in TASKS)]
-    assert len({(look.marker, look.line) for look in chosen}) == len(arms)
-    dodges = [look.dodge for look in chosen]
-    assert dodges == sorted(dodges)
-    assert dodges[-1] / dodges[0] < 2**0.6  # 5 % and 10 % do not mix
+def test_every_metric_has_a_panel_and_the_first_one_convergence(tmp_path):
+    shown = texts(draw(tmp_path, write_runs(tmp_path, SIX[:2], figure="fig2"), metrics=REGIONS))
+    for region in ("whole tumour", "tumour core", "enhancing tumour"):
+        assert {f"Test score, {region} Dice", f"{region} Dice"} <= set(shown)
+    assert [text for text in shown if text.startswith("validation")] == ["validation whole tumour Dice"]
+    assert not any("not drawn" in text for text in shown)
+
+
+def test_many_arms_go_into_rows_by_kind_beside_the_published_ones(tmp_path):
+    runs = write_runs(tmp_path, (*SIX, *EXTERNAL), cases=5, fractions=(1.0,), dataset="aptos", figure="fig4")
+    shown = texts(draw(tmp_path, runs, phantom=False, metrics=["qwk"]))
+    for title in ("Test score", "Convergence with 100 % of the labels", "Dashed: as published by Taleb et al. 2020"):
+        assert shown.count(title) == shown.count(f"{title}, external pool") == 1
+    assert "validation quadratic weighted kappa" in shown
+    assert set(EXTERNAL) <= set(shown)
+
+
+def test_looks_differ_with_and_without_colour():
+    arms = [*SIX, *EXTERNAL, *SLICES]
+    chosen = looks(arms[::-1])
+    assert [look.arm.name for look in chosen] == arms
+    styles = [look.style for look in chosen]
+    assert len({(style["marker"], style["linestyle"]) for style in styles}) == len(arms)
+    assert len({(style["marker"], style["fillstyle"]) for style in styles}) == len(
+        arms
+    )  # published ones are all dashed
+    assert len({(style["color"], style["linestyle"]) for style in styles}) == len(arms)
+
+
+def test_groups_are_all_or_each_kind_with_its_baseline():
+    def names(arms):
+        return [[look.arm.name for look in group] for group in groups(looks(arms))]
+
+    few = ["baseline", "rotation", "rotation-external", "baseline-2d", "rotation-2d", "mine"]
+    assert names(few) == [["baseline", "rotation", "mine", "rotation-external", "baseline-2d", "rotation-2d"]]
+    of_slices = [[*SLICES[:6]], ["baseline-2d", *SLICES[6:]]]
+    assert names([*SIX, *EXTERNAL, *SLICES]) == [[*SIX], ["baseline", *EXTERNAL], *of_slices]
+    assert names(["baseline", *EXTERNAL, *SLICES[:6]]) == [["baseline", *EXTERNAL], [*SLICES[:6]]]
+
+
+@pytest.mark.parametrize("number", [1, 6, 8])
+def test_dodges_keep_fractions_apart(number):
+    factors = dodges(number)
+    assert factors == sorted(factors)
+    assert factors[-1] / factors[0] < 2**0.6  # 5 % and 10 % do not mix
+    assert factors[0] * factors[-1] == pytest.approx(1)
 
 
 @pytest.mark.parametrize(
-    ("arm", "fraction", "value"), [("baseline", 1.0, 0.6089), ("cpc", 0.25, 0.6075), ("rotation-2d", 0.05, 0.3574)]
+    ("figure", "dataset", "metric", "arm", "fraction", "value"),
+    [
+        ("fig3", "pancreas", "dice_paper", "baseline", 1.0, 0.6089),
+        ("fig3", "pancreas", "dice_paper", "cpc", 0.25, 0.6075),
+        ("fig3", "pancreas", "dice_paper", "rotation-2d", 0.05, 0.3574),
+        ("fig4", "aptos", "qwk", "baseline", 0.05, 0.0101),
+        ("fig4", "aptos", "qwk", "cpc", 0.1, 0.4424),
+        ("fig4", "aptos", "qwk", "exemplar-external", 0.05, 0.4875),
+    ],
 )
-def test_published_curves(arm, fraction, value):
-    curves = published_curves("fig3", "pancreas").set_index(["arm", "label_fraction"])["value"]
-    assert len(curves) == 2 * 6 * 5
-    assert curves[arm, fraction] == value
-    assert published_curves("fig3", "phantom").empty
+def test_published_curves(figure, dataset, metric, arm, fraction, value):
+    published = published_curves(figure, dataset)
+    arms = {"fig3": {*SIX, *SLICES[:6]}, "fig4": {*SIX, *EXTERNAL}}[figure]
+    assert published.groupby("arm").size().to_dict() == dict.fromkeys(arms, 5)
+    assert set(published["metric"]) == {metric}
+    assert published.set_index(["arm", "label_fraction"])["value"][arm, fraction] == value
+
+
+@pytest.mark.parametrize("data", [("fig3", "phantom"), ("fig4", "phantom"), ("fig3", "aptos"), ("fig2", "brats")])
+def test_nothing_published_is_comparable(data):
+    assert published_curves(*data).empty

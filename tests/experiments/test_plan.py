@@ -6,20 +6,22 @@ import pytest
 
 from sslmed.errors import UserError
 from sslmed.experiments.check import parse
-from sslmed.experiments.plan import Grid, Run, percent, plan_runs
+from sslmed.experiments.plan import Grid, Places, Run, percent, plan_runs
 from sslmed.experiments.settings import preset_folder, read_experiment, read_preset
 
 TINY = Path(__file__).parent / "tiny"
+_TASKS = [arm for arm in read_experiment("fig3").arms if arm != "baseline"]
 
 
-def _grid(folder: Path = TINY, **chosen: tuple) -> Grid:
-    experiment, preset = read_experiment("fig3"), read_preset(folder)
+def _grid(folder: Path = TINY, figure: str = "fig3", **chosen: tuple) -> Grid:
+    experiment, preset = read_experiment(figure), read_preset(folder)
     options = {"arms": tuple(experiment.arms), "fractions": (0.05, 1.0), "folds": (0, 2), "seeds": (0, 1)} | chosen
     return Grid(experiment=experiment, preset=preset, preset_folder=folder, **options)
 
 
-def _plan(grid: Grid) -> list[Run]:
-    return plan_runs(grid, dataset="phantom", store=Path("/stores/phantom-1"), work=Path("/work"), wandb="disabled")
+def _plan(grid: Grid, pool: Path | None = None) -> list[Run]:
+    places = Places(work=Path("/work"), store=Path("/stores/phantom-1"), pool=pool)
+    return plan_runs(grid, places, dataset="phantom", wandb="disabled")
 
 
 def _options(run: Run) -> dict[str, str]:
@@ -74,7 +76,9 @@ def test_keys_follow_settings_and_not_comments_or_places(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("chosen", "words"),
     [
-        ({"arms": ("baseline", "sudoku")}, "unknown arms sudoku"),
+        ({"arms": ("baseline", "sudoku")}, "unknown arm sudoku: choose from baseline, rotation"),
+        ({"arms": ("baseline-external",)}, "unknown arm baseline-external"),
+        ({"figure": "fig4", "arms": ("rotation-2d",)}, "2-D by themselves; use rotation"),
         ({"fractions": (5.0,)}, "5 % is 0.05"),
         ({"folds": (3,)}, "folds must be in 0 to 2"),
         ({"seeds": (1, 1)}, "each once"),
@@ -90,12 +94,32 @@ def test_percent() -> None:
     assert [percent(fraction) for fraction in (0.05, 0.07, 0.125, 1.0)] == ["5", "7", "12.5", "100"]
 
 
+def test_external_pools_and_slices_change_what_they_say_and_nothing_else() -> None:
+    arms = ("rotation", "rotation-external", "rotation-2d")
+    runs = {run.name: run for run in _plan(_grid(arms=arms), pool=Path("/stores/pool-1"))}
+    own, external, slices = (_options(runs[f"{arm}/fold2/pretrain"]) for arm in arms)
+    assert own["data.store"] == slices["data.store"] == "/stores/phantom-1"
+    assert (external["data.store"], external["seed_everything"]) == ("/stores/pool-1", "2")
+    assert not {"data.fold", "data.n_folds"} & external.keys()
+    tuned = [_options(runs[f"{arm}/fold2/seed0/5"]) for arm in arms]
+    assert [options.get("model.adapt_channels") for options in tuned] == [None, "true", None]
+    assert {options["data.store"] for options in tuned} == {"/stores/phantom-1"}
+    for stage in ("pretrain", "seed1/100"):
+        assert parse(runs[f"rotation-2d/fold0/{stage}"].arguments).data.init_args.spatial_dims == 2
+    with pytest.raises(UserError, match="external pool: give its folder by --pool"):
+        _plan(_grid(arms=arms))
+
+
 @pytest.mark.parametrize("preset", ["quick", "sound", "paper"])
-def test_every_run_of_every_preset_has_a_configuration_that_the_command_accepts(preset: str) -> None:
-    grid = _grid(preset_folder(preset), folds=(0,), seeds=(0,), fractions=(1.0,))
-    for run in _plan(grid):
-        settings = parse(run.arguments)
-        assert settings.model.class_path.startswith("sslmed.")
+@pytest.mark.parametrize("figure", ["fig2", "fig3", "fig4"])
+def test_every_run_of_every_preset_has_a_configuration_that_the_command_accepts(figure: str, preset: str) -> None:
+    folder = preset_folder(figure, preset)
+    own_in_2d = [path.stem for path in folder.glob("*-2d.yaml") if path.stem.removesuffix("-2d") in _TASKS]
+    arms = ("baseline", *_TASKS, *own_in_2d)
+    grid = _grid(folder, figure, arms=arms, folds=(0,), seeds=(0,), fractions=(1.0,))
+    kinds = {tuple(value for value in run.arguments if value.endswith(".yaml")): run for run in _plan(grid)}
+    for run in kinds.values():
+        assert parse(run.arguments).model.class_path.startswith("sslmed.")
 
 
 def test_an_unknown_key_is_refused_by_name(tmp_path: Path) -> None:

@@ -32,6 +32,12 @@ def sound(tmp_path_factory):
     return collect(write_runs(root, arms, folds=5, seeds=3, cases=4, fractions=(0.1, 1.0)))
 
 
+@pytest.fixture(scope="module")
+def fundus(tmp_path_factory):
+    root, arms = tmp_path_factory.mktemp("runs"), ("baseline", "rotation", "rotation-external")
+    return collect(write_runs(root, arms, folds=5, cases=12, fractions=(0.1, 1.0), figure="fig4"))
+
+
 def test_files_have_the_columns_are_sorted_and_repeat_byte_by_byte(tmp_path):
     paths = write_runs(tmp_path / "runs", ARMS[:2])
     write_tables(collect(paths), tmp_path / "a")
@@ -52,8 +58,8 @@ def test_case_ids_stay_text(quick):
     assert set(quick.cases["case"].str.len()) == {3}
 
 
-def test_mean_is_that_of_the_runs(quick, sound):
-    for tables in (quick, sound):
+def test_mean_is_that_of_the_runs(quick, sound, fundus):
+    for tables in (quick, sound, fundus):
         keys = ["metric", "arm", "label_fraction"]
         of_runs = tables.results.groupby(keys)["value"].mean()
         pd.testing.assert_series_equal(tables.summary.set_index(keys)["mean"], of_runs, check_names=False)
@@ -78,6 +84,29 @@ def test_2d_arms_are_compared_with_the_2d_baseline(quick):
         means = quick.summary.query("metric == 'dice_foreground'").set_index(["arm", "label_fraction"])
         expected = means.loc[f"rotation{suffix}", "mean"] - means.loc[f"baseline{suffix}", "mean"]
         np.testing.assert_allclose(means.loc[f"rotation{suffix}", "diff"], expected)
+
+
+def test_classifications_keep_what_determines_their_scores(fundus):
+    assert set(fundus.results["metric"]) == {"qwk", "accuracy", "auroc"}
+    assert "qwk" in set(fundus.curves["metric"])
+    keys = ["arm", "label_fraction", "fold", "seed"]
+    cases = fundus.cases.pivot(index=[*keys, "case"], columns="metric", values="value")
+    assert list(cases) == ["prediction", *(f"probability_{grade}" for grade in range(5)), "truth"]
+    right = (cases["truth"] == cases["prediction"]).groupby(keys).mean()
+    accuracy = fundus.results.query("metric == 'accuracy'").set_index(keys)["value"]
+    pd.testing.assert_series_equal(accuracy, right, check_names=False)
+
+
+def test_external_arms_are_compared_with_the_baseline_and_kappa_may_be_negative(fundus, tmp_path):
+    means = fundus.summary.query("metric == 'qwk'").set_index(["arm", "label_fraction"])
+    expected = means.loc["rotation-external", "mean"] - means.loc["baseline", "mean"]
+    np.testing.assert_allclose(means.loc["rotation-external", "diff"], expected)
+    # Of a single case nothing is known but what the score can be at all.
+    runs = write_runs(tmp_path, ARMS[:2], folds=1, cases=1, fractions=(1.0,), figure="fig4")
+    single = collect(runs).summary.query("arm == 'rotation'").set_index("metric")
+    columns = ["ci_low", "ci_high", "diff_low", "diff_high"]
+    assert list(single.loc["qwk", columns]) == [-1, 1, -2, 2]
+    assert list(single.loc["auroc", columns]) == [0, 1, -1, 1]
 
 
 @pytest.mark.parametrize("metric", ["dice_foreground", "dice_paper"])

@@ -1,0 +1,95 @@
+"""The other figures on tiny phantoms: regions of several channels, slices of volumes, photographs, external pools."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sslmed import cli
+
+HERE = Path(__file__).parent
+pytestmark = pytest.mark.slow
+
+
+def _reproduce(figure: str, folder: Path, preset: str, arms: list[str], *options: str) -> int:
+    places = [f"--{name}={folder / name}" for name in ("runs", "out", "downloads")]
+    chosen = ["--preset", str(HERE / preset), "--arms", *arms, "--fractions", "0.4", "1"]
+    with pytest.raises(SystemExit) as end:
+        cli.main(["reproduce", figure, *chosen, *places, *options])
+    return int(end.value.code or 0)
+
+
+def test_figure_2_scores_regions_of_four_channels_in_3d_and_2d_also_after_pretraining_on_two(
+    decathlon_dataset, tmp_path: Path
+) -> None:
+    pool = decathlon_dataset("UKB", labelled=0, unlabelled=6, modalities=("T1", "T2-FLAIR"))
+    arms = ["baseline", "rotation-external", "baseline-2d", "jigsaw-2d"]
+    assert _reproduce("fig2", tmp_path, "tiny", arms, "--pool", str(pool)) == 0
+    results = pd.read_csv(tmp_path / "out" / "fig2" / "phantom-tiny" / "results.csv")
+    for metric in ("dice_wt", "dice_tc", "dice_et", "dice_foreground", "dice_foreground_native"):
+        values = results[results["metric"] == metric]
+        assert len(values) == len(arms) * 2
+        assert values["value"].between(0, 1).all()
+    dims = results.groupby("arm")["spatial_dims"].unique().explode()
+    assert dims.to_dict() == {"baseline": 3, "rotation-external": 3, "baseline-2d": 2, "jigsaw-2d": 2}
+    summary = pd.read_csv(tmp_path / "out" / "fig2" / "phantom-tiny" / "summary.csv")
+    assert summary[summary["arm"].isin(["baseline", "baseline-2d"])]["diff"].isna().all()
+    assert summary[summary["arm"] == "jigsaw-2d"]["diff"].notna().all()
+    log = tmp_path / "runs" / "fig2" / "phantom-tiny" / "rotation-external" / "fold0" / "seed0" / "40" / "run.log"
+    assert "2" in log.read_text()
+    assert "channels" in log.read_text()
+
+
+def test_figure_4_grades_photographs_also_after_pretraining_on_any_folder_of_images(
+    aptos_dataset, tmp_path: Path, capsys
+) -> None:
+    pool = tmp_path / "pool"
+    shutil.copytree(aptos_dataset(grades=(0,) * 6, side=30) / "train_images", pool / "deep" / "down")
+    arms = ["baseline", "cpc", "exemplar-external"]
+    assert _reproduce("fig4", tmp_path, "tiny-fundus", arms, "--pool", str(pool)) == 0
+    out = tmp_path / "out" / "fig4" / "phantom-tiny-fundus"
+    assert {path.name for path in out.iterdir()} == {
+        "results.csv", "cases.csv", "summary.csv", "fig4.png", "fig4.svg"
+    }  # fmt: skip
+    results = pd.read_csv(out / "results.csv")
+    assert results["value"].notna().all()
+    assert set(results["metric"]) == {"qwk", "accuracy", "auroc"}
+    cases = pd.read_csv(out / "cases.csv", dtype={"case": str})
+    assert set(cases["metric"]) == {"truth", "prediction", *(f"probability_{grade}" for grade in range(5))}
+    wide = cases[(cases["arm"] == "cpc") & (cases["label_fraction"] == 1)].pivot(
+        index="case", columns="metric", values="value"
+    )
+    assert len(wide) == 15
+    np.testing.assert_allclose(wide[[f"probability_{grade}" for grade in range(5)]].sum(axis=1), 1, atol=1e-5)
+    accuracy = results[(results["arm"] == "cpc") & (results["label_fraction"] == 1) & (results["metric"] == "accuracy")]
+    assert accuracy["value"].item() == pytest.approx((wide["truth"] == wide["prediction"]).mean())
+    run = tmp_path / "runs" / "fig4" / "phantom-tiny-fundus" / "cpc" / "fold0" / "seed0" / "100"
+    assert json.loads((run / "results.json").read_text())["n_labels"] == 24
+    cli.main(["predict", "-c", str(run / "config.yaml")])
+    predictions = pd.read_csv(run / "predictions.csv")
+    assert len(predictions) == 15 + 2
+
+    # The same pool with an image that is tested on is refused, whatever it is called.
+    drawn = next((tmp_path / "downloads").glob("phantom-fundus-*"))
+    shutil.copy(sorted((drawn / "train_images").iterdir())[0], pool / "harmless.png")
+    assert _reproduce("fig4", tmp_path, "tiny-fundus", [*arms, "rpl-external"], "--pool", str(pool)) == 2
+    assert "harmless is " in capsys.readouterr().err
+
+
+def test_a_figure_refuses_data_of_the_other_kind_and_a_pool_that_no_arm_uses(
+    aptos_dataset, decathlon_dataset, tmp_path: Path, capsys
+) -> None:
+    photographs, volumes = aptos_dataset(), decathlon_dataset()
+    for figure, preset, options, words in [
+        ("fig4", "tiny-fundus", ["--data", str(volumes)], "fig4 is about photographs"),
+        ("fig3", "tiny", ["--data", str(photographs)], "fig3 is about volumes"),
+        ("fig2", "tiny", ["--data", str(volumes)], "organ"),
+        ("fig3", "tiny", ["--data", str(volumes), "--pool", str(volumes)], "no arm is pretrained on it"),
+        ("fig3", "tiny", ["--pool", str(tmp_path / "absent")], "absent"),
+    ]:
+        assert _reproduce(figure, tmp_path, preset, ["baseline"], *options) == 2
+        assert words in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
