@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sslmed.data.phantom_files import check_numbers, write_phantom
+from sslmed.data.phantom.files import check_numbers, write_phantom
 from sslmed.errors import UserError
 from sslmed.files import atomic_path
 
@@ -44,7 +44,7 @@ def draw_fundus_dataset(
     neighbours. A photograph depends on `seed` and its number alone, not on how many there are.
 
     Args:
-        out: Folder of the dataset; see `sslmed.data.phantom_files.write_phantom`.
+        out: Folder of the dataset; see `sslmed.data.phantom.files.write_phantom`.
         cases: Number of graded photographs, in `train_images`, with `id_code,diagnosis,patient` in `train.csv`.
         unlabelled: Number of photographs of other patients of the same population, in `test_images` and `test.csv`.
         size: Width and height of each photograph, pixels.
@@ -105,7 +105,7 @@ def _draw_photo(out: Path, size: Size, seed: int, photo: _Photo) -> None:
     """Draw one photograph, in a worker."""
     from PIL import Image
 
-    from sslmed.data.phantom_fundus import draw_eye, sample_eye, sample_person
+    from sslmed.data.phantom.fundus import draw_eye, sample_eye, sample_person
 
     of_patient = [seed, _stream(photo.folder), photo.patient]
     rng = np.random.default_rng(of_patient)

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.random import Generator
 from scipy.interpolate import make_interp_spline
 
-from sslmed.data.phantom_dots import Dots, line
-from sslmed.data.phantom_shapes import Floats
+from sslmed.data.phantom.dots import Dots, line
+from sslmed.data.phantom.shapes import Floats
 
 ARTERY, VEIN = 0.011, 0.015  # half the width at the disc, in radii of the retina
 TEMPORAL = [(-0.10, 0.27), (-0.34, 0.50), (-0.72, 0.58), (-1.15, 0.50), (-1.60, 0.30)]  # from the disc, upper half

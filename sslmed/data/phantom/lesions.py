@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.random import Generator
 
-from sslmed.data.phantom_dots import Dots, dot, join, line
+from sslmed.data.phantom.dots import Dots, dot, join, line
 
 # What makes the task hard: how many lesions of each kind there are on average at grades 0 to 4, and how that varies.
 NUMBERS = {

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import gaussian_filter
 from scipy.spatial.transform import Rotation
 
-from sslmed.data.phantom_shapes import Ellipsoid, Floats, Tube, smooth_field
+from sslmed.data.phantom.shapes import Ellipsoid, Floats, Tube, smooth_field
 
 # What makes the task hard; everything else is the same for all patients, or of no consequence to it.
 ORGAN_SHIFT = 6.0  # mm, standard deviation of each organ's place

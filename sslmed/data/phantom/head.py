@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.random import Generator
 
-from sslmed.data.phantom_shapes import Ellipsoid, Floats, Tube
+from sslmed.data.phantom.shapes import Ellipsoid, Floats, Tube
 
 # What makes the task hard; everything else is the same for all heads, or of no consequence to it.
 CORE_RADIUS = (22.0, 34.0)  # mm, least and most

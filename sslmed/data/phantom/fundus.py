@@ -8,10 +8,10 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from sslmed.data.phantom_dots import Dots, View, join
-from sslmed.data.phantom_lesions import BEADING, Lesions, sample_drusen, sample_lesions, sample_naevi
-from sslmed.data.phantom_shapes import Floats, smooth_field
-from sslmed.data.phantom_vessels import sample_vessels
+from sslmed.data.phantom.dots import Dots, View, join
+from sslmed.data.phantom.lesions import BEADING, Lesions, sample_drusen, sample_lesions, sample_naevi
+from sslmed.data.phantom.shapes import Floats, smooth_field
+from sslmed.data.phantom.vessels import sample_vessels
 
 # What makes the task hard beside the lesions' numbers and contrast: how eyes and photographs differ.
 BRIGHTNESS = 0.2  # standard deviation of its logarithm

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.ndimage import gaussian_filter
 
-from sslmed.data.phantom_shapes import Floats
+from sslmed.data.phantom.shapes import Floats
 
 Dots: TypeAlias = Floats
 

@@ -10,8 +10,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from sslmed.data.phantom_head import Head, Shape, Tissue
-from sslmed.data.phantom_shapes import Ellipsoid, Floats, Tube, smooth_field
+from sslmed.data.phantom.head import Head, Shape, Tissue
+from sslmed.data.phantom.shapes import Ellipsoid, Floats, Tube, smooth_field
 
 EDEMA_LABEL, CORE_LABEL, RIM_LABEL = 1, 2, 3
 

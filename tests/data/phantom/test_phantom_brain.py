@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import binary_dilation, label
 
-from sslmed.data.phantom_brain import CORE_LABEL, EDEMA_LABEL, FIELD_OF_VIEW, RIM_LABEL, draw_head
-from sslmed.data.phantom_head import sample_head
+from sslmed.data.phantom.brain import CORE_LABEL, EDEMA_LABEL, FIELD_OF_VIEW, RIM_LABEL, draw_head
+from sslmed.data.phantom.head import sample_head
 
 FLAIR, T1, T1GD, T2 = range(4)
 SIZE = (48, 48, 36)
