@@ -1,22 +1,17 @@
 """Reads which photographs a folder in the layout of APTOS 2019 holds, https://kaggle.com/c/aptos2019-blindness-detection."""
 
-import csv
 import hashlib
-import os
-import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from pathlib import Path, PurePath, PureWindowsPath
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import ClassVar
 
+from sslmed.data.fundus_table import Row, read_grades, read_patients
+from sslmed.data.photo_files import is_id, list_folder, name_images, select_images, walk_folder
 from sslmed.errors import DataError
 
-EXTENSIONS = (".png", ".jpg", ".jpeg")
-OTHER_IMAGES = (".bmp", ".dcm", ".gif", ".tif", ".tiff", ".webp")  # must not be passed over in silence
 GRADES = {0: "no DR", 1: "mild", 2: "moderate", 3: "severe", 4: "proliferative"}
-COLUMNS = ("id_code", "diagnosis")
-WHOLE_GRADE = re.compile(r"([0-4])(\.0+)?")  # a table program writes 2.0 where a column has gaps
-LONGEST_ID = 250  # bytes; an id names a folder of the store
+VOLUMES = (".nii", ".nii.gz", ".dcm")
 
 
 @dataclass(frozen=True)
@@ -66,23 +61,15 @@ class FundusDataset:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of `train.csv`, where there is one, and the sorted paths of the unlabelled photographs."""
+        """SHA-256 of the tables that are used, and the sorted paths of the unlabelled photographs."""
         table = self.root / "train.csv"
         digest = hashlib.sha256(table.read_bytes() if table.is_file() else b"")
-        unlabelled = [photo.image.relative_to(self.root).as_posix() for photo in self.cases if not photo.is_labelled]
-        digest.update("".join(f"\0{path}" for path in sorted(unlabelled)).encode())
+        unlabelled = [photo for photo in self.cases if not photo.is_labelled]
+        if any(photo.patient is not None for photo in unlabelled):
+            digest.update(b"\0test.csv\0" + (self.root / "test.csv").read_bytes())
+        paths = sorted(photo.image.relative_to(self.root).as_posix() for photo in unlabelled)
+        digest.update("".join(f"\0{path}" for path in paths).encode())
         return digest.hexdigest()
-
-
-@dataclass(frozen=True)
-class _Row:
-    """Cells of one row of `train.csv`, as text, where it stands, and how many cells it has too many."""
-
-    place: str
-    photo_id: str
-    grade: str
-    patient: str
-    surplus: int
 
 
 def read_fundus(root: Path) -> FundusDataset:
@@ -101,42 +88,52 @@ def scan_fundus(root: Path) -> tuple[FundusDataset, list[str]]:
     """Read `train.csv`; return the usable photographs, and what is wrong with the others, one line each.
 
     Every photograph in `train_images/` has one row `id_code,diagnosis`, perhaps with a further column `patient`; those
-    in `test_images/`, which need not exist, are unlabelled. Hidden files are passed over.
+    in `test_images/`, which need not exist, are unlabelled. Who they are of is known if `test.csv` has columns
+    `id_code` and `patient`, and then a row for each; without these it is not used. Hidden files are passed over.
 
     Raises:
-        DataError: No photograph can be used.
+        DataError: No photograph can be used, or `train.csv` cannot.
     """
     problems: list[str] = []
-    rows = _read_rows(root / "train.csv", problems)
-    folder = root / "train_images"
-    found = _find_images(folder, folder.glob("*"), problems)
-    if not found:
-        raise DataError(
-            [*problems, f"{folder}: holds no .png, .jpg or .jpeg; it must hold the photographs of train.csv"]
-        )
-    unlabelled = _find_images(root / "test_images", (root / "test_images").glob("*"), problems)
-    images = _name_images([(path.stem, path) for path in [*found, *unlabelled]], problems)
-    photos = _grade_photos(folder, rows, images, problems)
-    photos += [Photo(photo_id, path) for photo_id, path in images.items() if path.parent != folder]
+    table, folder = root / "train.csv", root / "train_images"
+    rows = read_grades(table)
+    if not rows:
+        problems.append(f"{table}: lists no photograph; add a row for each")
+    found = [path for each in (folder, root / "test_images") for path in select_images(list_folder(each), problems)]
+    images = name_images([(path.stem, path) for path in found], problems)
+    graded = {photo_id: path for photo_id, path in images.items() if path.parent == folder}
+    cure = "move it to test_images, where unlabelled photographs are"
+    photos = _match(table, rows, folder, graded, cure, problems)
+    unlabelled = {photo_id: path for photo_id, path in images.items() if path.parent != folder}
+    photos += _unlabelled_photos(root, unlabelled, problems)
     return _dataset(root, photos, problems)
 
 
 def scan_images(root: Path) -> tuple[FundusDataset, list[str]]:
-    """Find the photographs in a pool, a folder and its subfolders, as `scan_fundus` does; all are unlabelled.
+    """Find the photographs in a pool, a folder and its subfolders, also through links; all are unlabelled.
 
-    A photograph's id is its path within the pool without the extension, with `-` for `/`.
+    A photograph's id is its path within the pool without the extension, with `%2F` for `/` and `%25` for `%`.
+
+    Returns:
+        The usable photographs, and what is wrong with others, one line each.
 
     Raises:
         DataError: No photograph can be used.
     """
     problems: list[str] = []
-    paths = (path for path in root.rglob("*") if not path.is_dir())
-    images = [(path.relative_to(root), path) for path in _find_images(root, paths, problems)]
-    names = [("-".join(relative.with_suffix("").parts), path) for relative, path in images]
-    photos = [Photo(photo_id, path) for photo_id, path in _name_images(names, problems).items()]
-    if not (photos or problems):
+    files = walk_folder(root, problems)
+    volumes = [path for path in files if _is_volume(path)]
+    if volumes:
+        problems.append(
+            f"{root}: holds {len(volumes)} files of volumes, as {volumes[0].relative_to(root)}; volumes need a "
+            "dataset.json that lists them, in the layout of the Medical Segmentation Decathlon, several channels "
+            "merged in one 4-D NIfTI (see docs/your-own-data.md); photographs must be .png, .jpg or .jpeg"
+        )
+    images = select_images((path for path in files if not _is_volume(path)), problems)
+    named = name_images([(_id_in_pool(path.relative_to(root)), path) for path in images], problems)
+    if not (images or problems):
         problems.append(f"{root}: holds no .png, .jpg or .jpeg; give a folder of photographs")
-    return _dataset(root, photos, problems)
+    return _dataset(root, [Photo(photo_id, path) for photo_id, path in named.items()], problems)
 
 
 def _dataset(root: Path, photos: list[Photo], problems: list[str]) -> tuple[FundusDataset, list[str]]:
@@ -146,112 +143,71 @@ def _dataset(root: Path, photos: list[Photo], problems: list[str]) -> tuple[Fund
     return FundusDataset(root, root.resolve().name, tuple(photos)), problems
 
 
-def _read_rows(path: Path, problems: list[str]) -> list[_Row]:
-    lines = _read_lines(path)
-    header = lines[0][1] if lines else []
-    if any(header.count(column) != 1 for column in COLUMNS) or header.count("patient") > 1:
-        expected = 'its first line must name the columns "id_code" and "diagnosis" once each, separated by commas'
-        raise DataError([f"{path}: {expected}, not {','.join(header)!r}"])
-    if not lines[1:]:
-        problems.append(f"{path}: lists no photograph; add a row for each")
-    rows = []
-    for number, cells in lines[1:]:
-        named = dict.fromkeys(header, "") | dict(zip(header, cells, strict=False))
-        surplus = max(0, len(cells) - len(header))
-        rows.append(
-            _Row(f"{path}: line {number}", named["id_code"], named["diagnosis"], named.get("patient", ""), surplus)
-        )
-    return rows
+def _is_volume(path: Path) -> bool:
+    return path.name.lower().endswith(VOLUMES)
 
 
-def _read_lines(path: Path) -> list[tuple[int, list[str]]]:
-    if not path.is_file():
-        raise DataError([f"{path}: no such file; give the folder of a dataset as APTOS 2019, which holds train.csv"])
+def _id_in_pool(path: Path) -> str:
+    return path.with_suffix("").as_posix().replace("%", "%25").replace("/", "%2F")
+
+
+def _unlabelled_photos(root: Path, images: dict[str, Path], problems: list[str]) -> list[Photo]:
+    table, rows = root / "test.csv", None
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
-    except UnicodeDecodeError as error:
-        raise DataError([f"{path}: is not UTF-8 text ({error.reason}); save it as CSV in UTF-8"]) from error
-    except csv.Error as error:
-        raise DataError([f"{path}: is not valid CSV ({error}); mend or download it again"]) from error
-    except OSError as error:
-        raise DataError([f"{path}: cannot be read ({error.strerror}); check its permissions and the disk"]) from error
-    return [(number, cells) for number, cells in lines if any(cells)]
+        rows = read_patients(table)
+    except DataError as error:
+        problems += error.problems
+    if rows is None:
+        return [Photo(photo_id, path) for photo_id, path in images.items()]
+    return _match(table, rows, root / "test_images", images, "remove the column patient", problems)
 
 
-def _find_images(folder: Path, paths: Iterable[Path], problems: list[str]) -> list[Path]:
-    """Return those of `paths` in `folder` that are named as images, sorted."""
-    images = []
-    for path in sorted(paths):
-        if any(part.startswith(".") for part in path.relative_to(folder).parts):
-            continue
-        if path.is_dir():
-            problems.append(f"{path}: is a folder; photographs must lie directly in {folder}: move them there")
-        elif path.suffix.lower() in OTHER_IMAGES:
-            problems.append(f"{path}: is not a .png, .jpg or .jpeg; convert it to PNG, or move it elsewhere")
-        elif path.suffix.lower() in EXTENSIONS and not path.is_file():
-            problems.append(f"{path}: is a broken link or not a file; remove it, or copy the photograph there")
-        elif path.suffix.lower() in EXTENSIONS:
-            images.append(path)
-    return images
-
-
-def _name_images(named: Iterable[tuple[str, Path]], problems: list[str]) -> dict[str, Path]:
-    """Return the images by id; one that has a bad id, or that of an earlier one, is left out."""
-    images: dict[str, Path] = {}
-    for photo_id, path in named:
-        if not _is_id(photo_id):
-            problems.append(
-                f"{str(path)!r}: rename it: printable, without backslash or drive, at most {LONGEST_ID} bytes"
-            )
-        elif photo_id in images:
-            problems.append(f"{path}: has the same id as {images[photo_id]} ({photo_id}); remove or rename one")
-        else:
-            images[photo_id] = path
-    return images
-
-
-def _is_id(photo_id: str) -> bool:
-    is_name = PurePath(photo_id).name == PureWindowsPath(photo_id).name == photo_id != ""
-    return (
-        is_name and photo_id.isprintable() and not photo_id.startswith(".") and len(os.fsencode(photo_id)) <= LONGEST_ID
-    )
-
-
-def _grade_photos(folder: Path, rows: list[_Row], images: dict[str, Path], problems: list[str]) -> list[Photo]:
-    """Return the photographs in `folder` with the grades of `rows`, and append what does not match to `problems`."""
-    has_patients = any(row.patient for row in rows)
+def _match(
+    table: Path, rows: Sequence[Row], folder: Path, images: dict[str, Path], cure: str, problems: list[str]
+) -> list[Photo]:
+    """Return the images of `folder` that have a sound row in `table`, and append what does not match to `problems`."""
+    if rows and not images:
+        problems.append(f"{folder}: holds no .png, .jpg or .jpeg; it must hold the photographs of {table.name}")
+        return []
     photos: list[Photo] = []
-    places: dict[str, str] = {}  # where an id was listed first
-    for row in rows:
-        image, grade = images.get(row.photo_id), WHOLE_GRADE.fullmatch(row.grade)
-        found = list(_row_problems(row, places, has_patients))
-        if _is_id(row.photo_id) and (image is None or image.parent != folder):
-            found.append(f"{folder} holds no {row.photo_id}.png, .jpg or .jpeg; add it, or remove the row")
-        places.setdefault(row.photo_id, row.place.rpartition(": ")[-1])
-        problems += [f"{row.place}: {problem}" for problem in found]
-        if image is not None and grade is not None and not found:
-            photos.append(Photo(row.photo_id, image, int(grade[1]), row.patient if has_patients else None))
+    lines: dict[str, int] = {}  # where an id was listed first
+    for row in _without_extensions(table, rows, images, problems):
+        found = _row_problems(row, folder, images, lines)
+        problems += [f"{table}: line {row.line}: {problem}" for problem in found]
+        lines.setdefault(row.photo_id, row.line)
+        if not found:
+            grade = None if row.grade is None else int(float(row.grade))
+            photos.append(Photo(row.photo_id, images[row.photo_id], grade, row.patient))
     problems += [
-        f"{image}: has no row in train.csv; add one, or move it to test_images, where unlabelled photographs are"
+        f"{image}: has no row in {table.name}; add one, or {cure}"
         for photo_id, image in images.items()
-        if image.parent == folder and photo_id not in places
+        if photo_id not in lines
     ]
     return photos
 
 
-def _row_problems(row: _Row, places: dict[str, str], has_patients: bool) -> Iterator[str]:
+def _without_extensions(
+    table: Path, rows: Sequence[Row], images: dict[str, Path], problems: list[str]
+) -> Sequence[Row]:
+    """Take a file's name for its id, and append that fault to `problems`, once for the column."""
+    ids = {path.name: photo_id for photo_id, path in images.items() if path.name not in images}
+    named = [row for row in rows if row.photo_id in ids]
+    if named:
+        first = f"the first on line {named[0].line} ({named[0].photo_id})"
+        problems.append(
+            f"{table}: id_code holds whole file names in {len(named)} rows, {first}; leave out the extension"
+        )
+    return [replace(row, photo_id=ids.get(row.photo_id, row.photo_id)) for row in rows]
+
+
+def _row_problems(row: Row, folder: Path, images: dict[str, Path], lines: dict[str, int]) -> list[str]:
     if row.surplus:
-        yield f"has {row.surplus} more cells than the first line; mend the row"
-        return
-    if not _is_id(row.photo_id):
-        yield f"id_code must be a file's name without folder, leading dot and extension, not {row.photo_id!r}"
-    elif row.photo_id in places:
-        yield f"{row.photo_id} is already listed on {places[row.photo_id]}; keep one row"
-    if not row.grade:
-        yield "has no diagnosis; add the grade, or remove the row and move the photograph to test_images"
-    elif not WHOLE_GRADE.fullmatch(row.grade):
-        yield f"diagnosis must be 0, 1, 2, 3 or 4, not {row.grade!r}"
-    if has_patients and not row.patient:
-        yield "has no patient, but other rows have; name the patient in each, or remove the column"
+        return [f"has {row.surplus} more cells than the first line; mend the row"]
+    found = list(row.problems())
+    if not is_id(row.photo_id):
+        found.append(f"id_code must be a file's name without folder, leading dot and extension, not {row.photo_id!r}")
+    elif row.photo_id in lines:
+        found.append(f"{row.photo_id} is already listed on line {lines[row.photo_id]}; keep one row")
+    elif row.photo_id not in images:
+        found.append(f"{folder} holds no {row.photo_id}.png, .jpg or .jpeg; add it, or remove the row")
+    return found

@@ -1,6 +1,7 @@
 """Reads one colour photograph, refuses what would spoil training, and crops it to the retina."""
 
 import io
+import math
 import warnings
 from pathlib import Path
 from typing import NoReturn
@@ -19,23 +20,32 @@ SMALLEST_SIDE = 8  # pixels
 SEARCHED_SIDE = 512  # pixels that a shorter side keeps at least, where the retina is looked for
 SMALLEST_RETINA = 0.01  # of the photograph's area
 SMALLEST_PART = 0.01  # of the largest part's area; less is a hot pixel or a letter
+SMEAR = 8  # pixels around such a part that a JPEG, which has blocks of 8, or a smooth edge may have brightened
+PNG_DEPTH = 24  # where a PNG says how many bits a value has
+
+Box = tuple[int, int, int, int]  # left, top, right, bottom; the latter two are the first beyond it
 
 
 def prepare_photo(path: Path, settings: PrepareSettings) -> NDArray[np.float16]:
     """Read and check a photograph, crop it to the retina and resize it to `(3, size, size)`, from 0 to 1.
 
     The crop is the square around the retina's bounding box, with black beyond the photograph: a retina cut off above
-    and below stays round. Pixels of the square outside the retina stay as they are, for no mask fits all cameras.
-    Brightness is kept: 1 is always the full range of the file's pixels.
+    and below stays round. Brightness is kept: 1 is always the full range of the file's pixels.
+
+    What is brighter than `settings.foreground` beside the retina, apart from it and less than a hundredth as large,
+    is painted black: letters, dates and hot pixels, which could give an eye or a camera away. What is dimmer, larger,
+    within the retina, or connected to it, as the notch that some cameras have, stays: no mask fits all cameras.
 
     Raises:
         DataError: The file cannot be used.
     """
     photo = _open(path)
-    box = _retina_box(photo, 255 * settings.foreground)
-    if box is None:
+    found = _find_retina(photo, 255 * settings.foreground)
+    if found is None:
         brighter = f"less than {SMALLEST_RETINA:.0%} of it is brighter than {settings.foreground:g} of the full range"
         _refuse(path, f"shows no retina: {brighter}; leave it out, or lower the setting foreground")
+    box, beside = found
+    photo.paste("black", mask=beside)
     grid = (settings.size, settings.size)
     # As F.interpolate(antialias=True), which resizes volumes, to a grey level; without torch, and several times faster.
     resized = photo.crop(_square(*box)).resize(grid, Image.Resampling.BILINEAR)
@@ -73,6 +83,8 @@ def _open(path: Path) -> Image.Image:
         width, height = photo.size
         _refuse(path, f"has {width} x {height} pixels, fewer than {SMALLEST_SIDE} along a side; export it larger")
     if photo.getcolors(maxcolors=1) is not None:
+        if content.startswith(MAGIC["PNG"]) and content[PNG_DEPTH] == 16 and photo.getpixel((0, 0)) == (0, 0, 0):
+            _refuse(path, "is black, as its 16-bit values are all below 256 of 65536; save 8-bit values with 8 bits")
         _refuse(path, f"is constant (every pixel is {photo.getpixel((0, 0))}); export it again, or leave it out")
     return photo
 
@@ -114,23 +126,32 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _retina_box(photo: Image.Image, threshold: float) -> tuple[int, int, int, int] | None:
-    """Return left, top, right and bottom of what is brighter than `threshold` in any channel; `None` without any."""
+def _find_retina(photo: Image.Image, threshold: float) -> tuple[Box, Image.Image] | None:
+    """Find what is brighter than `threshold` in any channel; `None` if that is too little.
+
+    Returns:
+        Left, top, right and bottom of the retina, and a mask of the small parts beside it, as large as the photograph.
+    """
     factor = max(1, min(photo.size) // SEARCHED_SIDE)
     red, green, blue = np.moveaxis(np.asarray(photo.reduce(factor)), -1, 0)
     foreground = np.maximum(np.maximum(red, green), blue) > threshold
     parts, _ = ndimage.label(foreground)
-    areas = np.bincount(parts.ravel())[1:]
+    areas = np.bincount(parts.ravel())
+    areas[0] = 0  # the background's
     if areas.sum() < SMALLEST_RETINA * foreground.size:
         return None
-    found = zip(ndimage.find_objects(parts), areas, strict=True)
-    boxes = [box for box, area in found if area >= SMALLEST_PART * areas.max()]
-    top, left = (factor * min(box[axis].start for box in boxes) for axis in (0, 1))
-    bottom, right = (factor * max(box[axis].stop for box in boxes) for axis in (0, 1))
-    return left, top, right, bottom
+    retina = (areas >= SMALLEST_PART * areas.max())[parts]
+    rows, columns = (factor * np.flatnonzero(retina.any(axis=axis)) for axis in (1, 0))
+    box = (int(columns[0]), int(rows[0]), int(columns[-1]) + factor, int(rows[-1]) + factor)
+    beside = ndimage.maximum_filter(foreground & ~retina, 2 * math.ceil(SMEAR / factor) + 1)
+    if beside.any():
+        beside &= ~ndimage.binary_fill_holes(retina)
+    height, width = beside.shape
+    mask = Image.fromarray(beside).resize((factor * width, factor * height), Image.Resampling.NEAREST)
+    return box, mask.crop((0, 0, *photo.size))
 
 
-def _square(left: int, top: int, right: int, bottom: int) -> tuple[int, int, int, int]:
+def _square(left: int, top: int, right: int, bottom: int) -> Box:
     side = max(right - left, bottom - top)
     left -= (side - (right - left)) // 2
     top -= (side - (bottom - top)) // 2

@@ -136,9 +136,74 @@ def test_missing_grade(root, row):
     assert "line 2: has no diagnosis" in problem
 
 
+def test_an_extension_in_id_code_is_one_problem_of_the_column(root):
+    touch(root, "train_images/b.JPG.png")  # whose id is b.JPG
+    assert refused(root, "id_code,diagnosis\nb.JPG,0\n007.png,4\nb,1\nü.x.jpeg,7\n007,4\n1e3.png,0\n") == (
+        f"{root / 'train.csv'}: id_code holds whole file names in 2 rows, the first on line 3 (007.png); "
+        "leave out the extension",
+        f"{root / 'train.csv'}: line 5: diagnosis must be 0, 1, 2, 3 or 4, not '7'",
+        f"{root / 'train.csv'}: line 6: 007 is already listed on line 3; keep one row",
+        f"{root / 'train.csv'}: line 7: {root / 'train_images'} holds no 1e3.png.png, .jpg or .jpeg; "
+        "add it, or remove the row",
+    )
+    assert [photo.id for photo in scan_fundus(root)[0].cases] == ["007", "1e3", "b", "b.JPG"]
+
+
 def test_missing_patient(root):
     (problem,) = refused(root, "id_code,diagnosis,patient\nb,0,x\n007,4,\nü.x,2,x\n")
     assert "line 3: has no patient, but other rows have" in problem
+
+
+def test_patients_of_unlabelled_photographs(root):
+    touch(root, "test_images/x.png")
+    (root / "test.csv").write_text("\ufeffeye,patient, id_code\nleft,01,1e3\nright,7,x\n", encoding="utf-8")
+    cases = read(root, "patient,id_code,diagnosis\n01,b,0\n1,007,4\n01,ü.x,2\n").cases
+    assert [(photo.id, photo.grade, photo.patient) for photo in cases] == [
+        ("007", 4, "1"),
+        ("1e3", None, "01"),
+        ("b", 0, "01"),
+        ("x", None, "7"),
+        ("ü.x", 2, "01"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "table", ["", "id_code\n1e3\nabsent\n", "id_code,diagnosis\n1e3,0\nabsent,0\n", "name,patient_age\nx,60\n"]
+)
+def test_test_csv_without_patients_is_passed_over(root, table):
+    (root / "test.csv").write_text(table)
+    assert read(root).cases[1] == Photo("1e3", root / "test_images/1e3.png")
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        (b"patient\n7\n", 'test.csv: its first line must name the columns "id_code" and "patient" once each'),
+        (b"id_code,patient,patient\n1e3,7,7\n", "test.csv: its first line must name the columns"),
+        (b"id_code;patient\n1e3;7\n", "separated by commas, not 'id_code;patient'"),
+        ("id_code,patient\n1e3,é\n".encode("latin-1"), "test.csv: is not UTF-8"),
+        (b'id_code,patient\n"1e3,7\n', "test.csv: is not valid CSV"),
+        (b"id_code,patient\n1e3,7,5\n", "test.csv: line 2: has 1 more cells than the first line"),
+        (b"id_code,patient\n1e3,7\nb,8\n", "test.csv: line 3: "),  # b is in train_images
+        (b"id_code,patient\n1e3,7\n1e3,7\n", "test.csv: line 3: 1e3 is already listed on line 2"),
+        (b"id_code,patient\n1e3,7\n../x,7\n", "test.csv: line 3: id_code must be a file's name"),
+        (b"id_code,patient\n1e3.png,7\n", "test.csv: id_code holds whole file names"),
+        (b"id_code,patient\n", "1e3.png: has no row in test.csv; add one, or remove the column patient"),
+    ],
+)
+def test_bad_patients_of_unlabelled_photographs(root, table, words):
+    (root / "test.csv").write_bytes(table)
+    (problem,) = refused(root)
+    assert words in problem
+
+
+def test_missing_patient_of_an_unlabelled_photograph(root):
+    touch(root, "test_images/x.png")
+    (root / "test.csv").write_text("id_code,patient\n1e3,7\nx,\n")
+    (problem,) = refused(root)
+    assert "test.csv: line 3: has no patient, but other rows have" in problem
+    (root / "test.csv").write_text("id_code,patient\n1e3,\nx,\n")  # as an empty column of train.csv
+    assert all(photo.patient is None for photo in read(root).cases)
 
 
 @pytest.mark.parametrize(
@@ -206,27 +271,78 @@ def test_digest_changes_with_the_table_and_with_unlabelled_photographs(root):
     assert read(moved).digest in digests
 
 
+def test_digest_changes_with_the_patients_of_unlabelled_photographs(root):
+    digests = set()
+    for table in ("", "id_code\n1e3\n", "id_code,patient\n1e3,7\n", "id_code,patient\n1e3,8\n"):
+        (root / "test.csv").write_text(table)
+        digests.add(read(root).digest)
+    assert len(digests) == 3
+
+
 def test_pool(tmp_path):
     files = ("c.png", "eyes/left/a.b.jpg", "eyes/left/a.JPEG", "eyes.x/right.png")
-    touch(tmp_path, *files, *PASSED_OVER, "eyes/._a.jpg")
+    touch(tmp_path, *files, *PASSED_OVER, "eyes/._a.jpg", "eyes/._v.nii.gz")
     dataset, problems = scan_images(tmp_path)
     assert problems == []
     assert [(photo.id, photo.image) for photo in dataset.cases] == [
         ("c", tmp_path / "c.png"),
-        ("eyes-left-a", tmp_path / "eyes/left/a.JPEG"),
-        ("eyes-left-a.b", tmp_path / "eyes/left/a.b.jpg"),
-        ("eyes.x-right", tmp_path / "eyes.x/right.png"),
+        ("eyes%2Fleft%2Fa", tmp_path / "eyes/left/a.JPEG"),
+        ("eyes%2Fleft%2Fa.b", tmp_path / "eyes/left/a.b.jpg"),
+        ("eyes.x%2Fright", tmp_path / "eyes.x/right.png"),
     ]
     assert not any(photo.is_labelled for photo in dataset.cases)
     assert dataset.digest == hashlib.sha256(b"".join(b"\0" + file.encode() for file in sorted(files))).hexdigest()
     assert replace(dataset, cases=dataset.cases[1:]).digest != dataset.digest
 
 
+def test_ids_of_a_pool_do_not_collide_and_name_folders(tmp_path):
+    files = ("a/b-c.png", "a-b/c.png", "a-b-c.png", "a/b.png", "a%2Fb.png", "a%252Fb.png")
+    longest = f"{'x' * 100}/{'y' * 147}"  # 250 bytes with %2F
+    touch(tmp_path, *files, f"{longest}.png", f"{longest}y.png")
+    dataset, (problem,) = scan_images(tmp_path)
+    ids = {photo.image.relative_to(tmp_path).as_posix(): photo.id for photo in dataset.cases}
+    assert set(ids) == {*files, f"{longest}.png"}
+    assert len(set(ids.values())) == len(ids)
+    assert problem.startswith(f"'{tmp_path}/{longest}y.png': rename it")
+    for photo_id in ids.values():
+        (tmp_path / "store" / photo_id).mkdir(parents=True)
+
+
+def test_a_pool_is_followed_through_links_and_each_folder_is_read_once(tmp_path):
+    pool = tmp_path / "pool"
+    touch(tmp_path, "pool/own/a.png", "elsewhere/deep/b.png", "pool/.hidden/c.png")
+    (pool / "linked").symlink_to(tmp_path / "elsewhere")
+    (pool / "linked_again").symlink_to(tmp_path / "elsewhere/deep")
+    (tmp_path / "elsewhere/loop").symlink_to(pool)
+    (pool / "own/loop").symlink_to(".")
+    (pool / "own/a_link.png").symlink_to("a.png")
+    (pool / "unmounted").symlink_to(tmp_path / "absent")
+    (pool / "self").symlink_to("self")
+    dataset, problems = scan_images(pool)
+    assert [photo.id for photo in dataset.cases] == ["linked%2Fdeep%2Fb", "own%2Fa", "own%2Fa_link"]
+    assert [problem.partition(": ")[0] for problem in problems] == [str(pool / "self"), str(pool / "unmounted")]
+    assert all("is a broken link" in problem for problem in problems)
+
+
 def test_bad_pool(tmp_path):
     with pytest.raises(DataError, match=r"holds no \.png"):
         scan_images(tmp_path)
-    touch(tmp_path, "a/b.png", "a-b.png", "a-b.jpg", "c.tiff", "d\\e.png")
+    touch(tmp_path, "a/b.png", "b.png", "b.jpg", "c.tiff", "d\\e.png")
     dataset, problems = scan_images(tmp_path)
-    assert [photo.id for photo in dataset.cases] == ["a-b"]
-    assert [sum(word in problem for problem in problems) for word in ("same id", "c.tiff", "d\\\\e.png")] == [2, 1, 1]
-    assert len(problems) == 4
+    assert [photo.id for photo in dataset.cases] == ["a%2Fb", "b"]
+    assert [sum(word in problem for problem in problems) for word in ("same id", "c.tiff", "d\\\\e.png")] == [1, 1, 1]
+    assert len(problems) == 3
+
+
+@pytest.mark.parametrize("file", ["v.nii", "v.nii.gz", "a/V.NII.GZ", "v.dcm"])
+def test_a_pool_of_volumes_needs_a_list(tmp_path, file):
+    touch(tmp_path, file, "z.nii")
+    with pytest.raises(DataError) as caught:
+        scan_images(tmp_path)
+    (problem,) = caught.value.problems
+    assert problem.startswith(f"{tmp_path}: holds 2 files of volumes, as {file}; ")
+    for words in ("dataset.json", "Medical Segmentation Decathlon", "one 4-D NIfTI", "docs/your-own-data.md"):
+        assert words in problem
+    touch(tmp_path, "preview.png")
+    dataset, problems = scan_images(tmp_path)
+    assert ([photo.id for photo in dataset.cases], problems) == (["preview"], [problem])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
 from sslmed.data.photo import prepare_photo, read_photo
@@ -85,6 +85,10 @@ BAD_FILES = {
     "tiny": ("a.png", encode(PHOTO.crop((0, 0, 7, 20))), "has 7 x 20 pixels, fewer than 8"),
     "black": ("a.png", encode(Image.new("RGB", (20, 20))), "is constant (every pixel is (0, 0, 0))"),
     "constant": ("a.png", encode(Image.new("RGB", (20, 20), (9, 8, 7))), "is constant (every pixel is (9, 8, 7))"),
+    "8-bit grey in 16 bits": ("a.png", png(GREY, 16, 0), "its 16-bit values are all below 256"),
+    "8-bit colours in 16 bits": ("a.png", png(PIXELS, 16, 2), "save 8-bit values with 8 bits"),
+    "8 bits with transparency in 16": ("a.png", png(np.stack([GREY, GREY], -1), 16, 4), "save 8-bit values with 8"),
+    "constant 16 bits": ("a.png", png(np.full((20, 20), 2560), 16, 0), "is constant (every pixel is (10, 10, 10))"),
     "constant grey": ("a.png", encode(Image.new("L", (20, 20), 9)), "is constant"),
     "invisible": ("a.png", encode(with_alpha(0)), "is constant (every pixel is (0, 0, 0))"),
     "too large a text": ("a.png", png(PIXELS, 8, 2, (b"zTXt", b"a\0\0" + zlib.compress(bytes(2**21)))), "damaged"),
@@ -132,6 +136,7 @@ def test_any_damage_within_a_png_is_refused(tmp_path):
 
 
 RAMP = np.arange(64, dtype=np.uint16).reshape(8, 8) * 1040  # beyond 255, and up to the full range
+DARK = np.where(RAMP.max() == RAMP, 256, RAMP % 256)
 COLOURS = np.stack([RAMP, RAMP[::-1], RAMP.T], axis=-1)
 KEY = PIXELS[5, 6]
 NOT_KEY = (PIXELS != KEY).any(axis=-1, keepdims=True)
@@ -151,6 +156,7 @@ ACCEPTED = {
     "palette": ("a.png", palette_png(), PALETTE),
     "palette, transparent": ("a.png", palette_png((b"tRNS", b"\0\xff\xff\0")), PALETTE * OPAQUE),
     "one colour transparent": ("a.png", png(PIXELS, 8, 2, (b"tRNS", struct.pack(">3H", *KEY))), PIXELS * NOT_KEY),
+    "16-bit grey, one value above 255": ("a.png", png(DARK, 16, 0), grey(DARK // 256)),
     "opaque": ("a.png", encode(with_alpha(255)), PIXELS),
     "transparent in places": ("a.png", encode(with_alpha(Image.fromarray(ALPHA))), PIXELS * (ALPHA > 0)[..., None]),
     "half transparent": ("a.png", encode(with_alpha(128)), PIXELS * (128 / 255)),
@@ -284,6 +290,30 @@ def test_hot_pixels_text_and_a_dim_surround_do_not_move_the_crop(tmp_path):
     photo[5:8, 150:156] = photo[5:8, 160:166] = 255
     np.testing.assert_allclose(prepare(tmp_path, photo), expected, atol=9 / 255)
     assert abs(prepare(tmp_path, photo, foreground=0.03).astype(float) - expected).max() > 0.5
+
+
+@pytest.mark.parametrize("factor", [1, 2, 3])
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_text_beside_the_retina_leaves_no_trace(tmp_path, factor, suffix):
+    photo = Image.fromarray(disc((512 * factor, 640 * factor), (256 * factor, 320 * factor), 250 * factor))
+    path = tmp_path / f"photo.{suffix}"
+    photo.save(path)
+    expected = prepare_photo(path, PrepareSettings(size=224))
+    font = ImageFont.load_default(12 * factor)  # with smooth edges
+    ImageDraw.Draw(photo).text((72 * factor, 10 * factor), "2026-10-31 L", "white", font)
+    photo.putpixel((490 * factor, 60 * factor), (255, 255, 255))  # a hot pixel
+    photo.save(path)
+    np.testing.assert_array_equal(prepare_photo(path, PrepareSettings(size=224)), expected)
+
+
+def test_what_is_bright_within_the_retina_or_connected_to_it_is_kept(tmp_path):
+    photo = disc((512, 512), (256, 256), 250)
+    photo[200:260, 200:260] = 0  # a dark bleeding
+    photo[220:226, 220:226] = 255  # something bright in it
+    photo[250:262, 2:8] = (200, 90, 30)  # a notch that touches the edge
+    expected = np.moveaxis(photo[4:509, 2:507], -1, 0) / 255
+    photo[10, 10] = photo[500, 490:500] = 255  # beside it, and within the crop
+    np.testing.assert_allclose(prepare(tmp_path, photo, 505), expected, atol=1e-3)
 
 
 def test_two_parts_of_a_retina_are_both_kept(tmp_path):
