@@ -120,6 +120,9 @@ def _add_prepare(commands: Commands) -> None:
     parser.add_argument(
         "--percentiles", type=float, nargs=2, default=(0.5, 99.5), metavar=("LOW", "HIGH"), help="of other modalities"
     )
+    parser.add_argument(
+        "--foreground", type=float, default=0.05, metavar="X", help="intensity above which it is body or retina, 0 to 1"
+    )
     parser.add_argument("--pool", action="store_true", help="take all images, which may be any folder's, and no label")
     parser.add_argument("--jobs", type=int, metavar="N", help="processes; all cores by default")
     parser.add_argument("--downloads", type=Path, default=Path("data"), metavar="DIR", help="where downloads go")
@@ -137,6 +140,7 @@ def _prepare(options: argparse.Namespace) -> None:
         spacing=tuple(options.spacing),
         hu_window=tuple(options.hu_window),
         percentiles=tuple(options.percentiles),
+        foreground=options.foreground,
     )
     store = prepare(data, options.store, settings, options.jobs, pool=options.pool)
     print(f"{options.store}: {len(store.labelled)} labelled and {len(store.unlabelled)} unlabelled cases are ready")
@@ -152,7 +156,7 @@ def _prepare(options: argparse.Namespace) -> None:
 def _say_copies(store: "Store") -> None:
     n_copies = len(store.cases) - len(set(store.digests.values()))
     if n_copies:
-        print(f"{n_copies} images are copies of another, byte by byte; copies stay together in one fold")
+        print(f"{n_copies} images are copies of another; copies stay together in one fold")
 
 
 def _add_reproduce(commands: Commands) -> None:

@@ -1,6 +1,7 @@
 """Which samples make a batch: an endless seeded reshuffle for training, even batches for evaluation."""
 
 import random
+from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import islice, pairwise
 from typing import NamedTuple
@@ -67,16 +68,18 @@ class EndlessBatches(Sampler[list[Draw]]):
 
     def _all_batches(self) -> Iterator[list[Draw]]:
         cases = range(self.n_cases)
-        queue: list[int] = []
+        queue: deque[int] = deque()
         update = 0
         generator = random.Random(f"batches {self.seed}")  # noqa: S311 - not for secrets
         while True:
             batch: list[int] = []
             while len(batch) < self.batch_size:
                 if not queue:
-                    queue = generator.sample(cases, self.n_cases)
+                    queue = deque(generator.sample(cases, self.n_cases))
                 # Where a new shuffle begins within a batch, cases that the batch holds already wait for the next one.
-                batch.append(queue.pop(next((i for i, case in enumerate(queue) if case not in batch), 0)))
+                position = next((i for i, case in enumerate(queue) if case not in batch), 0)
+                batch.append(queue[position])
+                del queue[position]
             yield [Draw(case, f"{self.seed} {update} {place}") for place, case in enumerate(batch)]
             update += 1
 

@@ -105,7 +105,9 @@ class StoreDataModule(LightningDataModule):
         """
         total = self.updates
         if self.epochs is not None:
-            total = self.epochs * -(-self._n_training_images // self.batch_size)
+            repeats = self.label is not None
+            batch_size = self.batch_size if repeats else min(self.batch_size, len(self.training_cases))
+            total = self.epochs * -(-self._n_training_images // batch_size)
         if total is None or total < self.validations:
             msg = f"{total} updates are too few for {self.validations} validation passes: lower data.validations"
             raise UserError(msg)

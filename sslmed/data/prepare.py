@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
@@ -42,7 +43,8 @@ def prepare(
         store: A folder that is new, empty, or was prepared from the same dataset with the same settings.
         settings: How to prepare.
         jobs: Number of processes; the usable cores by default.
-        pool: Take all images, and no label, from `data`, which may then be any folder of images.
+        pool: Take all images, and no label, from `data`, which may then be any folder of images. Those that cannot be
+            used are left out, and reported.
 
     Raises:
         DataError: Files cannot be used; one line for each.
@@ -57,9 +59,10 @@ def prepare(
         _claim(store, dataset, settings, pool=pool)
         with FileLock(store / ".lock"):
             problems += _prepare_cases(dataset, store, settings, jobs)
-            if problems:
+            if problems and not pool:
                 raise DataError(problems)
             _finish(store, dataset, settings)
+            _report_left_out(store, problems)
     except OSError as error:
         raise UserError(f"{store}: cannot be prepared ({error.strerror}: {error.filename})") from error
     return Store(store)
@@ -105,8 +108,9 @@ def _prepare_cases(dataset: Dataset, store: Path, settings: PrepareSettings, job
 
 
 def _finish(store: Path, dataset: Dataset, settings: PrepareSettings) -> None:
-    digests = {case.id: _read_record(store, case)["digest"] for case in dataset.cases}
-    patients = {case.id: [case.patient] for case in dataset.cases if isinstance(case, Photo) and case.patient}
+    cases = [case for case in dataset.cases if _is_done(case, store)]
+    digests = {case.id: _read_record(store, case)["digest"] for case in cases}
+    patients = {case.id: [case.patient] for case in cases if isinstance(case, Photo) and case.patient}
     summary = {
         "version": VERSION,
         "name": dataset.name,
@@ -114,13 +118,21 @@ def _finish(store: Path, dataset: Dataset, settings: PrepareSettings) -> None:
         "settings": asdict(settings),
         "modalities": dataset.modalities,
         "labels": dataset.label_names,
-        "labelled": [case.id for case in dataset.cases if case.is_labelled],
-        "unlabelled": [case.id for case in dataset.cases if not case.is_labelled],
+        "labelled": [case.id for case in cases if case.is_labelled],
+        "unlabelled": [case.id for case in cases if not case.is_labelled],
         "digests": digests,
-        # Files that are the same byte by byte are one image, whatever they are called.
+        # What is the same once it is prepared is one image, whatever its files are called, and however compressed.
         "groups": merge_groups({case: [f"digest {digests[case]}", *patients.get(case, ())] for case in digests}),
     }
     write_text(store / "store.json", json.dumps(summary, indent=1, ensure_ascii=False))
+
+
+def _report_left_out(store: Path, problems: Sequence[str]) -> None:
+    if problems:
+        path = store / "left-out.txt"
+        write_text(path, "".join(f"{problem}\n" for problem in problems))
+        summary = f"{len(problems)} problems with images, which are left out, are listed in {path}"
+        print(f"{summary}; the first is {problems[0]}", file=sys.stderr)
 
 
 def _is_done(case: Case, store: Path) -> bool:
@@ -142,9 +154,6 @@ def _prepare_case(
     modalities: Sequence[str], label_values: Sequence[int], settings: PrepareSettings, store: Path, case: Case
 ) -> tuple[str, ...]:
     """Prepare one case, in a worker; return what is wrong with it."""
-    import torch  # takes 3 s, which the parent does without
-
-    torch.set_num_threads(1)  # the processes share the cores
     arrays: dict[str, NDArray[Any]]
     record: dict[str, Any]
     source = _fingerprint(case)  # before reading: a change from here on makes the case stale
@@ -156,7 +165,7 @@ def _prepare_case(
             arrays, record = prepare_volume(case, modalities, label_values, settings)
     except DataError as error:
         return error.problems
-    digest = hashlib.sha256(case.image.read_bytes()).hexdigest()
+    digest = hashlib.sha256(arrays["image"].tobytes()).hexdigest()
     _write_case(store, case.id, arrays, {"source": source, "digest": digest, **record})
     return ()
 

@@ -35,6 +35,9 @@ def prepare_volume(
     Raises:
         DataError: Files of the case cannot be used.
     """
+    import torch  # takes 3 s, which the parent does without
+
+    torch.set_num_threads(1)  # the processes share the cores
     image, label = read_case(case, modalities, label_values)
     normalise(image.voxels, modalities, settings)
     geometry = _geometry(case, image.voxels, image.affine, settings)

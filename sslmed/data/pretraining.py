@@ -25,7 +25,8 @@ class PretrainingData(FoldData):
     def __init__(self, store: Path, transductive: bool = False, **kwargs: object) -> None:
         super().__init__(store, **kwargs)  # type: ignore[arg-type]
         self.transductive = transductive
-        self.training_cases = (*self.split.train, *self._unlabelled(), *(self.split.test if transductive else ()))
+        cases = (*self.split.train, *self._unlabelled(), *(self.split.test if transductive else ()))
+        self.training_cases = self.store.distinct(cases)  # contrastive tasks take the others of a batch for different
 
     def _unlabelled(self) -> tuple[str, ...]:
         """All unlabelled cases, except those of a patient who is tested or validated on."""
@@ -55,9 +56,10 @@ class PoolData(StoreDataModule):
 
     def __init__(self, store: Path, split_seed: int = 0, **kwargs: object) -> None:
         super().__init__(store, **kwargs)  # type: ignore[arg-type]
-        if len(self.store.cases) < 4:
-            raise UserError(f"{store}: a pool needs at least 4 images, got {len(self.store.cases)}")
-        self.training_cases, self.validation_cases = hold_out(self.store.cases, seed=split_seed)
+        cases = self.store.distinct(self.store.cases)
+        if len(cases) < 4:
+            raise UserError(f"{store}: a pool needs at least 4 different images, got {len(cases)}")
+        self.training_cases, self.validation_cases = hold_out(cases, seed=split_seed)
 
     def val_dataloader(self) -> DataLoader[Sample]:
         """The pool's validation cases."""

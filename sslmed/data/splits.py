@@ -125,9 +125,9 @@ def count_labels(fraction: float, n_train: int, *, n_classes: int = 1) -> int:
 
 
 def hold_out(case_ids: Iterable[str], *, seed: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Divide cases without labels into those to train on and a tenth, at least 2, to validate on, each sorted."""
+    """Divide cases without labels into those to train on and a tenth, 2 to 500, to validate on, each sorted."""
     cases = _distinct(case_ids)
-    n_validation = max(2, _round_half_up(Fraction(len(cases), 10)))
+    n_validation = min(500, max(2, _round_half_up(Fraction(len(cases), 10))))
     shuffled = _shuffled(cases, seed=f"pool {seed}")
     return tuple(sorted(shuffled[n_validation:])), tuple(sorted(shuffled[:n_validation]))
 

@@ -1,6 +1,7 @@
 """A read-only view of a prepared dataset: one memory-mapped array per image and label."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ class Store:
         root: Folder that holds `store.json`.
 
     Attributes:
-        digests: Case id -> SHA-256 of its image file.
+        digests: Case id -> SHA-256 of its prepared image.
         groups: Case id -> a name that it shares with the cases of its patient, and with copies of its image.
 
     Raises:
@@ -54,6 +55,10 @@ class Store:
     def cases(self) -> tuple[str, ...]:
         """Ids of all cases, sorted."""
         return tuple(sorted(self.labelled + self.unlabelled))
+
+    def distinct(self, cases: Iterable[str]) -> tuple[str, ...]:
+        """Leave out copies: of cases with the same image, keep the first."""
+        return tuple({self.digests[case]: case for case in reversed([*cases])}.values())[::-1]
 
     @property
     def in_channels(self) -> int:

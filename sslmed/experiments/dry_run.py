@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from sslmed.data.fundus import Photo
 from sslmed.data.layouts import Dataset, split_dataset
 from sslmed.data.splits import count_labels
 from sslmed.experiments.plan import Grid, Run, percent
@@ -17,7 +18,14 @@ BYTES_PER_VOXEL = 2  # float16
 
 
 def print_dry_run(
-    grid: Grid, runs: Sequence[Run], source: Source, dataset: Dataset | None, *, work: Path, jobs: int
+    grid: Grid,
+    runs: Sequence[Run],
+    source: Source,
+    dataset: Dataset | None,
+    pool: Dataset | None,
+    *,
+    work: Path,
+    jobs: int,
 ) -> None:
     """Print each job with its runs, done and to do, and estimates of time, disk and memory.
 
@@ -26,6 +34,7 @@ def print_dry_run(
         runs: The plan.
         source: Where the data comes from.
         dataset: The dataset, if it is here.
+        pool: The external pool, if there is one.
         work: The experiment's directory.
         jobs: Jobs side by side.
     """
@@ -41,7 +50,7 @@ def print_dry_run(
     todo = [run for run in runs if run not in done]
     console.print(_labels_line(grid, source, dataset))
     console.print(f"runs: {len(runs)}, of which {len(done)} are done and {len(todo)} are to do, {jobs} side by side")
-    console.print(_cost_line(grid, todo, dataset, jobs))
+    console.print(_cost_line(grid, todo, [each for each in (dataset, pool) if each is not None], jobs))
     if todo and dataset is not None:
         console.print("by hand, e.g.: sslmed fit " + shlex.join(todo[0].arguments), highlight=False, markup=False)
 
@@ -55,7 +64,8 @@ def _labels_line(grid: Grid, source: Source, dataset: Dataset | None) -> str:
         return f"data: {source.folder} (not here yet: it will be {'drawn' if source.is_phantom else 'downloaded'})"
     n_labelled = sum(case.is_labelled for case in dataset.cases)
     split = split_dataset(dataset, fold=grid.folds[0], n_folds=grid.preset.n_folds)
-    n_classes = 1 if dataset.spatial_dims == 3 else len(dataset.label_names)
+    grades = {case.id: case.grade for case in dataset.cases if isinstance(case, Photo)}
+    n_classes = len({grades.get(case) for case in split.train})  # 1 for volumes
     counts = ", ".join(
         f"{percent(f)} % = {count_labels(f, len(split.train), n_classes=n_classes)}" for f in grid.fractions
     )
@@ -66,12 +76,12 @@ def _labels_line(grid: Grid, source: Source, dataset: Dataset | None) -> str:
     )
 
 
-def _cost_line(grid: Grid, todo: Sequence[Run], dataset: Dataset | None, jobs: int) -> str:
+def _cost_line(grid: Grid, todo: Sequence[Run], datasets: Sequence[Dataset], jobs: int) -> str:
     estimate, settings = grid.preset.estimate, grid.preset.prepare
     seconds = sum(estimate.pretrain_seconds if run.fraction is None else estimate.finetune_seconds for run in todo)
     gib = len(todo) * estimate.disk_mib / 2**10
-    if dataset is not None and settings.geometry == "cube":
-        bytes_per_voxel = BYTES_PER_VOXEL * len(dataset.modalities) + 1
+    for dataset in datasets if settings.geometry == "cube" else ():
+        bytes_per_voxel = BYTES_PER_VOXEL * len(dataset.modalities) + (dataset.spatial_dims == 3)
         gib += len(dataset.cases) * bytes_per_voxel * settings.size**dataset.spatial_dims / 2**30
     return (
         f"estimate: {seconds / min(jobs, max(1, len(todo))) / 60:.0f} minutes of training, {gib:.2f} GiB of disk, "

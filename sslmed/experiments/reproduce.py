@@ -15,7 +15,7 @@ from sslmed.experiments.devices import default_jobs
 from sslmed.experiments.dry_run import print_dry_run
 from sslmed.experiments.plan import Grid, Places, Run, plan_runs
 from sslmed.experiments.settings import preset_folder, read_experiment, read_preset
-from sslmed.experiments.sources import PHANTOM, Source, read_pool
+from sslmed.experiments.sources import PHANTOM, Source, scan_pool
 from sslmed.experiments.workflow import (
     failures,
     has_results,
@@ -79,7 +79,7 @@ def reproduce(options: Options) -> int:
     grid = _grid(options)
     source = Source(options.data, options.downloads, grid.experiment.phantom, grid.preset.phantom)
     dataset = None if options.dry_run and source.is_absent else source.fetch()
-    pool = None if options.pool is None else read_pool(options.pool)
+    pool = None if options.pool is None else scan_pool(options.pool)
     if dataset is not None:
         _check_data(dataset, pool, grid)
     name = f"{source.name}-{grid.preset_folder.name}"
@@ -94,17 +94,18 @@ def reproduce(options: Options) -> int:
     if not all(is_done(work, run) for run in runs):
         _check_configuration(runs, work, dataset, pool)
     if options.dry_run:
-        print_dry_run(grid, runs, source, dataset, work=work, jobs=jobs)
+        print_dry_run(grid, runs, source, dataset, pool, work=work, jobs=jobs)
         return 0
     with sole_command(work) as lock:
-        set_stale_runs_aside(work, runs)
         if not all(is_done(work, run) for run in runs):
             store = prepare(source.folder, places.store, grid.preset.prepare)
             if pool is not None and places.pool is not None:
                 _refuse_common_images(prepare(pool.root, places.pool, grid.preset.prepare, pool=True), store)
+            set_stale_runs_aside(work, runs)
             run_workflow(work, runs, jobs=jobs, lock=lock)
         out = options.out / grid.experiment.figure / name
-        return _report(work, runs, out, phantom=source.is_phantom, metrics=grid.experiment.metrics)
+        notes = [] if pool is None else [f"External pool: {pool.root.resolve().name}."]
+        return _report(work, runs, out, phantom=source.is_phantom, metrics=grid.experiment.metrics, notes=notes)
 
 
 def _grid(options: Options) -> Grid:
@@ -140,6 +141,9 @@ def _check_data(dataset: Dataset, pool: Dataset | None, grid: Grid) -> None:
             kinds = {2: "photographs, in the layout of APTOS 2019", 3: "volumes, in the layout of an MSD task"}
             found, wanted = kinds[each.spatial_dims], kinds[experiment.spatial_dims]
             raise UserError(f"{each.root}: holds {found}; {experiment.figure} is about {wanted}")
+    if pool is not None and len(pool.modalities) == len(dataset.modalities) and pool.modalities != dataset.modalities:
+        names = f"{', '.join(pool.modalities)}, those of {dataset.root} {', '.join(dataset.modalities)}"
+        print(f"{pool.root}: its channels are {names}: make sure that they mean the same", file=sys.stderr)
     if not any(case.is_labelled for case in dataset.cases):
         raise UserError(f"{dataset.root}: has no labelled case, and without labels nothing can be fine-tuned or scored")
     for fold in grid.folds:
@@ -166,7 +170,9 @@ def _check_configuration(runs: Sequence[Run], work: Path, dataset: Dataset | Non
     check_runs(runs, work, dataset, pool)
 
 
-def _report(work: Path, runs: Sequence[Run], out: Path, *, phantom: bool, metrics: Sequence[str]) -> int:
+def _report(
+    work: Path, runs: Sequence[Run], out: Path, *, phantom: bool, metrics: Sequence[str], notes: Sequence[str]
+) -> int:
     """Write tables and figure from the runs that are done, and say which are not."""
     from sslmed.experiments.figures import draw_figure  # pandas and matplotlib take a while to import
     from sslmed.experiments.tables import collect, write_tables
@@ -182,7 +188,7 @@ def _report(work: Path, runs: Sequence[Run], out: Path, *, phantom: bool, metric
     write_tables(tables, out)
     figure = out / f"{work.parent.name}.png"
     svg = figure.with_suffix(".svg")
-    draw_figure(tables, figure, svg, phantom=phantom, metrics=metrics, notes=_notes(work, runs))
+    draw_figure(tables, figure, svg, phantom=phantom, metrics=metrics, notes=[*notes, *_notes(work, runs)])
     print(f"results.csv, cases.csv, summary.csv, {figure.name} and {figure.stem}.svg are in {out}")
     return 1 if failed else 0
 

@@ -75,12 +75,13 @@ class Source:
         return layouts.read(self.folder)
 
 
-def read_pool(folder: Path) -> Dataset:
-    """Find the images of an external pool.
+def scan_pool(folder: Path) -> Dataset:
+    """Find the images of an external pool; preparing it reports those that cannot be used.
 
     Raises:
-        UserError: If it is no folder, or its files cannot be used.
+        UserError: If it is no folder, or has no image.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; --pool is a folder of images, or one in the layout of MSD or APTOS")
-    return layouts.read(folder, pool=True)
+    dataset, _ = layouts.scan(folder, pool=True)
+    return dataset

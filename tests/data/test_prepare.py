@@ -168,6 +168,15 @@ def test_copies_of_an_image_and_eyes_of_a_patient_are_one_group(aptos_dataset, t
     }
 
 
+def test_what_a_pool_cannot_use_is_left_out_and_reported(aptos_dataset, tmp_path, capsys):
+    data = aptos_dataset(grades=(0, 1, 2))
+    (data / "train_images" / "eye_01.png").write_bytes(b"broken")
+    store = prepare(data, tmp_path / "store", CUBE, jobs=1, pool=True)
+    assert store.unlabelled == ("eye_00", "eye_02")
+    assert "eye_01.png" in capsys.readouterr().err
+    assert "eye_01.png" in (tmp_path / "store" / "left-out.txt").read_text()
+
+
 @pytest.mark.parametrize("layout", ["decathlon", "aptos", "folder"])
 def test_a_pool_is_all_images_and_no_label(decathlon_dataset, aptos_dataset, tmp_path, layout):
     data = decathlon_dataset(labelled=2) if layout == "decathlon" else aptos_dataset(grades=(0, 1), unlabelled=1)
