@@ -1,11 +1,14 @@
 """Collects finished runs into tables: scores by run, by case, and summarised."""
 
+import csv
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import isnan
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from sslmed.errors import DataError, UserError
@@ -23,7 +26,7 @@ class Tables:
 
     Attributes:
         results: One row per run and metric: test scores.
-        cases: One row per run, test case and metric: scores and counts.
+        cases: One row per run and test case, sorted: what the runs' `cases.csv` say.
         summary: One row per metric, arm and label fraction, see `summarise_cells`.
         curves: One row per run, `update` and metric: scores of the validation cases.
         missing: The runs without results, in the order given, e.g. `rotation 25 % fold 1 seed 0`.
@@ -48,27 +51,32 @@ def collect(run_dirs: Iterable[Path]) -> Tables:
         DataError: Files of a run cannot be read, or runs to be compared were scored on different cases.
     """
     paths = list(run_dirs)
-    finished = [path for path in paths if (path / "results.json").is_file()]
+    finished = {path for path in paths if (path / "results.json").is_file()}
     if not finished:
         msg = "no run has finished, so there is nothing to summarise; the runs' run.log files say what happened"
         raise UserError(msg)
-    runs = [_FinishedRun.read(path) for path in finished]
-    curves = _long([run.rows(run.record["validation"]) for run in runs], "update")
+    runs = sorted((_FinishedRun.read(path) for path in finished), key=lambda run: run.identity)
+    curves = _long(_joined(runs, [pd.DataFrame(run.record["validation"]) for run in runs]), "update")
     return Tables(
-        results=_long([run.rows([run.record["metrics"]]) for run in runs]),
-        cases=_long([run.rows(run.cases) for run in runs], "case"),
-        summary=summarise_cells(_long([run.rows(run.case_values()) for run in runs], "case")),
+        results=_long(_joined(runs, [pd.DataFrame([run.record["metrics"]]) for run in runs])),
+        cases=_joined(runs, [run.cases for run in runs]),
+        summary=_summarise(_joined(runs, [run.case_values() for run in runs])),
         curves=curves.assign(metric=curves["metric"].str.removeprefix("val/")),
         missing=tuple(_name(path) for path in paths if path not in finished),
     )
 
 
 def write_tables(tables: Tables, folder: Path) -> None:
-    """Write `results.csv`, `cases.csv` and `summary.csv`; equal runs give equal bytes."""
+    """Write `results.csv`, `cases.csv` (one row per run, test case and value) and `summary.csv`.
+
+    Equal runs give equal bytes.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    for name, table in (("results", tables.results), ("cases", tables.cases), ("summary", tables.summary)):
+    for name, table in (("results", tables.results), ("summary", tables.summary)):
         with atomic_path(folder / f"{name}.csv") as temporary:
             table.to_csv(temporary, index=False, lineterminator="\n")
+    with atomic_path(folder / "cases.csv") as temporary:
+        _write_cases(tables.cases, temporary)
 
 
 @dataclass(frozen=True)
@@ -84,11 +92,11 @@ class _FinishedRun:
             cases = pd.read_csv(path / "cases.csv", dtype={"case": str}, keep_default_na=False)
         except (OSError, ValueError) as error:
             raise DataError([f"{path}: {error}; remove the run, and the same command makes it anew"]) from error
-        return cls(record, cases)
+        return cls(record, cases.sort_values("case", ignore_index=True))
 
-    def rows(self, values: pd.DataFrame | Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-        """Put what identifies the run beside values."""
-        return pd.DataFrame(values).assign(**{key: self.record[key] for key in RUN})
+    @property
+    def identity(self) -> tuple[Any, ...]:
+        return tuple(self.record[key] for key in RUN)
 
     def case_values(self) -> pd.DataFrame:
         """Give one value per case for every metric, whose mean is the run's score."""
@@ -96,13 +104,50 @@ class _FinishedRun:
         return pd.DataFrame(values).assign(case=self.cases["case"])
 
 
-def _long(frames: Sequence[pd.DataFrame], *keys: str) -> pd.DataFrame:
-    """Join wide frames into one row per value, sorted."""
+def _joined(runs: Sequence[_FinishedRun], frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Join the runs' frames, with what identifies the run beside each row."""
+    run_of_row = np.repeat(np.arange(len(runs)), [len(frame) for frame in frames])
+    identities = pd.DataFrame([run.identity for run in runs], columns=RUN).iloc[run_of_row]
+    return pd.concat([identities.reset_index(drop=True), pd.concat(frames, ignore_index=True)], axis=1)
+
+
+def _long(table: pd.DataFrame, *keys: str) -> pd.DataFrame:
+    """Give one row per value instead of a column for each metric, sorted."""
     identity = [*RUN, *keys]
-    table = pd.concat(frames).melt(identity, var_name="metric").dropna(subset="value")
-    return table.sort_values([*identity, "metric"], ignore_index=True)
+    values = table.melt(identity, var_name="metric").dropna(subset="value")
+    return values.sort_values([*identity, "metric"], ignore_index=True)
+
+
+def _summarise(values: pd.DataFrame) -> pd.DataFrame:
+    """Summarise metric by metric: all at once, the cases of a large experiment would fill the memory."""
+    identity = [*RUN, "case"]
+    summaries = [
+        summarise_cells(values[identity].assign(metric=metric, value=values[metric]).dropna(subset="value"))
+        for metric in values.columns.difference(identity).tolist()
+    ]
+    return pd.concat(summaries, ignore_index=True)
 
 
 def _name(path: Path) -> str:
     arm, fold, seed, percent = path.absolute().parts[-4:]
     return f"{arm} {percent} % fold {fold.removeprefix('fold')} seed {seed.removeprefix('seed')}"
+
+
+class _Echo:
+    """A file for `csv.writer`, which then returns rows instead of writing them."""
+
+    def write(self, text: str) -> str:
+        return text
+
+
+def _write_cases(cases: pd.DataFrame, path: Path) -> None:
+    """Write one row per value, millions in a large experiment: pandas takes three times as long."""
+    encode = csv.writer(_Echo(), lineterminator="").writerow
+    metrics = cases.columns.difference([*RUN, "case"]).tolist()
+    with path.open("w", encoding="utf-8", newline="") as file:
+        file.write(",".join([*RUN, "case", "metric", "value\n"]))
+        for run, of_run in cases.groupby(RUN, sort=False):
+            for case, *values in zip(of_run["case"], *(of_run[metric].tolist() for metric in metrics), strict=True):
+                start = encode([*run, case])
+                rows = zip(metrics, values, strict=True)
+                file.writelines(f"{start},{metric},{value}\n" for metric, value in rows if not isnan(value))

@@ -86,15 +86,33 @@ def test_2d_arms_are_compared_with_the_2d_baseline(quick):
         np.testing.assert_allclose(means.loc[f"rotation{suffix}", "diff"], expected)
 
 
-def test_classifications_keep_what_determines_their_scores(fundus):
+def test_classifications_keep_what_determines_their_scores(fundus, tmp_path):
     assert set(fundus.results["metric"]) == {"qwk", "accuracy", "auroc"}
     assert "qwk" in set(fundus.curves["metric"])
+    assert list(fundus.cases.columns[-7:]) == ["truth", "prediction", *(f"probability_{grade}" for grade in range(5))]
     keys = ["arm", "label_fraction", "fold", "seed"]
-    cases = fundus.cases.pivot(index=[*keys, "case"], columns="metric", values="value")
-    assert list(cases) == ["prediction", *(f"probability_{grade}" for grade in range(5)), "truth"]
-    right = (cases["truth"] == cases["prediction"]).groupby(keys).mean()
+    is_right = fundus.cases["truth"] == fundus.cases["prediction"]
     accuracy = fundus.results.query("metric == 'accuracy'").set_index(keys)["value"]
+    right = is_right.groupby([fundus.cases[key] for key in keys]).mean()
     pd.testing.assert_series_equal(accuracy, right, check_names=False)
+    write_tables(fundus, tmp_path)
+    grades = pd.read_csv(tmp_path / "cases.csv", dtype=str).query("metric in ['truth', 'prediction']")["value"]
+    assert set(grades) == set("01234")
+
+
+@pytest.mark.parametrize("figure", ["fig3", "fig4"])
+def test_cases_are_written_as_pandas_does_and_may_come_in_any_order(figure, tmp_path):
+    paths = write_runs(tmp_path / "runs", ARMS[:2], folds=1, figure=figure)
+    summary = collect(paths).summary
+    for index, path in enumerate(paths):
+        cases = pd.read_csv(path / "cases.csv", dtype={"case": str}).replace({"case": {"003": '003, "thin"'}})
+        cases[:: (-1) ** index].to_csv(path / "cases.csv", index=False)
+    tables = collect(paths)
+    pd.testing.assert_frame_equal(tables.summary, summary, check_exact=True)
+    write_tables(tables, tmp_path)
+    identity = [*RUN.split(","), "case"]
+    values = tables.cases.astype(object).melt(identity, var_name="metric").sort_values([*identity, "metric"])
+    assert (tmp_path / "cases.csv").read_text() == values.to_csv(index=False, lineterminator="\n")
 
 
 def test_external_arms_are_compared_with_the_baseline_and_kappa_may_be_negative(fundus, tmp_path):
