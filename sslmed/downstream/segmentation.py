@@ -75,6 +75,8 @@ class Segmentation(DownstreamTask):
         super().__init__(encoder, pretrained, frozen_fraction, optimizer, schedule, adapt_channels=adapt_channels)
         self.label_values = tuple(label_values)
         self.regions = {} if regions is None else regions
+        if self.regions:
+            self.monitor = "val/dice_regions"  # the checkpoint is chosen by what is reported
         _check_regions(self.regions, len(self.label_values))
         self.decoder = UNetDecoder(encoder, len(self.label_values), dropout=dropout, norm_momentum=norm_momentum)
         self.segmentation_loss = DiceCELoss(softmax=True, to_onehot_y=True) if loss is None else loss
@@ -137,13 +139,13 @@ class Segmentation(DownstreamTask):
         logits = self.predict(batch["image"].float())
         loss = self.segmentation_loss(logits, batch["label"][:, None])
         pairs = list(zip(logits.argmax(1), batch["label"], strict=True))
-        scores = [foreground_dice(prediction, truth, len(self.label_values)) for prediction, truth in pairs]
+        scores = {"foreground": [foreground_dice(*pair, len(self.label_values)) for pair in pairs]}
+        scores |= {region: [region_dice(*pair, classes) for pair in pairs] for region, classes in self.regions.items()}
+        means = {f"val/dice_{name}": sum(of_cases) / len(pairs) for name, of_cases in scores.items()}
+        if self.regions:
+            means[self.monitor] = sum(means[f"val/dice_{region}"] for region in self.regions) / len(self.regions)
         # Lightning averages over batches, weighted by cases.
-        self.log("val/loss", loss, batch_size=len(scores))
-        self.log(self.monitor, sum(scores) / len(scores), batch_size=len(scores), prog_bar=True)
-        for region, classes in self.regions.items():
-            scores = [region_dice(prediction, truth, classes) for prediction, truth in pairs]
-            self.log(f"val/dice_{region}", sum(scores) / len(scores), batch_size=len(scores))
+        self.log_dict({"val/loss": loss, **means}, batch_size=len(pairs))
 
     def on_test_start(self) -> None:
         """Forget the scores of an earlier test run."""

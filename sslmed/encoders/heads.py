@@ -1,4 +1,4 @@
-"""The head on top of an encoder in pretraining: pool, concatenate the images of a case, fully connected layers."""
+"""The head on top of an encoder: pool, concatenate the images of a case, fully connected layers."""
 
 import copy
 from collections.abc import Callable, Sequence
@@ -96,7 +96,7 @@ HeadCallable = Callable[[Encoder, int, int], Head]
 
 
 def linear_head(encoder: Encoder, num_images: int, out_features: int) -> Head:
-    """One linear layer on globally averaged features: the default where the head's answer is an embedding."""
+    """One linear layer on globally averaged features: the default of embeddings and of classification."""
     return Head(encoder, num_images, out_features, widths=())
 
 

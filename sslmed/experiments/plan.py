@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from sslmed.errors import UserError
-from sslmed.experiments.arms import BASELINE, SLICES, Arm
+from sslmed.experiments.arms import BASELINE, EXTERNAL, SLICES, Arm
 from sslmed.experiments.settings import Experiment, Preset, config_root
 from sslmed.files import write_text
 
@@ -85,8 +85,9 @@ class Grid:
             msg = f"seeds must be in 0 to 2**32 - 1, got {', '.join(map(str, wild))}"
             raise UserError(msg)
         overlays = {"preset", "encoder", "pretrain", "finetune", *self.experiment.arms}
-        names = (path.stem.removesuffix(SLICES) for path in self.preset_folder.glob("*.yaml"))
-        strays = sorted(f"{name}.yaml" for name in names if name not in overlays)
+        suffixes = [EXTERNAL, *([SLICES] if self.experiment.spatial_dims == 3 else [])]
+        overlays |= {f"{name}{suffix}" for name in overlays - {"preset"} for suffix in suffixes}
+        strays = sorted(path.name for path in self.preset_folder.glob("*.yaml") if path.stem not in overlays)
         if strays:
             msg = (
                 f"{self.preset_folder}: {', '.join(strays)} would not be read; names are {', '.join(sorted(overlays))}"
@@ -97,6 +98,13 @@ class Grid:
             if not chosen or len(set(chosen)) < len(chosen):
                 msg = f"{name} must be at least one, each once, got {', '.join(map(str, chosen)) or 'none'}"
                 raise UserError(msg)
+
+    def overlay(self, file: str) -> list[Path]:
+        """The preset's YAML of this name, or that of the preset it shares others with; none if there is neither."""
+        folders = [self.preset_folder]
+        if self.preset.shares is not None:
+            folders.append(config_root() / "presets" / self.preset.shares)
+        return [path for path in (folder / file for folder in folders) if path.is_file()][:1]
 
     def _check_arm(self, arm: Arm) -> None:
         figure, known = self.experiment.figure, self.experiment.arms
@@ -206,12 +214,11 @@ def _fold_options(grid: Grid, places: Places, fold: int) -> dict[str, str]:
 
 
 def _configs(grid: Grid, arm: Arm, stage: Sequence[str], overlays: Sequence[str]) -> list[Path]:
-    """List the YAML files of a run: those of the stage, then the preset's overlays, each followed by one for slices."""
+    """List the YAML files of a run: of the stage, then the preset's overlays, each followed by its variants."""
     slices = ["data/slices.yaml"] if arm.slices else []
     files = [config_root() / file for file in ("base.yaml", *stage, *slices, grid.experiment.encoder)]
-    suffixes = ["", SLICES] if arm.slices else [""]
-    laid_over = [grid.preset_folder / f"{name}{suffix}.yaml" for name in overlays for suffix in suffixes]
-    return files + [path for path in laid_over if path.is_file()]
+    suffixes = [""] + [EXTERNAL] * arm.external + [SLICES] * arm.slices
+    return files + [path for name in overlays for suffix in suffixes for path in grid.overlay(f"{name}{suffix}.yaml")]
 
 
 def _run(

@@ -84,6 +84,7 @@ class Preset:
         phantom: How much phantom to draw.
         prepare: Settings of `sslmed prepare`.
         estimate: Cost of a run.
+        shares: Preset of another figure, as `fig3/quick`, whose overlays are used where this one has none of that name.
     """
 
     n_folds: int
@@ -92,6 +93,7 @@ class Preset:
     phantom: PhantomSettings
     prepare: PrepareSettings
     estimate: Estimate
+    shares: str | None = None
 
 
 def read_experiment(figure: str) -> Experiment:

@@ -103,6 +103,7 @@ class CPC(PretextTask[None]):
             share voxels, else 0.
         image_fraction: Share of the image's sides that the grid covers.
         patch_fraction: Share of a cell's sides that its patch covers.
+        flip: Probability that a patch is flipped along the first axis (published: 0.5 in 3-D, none in 2-D).
         embedding_size: Length of a patch's embedding.
         context_size: Length of the recurrent network's state.
         objective: `infonce`, or `bce` as published.
@@ -127,6 +128,7 @@ class CPC(PretextTask[None]):
         skip_rows: int | None = None,
         image_fraction: float = 0.95,
         patch_fraction: float = 0.875,
+        flip: float = 0.5,
         embedding_size: int = 128,
         context_size: int = 256,
         objective: Objective = "infonce",
@@ -155,6 +157,7 @@ class CPC(PretextTask[None]):
             raise InputError(msg)
         self.image_fraction = image_fraction
         self.patch_fraction = patch_fraction
+        self.flip = flip
         self.objective = objective
         self.temperature = temperature
         self.register_buffer("context", context_cells(self.grid, dims, context_rows), persistent=False)
@@ -164,7 +167,7 @@ class CPC(PretextTask[None]):
         self.predictors = nn.Linear(context_size, (self.grid - first_row) * embedding_size)
 
     def make_task(self, images: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, None]:
-        """Cut every image into a grid of patches; half of them are flipped along the first axis.
+        """Cut every image into a grid of patches; a share of them is flipped along the first axis.
 
         Args:
             images: `(B, C, *spatial)`, B at least 2, each of another case.
@@ -197,7 +200,7 @@ class CPC(PretextTask[None]):
         corners = grid_cells(self.grid, len(shape)).to(device) * torch.tensor(step, device=device)
         origins = places(1, shape, covered) + corners + places(len(corners), cell, patch)
         patches = cut_patches(images, origins, patch)
-        flipped = torch.rand(origins.shape[:2], generator=generator, device=device) < 0.5
+        flipped = torch.rand(origins.shape[:2], generator=generator, device=device) < self.flip
         flipped = flipped.reshape(*flipped.shape, *(1,) * (images.ndim - 1))
         return torch.where(flipped, patches.flip(3), patches), None
 

@@ -4,6 +4,7 @@ import torch
 
 from sslmed.encoders import UNetEncoder
 from sslmed.pretext import Rotation
+from sslmed.transforms import RandomAffine
 
 # Class -> (quarter turns, plane), as the authors' code was found to turn.
 MEANINGS = {
@@ -54,3 +55,14 @@ def test_half_precision_stays_so_until_the_encoder():
     turned, _ = task.make_task(torch.rand(2, 1, 6, 6, 6).half())
     assert turned.dtype == torch.float16
     assert task(turned).dtype == torch.float32
+
+
+def test_a_zoom_comes_before_the_turn_and_leaves_the_classes_alone():
+    zoom = RandomAffine(flip=0.0, zoom=1.0, max_zoom=0.15)
+    task = Rotation(UNetEncoder(2, 1, widths=(2, 4)), affine=zoom)
+    ramp = torch.linspace(0, 1, 9)[:, None].expand(16, 1, 9, 9)  # rises along the first axis
+    turned, targets = task.make_task(ramp, torch.Generator().manual_seed(0))
+    for image, target in zip(turned[:, 0], targets.tolist(), strict=True):
+        back = torch.rot90(image, -target, (0, 1))[2:-2, 4]
+        assert (back.diff() > 0).all()
+    assert turned.unique(dim=0).shape[0] == 16
