@@ -201,8 +201,8 @@ class CPC(PretextTask[None]):
         origins = places(1, shape, covered) + corners + places(len(corners), cell, patch)
         patches = cut_patches(images, origins, patch)
         flipped = torch.rand(origins.shape[:2], generator=generator, device=device) < self.flip
-        flipped = flipped.reshape(*flipped.shape, *(1,) * (images.ndim - 1))
-        return torch.where(flipped, patches.flip(3), patches), None
+        patches[flipped] = patches[flipped].flip(2)
+        return patches, None
 
     def layout(self, side: int) -> tuple[int, int, int, int]:
         """Voxels that the grid covers of a side, and those of a step, a cell and a patch.
