@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import sys
+import zipfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
@@ -175,7 +176,10 @@ def _write_case(store: Path, case_id: str, arrays: dict[str, NDArray[Any]], reco
     folder.mkdir()
     native_label = arrays.pop("native_label", None)
     if native_label is not None:
-        np.savez_compressed(folder / "native_label.npz", label=native_label)
+        # As np.savez_compressed, whose level of 6 takes four times as long.
+        file = zipfile.ZipFile(folder / "native_label.npz", "w", zipfile.ZIP_DEFLATED, compresslevel=1)
+        with file, file.open("label.npy", "w") as member:
+            np.lib.format.write_array(member, native_label)
     for name, array in arrays.items():
         np.save(folder / f"{name}.npy", array)
     (folder / "case.json").write_text(json.dumps(record), encoding="utf-8")
