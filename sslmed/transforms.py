@@ -97,20 +97,44 @@ def apply_affine(images: Tensor, matrices: Tensor, mode: Literal["bilinear", "ne
     Returns:
         Images of the same shape and dtype.
     """
+    if images.device.type == "cpu":
+        each = (slice(i, i + 1) for i in range(len(images)))
+        return torch.cat([_move(images[i], matrices[i], mode) for i in each])
+    return _resample(images, matrices, mode)
+
+
+def _move(image: Tensor, matrix: Tensor, mode: Literal["bilinear", "nearest"]) -> Tensor:
+    """Move one image `(1, C, *spatial)`; where axes are only exchanged and flipped, nothing is interpolated."""
+    rounded = matrix[0].round()
+    axes = rounded.abs().argmax(0).tolist()  # the input's axis along each of the output's
+    is_exact = torch.allclose(rounded, matrix[0], atol=1e-5) and sorted(axes) == list(range(len(axes)))
+    if not is_exact or [image.shape[2 + axis] for axis in axes] != list(image.shape[2:]):
+        return _resample(image, matrix, mode)
+    backwards = [2 + axis for axis, column in enumerate(rounded.T) if column.sum() < 0]
+    return image.permute(0, 1, *(2 + axis for axis in axes)).flip(backwards)
+
+
+def _resample(images: Tensor, matrices: Tensor, mode: Literal["bilinear", "nearest"]) -> Tensor:
     # grid_sample's coordinates run from -1 to 1 along every axis, and name the last axis first.
-    sides = torch.tensor(images.shape[2:], device=images.device)
-    normalised = (matrices * sides / sides[:, None]).flip(1, 2)
-    with torch.autocast(images.device.type, enabled=False):  # it would round the coordinates
-        grid = F.affine_grid(F.pad(normalised, (0, 1)), list(images.shape), align_corners=False)
+    shape, device = images.shape[2:], images.device
+    sides = torch.tensor(shape, device=device)
+    normalised = (matrices * sides / sides[:, None]).flip(1)
+    with torch.autocast(device.type, enabled=False):  # it would round the coordinates
+        grid = torch.zeros((), device=device)
+        for axis, side in enumerate(shape):  # a sum of small terms, of which only the last is of the image's size
+            centres = (2 * torch.arange(side, device=device) + 1) / side - 1
+            term = centres[:, None] * normalised[:, None, :, axis]
+            grid = grid + term.reshape(len(images), *(side if a == axis else 1 for a in range(len(shape))), len(shape))
         return F.grid_sample(images.float(), grid, mode=mode, align_corners=False).to(images.dtype)
 
 
 def apply_intensity(images: Tensor, shift: Tensor, factor: Tensor) -> Tensor:
     """Scale images `(B, C, *spatial)` about their means by `factor` `(B,)`, add `shift` `(B,)`, and clip to [0, 1]."""
     each = (-1, *(1,) * (images.ndim - 1))
-    mean = images.flatten(1).mean(1).view(each)
-    changed = (images - mean) * factor.view(each) + mean + shift.view(each)
-    return changed.clamp(0, 1).to(images.dtype)
+    mean = images.flatten(1).mean(1, dtype=torch.float32)
+    offset = mean * (1 - factor) + shift
+    changed = images * factor.view(each)  # float32
+    return changed.add_(offset.view(each)).clamp_(0, 1).to(images.dtype)
 
 
 def _plane_rotation(angle: Tensor, plane: tuple[int, int], spatial_dims: int) -> Tensor:

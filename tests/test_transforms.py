@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import numpy as np
@@ -5,7 +6,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from sslmed.transforms import RandomAffine, RandomIntensity, apply_affine, apply_intensity
+from sslmed.transforms import RandomAffine, RandomIntensity, _resample, apply_affine, apply_intensity
 
 SHAPES = [(7, 9), (5, 7, 9)]
 CPU = torch.device("cpu")
@@ -106,3 +107,12 @@ def test_autocast_does_not_round_coordinates() -> None:
         matrices @ matrices.mT, torch.diag_embed((matrices @ matrices.mT).diagonal(dim1=1, dim2=2)), atol=1e-5
     )
     assert torch.allclose(moved, images, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(5, 5), (4, 6), (5, 5, 5), (4, 6, 4)])
+def test_exchanged_and_flipped_axes_need_no_interpolation_and_come_out_the_same(shape):
+    images = torch.rand(1, 2, *shape)
+    for axes in itertools.permutations(range(len(shape))):
+        for signs in itertools.product((-1.0, 1.0), repeat=len(shape)):
+            matrix = (torch.eye(len(shape))[list(axes)] * torch.tensor(signs))[None]
+            torch.testing.assert_close(apply_affine(images, matrix), _resample(images, matrix, "bilinear"))
