@@ -284,8 +284,11 @@ def main(args: Sequence[str], cli_class: type[SSLMedCLI] = SSLMedCLI) -> None:
         warnings.filterwarnings("ignore", message)
     for name in ("pytorch_lightning", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # The parser of every subcommand would take as long to build as the one that is needed.
+    subcommand = {args[0]: LightningCLI.subcommands()[args[0]]}
+    cli = type(cli_class.__name__, (cli_class,), {"subcommands": staticmethod(lambda: subcommand)})
     try:
-        cli_class(
+        cli(
             LightningModule,
             LightningDataModule,
             subclass_mode_model=True,
