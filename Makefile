@@ -12,12 +12,13 @@ OUT ?= results
 RUNS ?= runs
 EXECUTOR ?= local
 WANDB ?= disabled
+SIZE ?= quick
 OPTIONS = --data "$(DATA)" --preset "$(PRESET)" --out "$(OUT)" --runs "$(RUNS)" --executor $(EXECUTOR) --wandb $(WANDB) \
   $(if $(POOL),--pool "$(POOL)") $(if $(ARMS),--arms $(ARMS)) $(if $(FRACTIONS),--fractions $(FRACTIONS)) $(if $(FOLDS),--folds $(FOLDS)) \
   $(if $(SEEDS),--seeds $(SEEDS)) $(if $(JOBS),--jobs $(JOBS))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce-fig2 reproduce-fig3 reproduce-fig4 test lint clean
+.PHONY: help setup reproduce-fig2 reproduce-fig3 reproduce-fig4 test lint benchmark clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +46,9 @@ lint: $(READY) ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+benchmark: $(READY) ## Measure speed and memory against a straightforward reference, in 10 minutes on 2 cores (SIZE=quick|full OUT= ARGS="--only tasks")
+	$(BIN)/python scripts/benchmark.py --size $(SIZE) --json "$(OUT)/benchmark-$(SIZE).json" $(ARGS)
 
 clean: ## Remove the environment and caches; data, runs and results stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

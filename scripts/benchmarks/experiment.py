@@ -1,0 +1,93 @@
+"""A small experiment: wall time of its runs, and what share of it is not training."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measure import Findings
+from sslmed.data.phantom import KINDS
+from sslmed.data.prepare import prepare
+from sslmed.experiments.plan import Grid, Places, plan_runs, write_plan
+from sslmed.experiments.settings import preset_folder, read_experiment, read_preset
+
+FIGURE = "fig3"
+ARM = "rotation"
+SHARE = "share of a job that is not training"
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Preset of the figure, and the label fractions to fine-tune on; its other ones are taken to cost as much."""
+
+    preset: str = "quick"
+    fractions: tuple[float, ...] = (0.25,)
+
+
+SIZES = {"quick": Sizes(), "full": Sizes(fractions=tuple(read_experiment(FIGURE).fractions))}
+
+
+def measure(sizes: Sizes, folder: Path) -> Findings:
+    """Draw and prepare a preset's phantom, then do one job of its workflow: pretraining, and fine-tuning from it."""
+    findings = Findings()
+    experiment, presets = read_experiment(FIGURE), preset_folder(FIGURE, sizes.preset)
+    preset = read_preset(presets)
+    size = preset.phantom
+    start = time.perf_counter()
+    KINDS[experiment.phantom](folder / "data", cases=size.cases, unlabelled=size.unlabelled, size=size.size)
+    findings.add(f"drawing {size.cases + size.unlabelled} phantoms", time.perf_counter() - start, "s")
+    start = time.perf_counter()
+    prepare(folder / "data", folder / "store", preset.prepare)
+    findings.add("preparing them", time.perf_counter() - start, "s")
+
+    grid = Grid(experiment, preset, presets, (ARM,), sizes.fractions, (preset.folds[0],), (preset.seeds[0],))
+    places = Places(work=folder / "work", store=folder / "store")
+    plan = plan_runs(grid, places, dataset="phantom", wandb="disabled")
+    write_plan(folder / "plan.json", plan)
+    wall, timed = _do_job(folder, plan[0].job)
+    runs = timed["runs"]
+    for name, parts in runs.items():
+        run = name.partition("/")[2]
+        findings.add(f"{run}: wall time", parts["total"], "s")
+        for part, seconds in parts.items():
+            if part != "total":
+                findings.add(f"{run}: {part}", seconds, "s")
+    starting = wall - sum(parts["total"] for parts in runs.values())
+    findings.add("starting Python, importing", starting, "s")
+
+    pretraining, *finetuning = runs.values()
+    repeats = len(experiment.fractions) / len(finetuning)
+    training = pretraining["training"] + repeats * _total(finetuning, "training")
+    whole = starting + pretraining["total"] + repeats * _total(finetuning, "total")
+    findings.add(SHARE, 100 * (1 - training / whole), "%")
+    findings.remark(
+        f"a job of {FIGURE}, {sizes.preset}: {ARM} and {len(experiment.fractions)} fine-tunings in one process with 1 "
+        f"thread; measured: {len(finetuning)} of the fine-tunings"
+    )
+    return findings
+
+
+def _total(runs: Iterable[dict[str, float]], part: str) -> float:
+    return sum(parts[part] for parts in runs)
+
+
+def _do_job(folder: Path, job: str) -> tuple[float, dict[str, Any]]:
+    """Wall time of a job in a process of its own, and what it says about its parts."""
+    out = folder / "seconds.json"
+    script = Path(__file__).with_name("timed_job.py")
+    command = [sys.executable, "-P", str(script), str(folder / "plan.json"), job, str(out)]
+    log = folder / "job.log"
+    start = time.perf_counter()
+    with log.open("w") as file:
+        done = subprocess.run(
+            command, stdout=file, stderr=subprocess.STDOUT, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False
+        )
+    wall = time.perf_counter() - start
+    if done.returncode:
+        raise RuntimeError(f"the job failed: {log.read_text()[-2000:]}")
+    return wall, json.loads(out.read_text())

@@ -1,0 +1,91 @@
+"""On a GPU: the best batch size, and whether the loader keeps the GPU busy."""
+
+import time
+import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import islice, repeat
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks import phantoms
+from benchmarks.measure import Findings, per, time_in_turn
+from benchmarks.rates import synchronise
+from benchmarks.training import SEGMENTATION, Way, Work, our_step, our_update
+from sslmed.data.finetuning import SegmentationData
+from sslmed.data.store import Store
+
+WAY = Way("bf16")
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Side of the volumes in voxels, batch sizes to try, and updates to time."""
+
+    side: int = 128
+    batches: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
+    updates: int = 50
+    widths: tuple[int, ...] = (16, 32, 64, 128, 256)
+
+
+SIZES = {"quick": Sizes(updates=20), "full": Sizes(updates=200)}
+
+
+def measure(sizes: Sizes, folder: Path) -> Findings:
+    """Try batch sizes up to the GPU's memory; then train from a store."""
+    findings = Findings()
+    warnings.filterwarnings("ignore", ".*self.log.*")  # there is no trainer
+    for task in (SEGMENTATION, "rotation"):
+        _try_batches(findings, task, sizes)
+    store = phantoms.repeat_store(phantoms.prepared(folder, sizes.side), folder / "cases", 100)
+    for workers in (0, 2):
+        idle = idle_share(store, sizes, 2, workers, torch.device("cuda"))
+        findings.add(f"{SEGMENTATION}: GPU idle, {workers} workers", 100 * idle, "%")
+    findings.remark(
+        f"{sizes.side}³, {WAY.name}; idle: what an update from the store takes longer than one on a batch that is on "
+        "the GPU already, of the former; batches of 2"
+    )
+    return findings
+
+
+def _try_batches(findings: Findings, task: str, sizes: Sizes) -> None:
+    best, most = 0, 0.0
+    for batch in sizes.batches:
+        try:
+            step = our_step(Work(task, sizes.side, batch, sizes.widths), WAY, torch.device("cuda"))
+            taken = time_in_turn({task: step}, repeats=sizes.updates, seconds=10)[task]
+        except (torch.cuda.OutOfMemoryError, ValueError):  # a batch norm cannot train on one case
+            continue
+        findings.add(f"{task}: batches of {batch}", per(batch, taken), "volumes/s")
+        if findings.results[-1].median > most:
+            best, most = batch, findings.results[-1].median
+    findings.add(f"{task}: best batch size", best, "volumes")
+
+
+def idle_share(store: Store, sizes: Sizes, batch_size: int, workers: int, device: torch.device) -> float:
+    """Share of an update during which the device waits for the loader."""
+    data = SegmentationData(
+        store.root, batch_size=batch_size, updates=2 * sizes.updates, validations=1, num_workers=workers
+    )
+    update = our_update(Work(SEGMENTATION, sizes.side, batch_size, sizes.widths), WAY, device)
+    batches = (data.transfer_batch_to_device(batch, device, 0) for batch in data.train_dataloader())
+    resident = next(batches)
+    from_store = _seconds(update, batches, sizes.updates, device)
+    return max(0.0, 1 - _seconds(update, repeat(resident), sizes.updates, device) / from_store)
+
+
+def _seconds(
+    update: Callable[[dict[str, Any]], Any], batches: Iterable[dict[str, Any]], updates: int, device: torch.device
+) -> float:
+    """Time updates without waiting for each, as training does; the first ones do not count."""
+    iterator = iter(batches)
+    for batch in islice(iterator, updates // 4):
+        update(batch)
+    synchronise(device)
+    start = time.perf_counter()
+    for batch in islice(iterator, updates):
+        update(batch)
+    synchronise(device)
+    return time.perf_counter() - start

@@ -1,0 +1,134 @@
+"""On a GPU: how many hours the `paper` preset of Figure 3 takes, from the measured pace of its own runs."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning import Callback, LightningDataModule, LightningModule, Trainer
+
+from benchmarks import phantoms
+from benchmarks.measure import Findings
+from benchmarks.rates import synchronise
+from sslmed.experiments.arms import BASELINE
+from sslmed.experiments.plan import Grid, Places, plan_runs
+from sslmed.experiments.settings import preset_folder, read_experiment, read_preset
+from sslmed.lightning_cli import SSLMedCLI, main
+
+FIGURE = "fig3"
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The preset; cases as in MSD Task07; updates that are timed, after some that are not."""
+
+    preset: str = "paper"
+    labelled: int = 281
+    unlabelled: int = 139
+    updates: int = 30
+    warm_up: int = 10
+
+
+SIZES = {"quick": Sizes(), "full": Sizes(updates=200, warm_up=20)}
+
+
+def measure(sizes: Sizes, folder: Path) -> Findings:
+    """Build every kind of run as the workflow would, let each begin, and take its pace for the whole of it."""
+    findings = Findings()
+    experiment, presets = read_experiment(FIGURE), preset_folder(FIGURE, sizes.preset)
+    preset = read_preset(presets)
+    prepared = phantoms.prepared(folder, preset.prepare.size)
+    store = phantoms.repeat_store(prepared, folder / "cases", sizes.labelled, sizes.unlabelled)
+    arms, fractions = tuple(experiment.arms), tuple(experiment.fractions)
+    grid = Grid(experiment, preset, presets, arms, fractions, (preset.folds[0],), (preset.seeds[0],))
+    plan = plan_runs(grid, Places(folder / "work", store.root), dataset="phantom", wandb="disabled")
+    hours = 0.0
+    for run in plan:
+        # Fine-tuning takes as long in all arms, but for what is frozen for a while; only the baseline needs no weights.
+        if run.fraction is None or run.arm == BASELINE:
+            pace = _begin(run.arguments, sizes)
+            times = 1 if run.fraction is None else len(arms) * len(preset.seeds)
+            hours += times * pace.hours
+            name = run.name.replace(f"/fold{run.fold}", "")
+            findings.add(f"{name}: updates per second", 1 / pace.seconds, "1/s")
+            findings.add(
+                f"{name}: hours for {pace.updates} updates and {pace.validations} validations", pace.hours, "h"
+            )
+    findings.add("GPU-hours per fold", hours, "h")
+    findings.add("GPU-hours in total", hours * len(preset.folds), "h")
+    findings.remark(
+        f"{FIGURE}, {sizes.preset}, with {sizes.labelled} labelled and {sizes.unlabelled} unlabelled cases: "
+        f"{len(arms)} arms, {len(fractions)} fractions, {len(preset.seeds)} seeds; precision and batch sizes are the "
+        "preset's own"
+    )
+    return findings
+
+
+@dataclass
+class Pace:
+    """Seconds of an update and of a validation pass, and how many of them a run has."""
+
+    seconds: float = 0.0
+    validation_seconds: float = 0.0
+    updates: int = 0
+    validations: int = 0
+
+    @property
+    def hours(self) -> float:
+        """Of the whole run."""
+        return (self.updates * self.seconds + self.validations * self.validation_seconds) / 3600
+
+
+class EnoughError(Exception):
+    """Ends a run that has shown its pace."""
+
+
+class Timer(Callback):
+    """Times updates, without the validation passes between them, and then ends the run."""
+
+    def __init__(self, pace: Pace, sizes: Sizes) -> None:
+        self.pace, self.sizes = pace, sizes
+        self.done, self.start, self.paused = 0, 0.0, 0.0
+
+    def on_train_batch_end(self, trainer: Trainer, *_: object) -> None:
+        """Start the clock when the warm-up is over; at the end, look at it."""
+        self.done += 1
+        if self.done == self.sizes.warm_up:
+            self.start = _now(trainer)
+        elif self.done == self.sizes.warm_up + self.sizes.updates:
+            self.pace.seconds = (_now(trainer) - self.start) / self.sizes.updates
+            raise EnoughError
+
+    def on_validation_start(self, trainer: Trainer, *_: object) -> None:
+        """Stop the clock."""
+        self.paused = _now(trainer)
+
+    def on_validation_end(self, trainer: Trainer, *_: object) -> None:
+        """Let it go on."""
+        self.start += _now(trainer) - self.paused
+
+
+def _now(trainer: Trainer) -> float:
+    synchronise(trainer.strategy.root_device)
+    return time.perf_counter()
+
+
+def _begin(arguments: tuple[str, ...], sizes: Sizes) -> Pace:
+    """Begin a run and validate once."""
+    pace = Pace()
+
+    class PacedCLI(SSLMedCLI):
+        def fit(self, model: LightningModule, datamodule: LightningDataModule, *_: Any, **__: Any) -> None:  # noqa: ANN401
+            data = self.datamodule
+            pace.updates, pace.validations = data.updates_per_validation * data.validations, data.validations
+            self.run.path.mkdir(parents=True)
+            self.trainer.callbacks.append(Timer(pace, sizes))  # type: ignore[attr-defined]
+            try:
+                self.trainer.fit(model, datamodule=datamodule)
+            except EnoughError:
+                start = time.perf_counter()
+                self.trainer.validate(model, datamodule=datamodule, verbose=False)
+                pace.validation_seconds = time.perf_counter() - start
+
+    main(["fit", *arguments], PacedCLI)
+    return pace

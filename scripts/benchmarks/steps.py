@@ -1,0 +1,142 @@
+"""One training step of every task: volumes per second, memory, and the share of the machine's peak."""
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from benchmarks import tasks
+from benchmarks.machine import cores
+from benchmarks.measure import MIB, Findings, peak_memory, per, ratios, scaled, time_in_turn
+from benchmarks.rates import peak_rate
+from benchmarks.training import SEGMENTATION, Way, Work, count_flops, our_step, reference_step
+
+FP32, BF16 = Way(), Way("bf16")
+LAYOUTS = (FP32, Way(channels_last=False), BF16, Way("bf16", channels_last=False))
+COMPILED = (Way(compiled=True), Way("bf16", compiled=True))
+PRETEXT = tuple(tasks.NAMES)
+
+
+PAPER = (16, 32, 64, 128, 256)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is measured in which ways, on a network of some widths; on a GPU `threads` do not matter."""
+
+    tasks: tuple[str, ...]
+    side: int
+    batch: int
+    threads: str  # "1 thread" or "all cores"
+    ways: tuple[Way, ...]
+    widths: tuple[int, ...] = PAPER
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Settings on a CPU and on a GPU, and how long a task is repeated in all its ways."""
+
+    cpu: tuple[Setting, ...]
+    gpu: tuple[Setting, ...]
+    repeats: int = 5
+    seconds: float = 5
+
+
+SIZES = {
+    "quick": Sizes(
+        cpu=(
+            Setting(PRETEXT, 64, 2, "1 thread", (FP32, BF16), (8, 16, 32, 64, 128)),
+            Setting((SEGMENTATION,), 64, 1, "1 thread", LAYOUTS),
+            Setting((SEGMENTATION,), 128, 1, "all cores", (FP32, BF16)),
+        ),
+        gpu=(Setting((SEGMENTATION, *PRETEXT), 64, 4, "GPU", (*LAYOUTS, *COMPILED)),),
+    ),
+    "full": Sizes(
+        cpu=(
+            Setting((SEGMENTATION,), 64, 1, "1 thread", (*LAYOUTS, *COMPILED)),
+            Setting((SEGMENTATION,), 128, 1, "1 thread", (FP32, BF16)),
+            Setting((SEGMENTATION,), 128, 1, "all cores", (*LAYOUTS, *COMPILED)),
+            Setting(PRETEXT, 128, 2, "1 thread", (FP32, BF16)),
+            Setting(PRETEXT, 128, 2, "all cores", (FP32, BF16)),
+        ),
+        gpu=(Setting((SEGMENTATION, *PRETEXT), 128, 4, "GPU", (*LAYOUTS, *COMPILED)),),
+        repeats=9,
+        seconds=120,
+    ),
+}
+
+
+def measure(sizes: Sizes, folder: Path) -> Findings:  # noqa: ARG001 - other sections write files
+    """Measure all settings."""
+    warnings.filterwarnings("ignore", ".*self.log.*")  # there is no trainer
+    findings = Findings()
+    on_gpu = torch.cuda.is_available()
+    device = torch.device("cuda" if on_gpu else "cpu")
+    _compare_losses(findings, device)
+    peaks: dict[str, dict[str, float]] = {}
+    for setting in sizes.gpu if on_gpu else sizes.cpu:
+        torch.set_num_threads(cores() if setting.threads == "all cores" else 1)
+        if setting.threads not in peaks:
+            peaks[setting.threads] = _measure_peaks(findings, setting.threads, device)
+        peak = peaks[setting.threads]
+        ways = [way for way in setting.ways if way.precision == "fp32" or peak["bf16"] > peak["fp32"]]
+        for task in setting.tasks:
+            work = Work(task, setting.side, setting.batch, setting.widths)
+            _measure_steps(findings, work, setting.threads, ways, peak, sizes, device)
+        findings.remark(
+            f"{', '.join(setting.tasks)} at {setting.side}³, {setting.threads}: {setting.batch} volumes per step, "
+            f"{setting.widths[0]} to {setting.widths[-1]} filters"
+        )
+    if any(peak["bf16"] <= peak["fp32"] for peak in peaks.values()):
+        findings.remark("steps in bf16 are left out: this processor computes it slower than fp32 (see the peaks)")
+    return findings
+
+
+def _measure_peaks(findings: Findings, threads: str, device: torch.device) -> dict[str, float]:
+    peaks = {}
+    for precision in ("fp32", "bf16"):
+        rates = peak_rate(precision, device)
+        findings.add(f"peak in {precision}, {threads}", scaled(1e-9, rates), "GFLOP/s")
+        peaks[precision] = findings.results[-1].median * 1e9
+    return peaks
+
+
+def _measure_steps(
+    findings: Findings,
+    work: Work,
+    threads: str,
+    ways: list[Way],
+    peaks: dict[str, float],
+    sizes: Sizes,
+    device: torch.device,
+) -> None:
+    """Take memory and time of the reference's step and of ours in all ways."""
+    if any(way.compiled for way in ways):
+        torch.compiler.reset()  # it gives up on code that it has compiled for many modules
+    title = f"{work.task} {work.side}³, {threads}"
+    steps = {"reference": reference_step(work, device)} | {way.name: our_step(work, way, device) for way in ways}
+    # This serves as warm-up, too.
+    memory = {way: peak_memory(step, on_gpu=device.type == "cuda") for way, step in steps.items()}
+    flops = count_flops(work)
+    taken = time_in_turn(steps, repeats=sizes.repeats, seconds=sizes.seconds, warm_up=False)
+    for way, seconds in taken.items():
+        findings.add(f"{title}: {way}", per(work.batch, seconds), "volumes/s")
+        peak = peaks["bf16" if way.startswith("bf16") else "fp32"]
+        findings.add(f"{title}: {way}, share of the peak", per(100 * flops / peak, seconds), "%")
+        if (held := memory[way]) is not None:
+            findings.add(f"{title}: {way}, memory", held / MIB, "MiB")
+    ours = {way.name: taken[way.name] for way in ways}
+    for way, seconds in ours.items():
+        findings.add(f"{title}: {way} over the reference", ratios(taken["reference"], seconds), "x")
+    fastest = min(ours, key=lambda way: sorted(ours[way])[len(ours[way]) // 2])
+    findings.add(f"{title}: fastest over the reference", ratios(taken["reference"], ours[fastest]), "x")
+
+
+def _compare_losses(findings: Findings, device: torch.device) -> None:
+    """By how much the loss differs from the reference's, before the first update and after it, without dropout."""
+    work = Work(SEGMENTATION, 32, 2, PAPER, dropout=0.0)
+    ours, expected = our_step(work, FP32, device), reference_step(work, device)
+    for moment in ("before an update", "after it"):
+        difference = abs(float(ours()) - float(expected()))
+        findings.add(f"segmentation: loss differs from the reference's {moment} by", difference, "")
