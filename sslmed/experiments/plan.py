@@ -122,7 +122,7 @@ class Places:
     Attributes:
         work: The experiment's directory, which holds the run directories.
         store: The prepared dataset.
-        pool: The prepared external pool, if there is one.
+        pool: The prepared external pool, which arms that name one need.
     """
 
     work: Path
@@ -138,9 +138,6 @@ def plan_runs(grid: Grid, places: Places, *, dataset: str, wandb: str) -> list[R
         places: Where files are.
         dataset: Name of the dataset in tables.
         wandb: `disabled`, `offline` or `online`.
-
-    Raises:
-        UserError: If an arm needs an external pool, and there is none.
     """
     common = {
         "labels.figure": grid.experiment.figure,
@@ -166,8 +163,6 @@ def plan_runs(grid: Grid, places: Places, *, dataset: str, wandb: str) -> list[R
 
 def _pretraining_run(grid: Grid, places: Places, arm: Arm, fold: int, options: dict[str, str]) -> Run:
     place = f"{arm.name}/fold{fold}"
-    if arm.external and places.pool is None:
-        raise UserError(f"{arm.name} is pretrained on an external pool: give its folder by --pool (make: POOL=)")
     if arm.external:
         # The pool is the same for all folds; pretraining is not, so that its noise is in the intervals.
         options = options | {"data.store": str(places.pool), "seed_everything": str(fold)}

@@ -115,10 +115,11 @@ def _grid(options: Options) -> Grid:
     arms = [*experiment.arms] if options.arms is None else [*options.arms]
     if options.arms is None and options.pool is not None:
         arms += [f"{arm}{EXTERNAL}" for arm in arms if arm != BASELINE]
-    if options.pool is not None and not any(Arm.parse(arm).external for arm in arms):
-        raise UserError(
-            f"--pool {options.pool}: no arm is pretrained on it; name some, as in --arms rotation{EXTERNAL}"
-        )
+    external = [arm for arm in arms if Arm.parse(arm).external]
+    if external and options.pool is None:
+        raise UserError(f"{external[0]} is pretrained on an external pool: give its folder by --pool (make: POOL=)")
+    if options.pool is not None and not external:
+        raise UserError(f"--pool {options.pool}: no arm is pretrained on it; add some, e.g. rotation{EXTERNAL}")
     return Grid(
         experiment=experiment,
         preset=preset,

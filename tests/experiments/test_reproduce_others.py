@@ -94,4 +94,7 @@ def test_a_figure_refuses_data_of_the_other_kind_and_a_pool_that_no_arm_uses(
     ]:
         assert _reproduce(figure, tmp_path, preset, ["baseline"], *options) == 2
         assert words in capsys.readouterr().err
+    assert _reproduce("fig3", tmp_path, "tiny", ["rpl-external"]) == 2
+    assert "give its folder by --pool" in capsys.readouterr().err
+    assert not (tmp_path / "downloads").exists()  # and before anything is drawn
     assert not (tmp_path / "runs").exists()
