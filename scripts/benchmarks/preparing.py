@@ -15,7 +15,8 @@ import psutil
 
 from benchmarks import phantoms, reference
 from benchmarks.measure import MIB, Findings, Function, memory_of, per
-from sslmed.data.decathlon import Case, read_dataset
+from sslmed.data.decathlon import Case
+from sslmed.data.layouts import read
 from sslmed.data.prepare import PrepareSettings, prepare
 from sslmed.data.store import Store
 
@@ -47,7 +48,7 @@ def measure(sizes: Sizes, folder: Path) -> Findings:
     with _peak_of_workers() as peak:
         taken_by_one = _seconds(lambda: prepare(one, folder / "store-one", settings, jobs=1))
     taken_by_two = _seconds(lambda: prepare(two, folder / "store-two", settings, jobs=2))
-    (case, *_) = read_dataset(one).cases
+    (case, *_) = read(one).cases
     with _peak_of_workers() as reference_peak:
         reference_seconds = _run_reference(case, sizes, settings, folder)
 

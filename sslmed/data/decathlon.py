@@ -64,18 +64,6 @@ class Dataset:
         return hashlib.sha256((self.root / "dataset.json").read_bytes()).hexdigest()
 
 
-def read_dataset(root: Path) -> Dataset:
-    """Read `dataset.json`, which alone says which cases exist; the files it names must be there, and are not opened.
-
-    Raises:
-        DataError: With one line per problem, all of them at once.
-    """
-    dataset, problems = scan_dataset(root)
-    if problems:
-        raise DataError(problems)
-    return dataset
-
-
 def scan_dataset(root: Path) -> tuple[Dataset, list[str]]:
     """Read `dataset.json`; return the usable cases, and what is wrong with the other entries, one line each.
 

@@ -72,18 +72,6 @@ class FundusDataset:
         return digest.hexdigest()
 
 
-def read_fundus(root: Path) -> FundusDataset:
-    """Read `train.csv`, which alone says which photographs are graded; no photograph is opened.
-
-    Raises:
-        DataError: With one line per problem, all of them at once.
-    """
-    dataset, problems = scan_fundus(root)
-    if problems:
-        raise DataError(problems)
-    return dataset
-
-
 def scan_fundus(root: Path) -> tuple[FundusDataset, list[str]]:
     """Read `train.csv`; return the usable photographs, and what is wrong with the others, one line each.
 

@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from sslmed.data.decathlon import Case, read_dataset
+from sslmed.data import layouts
+from sslmed.data.decathlon import Case, scan_dataset
 from sslmed.errors import DataError
 
 CONTENT = {
@@ -27,7 +28,7 @@ def root(tmp_path):
 
 def read(root, **changes):
     (root / "dataset.json").write_text(json.dumps(CONTENT | changes))
-    return read_dataset(root)
+    return layouts.read(root)
 
 
 def test_dataset_json_alone_says_which_cases_exist(root):
@@ -101,4 +102,4 @@ def test_unreadable_dataset_json(tmp_path, content, words):
     if content is not None:
         (tmp_path / "dataset.json").write_bytes(content)
     with pytest.raises(DataError, match=words):
-        read_dataset(tmp_path)
+        scan_dataset(tmp_path)

@@ -3,7 +3,8 @@ from dataclasses import replace
 
 import pytest
 
-from sslmed.data.fundus import Photo, read_fundus, scan_fundus, scan_images
+from sslmed.data import layouts
+from sslmed.data.fundus import Photo, scan_fundus, scan_images
 from sslmed.errors import DataError
 
 TABLE = "id_code,diagnosis\nb,0\n007,4\nü.x,2.0\n"
@@ -27,7 +28,7 @@ def root(tmp_path):
 
 def read(root, table=TABLE):
     (root / "train.csv").write_bytes(table if isinstance(table, bytes) else table.encode())
-    return read_fundus(root)
+    return layouts.read(root)
 
 
 def refused(root, table=TABLE):
@@ -244,7 +245,7 @@ def test_all_problems_are_reported_at_once(root):
 
 def test_nothing_to_read(tmp_path):
     with pytest.raises(DataError, match=r"train\.csv: no such file"):
-        read_fundus(tmp_path)
+        scan_fundus(tmp_path)
     (problem,) = refused(tmp_path)  # rather than one line for every row
     assert "train_images: holds no .png" in problem
     touch(tmp_path, *FILES)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from sslmed.data.decathlon import read_dataset
 from sslmed.data.geometry import Geometry, resize
+from sslmed.data.layouts import read
 from sslmed.data.nifti import read_case
 
 STS_CT = Path(__file__).parents[3] / "shared" / "data" / "Task_STS_CT"
@@ -132,7 +132,7 @@ def test_resize_averages_with_a_triangle(sizes, fortran):
 
 @pytest.mark.skipif(not STS_CT.is_dir(), reason="needs the sarcoma CTs in ../shared/data")
 def test_real_labels_survive_a_finer_grid():
-    dataset = read_dataset(STS_CT)
+    dataset = read(STS_CT)
     for case in dataset.cases[::12]:
         image, label = read_case(case, dataset.modalities, (0, 1))
         geometry = Geometry.closest_to_ras(label.voxels.shape, image.affine)

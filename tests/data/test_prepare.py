@@ -11,7 +11,7 @@ import numpy as np
 import psutil
 import pytest
 
-from sslmed.data.decathlon import read_dataset
+from sslmed.data.layouts import read
 from sslmed.data.prepare import PrepareSettings, prepare
 from sslmed.data.store import Store
 from sslmed.errors import DataError, UserError
@@ -236,13 +236,13 @@ def worker_command(process):
 
 def test_key(decathlon_dataset):
     data = decathlon_dataset()
-    digest = read_dataset(data).digest
+    digest = read(data).digest
     key = CUBE.key(digest)
     assert PrepareSettings(size=8, spacing=[1, 1, 1]).key(digest) == key
     assert replace(CUBE, hu_window=(-100, 300)).key(digest) != key
     content = json.loads((data / "dataset.json").read_text())
     (data / "dataset.json").write_text(json.dumps(content | {"test": []}))
-    assert CUBE.key(read_dataset(data).digest) != key
+    assert CUBE.key(read(data).digest) != key
 
 
 @pytest.mark.parametrize(

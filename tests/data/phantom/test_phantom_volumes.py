@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from drawn import SIZES, draw
 
-from sslmed.data.decathlon import read_dataset
+from sslmed.data.layouts import read
 from sslmed.data.nifti import read_case
 from sslmed.errors import UserError
 
@@ -20,7 +20,7 @@ from sslmed.errors import UserError
     ],
 )
 def test_the_reader_accepts_it(kind, modalities, labels, datasets):
-    found = read_dataset(datasets[kind])
+    found = read(datasets[kind])
     assert found.modalities == modalities
     assert found.label_names == dict(enumerate(labels))
     assert [case.label is not None for case in found.cases] == [True] * 3 + [False] * 2
