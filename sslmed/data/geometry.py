@@ -134,7 +134,7 @@ def resize(image: NDArray[np.float32], grid: Sequence[int]) -> NDArray[np.float3
     `F.interpolate(mode="bilinear", antialias=True)` does that for images; the filter is separable, so that it serves
     any number of axes one by one, with the other axis of the "image" unchanged.
     """
-    order = (0, *sorted(range(1, image.ndim), key=lambda axis: -image.strides[axis]))  # read memory as it lies
+    order = (0, *sorted(range(1, image.ndim), key=lambda axis: -abs(image.strides[axis])))  # read memory as it lies
     resized = np.ascontiguousarray(image.transpose(order))
     sides = [0, *(grid[axis - 1] for axis in order[1:])]
     for axis in sorted(
@@ -159,6 +159,5 @@ def _resize_axis(image: NDArray[np.float32], axis: int, side: int) -> NDArray[np
 def _nearest(labels: NDArray[np.uint8], grid: Sequence[int]) -> NDArray[np.uint8]:
     """Resize `(*spatial)` to `(*grid)` by half-voxel centres, in integers: through a grid as fine and back is exact."""
     sources = [(2 * np.arange(new) + 1) * old // (2 * new) for old, new in zip(labels.shape, grid, strict=True)]
-    for axis in sorted(range(labels.ndim), key=lambda axis: grid[axis] / labels.shape[axis]):  # what shrinks most first
-        labels = labels.take(sources[axis], axis)
-    return labels
+    resized: NDArray[np.uint8] = labels[np.ix_(*sources)]
+    return resized

@@ -1,6 +1,7 @@
 """Normalises intensities to [0, 1], and finds where the body is."""
 
 from collections.abc import Sequence
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,7 @@ def _percentiles(channel: NDArray[np.float32], settings: PrepareSettings) -> tup
 
 def foreground_box(image: NDArray[np.float32], threshold: float) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
     """Return start and stop of the voxels of `(C, *spatial)` above `threshold` in any channel; `None` without any."""
-    foreground: NDArray[np.bool_] = np.any(image > threshold, axis=0)
+    foreground: NDArray[np.bool_] = reduce(np.logical_or, (channel > threshold for channel in image))
     axes = range(foreground.ndim)
     extents = [np.flatnonzero(foreground.any(axis=tuple(other for other in axes if other != axis))) for axis in axes]
     if not len(extents[0]):
