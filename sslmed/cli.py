@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from sslmed import __version__
 from sslmed.errors import UserError
+from sslmed.startup import importing
 
 if TYPE_CHECKING:
     from sslmed.data.store import Store
@@ -29,7 +30,8 @@ def main(args: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         if arguments and arguments[0] in LIGHTNING_COMMANDS:
-            from sslmed.lightning_cli import main as lightning_main
+            with importing():
+                from sslmed.lightning_cli import main as lightning_main
 
             lightning_main(arguments)
         else:

@@ -154,7 +154,7 @@ class SSLMedCLI(LightningCLI):
             msg = f"fit does not take --ckpt_path {ckpt_path}: give --model.pretrained, or the --run_dir to go on with"
             raise UserError(msg)
         with self.run.locked(wait=self.settings.wait):
-            self.run.begin(self._parser("fit").dump(self.settings, skip_unset=False))
+            self.run.begin(self._parser("fit").dump(self.settings, skip_unset=False, skip_validation=True))
             with _logging_to(self.run.log), self._mirrored_to_wandb():
                 self._fit(model, datamodule)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from sslmed.errors import UserError
 from sslmed.experiments.devices import a_free_gpu
 from sslmed.experiments.plan import Run, read_plan
+from sslmed.startup import importing
 
 
 def do_runs(runs: list[Run]) -> bool:
@@ -24,7 +25,8 @@ def do_runs(runs: list[Run]) -> bool:
 
 
 def _do(run: Run) -> bool:
-    from sslmed.lightning_cli import main  # torch sees the GPUs that are visible when it is imported
+    with importing():  # torch sees the GPUs that are visible when it is imported
+        from sslmed.lightning_cli import main
     from sslmed.run_directory import RunDirectory
 
     directory = RunDirectory(Path(run.name).absolute())

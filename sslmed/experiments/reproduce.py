@@ -25,6 +25,7 @@ from sslmed.experiments.workflow import (
     set_stale_runs_aside,
     sole_command,
 )
+from sslmed.startup import importing
 
 
 @dataclass(frozen=True)
@@ -166,7 +167,8 @@ def _refuse_common_images(pool: Store, store: Store) -> None:
 
 
 def _check_configuration(runs: Sequence[Run], work: Path, dataset: Dataset | None, pool: Dataset | None) -> None:
-    from sslmed.experiments.check import check_runs  # takes seconds to import
+    with importing():
+        from sslmed.experiments.check import check_runs  # takes seconds
 
     check_runs(runs, work, dataset, pool)
 
