@@ -1,5 +1,6 @@
 """Killed at twenty random moments, a small experiment still ends with the results of an undisturbed one."""
 
+import contextlib
 import os
 import random
 import subprocess
@@ -87,24 +88,24 @@ class Experiment:
 def _kill(experiment: Experiment, command: subprocess.Popen[bytes], chance: random.Random) -> str:
     """Kill the command, everything, or any process of it, and say which."""
     processes = experiment.processes()
-    match chance.choice(["command", "everything", "one", "one"]):
-        case "command":
-            victims = [process for process in processes if process.pid == command.pid]
-        case "everything":
-            victims = processes
-        case _:
-            victims = [chance.choice(processes)]
-    names = ", ".join(map(str, victims))
+    victims = {
+        "command": [process for process in processes if process.pid == command.pid],
+        "everything": processes,
+        "one": chance.sample(processes, min(1, len(processes))),
+    }[chance.choice(["command", "everything", "one", "one"])]
+    names = []
     for process in victims:
-        process.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            names.append(" ".join(process.cmdline()[1:4])[:60])
+            process.kill()
     if command.pid in [process.pid for process in victims]:
         command.wait()
-    return names
+    return ", ".join(names)
 
 
 def test_killed_at_twenty_random_moments_it_ends_with_the_same_results(tmp_path: Path) -> None:
     reference = Experiment(tmp_path / "reference")
-    assert reference.start().wait(timeout=240) == 0, (reference.folder / "output").read_text()
+    assert reference.start().wait(timeout=600) == 0, (reference.folder / "output").read_text()
     chance = random.Random(0)
     kills = 0
     while kills < KILLS:
@@ -122,7 +123,7 @@ def _disturb(experiment: Experiment, chance: random.Random, most: int) -> int:
         for count in experiment.changes():
             if command.poll() is not None or count >= patience:
                 break
-            assert time.monotonic() - start < 900, (experiment.folder / "output").read_text()
+            assert time.monotonic() - start < 3600, (experiment.folder / "output").read_text()
             time.sleep(0.02)
         time.sleep(chance.random())  # a moment between two changes, too
         if command.poll() is None:
