@@ -7,11 +7,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 
 import pandas as pd
 import psutil
 import pytest
+
+from sslmed.experiments.plan import Run, write_plan
 
 TINY = Path(__file__).parent / "tiny"
 TABLES = ("results.csv", "cases.csv", "summary.csv", "efficiency.csv")
@@ -149,3 +153,32 @@ def _check_same(experiment: Experiment, reference: Experiment) -> None:
     for path, content in experiment.results.items():
         assert path.read_bytes() == content, f"{path}: the run was done twice"
     assert experiment.kept_files() == reference.kept_files()
+
+
+def test_results_that_come_from_an_orphan_while_a_workflow_starts_are_kept(tmp_path: Path) -> None:
+    """The first job, in place of an orphan, leaves the results of the second, which finds them and does nothing."""
+    run = Run("baseline", 0, 0, 1.0, name="", job="", needs=None, arguments=(), key="")
+    write_plan(tmp_path / "plan.json", [replace(run, name=name, job=name) for name in ("first", "second")])
+    snakefile = (resources.files("sslmed.experiments") / "Snakefile").read_text()
+    (tmp_path / "Snakefile").write_text(snakefile.replace("sslmed.experiments.job", "orphan"))
+    (tmp_path / "orphan.py").write_text(
+        "import sys, pathlib\n"
+        "for path in [pathlib.Path(name, 'results.json') for name in ('first', 'second')]:\n"
+        "    if not path.exists():\n"
+        "        path.write_text(f'by {sys.argv[2]}')\n"
+    )
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--cores",
+        "1",
+        "--nolock",
+        "--ignore-incomplete",
+        "--keep-incomplete",
+    ]
+    assert subprocess.run(command, cwd=tmp_path, check=False).returncode == 0
+    first, second = ((tmp_path / name / "results.json").read_text() for name in ("first", "second"))
+    assert first == second
