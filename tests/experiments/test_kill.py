@@ -20,7 +20,7 @@ from sslmed.experiments.plan import Run, write_plan
 TINY = Path(__file__).parent / "tiny"
 TABLES = ("results.csv", "cases.csv", "summary.csv", "efficiency.csv")
 MARK = "SSLMED_TEST_EXPERIMENT"
-KILLS = int(os.environ.get("SSLMED_TEST_KILLS", "20"))
+KILLS = 20
 MOST_CHANGES = 30
 """A kill comes after fewer changes of files than this; half of them are those of a command that starts."""
 
