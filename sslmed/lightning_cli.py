@@ -24,6 +24,7 @@ from rich.table import Table
 # Lightning finds classes by their bare names once their modules are imported.
 from sslmed import downstream, encoders, pretext  # noqa: F401
 from sslmed.callbacks import History, SeedUpdates
+from sslmed.checkpoints import AtomicCheckpointIO
 from sslmed.data import finetuning, pretraining  # noqa: F401
 from sslmed.data.datamodule import StoreDataModule
 from sslmed.downstream.base import DownstreamTask
@@ -139,6 +140,7 @@ class SSLMedCLI(LightningCLI):
         trainer_config = {**self._get(self.config_init, "trainer", default={}), **kwargs}
         trainer_config["default_root_dir"] = str(self.run.path)
         trainer_config["logger"] = False
+        trainer_config["plugins"] = [AtomicCheckpointIO()]
         trainer_config["enable_progress_bar"] = sys.stderr.isatty()
         return self._instantiate_trainer(trainer_config, callbacks.get(self.subcommand, []))
 

@@ -12,7 +12,7 @@ import yaml
 from filelock import FileLock, Timeout
 
 from sslmed.errors import UserError
-from sslmed.files import atomic_path, write_text
+from sslmed.files import atomic_path, remove_leftovers, write_text
 
 IGNORED_SETTINGS = ("run_dir", "ckpt_path", "weights_only", "wandb", "wait")  # they do not change what is learned
 
@@ -75,6 +75,8 @@ class RunDirectory:
                     "give the same settings to go on, or choose another --run_dir"
                 )
                 raise UserError(msg)
+        for folder in (self.path, self.checkpoints):
+            remove_leftovers(folder)
         write_text(self.config, config_yaml)
 
     def finish(self, results: Mapping[str, Any], cases: pd.DataFrame | None = None) -> None:

@@ -26,7 +26,7 @@ from sslmed.data.splits import merge_groups
 from sslmed.data.store import Store
 from sslmed.data.workers import run_in_processes
 from sslmed.errors import DataError, UserError
-from sslmed.files import TEMPORARY, write_text
+from sslmed.files import remove_leftovers, write_text
 
 __all__ = ["PrepareSettings", "prepare"]
 
@@ -93,8 +93,7 @@ def _prepare_cases(dataset: Dataset, store: Path, settings: PrepareSettings, job
     """Prepare the cases that are not finished; return what is wrong with them."""
     partial_cases = store / "partial"
     shutil.rmtree(partial_cases, ignore_errors=True)  # of a run that was killed
-    for leftover in store.glob(f"*{TEMPORARY}"):
-        leftover.unlink()
+    remove_leftovers(store)
     to_do = [case for case in dataset.cases if not _is_done(case, store)]
     if to_do:
         (store / "store.json").unlink(missing_ok=True)

@@ -11,8 +11,9 @@ from matplotlib.lines import Line2D
 
 from sslmed.evaluation.metrics import METRIC_NAMES
 from sslmed.experiments.captions import caption
+from sslmed.experiments.efficiency import middle_fraction
 from sslmed.experiments.looks import Look, groups, looks
-from sslmed.experiments.panels import draw_comparison, draw_convergence, draw_scores, middle_fraction
+from sslmed.experiments.panels import draw_comparison, draw_convergence, draw_scores
 from sslmed.experiments.reference import published_curves
 from sslmed.experiments.tables import Tables
 from sslmed.files import atomic_path

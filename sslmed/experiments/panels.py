@@ -10,6 +10,7 @@ from matplotlib.ticker import NullLocator
 from sslmed.evaluation.metrics import METRIC_NAMES, score_bounds
 from sslmed.evaluation.statistics import ENOUGH_RUNS, estimate
 from sslmed.experiments.captions import INCOMPLETE
+from sslmed.experiments.efficiency import middle_fraction
 from sslmed.experiments.looks import Look, dodges
 
 
@@ -63,12 +64,6 @@ def draw_comparison(axes: Axes, summary: pd.DataFrame, arms: Sequence[Look], pub
         style = look.style | {"linestyle": "--", "linewidth": 1, "markersize": 3.5}
         axes.plot(curve["label_fraction"], curve["value"], alpha=0.7, **style)
     draw_scores(axes, summary, arms, published["metric"].iloc[0])
-
-
-def middle_fraction(curves: pd.DataFrame) -> float:
-    """Give the label fraction at which convergence is shown."""
-    fractions = np.sort(curves["label_fraction"].unique())
-    return float(fractions[len(fractions) // 2])
 
 
 def _band(runs: pd.DataFrame, metric: str) -> tuple[list[float], list[float]]:

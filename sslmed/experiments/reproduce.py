@@ -25,6 +25,7 @@ from sslmed.experiments.workflow import (
     set_stale_runs_aside,
     sole_command,
 )
+from sslmed.files import remove_leftovers
 from sslmed.startup import importing
 
 
@@ -188,11 +189,12 @@ def _report(
         print("no run has finished: there is nothing to draw", file=sys.stderr)
         return 1
     tables = collect([work / run.name for run in finetuning])
+    remove_leftovers(out)
     write_tables(tables, out)
     figure = out / f"{work.parent.name}.png"
     svg = figure.with_suffix(".svg")
     draw_figure(tables, figure, svg, phantom=phantom, metrics=metrics, notes=[*notes, *_notes(work, runs)])
-    print(f"results.csv, cases.csv, summary.csv, {figure.name} and {figure.stem}.svg are in {out}")
+    print(f"results.csv, cases.csv, summary.csv, efficiency.csv, {figure.name} and {figure.stem}.svg are in {out}")
     return 1 if failed else 0
 
 

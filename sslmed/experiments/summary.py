@@ -7,7 +7,7 @@ import pandas as pd
 
 from sslmed.errors import DataError
 from sslmed.evaluation.metrics import score_bounds
-from sslmed.evaluation.statistics import Estimate, estimate, holm
+from sslmed.evaluation.statistics import Floats, estimate, holm
 from sslmed.experiments.arms import BASELINE, SLICES, Arm
 
 FAMILY = ["figure", "dataset", "preset", "metric"]
@@ -49,37 +49,63 @@ def summarise_cells(values: pd.DataFrame) -> pd.DataFrame:
     return summary.assign(p_holm=summary.groupby(FAMILY)["p"].transform(_adjusted))
 
 
-def _score(cell: pd.DataFrame) -> list[float]:
-    score = _estimate(_runs_by_cases(cell), score_bounds(cell["metric"].iloc[0]))
-    return [score.n_runs, score.n_cases, score.mean, score.low, score.high]
+def paired_differences(cell: pd.DataFrame, baseline: pd.DataFrame) -> pd.DataFrame:
+    """Subtract the baseline's values over the runs that both have.
 
+    Args:
+        cell: Values of one metric, arm and label fraction, as in `summarise_cells`.
+        baseline: Values to compare with.
 
-def _difference(cell: pd.DataFrame, baseline: pd.DataFrame) -> list[float | None]:
+    Returns:
+        One row per run (fold, seed) and one column per case; empty where the case is not in the fold's test set.
+
+    Raises:
+        DataError: The two were scored on different cases.
+    """
     arm, reference = _runs_by_cases(cell).align(_runs_by_cases(baseline))
     both = arm.notna().any(axis=1) & reference.notna().any(axis=1)
     arm, reference = arm[both], reference[both]
-    if arm.empty:
-        return []
     if not arm.notna().equals(reference.notna()):
-        name = cell["arm"].iloc[0]
-        raise DataError([f"{name} and {baseline_of(name)} were scored on different test cases; remove the older runs"])
-    low, high = score_bounds(cell["metric"].iloc[0])
-    difference = _estimate(arm - reference, (low - high, high - low))
-    return [difference.mean, difference.low, difference.high, difference.p]
+        names = f"{cell['arm'].iloc[0]} and {baseline['arm'].iloc[0]}"
+        raise DataError([f"{names} were scored on different test cases; remove the older runs"])
+    return arm - reference
 
 
-def _runs_by_cases(cell: pd.DataFrame) -> pd.DataFrame:
-    """Give one row per run (fold, seed) and one column per case; empty where the case is not in the fold's test set."""
-    return cell.pivot(index=["fold", "seed"], columns="case", values="value")
+def by_fold(runs: pd.DataFrame) -> list[Floats]:
+    """Split a table of runs by cases into the folds' `(seeds, cases)`.
 
-
-def _estimate(table: pd.DataFrame, bounds: tuple[float, float]) -> Estimate:
-    values, fold_of_run = table.to_numpy(), table.index.get_level_values("fold")
+    Raises:
+        DataError: Seeds of one fold were scored on different cases.
+    """
+    values, fold_of_run = runs.to_numpy(), runs.index.get_level_values("fold")
     folds = [values[fold_of_run == fold] for fold in fold_of_run.unique()]
     folds = [fold[:, ~np.isnan(fold).all(axis=0)] for fold in folds]
     if any(np.isnan(fold).any() for fold in folds):
         raise DataError(["seeds of one fold were scored on different test cases; remove the older runs"])
-    return estimate(folds, bounds)
+    return folds
+
+
+def difference_bounds(metric: str) -> tuple[float, float]:
+    """Give the least and the greatest difference of two scores."""
+    low, high = score_bounds(metric)
+    return low - high, high - low
+
+
+def _score(cell: pd.DataFrame) -> list[float]:
+    score = estimate(by_fold(_runs_by_cases(cell)), score_bounds(cell["metric"].iloc[0]))
+    return [score.n_runs, score.n_cases, score.mean, score.low, score.high]
+
+
+def _difference(cell: pd.DataFrame, baseline: pd.DataFrame) -> list[float | None]:
+    runs = paired_differences(cell, baseline)
+    if runs.empty:
+        return []
+    difference = estimate(by_fold(runs), difference_bounds(cell["metric"].iloc[0]))
+    return [difference.mean, difference.low, difference.high, difference.p]
+
+
+def _runs_by_cases(cell: pd.DataFrame) -> pd.DataFrame:
+    return cell.pivot(index=["fold", "seed"], columns="case", values="value")
 
 
 def _adjusted(p_values: "pd.Series[float]") -> "pd.Series[float]":

@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import isnan
 from pathlib import Path
@@ -13,7 +13,8 @@ import pandas as pd
 
 from sslmed.errors import DataError, UserError
 from sslmed.evaluation.metrics import case_values
-from sslmed.experiments.summary import summarise_cells
+from sslmed.experiments.efficiency import labels_to_baseline, updates_to_baseline
+from sslmed.experiments.summary import FAMILY, summarise_cells
 from sslmed.files import atomic_path
 
 RUN = ["figure", "dataset", "preset", "arm", "spatial_dims", "label_fraction", "n_labels", "fold", "seed"]
@@ -28,6 +29,7 @@ class Tables:
         results: One row per run and metric: test scores.
         cases: One row per run and test case, sorted: what the runs' `cases.csv` say.
         summary: One row per metric, arm and label fraction, see `summarise_cells`.
+        efficiency: One row per metric, arm and quantity, see `labels_to_baseline` and `updates_to_baseline`.
         curves: One row per run, `update` and metric: scores of the validation cases.
         missing: The runs without results, in the order given, e.g. `rotation 25 % fold 1 seed 0`.
     """
@@ -35,6 +37,7 @@ class Tables:
     results: pd.DataFrame
     cases: pd.DataFrame
     summary: pd.DataFrame
+    efficiency: pd.DataFrame
     curves: pd.DataFrame
     missing: tuple[str, ...]
 
@@ -56,23 +59,30 @@ def collect(run_dirs: Iterable[Path]) -> Tables:
         msg = "no run has finished, so there is nothing to summarise; the runs' run.log files say what happened"
         raise UserError(msg)
     runs = sorted((_FinishedRun.read(path) for path in finished), key=lambda run: run.identity)
+    results = _long(_joined(runs, [pd.DataFrame([run.record["metrics"]]) for run in runs]))
     curves = _long(_joined(runs, [pd.DataFrame(run.record["validation"]) for run in runs]), "update")
+    curves = curves.assign(metric=curves["metric"].str.removeprefix("val/"))
+    values = _joined(runs, [run.case_values() for run in runs])
+    updates = updates_to_baseline(curves[curves["metric"].isin(results["metric"])])
+    efficiency = pd.concat([_by_metric(values, labels_to_baseline), updates])
     return Tables(
-        results=_long(_joined(runs, [pd.DataFrame([run.record["metrics"]]) for run in runs])),
+        results=results,
         cases=_joined(runs, [run.cases for run in runs]),
-        summary=_summarise(_joined(runs, [run.case_values() for run in runs])),
-        curves=curves.assign(metric=curves["metric"].str.removeprefix("val/")),
+        summary=_by_metric(values, summarise_cells),
+        efficiency=efficiency.sort_values([*FAMILY, "arm", "quantity"], ignore_index=True),
+        curves=curves,
         missing=tuple(_name(path) for path in paths if path not in finished),
     )
 
 
 def write_tables(tables: Tables, folder: Path) -> None:
-    """Write `results.csv`, `cases.csv` (one row per run, test case and value) and `summary.csv`.
+    """Write `results.csv`, `cases.csv` (one row per run, test case and value), `summary.csv` and `efficiency.csv`.
 
     Equal runs give equal bytes.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for name, table in (("results", tables.results), ("summary", tables.summary)):
+    short = {"results": tables.results, "summary": tables.summary, "efficiency": tables.efficiency}
+    for name, table in short.items():
         with atomic_path(folder / f"{name}.csv") as temporary:
             table.to_csv(temporary, index=False, lineterminator="\n")
     with atomic_path(folder / "cases.csv") as temporary:
@@ -118,11 +128,11 @@ def _long(table: pd.DataFrame, *keys: str) -> pd.DataFrame:
     return values.sort_values([*identity, "metric"], ignore_index=True)
 
 
-def _summarise(values: pd.DataFrame) -> pd.DataFrame:
+def _by_metric(values: pd.DataFrame, summarise: Callable[[pd.DataFrame], pd.DataFrame]) -> pd.DataFrame:
     """Summarise metric by metric: all at once, the cases of a large experiment would fill the memory."""
     identity = [*RUN, "case"]
     summaries = [
-        summarise_cells(values[identity].assign(metric=metric, value=values[metric]).dropna(subset="value"))
+        summarise(values[identity].assign(metric=metric, value=values[metric]).dropna(subset="value"))
         for metric in values.columns.difference(identity).tolist()
     ]
     return pd.concat(summaries, ignore_index=True)

@@ -18,6 +18,7 @@ import psutil
 import yaml
 
 from sslmed.experiments.plan import Run, write_plan
+from sslmed.files import remove_leftovers
 from sslmed.progress import Advance, progress
 from sslmed.run_directory import RunDirectory
 
@@ -41,6 +42,7 @@ def sole_command(work: Path) -> Iterator[int]:
         except BlockingIOError:
             print(f"{work}: waiting for another command, or what is left of a killed one, to finish", file=sys.stderr)
             fcntl.flock(file, fcntl.LOCK_EX)
+        remove_leftovers(work)
         yield file.fileno()
 
 

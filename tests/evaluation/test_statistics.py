@@ -102,3 +102,25 @@ def test_holm_against_a_worked_example():
 def test_holm_bounds_the_chance_of_any_false_positive():
     p_values = np.random.default_rng(5).random((4000, 25))
     assert np.mean([holm(row).min() < 0.05 for row in p_values]) == pytest.approx(0.05, abs=0.01)
+
+
+@pytest.mark.parametrize("better", [0, 2])
+def test_after_holm_false_positives_stay_nominal_with_a_common_baseline(better):
+    """Three arms at three fractions, compared with the same runs of the baseline; some arms are indeed better."""
+    rng = np.random.default_rng(6)
+    gains = 0.2 * (np.arange(3) < better)
+    single, after_holm, found = [], [], []
+    for _ in range(2000):
+        baseline = [simulated(rng, 5, 1, run=0.05) for _ in range(3)]
+        p_values = [
+            estimate(gain + simulated(rng, 5, 1, run=0.05) - of_fraction, WIDE).p
+            for gain in gains
+            for of_fraction in baseline
+        ]
+        is_null = np.repeat(gains == 0, 3)
+        single += list(np.array(p_values)[is_null] < 0.05)
+        after_holm.append((holm(p_values)[is_null] < 0.05).any())
+        found += list(holm(p_values)[~is_null] < 0.05)
+    assert 0.04 <= np.mean(single) <= 0.06
+    assert np.mean(after_holm) <= 0.06  # 0.05, and two standard errors of the simulation
+    assert not better or np.mean(found) > 0.5

@@ -17,6 +17,7 @@ HEADERS = {
     "cases": f"{RUN},case,metric,value",
     "summary": "figure,dataset,preset,metric,arm,label_fraction,n_labels,n_runs,n_cases,mean,ci_low,ci_high,"
     "diff,diff_low,diff_high,p,p_holm",
+    "efficiency": "figure,dataset,preset,metric,arm,quantity,n_runs,value,ci_low,ci_high",
 }
 ARMS = ("baseline", "rotation", "baseline-2d", "rotation-2d")
 
@@ -48,7 +49,7 @@ def test_files_have_the_columns_are_sorted_and_repeat_byte_by_byte(tmp_path):
         assert content == (tmp_path / "b" / f"{name}.csv").read_bytes()
         table = pd.read_csv(tmp_path / "a" / f"{name}.csv", dtype={"case": str})
         keys = [column for column in table if column not in ("metric", "value", "n_labels")]
-        if name != "summary":
+        if name in ("results", "cases"):
             assert table.equals(table.sort_values([*keys, "metric"], ignore_index=True, kind="stable"))
             assert not table.isna().any(axis=None)
     assert {path.name for path in (tmp_path / "a").iterdir()} == {f"{name}.csv" for name in HEADERS}
