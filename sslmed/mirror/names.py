@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def group_name(figure: str, dataset: str, preset: str) -> str | None:
-    """All runs of an experiment: `fig3-phantom-quick`; `None` for a run by hand that has no such labels."""
-    return "-".join(filter(None, (figure, dataset, preset))) or None
+def group_name(*labels: str) -> str | None:
+    """All runs of an experiment, by figure, dataset and preset: `fig3-phantom-quick`; `None` for a run without them."""
+    return "-".join(filter(None, labels)) or None
 
 
 def run_name(description: Mapping[str, Any]) -> str:

@@ -152,7 +152,7 @@ def _validation_batches(trainer: Trainer) -> Iterator[Sample]:
     """Batches of validation cases on the model's device, without a loader's iterator, which would draw a number."""
     data: StoreDataModule = trainer.datamodule  # type: ignore[attr-defined]
     loader = data.val_dataloader()
-    for draws in loader.batch_sampler:  # type: ignore[union-attr]
+    for draws in loader.batch_sampler:
         batch = loader.collate_fn([loader.dataset[draw] for draw in draws])
         yield data.transfer_batch_to_device(batch, trainer.lightning_module.device, 0)
 

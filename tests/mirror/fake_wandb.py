@@ -73,6 +73,8 @@ class FakeWandb(ThreadingHTTPServer):
             bucket = {"id": variables["name"], "name": variables["name"], "displayName": variables.get("displayName")}
             bucket |= {"description": None, "config": "{}", "sweepName": None, "project": PROJECT}
             return {"upsertBucket": {"bucket": bucket | {"historyLineCount": 0}, "inserted": inserted}}
+        if "internalId" in query:
+            return {"project": PROJECT | {"internalId": "p"}}
         if operation == "RunResumeStatus":
             return {"model": PROJECT | {"bucket": self._resume_status(variables["name"])}}
         if "createRunFiles" in query:
@@ -89,9 +91,12 @@ class FakeWandb(ThreadingHTTPServer):
         if "models(" in query:
             page = {"endCursor": None, "hasNextPage": False}
             return {
-                "models": {"edges": [{"node": PROJECT | {"createdAt": "", "isBenchmark": False}}], "pageInfo": page}
+                "models": {
+                    "edges": [{"node": PROJECT | {"createdAt": "", "isBenchmark": False, "user": None}}],
+                    "pageInfo": page,
+                }
             }
-        return {}
+        return {"project": None}  # there is no artifact yet
 
     def _resume_status(self, name: str) -> dict | None:
         if name not in self.runs:
@@ -132,10 +137,12 @@ class _Handler(BaseHTTPRequestHandler):
         self._reply({})
 
     def do_POST(self) -> None:
-        body = json.loads(self._body())
-        if self.server.down:
+        content = self._body()
+        if self.server.down or not (self.path == "/graphql" or self.path.endswith("/file_stream")):
             self._reply({})
-        elif self.path == "/graphql":
+            return
+        body = json.loads(content)
+        if self.path == "/graphql":
             found = re.search(r"(?:query|mutation)\s+(\w+)", body["query"])
             operation = found.group(1) if found else ""
             self._reply({"data": self.server.answer(operation, body["query"], body.get("variables") or {})})

@@ -1,7 +1,6 @@
 """Runs mirrored in Weights & Biases, offline and against a server on loopback."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -71,9 +70,10 @@ def fit(store: Path, tmp_path: Path) -> Fit:
     return run
 
 
-def _sync(*folders: Path) -> None:
-    command = [sys.executable, "-m", "wandb", "sync", *map(str, folders)]
-    subprocess.run(command, check=True, capture_output=True, timeout=60, env=os.environ | {"WANDB_SILENT": "true"})
+def _sync(*arguments: Path | str) -> None:
+    command = [sys.executable, "-m", "wandb", "sync", *map(str, arguments)]
+    # It writes logs into the folder where it is called.
+    subprocess.run(command, cwd=arguments[-1], check=True, capture_output=True, timeout=60)
 
 
 def _stop_after(updates: int, monkeypatch: pytest.MonkeyPatch) -> None:
