@@ -79,6 +79,8 @@ def reproduce(options: Options) -> int:
     if jobs < 1:
         raise UserError(f"jobs must be at least 1, got {jobs}")
     grid = _grid(options)
+    if options.wandb == "online" and not options.dry_run:
+        check_account(verify=True)
     source = Source(options.data, options.downloads, grid.experiment.phantom, grid.preset.phantom)
     dataset = None if options.dry_run and source.is_absent else source.fetch()
     pool = None if options.pool is None else scan_pool(options.pool)
@@ -95,8 +97,6 @@ def reproduce(options: Options) -> int:
     runs = plan_runs(grid, places, dataset=source.name, wandb=options.wandb)
     if not all(is_done(work, run) for run in runs):
         _check_configuration(runs, work, dataset, pool)
-    if options.wandb == "online" and not options.dry_run:
-        check_account(verify=True)
     if options.dry_run:
         print_dry_run(grid, runs, source, dataset, pool, work=work, jobs=jobs)
         return 0

@@ -19,6 +19,8 @@ WIDTH, HEIGHT = 8, 7
 """Of a panel; a row is three panels wide."""
 ROW = 3
 
+Panel = wr.LinePlot | wr.ScatterPlot | wr.MediaBrowser
+
 
 def make_dashboard(work: Path) -> str:
     """Make the report of an experiment, or bring the one that was made for it up to date.
@@ -100,7 +102,7 @@ def build_dashboard(work: Path, entity: str) -> wr.Report:
     )
 
 
-def _grid(runset: wr.Runset, panels: Sequence[wr.Panel]) -> wr.PanelGrid:
+def _grid(runset: wr.Runset, panels: Sequence[Panel]) -> wr.PanelGrid:
     for index, panel in enumerate(panels):
         panel.layout = wr.Layout(x=WIDTH * (index % ROW), y=HEIGHT * (index // ROW), w=WIDTH, h=HEIGHT)
     return wr.PanelGrid(runsets=[runset], panels=list(panels))

@@ -94,9 +94,10 @@ def _coloured(image: Array) -> Picture:
 
 
 def _lay_out(patches: Array, grid: int) -> Array:
-    """Put patches `(grid**d, C, *patch)` into one image `(C, *spatial)`, with gaps."""
+    """Put patches `(grid**d, C, *patch)` into one image `(C, *spatial)`, with gaps within axial slices."""
     dims = patches.ndim - 2
-    padded = np.pad(patches, [(0, 0), (0, 0), *[(0, GAP)] * dims], constant_values=GAP_COLOUR / 255)
+    gaps = [(0, GAP), (0, GAP), (0, 0)][:dims]
+    padded = np.pad(patches, [(0, 0), (0, 0), *gaps], constant_values=GAP_COLOUR / 255)
     cells = padded.reshape(*[grid] * dims, *padded.shape[1:])
     order = [dims, *(axis for each in range(dims) for axis in (each, dims + 1 + each))]
     return cells.transpose(order).reshape(padded.shape[1], *(grid * side for side in padded.shape[2:]))

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from fake_wandb import KEY, FakeWandb, fake_wandb
 
+from sslmed import cli
 from sslmed.errors import UserError
 from sslmed.experiments.plan import Run, write_plan
 from sslmed.experiments.tables import Tables, collect
@@ -112,3 +113,15 @@ def test_without_network_key_or_experiment_the_dashboard_says_what_to_do(
     with pytest.raises(UserError, match="Failed to authenticate") as error:
         make_dashboard(work)
     assert KEY not in str(error.value)
+
+
+def test_online_without_a_key_nothing_is_drawn_or_trained(
+    tmp_path: Path, server: FakeWandb, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("WANDB_API_KEY")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as end:
+        cli.main(["reproduce", "fig3", "--wandb", "online"])
+    assert end.value.code == 2
+    assert "wandb login" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
