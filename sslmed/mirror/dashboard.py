@@ -74,7 +74,7 @@ def build_dashboard(work: Path, entity: str) -> wr.Report:
     curves = [*(f"val/{metric}" for metric in metrics), "val/loss", "train/loss"]
     return wr.Report(
         **place,
-        title=f"{group}: data efficiency of self-supervised pretraining",
+        title=f"Data efficiency of self-supervised pretraining, {group}",
         description="Made by sslmed; the run directories are the record, this is their mirror.",
         width="fluid",
         blocks=[
