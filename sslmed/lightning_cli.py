@@ -1,23 +1,20 @@
 """`sslmed fit | validate | test | predict`: LightningCLI with one directory per run."""
 
-import hashlib
 import logging
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
 import torch
-import yaml
 from jsonargparse import Namespace
 from pytorch_lightning import Callback, LightningDataModule, LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
-from pytorch_lightning.loggers import WandbLogger
 from rich.console import Console
 from rich.table import Table
 
@@ -221,28 +218,13 @@ class SSLMedCLI(LightningCLI):
         """What tables need to know about this run."""
         return {**vars(self._get(self.config_init, "labels")), **self.datamodule.describe()}
 
-    @contextmanager
-    def _mirrored_to_wandb(self) -> Iterator[None]:
+    def _mirrored_to_wandb(self) -> AbstractContextManager[None]:
         """Mirror the run in Weights & Biases if asked to; everything is in the run directory without it."""
-        if self.settings.wandb == "disabled":
-            yield
-            return
-        labels = self.settings.labels
-        logger = WandbLogger(
-            project="sslmed",
-            name="/".join(self.run.path.parts[-4:]),
-            group="-".join(filter(None, (labels.figure, labels.dataset, labels.preset))) or None,
-            id=hashlib.sha256(str(self.run.path).encode()).hexdigest()[:16],  # a resumed run goes on in the same place
-            resume="allow",
-            save_dir=self.run.path,
-            offline=self.settings.wandb == "offline",
-        )
-        logger.experiment.config.update(yaml.safe_load(self.run.config.read_text()), allow_val_change=True)
-        self.trainer.loggers = [logger]
-        try:
-            yield
-        finally:
-            logger.experiment.finish()  # or the next run of this process would go on in it
+        if self.settings.wandb == "disabled" or not self.trainer.is_global_zero:
+            return nullcontext()
+        from sslmed.mirror.training import mirrored
+
+        return mirrored(self.run, self.settings.wandb, self.trainer, self.history, self._description())
 
 
 @contextmanager

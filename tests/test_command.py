@@ -206,14 +206,6 @@ def test_help_imports_nothing_heavy() -> None:
     assert not {"torch", "monai", "pytorch_lightning", "pandas", "numpy"} & set(output.split())
 
 
-def test_wandb_offline_leaves_one_run_directory_per_run(sslmed: Command, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setenv("WANDB_SILENT", "true")
-    for name in ("one", "two"):
-        assert sslmed("fit", "rotation", "--run_dir", str(tmp_path / name), "--wandb", "offline") == 0
-        (run,) = (tmp_path / name / "wandb").glob("offline-run-*")
-        assert list(run.glob("run-*.wandb"))
-
-
 def test_volumes_of_different_sizes_are_trained_on_in_crops(decathlon_dataset, tmp_path: Path, sslmed, capsys) -> None:
     data = decathlon_dataset(labelled=7, unlabelled=0, shape=(20, 16, 6))
     image = data / "imagesTr" / "case_00.nii.gz"

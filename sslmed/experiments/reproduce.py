@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from sslmed.data.layouts import Dataset, split_dataset
 from sslmed.data.prepare import prepare
@@ -26,6 +27,7 @@ from sslmed.experiments.workflow import (
     sole_command,
 )
 from sslmed.files import remove_leftovers
+from sslmed.mirror.session import Mode, check_account
 from sslmed.startup import importing
 
 
@@ -62,7 +64,7 @@ class Options:
     out: Path = Path("results")
     runs: Path = Path("runs")
     downloads: Path = Path("data")
-    wandb: str = "disabled"
+    wandb: Mode | Literal["disabled"] = "disabled"
     dry_run: bool = False
 
 
@@ -79,6 +81,8 @@ def reproduce(options: Options) -> int:
     if jobs < 1:
         raise UserError(f"jobs must be at least 1, got {jobs}")
     grid = _grid(options)
+    if options.wandb == "online" and not options.dry_run:
+        check_account(verify=True)
     source = Source(options.data, options.downloads, grid.experiment.phantom, grid.preset.phantom)
     dataset = None if options.dry_run and source.is_absent else source.fetch()
     pool = None if options.pool is None else scan_pool(options.pool)
@@ -107,7 +111,8 @@ def reproduce(options: Options) -> int:
             run_workflow(work, runs, jobs=jobs, lock=lock)
         out = options.out / grid.experiment.figure / name
         notes = [] if pool is None else [f"External pool: {pool.root.resolve().name}."]
-        return _report(work, runs, out, phantom=source.is_phantom, metrics=grid.experiment.metrics, notes=notes)
+        metrics = grid.experiment.metrics
+        return _report(work, runs, out, phantom=source.is_phantom, metrics=metrics, notes=notes, wandb=options.wandb)
 
 
 def _grid(options: Options) -> Grid:
@@ -175,11 +180,19 @@ def _check_configuration(runs: Sequence[Run], work: Path, dataset: Dataset | Non
 
 
 def _report(
-    work: Path, runs: Sequence[Run], out: Path, *, phantom: bool, metrics: Sequence[str], notes: Sequence[str]
+    work: Path,
+    runs: Sequence[Run],
+    out: Path,
+    *,
+    phantom: bool,
+    metrics: Sequence[str],
+    notes: Sequence[str],
+    wandb: Mode | Literal["disabled"],
 ) -> int:
     """Write tables and figure from the runs that are done, and say which are not."""
     from sslmed.experiments.figures import draw_figure  # pandas and matplotlib take a while to import
     from sslmed.experiments.tables import collect, write_tables
+    from sslmed.mirror.summary import log_summary
 
     failed = failures(work, runs)
     for line in failed:
@@ -195,6 +208,8 @@ def _report(
     svg = figure.with_suffix(".svg")
     draw_figure(tables, figure, svg, phantom=phantom, metrics=metrics, notes=[*notes, *_notes(work, runs)])
     print(f"results.csv, cases.csv, summary.csv, efficiency.csv, {figure.name} and {figure.stem}.svg are in {out}")
+    if wandb != "disabled":
+        log_summary(work, wandb, tables={"summary": tables.summary, "efficiency": tables.efficiency}, figure=figure)
     return 1 if failed else 0
 
 

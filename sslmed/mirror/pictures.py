@@ -1,0 +1,124 @@
+"""Draws what a network sees and answers, as RGB pictures: puzzles of pretext tasks, segmentations, confusions."""
+
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Picture = NDArray[np.uint8]
+"""`(rows, columns, 3)`."""
+
+GAP = 2
+GAP_COLOUR = 128
+SMALLEST_SIDE = 96
+"""Pictures of fewer pixels are enlarged: viewers blur what they enlarge."""
+OPACITY = 0.5
+CLASS_COLOURS = np.array([(230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (213, 94, 0), (204, 121, 167)])
+"""Of classes 1, 2, …: Okabe and Ito's palette, which colour-blind readers can tell apart."""
+
+
+def draw_puzzle(image: Array, inputs: Array) -> Picture:
+    """Show a case, and beside it what a pretext task makes of it.
+
+    Args:
+        image: The case, `(C, *spatial)`, intensities 0 to 1; of a volume, axial slices are shown.
+        inputs: What the network sees of it: an image `(C, *spatial)`, or P of them `(P, C, *spatial)`. Where P is a
+            grid's number of cells, such as 9 or 27, they are laid out in the grid, row-major; else side by side.
+    """
+    dims = image.ndim - 1
+    if inputs.ndim == image.ndim:
+        return _beside([*_slices(image, 1), *_slices(inputs, 1)])
+    grid = round(len(inputs) ** (1 / dims))
+    if grid > 1 and grid**dims == len(inputs):
+        levels = grid if dims == 3 else 1
+        return _beside([*_slices(image, 1), *_slices(_lay_out(inputs, grid), levels)])
+    return _beside([*_slices(image, 1), *(picture for each in inputs for picture in _slices(each, 1))])
+
+
+def draw_segmentation(image: Array, truth: Array, prediction: Array) -> Picture:
+    """Show image, truth and prediction side by side, of a volume in the axial slice with most true foreground.
+
+    Args:
+        image: `(C, *spatial)`, intensities 0 to 1.
+        truth: Class indices, `(*spatial)`.
+        prediction: Class indices, `(*spatial)`.
+    """
+    if truth.ndim == 3:
+        level = int(np.argmax(np.count_nonzero(truth, axis=(0, 1))))
+        image, truth, prediction = (_axial(array, level) for array in (image, truth, prediction))
+    background = _coloured(image)
+    return _beside([background, *(_overlay(background, labels) for labels in (truth, prediction))])
+
+
+def draw_confusion(truth: Array, prediction: Array, num_classes: int) -> Picture:
+    """Count true classes (rows) against predicted ones (columns).
+
+    Args:
+        truth: Class indices, `(N,)`.
+        prediction: Class indices, `(N,)`.
+        num_classes: K.
+    """
+    counts = np.zeros((num_classes, num_classes), int)
+    np.add.at(counts, (truth, prediction), 1)
+    figure = Figure(figsize=(4, 4), dpi=100, layout="constrained")
+    axes = figure.add_subplot(xlabel="predicted", ylabel="true", xticks=range(num_classes), yticks=range(num_classes))
+    axes.imshow(counts, cmap="Blues")
+    for (row, column), count in np.ndenumerate(counts):
+        colour = "white" if count > counts.max() / 2 else "black"
+        axes.text(column, row, str(count), ha="center", va="center", color=colour)
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3]
+
+
+def _slices(image: Array, number: int) -> list[Picture]:
+    """Evenly spread axial slices of `(C, *spatial)`; an image of two dimensions as it is."""
+    if image.ndim == 3:
+        return [_coloured(image)]
+    levels = [(2 * index + 1) * image.shape[-1] // (2 * number) for index in range(number)]
+    return [_coloured(_axial(image, level)) for level in levels]
+
+
+def _axial(volume: Array, level: int) -> Array:
+    """Cut `(..., right, front, up)` and turn the slice as it is looked at, the front above."""
+    return np.rot90(volume[..., level], axes=(-2, -1))
+
+
+def _coloured(image: Array) -> Picture:
+    """Photographs of three channels are red, green and blue; of other images the first channel is shown."""
+    channels = image if len(image) == 3 else np.repeat(image[:1], 3, axis=0)
+    return (channels.astype(np.float32).clip(0, 1) * 255).round().astype(np.uint8).transpose(1, 2, 0)
+
+
+def _lay_out(patches: Array, grid: int) -> Array:
+    """Put patches `(grid**d, C, *patch)` into one image `(C, *spatial)`, with gaps within axial slices."""
+    dims = patches.ndim - 2
+    gaps = [(0, GAP), (0, GAP), (0, 0)][:dims]
+    padded = np.pad(patches, [(0, 0), (0, 0), *gaps], constant_values=GAP_COLOUR / 255)
+    cells = padded.reshape(*[grid] * dims, *padded.shape[1:])
+    order = [dims, *(axis for each in range(dims) for axis in (each, dims + 1 + each))]
+    return cells.transpose(order).reshape(padded.shape[1], *(grid * side for side in padded.shape[2:]))
+
+
+def _overlay(picture: Picture, labels: Array) -> Picture:
+    colours = CLASS_COLOURS[(labels.astype(int) - 1) % len(CLASS_COLOURS)]
+    blended = picture * (1 - OPACITY) + colours * OPACITY
+    return np.where(labels[..., None] > 0, blended, picture).round().astype(np.uint8)
+
+
+def _beside(pictures: list[Picture]) -> Picture:
+    """Join pictures, centred, in a row with gaps; small ones are enlarged together."""
+    rows = max(len(picture) for picture in pictures)
+    padded = [_centred(picture, rows) for picture in pictures]
+    joined = np.concatenate(padded, axis=1)[:, :-GAP]
+    factor = -(-SMALLEST_SIDE // rows)
+    return joined.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def _centred(picture: Picture, rows: int) -> Picture:
+    missing = rows - len(picture)
+    margins = [(missing // 2, missing - missing // 2), (0, GAP), (0, 0)]
+    return np.pad(picture, margins, constant_values=GAP_COLOUR)
