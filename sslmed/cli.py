@@ -62,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_phantom(commands)
     _add_prepare(commands)
     _add_reproduce(commands)
+    _add_report(commands)
     return parser
 
 
@@ -190,3 +191,17 @@ def _reproduce(options: argparse.Namespace) -> int:
 
     settings = {name: value for name, value in vars(options).items() if name not in ("run", "executor")}
     return reproduce(Options(**settings))
+
+
+def _add_report(commands: Commands) -> None:
+    purpose = "write an experiment's report: one HTML file with curves, numbers, slices, protocol and cost"
+    epilog = "`sslmed reproduce` does so at its end. The file needs no network; runs that are missing are marked."
+    parser = _add(commands, "report", _report, purpose, epilog)
+    parser.add_argument("dir", type=Path, metavar="DIR", help="an experiment's directory, as runs/fig3/phantom-quick")
+    parser.add_argument("--out", type=Path, default=Path("results"), metavar="DIR", help="tables and figures")
+
+
+def _report(options: argparse.Namespace) -> None:
+    from sslmed.report.page import report_experiment
+
+    print(report_experiment(options.dir, options.out))

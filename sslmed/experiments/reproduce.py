@@ -177,6 +177,7 @@ def _report(
     """Write tables and figure from the runs that are done, and say which are not."""
     from sslmed.experiments.figures import draw_figure  # pandas and matplotlib take a while to import
     from sslmed.experiments.tables import collect, write_tables
+    from sslmed.report.page import NAME, write_report
 
     failed = failures(work, runs)
     for line in failed:
@@ -191,6 +192,8 @@ def _report(
     svg = figure.with_suffix(".svg")
     draw_figure(tables, figure, svg, phantom=phantom, metrics=metrics, notes=[*notes, *_notes(work, runs)])
     print(f"results.csv, cases.csv, summary.csv, {figure.name} and {figure.stem}.svg are in {out}")
+    write_report(out / NAME, work, runs, tables)
+    print(f"to look at: {out / NAME}")
     return 1 if failed else 0
 
 
