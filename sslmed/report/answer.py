@@ -46,9 +46,10 @@ def _headline(compared: pd.DataFrame) -> str:
 
 def _grounds(compared: pd.DataFrame) -> list[str]:
     above, below = int((compared["diff_low"] > 0).sum()), int((compared["diff_high"] < 0).sum())
-    lowest, highest = (compared.loc[index] for index in (compared["diff"].idxmin(), compared["diff"].idxmax()))
+    ranked = compared.sort_values("diff", kind="stable")
+    lowest, highest = ranked.iloc[0], ranked.iloc[-1]
     lines = [
-        f"Differences to the baseline range from {_place(lowest)} to {_place(highest)}. Of {len(compared)}, "
+        f"Differences to the baseline range from {_place(lowest)} to {_place(highest)}. Of the {len(compared)}, "
         f"{above} have a 95 % interval above zero, {below} below zero, and {len(compared) - above - below} include it."
     ]
     if compared["p"].isna().all():

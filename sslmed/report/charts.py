@@ -1,6 +1,6 @@
 """The charts of a report, as Plotly has them; colours are the page's, which knows whether it is dark."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -154,7 +154,7 @@ def _score_layout(summary: pd.DataFrame, metric: str) -> dict[str, Any]:
             "type": "log",
             "title": {"text": "training labels"},
             "tickvals": [100 * fraction for fraction in n_labels.index],
-            "ticktext": [f"{percent(fraction)}<br>n = {number}" for fraction, number in n_labels.items()],
+            "ticktext": [f"{percent(f)}<br>n = {number}" for f, number in zip(n_labels.index, n_labels, strict=True)],
         },
         "yaxis": {"title": {"text": f"test {_name(metric)}"}},
         "yaxis2": {"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True},
@@ -222,8 +222,14 @@ def _pretext(i: int, look: Look, records: dict[Run, dict[str, Any]]) -> dict[str
         "xaxis": {"title": {"text": "updates", "standoff": 4}},
         "yaxis": {"title": {"text": "validation loss"}, "rangemode": "tozero"},
     }
-    final = [(record["val_loss"], record["chance_loss"]) for record in records.values()]
-    return {**_chart(look.arm.name, traces, layout), "final": [tuple(map(_loss, pair)) for pair in final]}
+    ends = [_losses(record[key] for record in records.values()) for key in ("val_loss", "chance_loss")]
+    final = f"{ends[0]} at the end, {ends[1]} by chance" if records else ""
+    return {**_chart(look.arm.name, traces, layout), "final": final}
+
+
+def _losses(values: Iterable[float | None]) -> str:
+    ends = sorted(value for value in values if value is not None)
+    return " to ".join(dict.fromkeys(map(_loss, (ends[0], ends[-1])))) if ends else _loss(None)
 
 
 def _loss(value: float | None) -> str:

@@ -23,22 +23,30 @@ def all_cells(evidence: Evidence) -> list[dict[str, Any]]:
     others = [metric for metric in summary["metric"].unique() if metric not in evidence.metrics]
     return [
         {
-            "metric": METRIC_NAMES.get(metric, metric),
-            "is_shown": metric in evidence.metrics,
+            "metric": _name(metric, evidence),
             "rows": _cells(summary[summary["metric"] == metric], evidence),
         }
         for metric in [*evidence.metrics, *others]
     ]
 
 
+def _name(metric: str, evidence: Evidence) -> str:
+    """Call Dice scores of single classes by the classes' names."""
+    of_class = metric.removeprefix("dice_class_")
+    if of_class != metric and evidence.store is not None:
+        return f"Dice of {evidence.store.label_names[int(of_class)]}"
+    return METRIC_NAMES.get(metric, metric)
+
+
 def _cells(scores: pd.DataFrame, evidence: Evidence) -> list[dict[str, Any]]:
     most_runs = scores["n_runs"].max()
-    by_cell = scores.set_index(["arm", "label_fraction"])
-    planned = pd.MultiIndex.from_product([[look.arm.name for look in evidence.looks], evidence.fractions])
+    names = ["arm", "label_fraction"]
+    planned = pd.MultiIndex.from_product([[look.arm.name for look in evidence.looks], evidence.fractions], names=names)
+    by_cell = scores.set_index(names).reindex(planned).reset_index()
     return [
         {
-            "arm": arm,
-            "fraction": percent(fraction),
+            "arm": cell["arm"],
+            "fraction": percent(cell["label_fraction"]),
             "n_labels": NONE if np.isnan(cell["n_labels"]) else f"{cell['n_labels']:.0f}",
             "n_runs": "0" if np.isnan(cell["n_runs"]) else f"{cell['n_runs']:.0f}",
             "incomplete": cell["n_runs"] != most_runs,
@@ -49,7 +57,7 @@ def _cells(scores: pd.DataFrame, evidence: Evidence) -> list[dict[str, Any]]:
             "p": p_value(cell["p"]),
             "p_holm": p_value(cell["p_holm"]),
         }
-        for (arm, fraction), cell in by_cell.reindex(planned).iterrows()
+        for _, cell in by_cell.iterrows()
     ]
 
 
@@ -107,7 +115,7 @@ def data(evidence: Evidence) -> list[tuple[str, str]]:
     terms = [
         ("Dataset", evidence.dataset),
         ("Test cases scored", f"{cases['case'].nunique():,}"),
-        ("Labelled training cases", ", ".join(f"{percent(f)}: {_range(*n)}" for f, n in n_labels.iterrows())),
+        ("Labelled training cases", ", ".join(f"{percent(f)}: {_range(*n)}" for f, *n in n_labels.itertuples())),
     ]
     if store is None:
         return [*terms, ("Prepared images", "no longer where the runs found them")]

@@ -54,8 +54,8 @@ def viewer(evidence: Evidence) -> dict[str, Any] | None:
     if not with_examples:
         return None
     fold, seed = min((run.fold, run.seed) for run in with_examples)
-    pool, cells, left_out = Pool(), {}, []
-    n_classes = 1
+    pool, left_out, n_classes = Pool(), [], 1
+    cells: dict[str, dict[str, Any]] = {}
     for run in _ordered([run for run in with_examples if (run.fold, run.seed) == (fold, seed)], evidence):
         if pool.size > MOST_BYTES:
             left_out.append(f"{run.arm} {percent(run.fraction or 0)} %")
@@ -111,8 +111,9 @@ def outlines(labels: NDArray[np.uint8]) -> list[str]:
 
 
 def _path(mask: NDArray[np.bool_]) -> str:
-    lines = contourpy.contour_generator(z=mask.astype(np.float64)).lines(0.5)
-    return "".join(f"M{' '.join(f'{value - 0.5:g}' for value in np.ravel(line[:-1]))}Z" for line in lines)
+    lines: list[Any] = contourpy.contour_generator(z=mask.astype(np.float64)).lines(0.5)
+    # A line ends where it began; the first pixel, whose centre is at 0.5, was padded to be the second.
+    return "".join(f"M{' '.join(f'{value - 0.5:g}' for value in line[:-1].ravel())}Z" for line in lines)
 
 
 def _png(image: NDArray[np.uint8]) -> str:

@@ -18,7 +18,7 @@ def meaning(metric: str) -> str:
     if metric.startswith("dice"):
         return "the overlap of the predicted region with the expert's: 0 is none, 1 perfect"
     return {
-        "qwk": "agreement with the expert's grades beyond chance, larger mistakes counting more: 0 is chance, 1 perfect",
+        "qwk": "agreement with the expert's grades, larger mistakes counting more: 0 is chance, 1 perfect",
         "accuracy": "the share of images given the expert's grade",
         "auroc": "how well the probabilities set a grade apart from the others: 0.5 is chance, 1 perfect",
     }[metric]

@@ -31,7 +31,7 @@ def write_experiment(root, figure="fig3", dataset="phantom", arms=("baseline", *
         if pretrained and parent not in plan:
             store = root / "stores" / ("pool-more-eyes-0123" if Arm.parse(arm).external else "data-0123")
             plan[parent] = _planned(arm, fold, None, None, parent, store)
-            _write_pretraining(work / parent, len(plan))
+            _write_pretraining(work / parent, Arm.parse(arm).task, len(plan))
         fraction = float(percent) / 100
         name = "/".join(path.parts[-4:])
         plan[name] = _planned(arm, fold, int(seed.removeprefix("seed")), fraction, name, root / "stores" / "data-0123")
@@ -61,9 +61,9 @@ def _complete(path, number):
     (path / "results.json").write_text(json.dumps(record | _cost(number)))
 
 
-def _write_pretraining(path, number):
+def _write_pretraining(path, task, number):
     noise = np.random.default_rng(number).normal(0, 0.04, 10)
-    chance = (2.303, 4.605, 3.258, 1.0, 2.079)[number % 5]
+    chance = dict(zip(TASKS, (2.303, 4.605, 3.258, 1.0, 2.079), strict=True))[task]
     losses = chance * (0.25 + 0.8 * np.exp(-np.arange(10) / 3) + noise)
     rows = [
         {"update": 12 * (i + 1), "val/loss": float(loss), "val/chance_loss": chance} for i, loss in enumerate(losses)

@@ -78,7 +78,7 @@ if (data.viewer) {
   const paths = (positions, role) => positions.map((position, index) => {
     const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
     path.setAttribute("d", texts[position]);
-    if (role) path.setAttribute("fill", `url(#${role}-${index + 1})`);
+    if (role) path.setAttribute("fill", `url(#${role}-${index})`);
     else path.setAttribute("class", `c${index % 5} d${index % 5}`);
     return path;
   });
@@ -97,7 +97,7 @@ if (data.viewer) {
       image.setAttribute("height", height);
       image.setAttribute("href", texts[slice.image]);
       // Hatching is as fine on a small grid as on a large one.
-      for (const pattern of svg.querySelectorAll("pattern")) pattern.setAttribute("patternTransform", `scale(${width / 320})`);
+      for (const pattern of svg.querySelectorAll("pattern")) pattern.setAttribute("patternTransform", `scale(${width / 280})`);
       const truth = find("viewer-truth").checked ? paths(slice.truth, role) : [];
       svg.querySelector(".truth").replaceChildren(...truth);
       for (const group of svg.querySelectorAll(".prediction")) {
@@ -134,7 +134,7 @@ if (data.confusion) {
   };
   pick("confusion", cells, () => {
     const arm = find("confusion-arm").value, percent = find("confusion-fraction").value;
-    table.caption.textContent = `${arm} with ${percent} % of the labels: true grade in rows, predicted grade in columns`;
+    find("confusion-caption").textContent = `${arm} with ${percent} % of the labels: true grade in rows, predicted grade in columns`;
     table.tHead.replaceChildren(row(cell("th", "truth ↓ prediction →", { scope: "col" }),
       ...classes.map((name) => cell("th", name, { scope: "col" }))));
     table.tBodies[0].replaceChildren(...cells[arm][percent].map((counts, truth) => {
