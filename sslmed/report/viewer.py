@@ -111,7 +111,7 @@ def outlines(labels: NDArray[np.uint8]) -> list[str]:
 
 
 def _path(mask: NDArray[np.bool_]) -> str:
-    lines: list[Any] = contourpy.contour_generator(z=mask.astype(np.float64)).lines(0.5)
+    lines: Any = contourpy.contour_generator(z=mask.astype(np.float64)).lines(0.5)
     # A line ends where it began; the first pixel, whose centre is at 0.5, was padded to be the second.
     return "".join(f"M{' '.join(f'{value - 0.5:g}' for value in line[:-1].ravel())}Z" for line in lines)
 
