@@ -9,6 +9,7 @@ import pytest
 from synthetic_experiment import write_experiment
 
 from sslmed import cli
+from sslmed.downstream.examples import load_examples
 from sslmed.report import numbers, viewer
 from sslmed.report.listings import efficiency
 from sslmed.report.page import report_experiment
@@ -103,6 +104,13 @@ def test_slices_are_bounded_and_what_is_left_out_is_named(tmp_path, monkeypatch)
     assert sum(map(len, whole["texts"])) < viewer.MOST_BYTES
     images = [text for text in whole["texts"] if text.startswith("data:")]
     assert len(images) <= 3 * 9  # three test cases: arms and fractions share their pictures
+    worst = load_examples(work / "rotation" / "fold0" / "seed0" / "25" / "examples.npz")["worst"]
+    shown = whole["cells"]["rotation"]["25"]["worst"]
+    assert (shown["case"], shown["dice"]) == (worst.case, worst.dice)
+    for name in ("truth", "prediction"):
+        assert [[whole["texts"][i] for i in each[name]] for each in shown["slices"]] == [
+            outlines(labels) for labels in getattr(worst, name)
+        ]
     monkeypatch.setattr(viewer, "MOST_BYTES", 1)
     bounded = data_of(report_experiment(work, tmp_path).read_text())["viewer"]
     assert bounded["cells"].keys() == {"baseline"}
