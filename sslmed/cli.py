@@ -64,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_phantom(commands)
     _add_prepare(commands)
     _add_reproduce(commands)
+    _add_report(commands)
     return parser
 
 
@@ -192,3 +193,24 @@ def _reproduce(options: argparse.Namespace) -> int:
 
     settings = {name: value for name, value in vars(options).items() if name not in ("run", "executor")}
     return reproduce(Options(**settings))
+
+
+def _add_report(commands: Commands) -> None:
+    purpose = "write an experiment's report: one HTML file with curves, numbers, slices, protocol and cost"
+    epilog = "`sslmed reproduce` does so at its end. The file needs no network; runs that are missing are marked."
+    parser = _add(commands, "report", _report, purpose, epilog)
+    parser.add_argument("dir", type=Path, metavar="DIR", help="an experiment's directory, as runs/fig3/phantom-quick")
+    parser.add_argument("--out", type=Path, default=Path("results"), metavar="DIR", help="tables and figures")
+    wandb_help = "make a report of the experiment's runs in Weights & Biases instead"
+    parser.add_argument("--wandb", action="store_true", help=wandb_help)
+
+
+def _report(options: argparse.Namespace) -> None:
+    if options.wandb:
+        from sslmed.mirror.dashboard import make_dashboard
+
+        print(make_dashboard(options.dir))
+    else:
+        from sslmed.report.page import report_experiment
+
+        print(report_experiment(options.dir, options.out))

@@ -172,6 +172,8 @@ class SSLMedCLI(LightningCLI):
         }
         if isinstance(model, DownstreamTask):
             cases = self._score(self.run.best)
+            model.to(self.trainer.strategy.root_device)  # the trainer has left a GPU
+            model.write_examples(self.datamodule.store, cases, self.run.examples)
             self.run.finish(results | {"kind": "finetune", "metrics": summarise(cases)}, cases)
         else:
             last = self.history.rows[-1]

@@ -2,7 +2,9 @@
 
 import platform
 import resource
+import subprocess
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,12 +13,29 @@ PACKAGES = ("sslmed", "torch", "pytorch-lightning", "monai", "numpy")
 
 
 def provenance(device: torch.device) -> dict[str, Any]:
-    """Describe the device, the versions, and the most memory taken: of a GPU by the run, else by the whole process."""
+    """Describe the device, code and versions, and the most memory taken: of a GPU by the run, else by the process."""
     on_gpu = device.type == "cuda"
     # Linux counts in KiB.
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return {
         "peak_memory_bytes": torch.cuda.max_memory_allocated() if on_gpu else resident,
         "device": torch.cuda.get_device_name() if on_gpu else f"{platform.machine()} CPU",
+        "git": git_state(),
         "versions": {"python": platform.python_version()} | {package: version(package) for package in PACKAGES},
     }
+
+
+def git_state() -> str | None:
+    """Name the commit of the code, with `-dirty` if tracked files differ from it; nothing if it is not a checkout."""
+    here = Path(__file__)
+    try:
+        # An installed package may lie inside another project's checkout, which is not the code's.
+        _git(here.parent, "ls-files", "--error-unmatch", here.name)
+        return _git(here.parent, "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]  # whichever git is found first, as in a shell
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603

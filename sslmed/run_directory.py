@@ -33,6 +33,7 @@ class RunDirectory:
         self.best = self.checkpoints / "best.ckpt"
         self.last = self.checkpoints / "last.ckpt"
         self.cases = path / "cases.csv"
+        self.examples = path / "examples.npz"
         self.results = path / "results.json"
 
     @property

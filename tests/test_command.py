@@ -16,6 +16,7 @@ import yaml
 from sslmed import cli
 from sslmed.data.prepare import PrepareSettings, prepare
 from sslmed.data.store import Store
+from sslmed.downstream.examples import load_examples
 from sslmed.experiments.settings import config_root
 
 CONFIGS = config_root()
@@ -100,6 +101,12 @@ def test_a_finetuning_run_starts_from_every_pretrained_tensor_and_is_scored(
     assert results["metrics"]["dice_foreground"] == pytest.approx(cases["dice_foreground"].mean())
     assert {"dice_foreground_native", "dice_class_1", "dice_class_2", "dice_paper"} <= results["metrics"].keys()
     assert results["n_labels"] == 12 - 3 - 2  # test and validation cases
+    assert results["git"] is None or len(results["git"].removesuffix("-dirty")) == 40
+
+    examples = load_examples(tmp_path / "tune" / "examples.npz")
+    dice = cases.set_index("case")["dice_foreground"]
+    assert [example.dice for example in examples.values()] == [dice.max(), dice.median(), dice.min()]
+    assert all(dice[example.case] == example.dice for example in examples.values())
 
 
 @pytest.mark.parametrize("kind", ["segmentation", "segmentation on slices", "exemplar", "classification"])

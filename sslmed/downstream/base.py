@@ -4,10 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
+import pandas as pd
 from pytorch_lightning import Callback, LightningModule
 from pytorch_lightning.cli import OptimizerCallable
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 
+from sslmed.data.store import Store
 from sslmed.encoders import Encoder, load_encoder
 from sslmed.optimization import Schedule, configure_optimizers, default_optimizer
 
@@ -73,6 +75,15 @@ class DownstreamTask(LightningModule):
         frozen = self.pretrained is not None and self.global_step < frozen_updates
         if frozen != self.encoder_is_frozen:
             self.freeze_encoder(frozen)
+
+    def write_examples(self, store: Store, scores: pd.DataFrame, path: Path) -> None:
+        """Keep a few test cases with what became of them, to look at; a task without pictures keeps none.
+
+        Args:
+            store: Where the test cases are.
+            scores: One row per test case.
+            path: File to write.
+        """
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """One optimizer over all parameters, for the whole run."""

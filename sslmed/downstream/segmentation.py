@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from monai.inferers.inferer import SlidingWindowInferer
 from monai.losses.dice import DiceCELoss
@@ -14,8 +15,10 @@ from torch import Tensor, nn
 
 from sslmed.callbacks import WriteSegmentations
 from sslmed.data.samples import Sample
+from sslmed.data.store import Store
 from sslmed.downstream.base import DownstreamTask
 from sslmed.downstream.decoder import UNetDecoder
+from sslmed.downstream.examples import Example, examples_of, save_examples
 from sslmed.encoders import Encoder
 from sslmed.errors import InputError
 from sslmed.evaluation.segmentation import case_row, foreground_dice, region_dice
@@ -169,6 +172,17 @@ class Segmentation(DownstreamTask):
             values[geometry.restore_scores(scores)]
             for geometry, scores in zip(batch["geometry"], probabilities, strict=True)
         ]
+
+    @torch.inference_mode()
+    def write_examples(self, store: Store, scores: pd.DataFrame, path: Path) -> None:
+        """Keep slices of the best, the median and the worst test case; only these three are predicted again."""
+        self.eval()
+        examples = {}
+        for role, case, dice in examples_of(scores):
+            image = torch.tensor(store.image(case), device=self.device)[None].float()
+            prediction = self.predict(image)[0].argmax(0).to(torch.uint8).cpu().numpy()
+            examples[role] = Example.of_volume(case, dice, store.image(case)[0], store.label(case), prediction)
+        save_examples(path, examples)
 
 
 def _check_regions(regions: Mapping[str, Sequence[int]], num_classes: int) -> None:

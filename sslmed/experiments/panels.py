@@ -47,7 +47,7 @@ def draw_convergence(axes: Axes, curves: pd.DataFrame, arms: Sequence[Look], met
         if runs.shape[1] < 2:
             single.append(look.arm.name)
             continue
-        axes.fill_between(runs.index, *_band(runs, metric), color=look.colour, alpha=0.12, linewidth=0)
+        axes.fill_between(runs.index, *band(runs, metric), color=look.colour, alpha=0.12, linewidth=0)
         step = len(runs) // 8 + 1
         axes.plot(runs.index, runs.mean(axis=1), markevery=(i % step, step), **look.style)
     if single:  # no band, and a curve without one is not drawn
@@ -66,7 +66,7 @@ def draw_comparison(axes: Axes, summary: pd.DataFrame, arms: Sequence[Look], pub
     draw_scores(axes, summary, arms, published["metric"].iloc[0])
 
 
-def _band(runs: pd.DataFrame, metric: str) -> tuple[list[float], list[float]]:
+def band(runs: pd.DataFrame, metric: str) -> tuple[list[float], list[float]]:
     """Give lower and upper ends for each update: the interval, or the range where there are too few folds for one."""
     fold_of_run = runs.columns.get_level_values("fold")
     folds = fold_of_run.unique()

@@ -193,6 +193,7 @@ def _report(
     from sslmed.experiments.figures import draw_figure  # pandas and matplotlib take a while to import
     from sslmed.experiments.tables import collect, write_tables
     from sslmed.mirror.summary import log_summary
+    from sslmed.report.page import NAME, write_report
 
     failed = failures(work, runs)
     for line in failed:
@@ -208,6 +209,8 @@ def _report(
     svg = figure.with_suffix(".svg")
     draw_figure(tables, figure, svg, phantom=phantom, metrics=metrics, notes=[*notes, *_notes(work, runs)])
     print(f"results.csv, cases.csv, summary.csv, efficiency.csv, {figure.name} and {figure.stem}.svg are in {out}")
+    write_report(out / NAME, work, runs, tables)
+    print(f"to look at: {out / NAME}")
     if wandb != "disabled":
         log_summary(work, wandb, tables={"summary": tables.summary, "efficiency": tables.efficiency}, figure=figure)
     return 1 if failed else 0

@@ -56,7 +56,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_ends_with_tables_and_figure(finished: Path) -> None:
-    assert {path.name for path in _results(finished).iterdir()} == {*TABLES, "fig3.png", "fig3.svg"}
+    assert {path.name for path in _results(finished).iterdir()} == {*TABLES, "fig3.png", "fig3.svg", "report.html"}
     results = pd.read_csv(_results(finished) / "results.csv")
     foreground = results[results["metric"] == "dice_foreground"]
     assert len(foreground) == len(ARMS) * 2
@@ -65,13 +65,17 @@ def test_it_ends_with_tables_and_figure(finished: Path) -> None:
     assert set(summary["arm"]) == set(ARMS)
     assert (summary["ci_low"] <= summary["mean"]).all()
     assert "PHANTOM" in (_results(finished) / "fig3.svg").read_text().upper()
+    report = (_results(finished) / "report.html").read_text()
+    assert "<strong>PHANTOM</strong>" in report
+    assert "have left no slices" not in report
+    assert str(_results(finished) / "report.html") in (finished / "output").read_text()
 
 
 def test_again_it_takes_no_run_and_changes_no_byte(finished: Path) -> None:
     before = {
         path: (path.read_bytes(), path.stat().st_mtime_ns) for path in _work(finished).rglob("*.*") if path.is_file()
     }
-    tables = {name: (_results(finished) / name).read_bytes() for name in (*TABLES, "fig3.svg")}
+    tables = {name: (_results(finished) / name).read_bytes() for name in (*TABLES, "fig3.svg", "report.html")}
     assert _reproduce(finished) == 0
     assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in before} == before
     assert {name: (_results(finished) / name).read_bytes() for name in tables} == tables

@@ -1,0 +1,155 @@
+"use strict";
+
+const data = JSON.parse(document.getElementById("data").textContent);
+const find = (id) => document.getElementById(id);
+const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+// Charts: Plotly draws, the page's style sheet says in which colours.
+const off = new Set();
+
+function translucent(hex, alpha) {
+  const channels = [1, 3, 5].map((start) => parseInt(hex.slice(start, start + 2), 16));
+  return `rgba(${channels.join(",")},${alpha})`;
+}
+
+function coloured(trace) {
+  if (trace.meta.chance) return { ...trace, line: { ...trace.line, color: colour("--quiet") } };
+  const own = colour(`--arm-${trace.meta.arm}`);
+  return {
+    ...trace,
+    visible: !off.has(trace.meta.arm),
+    line: { ...trace.line, color: own },
+    marker: { ...trace.marker, color: own },
+    error_y: { ...trace.error_y, color: own },
+    textfont: { ...trace.textfont, color: own },
+    fillcolor: translucent(own, 0.14),
+  };
+}
+
+function draw() {
+  const ink = colour("--ink"), rule = colour("--rule"), clear = "rgba(0,0,0,0)";
+  const font = { family: getComputedStyle(document.body).fontFamily, size: 13, color: ink };
+  const axis = { gridcolor: rule, linecolor: rule, zeroline: false, fixedrange: true, automargin: true };
+  for (const place of document.querySelectorAll("[data-chart]")) {
+    const { data: traces, layout } = data.charts[place.dataset.chart];
+    const themed = {
+      ...layout, font, paper_bgcolor: clear, plot_bgcolor: clear, showlegend: false, dragmode: false,
+      hovermode: "closest", margin: { l: 8, r: 12, t: 14, b: 8 },
+      hoverlabel: { bgcolor: colour("--raised"), bordercolor: rule, font, align: "left" },
+      xaxis: { ...axis, ...layout.xaxis, showgrid: false, ticks: "outside", tickcolor: rule },
+      yaxis: { ...axis, ...layout.yaxis },
+    };
+    Plotly.react(place, traces.map(coloured), themed, { responsive: true, displayModeBar: false });
+  }
+}
+
+for (const box of document.querySelectorAll("[data-arm]")) {
+  box.addEventListener("change", () => {
+    const arm = Number(box.dataset.arm);
+    if (box.checked) off.delete(arm); else off.add(arm);
+    draw();
+  });
+}
+for (const query of ["(prefers-color-scheme: dark)", "print"]) {
+  matchMedia(query).addEventListener("change", draw);
+}
+draw();
+
+// Two drop-downs: the fractions on offer are those of the chosen arm.
+function pick(name, cells, show) {
+  const arms = find(`${name}-arm`), fractions = find(`${name}-fraction`);
+  const offer = () => {
+    const chosen = fractions.value;
+    const there = Object.keys(cells[arms.value]).sort((a, b) => a - b);
+    fractions.replaceChildren(...there.map((percent) => new Option(`${percent} %`, percent)));
+    fractions.value = there.includes(chosen) ? chosen : there.at(-1);
+    show();
+  };
+  arms.addEventListener("change", offer);
+  fractions.addEventListener("change", show);
+  find(`${name}-controls`).addEventListener("submit", (event) => event.preventDefault());
+  offer();
+}
+
+if (data.viewer) {
+  const { cells, texts, classes } = data.viewer;
+  const slider = find("viewer-slice");
+
+  const paths = (positions, role) => positions.map((position, index) => {
+    const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+    path.setAttribute("d", texts[position]);
+    if (role) path.setAttribute("fill", `url(#${role}-${index})`);
+    else path.setAttribute("class", `c${index % 5} d${index % 5}`);
+    return path;
+  });
+
+  const show = () => {
+    const examples = cells[find("viewer-arm").value][find("viewer-fraction").value];
+    const most = Math.max(...Object.values(examples).map((example) => example.slices.length)) - 1;
+    slider.max = most;
+    find("viewer-position").textContent = `${Number(slider.value) + 1} of ${most + 1}`;
+    for (const figure of document.querySelectorAll("[data-role]")) {
+      const { role } = figure.dataset, { case: name, dice, depth, size: [width, height], slices } = examples[role];
+      const slice = slices[most ? Math.round(slider.value / most * (slices.length - 1)) : 0];
+      const svg = figure.querySelector("svg"), image = svg.querySelector("image");
+      svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+      image.setAttribute("width", width);
+      image.setAttribute("height", height);
+      image.setAttribute("href", texts[slice.image]);
+      // Hatching is as fine on a small grid as on a large one.
+      for (const pattern of svg.querySelectorAll("pattern")) pattern.setAttribute("patternTransform", `scale(${width / 280})`);
+      const truth = find("viewer-truth").checked ? paths(slice.truth, role) : [];
+      svg.querySelector(".truth").replaceChildren(...truth);
+      for (const group of svg.querySelectorAll(".prediction")) {
+        group.replaceChildren(...(find("viewer-prediction").checked ? paths(slice.prediction) : []));
+      }
+      const caption = figure.querySelector("figcaption"), strong = document.createElement("strong");
+      strong.textContent = role;
+      caption.replaceChildren(strong, `: Dice ${dice.toFixed(3)}, case ${name}, slice ${slice.position} of ${depth}`);
+      svg.setAttribute("aria-label", `${role} test case ${name}, slice ${slice.position} of ${depth}: ` +
+        `truth ${inside(slice.truth)}; prediction ${inside(slice.prediction)}`);
+    }
+  };
+  const inside = (positions) =>
+    positions.map((position, index) => texts[position] && classes[index]).filter(Boolean).join(", ") || "nothing";
+
+  for (const id of ["viewer-slice", "viewer-truth", "viewer-prediction"]) find(id).addEventListener("input", show);
+  pick("viewer", cells, show);
+  slider.value = Math.floor(slider.max / 2);
+  show();
+}
+
+if (data.confusion) {
+  const { cells, classes } = data.confusion;
+  const table = find("confusion");
+  const cell = (tag, text, attributes = {}) => {
+    const element = Object.assign(document.createElement(tag), { textContent: text });
+    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+    return element;
+  };
+  const row = (...children) => {
+    const element = document.createElement("tr");
+    element.append(...children);
+    return element;
+  };
+  pick("confusion", cells, () => {
+    const arm = find("confusion-arm").value, percent = find("confusion-fraction").value;
+    find("confusion-caption").textContent = `${arm} with ${percent} % of the labels: true grade in rows, predicted grade in columns`;
+    table.tHead.replaceChildren(row(cell("th", "truth ↓ prediction →", { scope: "col" }),
+      ...classes.map((name) => cell("th", name, { scope: "col" }))));
+    table.tBodies[0].replaceChildren(...cells[arm][percent].map((counts, truth) => {
+      const total = counts.reduce((sum, count) => sum + count, 0);
+      const tds = counts.map((count, answer) => {
+        const share = total ? count / total : 0;
+        const td = cell("td", total ? `${Math.round(100 * share)} %` : "–", { style: `--share: ${share}` });
+        td.append(cell("small", `${count} of ${total}`));
+        td.classList.toggle("right", answer === truth);
+        return td;
+      });
+      return row(cell("th", classes[truth], { scope: "row" }), ...tds);
+    }));
+  });
+}
+
+// Paper shows what is folded on a screen.
+addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((each) => { each.open = true; }));
