@@ -14,6 +14,8 @@ import pandas as pd
 import torch
 import yaml
 from jsonargparse import Namespace
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from pytorch_lightning import Callback, LightningDataModule, LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
@@ -139,6 +141,9 @@ class SSLMedCLI(LightningCLI):
         trainer_config = {**self._get(self.config_init, "trainer", default={}), **kwargs}
         trainer_config["default_root_dir"] = str(self.run.path)
         trainer_config["logger"] = False
+        if trainer_config.get("plugins") is None and not TorchElasticEnvironment.detect():
+            # Lightning would take a job of SLURM for one of several ranks, and requeue it by itself on SIGUSR1.
+            trainer_config["plugins"] = LightningEnvironment()
         trainer_config["enable_progress_bar"] = sys.stderr.isatty()
         return self._instantiate_trainer(trainer_config, callbacks.get(self.subcommand, []))
 
