@@ -27,7 +27,7 @@ latency-wait: 30
 slurm-init-seconds-before-status-checks: 1
 default-resources: {runtime: 10, mem_mb: 3000, cpus_per_task: 1}
 """
-LONGER = "data: {init_args: {batch_size: 2, updates: 60, validations: 30}}"
+LONGER = "data: {init_args: {batch_size: 3, updates: 60, validations: 30}}"
 
 
 @pytest.fixture(scope="module")
@@ -38,11 +38,10 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A profile, and a preset whose runs are long enough to be killed between two checkpoints."""
+    """A profile, and a preset whose pretraining is long enough to be killed between two checkpoints."""
     folder = tmp_path_factory.mktemp("settings")
     shutil.copytree(TINY, folder / "tiny")
-    (folder / "tiny" / "pretrain.yaml").write_text(LONGER.replace("2,", "3,", 1))
-    (folder / "tiny" / "finetune.yaml").write_text(LONGER)
+    (folder / "tiny" / "pretrain.yaml").write_text(LONGER)
     (folder / "config.yaml").write_text(PROFILE)
     return folder
 
