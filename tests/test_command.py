@@ -232,8 +232,5 @@ def test_volumes_of_different_sizes_are_trained_on_in_crops(decathlon_dataset, t
 
 
 def test_a_job_of_a_cluster_is_no_rank_of_several(sslmed: Command, tmp_path: Path, monkeypatch) -> None:
-    for name in ("NTASKS", "NTASKS_PER_NODE"):  # as in `sbatch --ntasks-per-node 2`
-        monkeypatch.setenv(f"SLURM_{name}", "2")
-    for name in ("PROCID", "LOCALID", "NODEID"):
-        monkeypatch.setenv(f"SLURM_{name}", "0")
+    monkeypatch.setenv("SLURM_NTASKS", "2")  # as in `sbatch --ntasks 2`, which Lightning would refuse
     assert sslmed("fit", "rotation", "--run_dir", str(tmp_path / "run")) == 0
