@@ -178,12 +178,14 @@ def _add_reproduce(commands: Commands) -> None:
     parser.add_argument("--folds", nargs="+", type=int, metavar="K", help="folds to run; the preset's by default")
     parser.add_argument("--seeds", nargs="+", type=int, metavar="S", help="fine-tuning seeds; the preset's by default")
     parser.add_argument(
-        "--jobs", type=int, metavar="N", help="runs side by side; the number of cores or GPUs by default"
+        "--jobs", type=int, metavar="N", help="jobs side by side; cores, GPUs or the profile's by default"
     )
     parser.add_argument("--out", type=Path, default=Path("results"), metavar="DIR", help="tables and figures")
     parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="runs and prepared data")
     parser.add_argument("--downloads", type=Path, default=Path("data"), metavar="DIR", help="drawn and downloaded data")
-    parser.add_argument("--executor", choices=["local"], default="local", help="where jobs run")
+    parser.add_argument("--executor", choices=["local", "slurm"], default="local", help="where jobs run")
+    profile_help = "Snakemake profile of a cluster: partition, account, time, memory; see configs/cluster/slurm"
+    parser.add_argument("--profile", type=Path, metavar="DIR", help=profile_help)
     parser.add_argument("--wandb", choices=["disabled", "offline", "online"], default="disabled", help="mirror of runs")
     parser.add_argument("--dry-run", action="store_true", help="list what is done and to do, and what it would cost")
 
@@ -191,7 +193,7 @@ def _add_reproduce(commands: Commands) -> None:
 def _reproduce(options: argparse.Namespace) -> int:
     from sslmed.experiments.reproduce import Options, reproduce
 
-    settings = {name: value for name, value in vars(options).items() if name not in ("run", "executor")}
+    settings = {name: value for name, value in vars(options).items() if name != "run"}
     return reproduce(Options(**settings))
 
 

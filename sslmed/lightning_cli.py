@@ -12,6 +12,8 @@ from typing import Any, Literal
 import pandas as pd
 import torch
 from jsonargparse import Namespace
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from pytorch_lightning import Callback, LightningDataModule, LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
@@ -138,6 +140,9 @@ class SSLMedCLI(LightningCLI):
         trainer_config["default_root_dir"] = str(self.run.path)
         trainer_config["logger"] = False
         trainer_config["plugins"] = [AtomicCheckpointIO()]
+        if not TorchElasticEnvironment.detect():
+            # Lightning would take a job of SLURM for one of several ranks, and requeue it by itself on SIGUSR1.
+            trainer_config["plugins"].append(LightningEnvironment())
         trainer_config["enable_progress_bar"] = sys.stderr.isatty()
         return self._instantiate_trainer(trainer_config, callbacks.get(self.subcommand, []))
 

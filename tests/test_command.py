@@ -228,3 +228,8 @@ def test_volumes_of_different_sizes_are_trained_on_in_crops(decathlon_dataset, t
     assert _exit_status(["predict", "-c", str(tmp_path / "run" / "config.yaml")]) == 0
     for path in (tmp_path / "run" / "predictions").iterdir():
         assert nib.load(path).shape == nib.load(data / "imagesTr" / path.name).shape
+
+
+def test_a_job_of_a_cluster_is_no_rank_of_several(sslmed: Command, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("SLURM_NTASKS", "2")  # as in `sbatch --ntasks 2`, which Lightning would refuse
+    assert sslmed("fit", "rotation", "--run_dir", str(tmp_path / "run")) == 0

@@ -4,9 +4,11 @@ Called as `python -m sslmed.experiments.job plan.json JOB` in the experiment's d
 """
 
 import contextlib
+import signal
 import sys
 import traceback
 from pathlib import Path
+from types import FrameType
 
 from sslmed.errors import UserError
 from sslmed.experiments.devices import a_free_gpu
@@ -44,7 +46,13 @@ def _do(run: Run) -> bool:
     return directory.is_done
 
 
+def _end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    """End the whole job: the scheduler announces a kill, and Lightning alone would only end this run, with status 0."""
+    sys.exit(128 + number)
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _end)
     plan, job = sys.argv[1:]
     with a_free_gpu(Path.cwd()):
         sys.exit(0 if do_runs([run for run in read_plan(Path(plan)) if run.job == job]) else 1)

@@ -14,8 +14,10 @@ from sslmed.errors import UserError
 from sslmed.experiments.arms import BASELINE, EXTERNAL, Arm
 from sslmed.experiments.devices import default_jobs
 from sslmed.experiments.dry_run import print_dry_run
+from sslmed.experiments.executors import Executor, Local
 from sslmed.experiments.plan import Grid, Places, Run, plan_runs
 from sslmed.experiments.settings import preset_folder, read_experiment, read_preset
+from sslmed.experiments.slurm import slurm
 from sslmed.experiments.sources import PHANTOM, Source, scan_pool
 from sslmed.experiments.workflow import (
     failures,
@@ -45,6 +47,8 @@ class Options:
         folds: Folds to run.
         seeds: Seeds of fine-tuning.
         jobs: Jobs side by side.
+        executor: `local` or `slurm`.
+        profile: Folder of a Snakemake profile for the cluster.
         out: Where tables and figures go.
         runs: Where runs and prepared stores go.
         downloads: Where downloaded and drawn datasets go.
@@ -61,6 +65,8 @@ class Options:
     folds: Sequence[int] | None = None
     seeds: Sequence[int] | None = None
     jobs: int | None = None
+    executor: str = "local"
+    profile: Path | None = None
     out: Path = Path("results")
     runs: Path = Path("runs")
     downloads: Path = Path("data")
@@ -77,9 +83,7 @@ def reproduce(options: Options) -> int:
     Raises:
         UserError: If something the user gave cannot be used; nothing has been trained then.
     """
-    jobs = default_jobs() if options.jobs is None else options.jobs
-    if jobs < 1:
-        raise UserError(f"jobs must be at least 1, got {jobs}")
+    executor = _executor(options)
     grid = _grid(options)
     if options.wandb == "online" and not options.dry_run:
         check_account(verify=True)
@@ -100,19 +104,32 @@ def reproduce(options: Options) -> int:
     if not all(is_done(work, run) for run in runs):
         _check_configuration(runs, work, dataset, pool)
     if options.dry_run:
-        print_dry_run(grid, runs, source, dataset, pool, work=work, jobs=jobs)
+        print_dry_run(grid, runs, source, dataset, pool, work=work, jobs=executor.jobs)
         return 0
     with sole_command(work) as lock:
+        executor.wait_for_others(work)
         if not all(is_done(work, run) for run in runs):
             store = prepare(source.folder, places.store, grid.preset.prepare)
             if pool is not None and places.pool is not None:
                 _refuse_common_images(prepare(pool.root, places.pool, grid.preset.prepare, pool=True), store)
             set_stale_runs_aside(work, runs)
-            run_workflow(work, runs, jobs=jobs, lock=lock)
+            run_workflow(work, runs, executor=executor, lock=lock)
         out = options.out / grid.experiment.figure / name
         notes = [] if pool is None else [f"External pool: {pool.root.resolve().name}."]
         metrics = grid.experiment.metrics
         return _report(work, runs, out, phantom=source.is_phantom, metrics=metrics, notes=notes, wandb=options.wandb)
+
+
+def _executor(options: Options) -> Executor:
+    if options.jobs is not None and options.jobs < 1:
+        raise UserError(f"jobs must be at least 1, got {options.jobs}")
+    if options.executor == "slurm":
+        return slurm(options.profile, options.jobs)
+    if options.profile is not None:
+        raise UserError(
+            f"--profile {options.profile} is about a cluster: give --executor slurm (make: EXECUTOR=) as well"
+        )
+    return Local(default_jobs() if options.jobs is None else options.jobs)
 
 
 def _grid(options: Options) -> Grid:

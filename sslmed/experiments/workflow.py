@@ -3,12 +3,10 @@
 import fcntl
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import resources
 from itertools import count
 from pathlib import Path
@@ -17,12 +15,11 @@ from typing import Any
 import psutil
 import yaml
 
+from sslmed.experiments.executors import Executor
 from sslmed.experiments.plan import Run, write_plan
 from sslmed.files import remove_leftovers
 from sslmed.progress import Advance, progress
 from sslmed.run_directory import RunDirectory
-
-POLL_SECONDS = 0.5
 
 
 @contextmanager
@@ -87,13 +84,13 @@ def set_stale_runs_aside(work: Path, runs: Sequence[Run]) -> None:
             print(f"{directory}: settings have changed; the old run is now {aside.name}", file=sys.stderr)
 
 
-def run_workflow(work: Path, runs: Sequence[Run], *, jobs: int, lock: int) -> None:
+def run_workflow(work: Path, runs: Sequence[Run], *, executor: Executor, lock: int) -> None:
     """Do all runs that are not done; failed ones do not keep others from running.
 
     Args:
         work: The experiment's directory.
         runs: The plan.
-        jobs: How many jobs side by side.
+        executor: Where jobs run.
         lock: File descriptor from `sole_command`.
     """
     write_plan(work / "plan.json", runs)
@@ -107,7 +104,7 @@ def run_workflow(work: Path, runs: Sequence[Run], *, jobs: int, lock: int) -> No
         "--snakefile",
         str(resources.files("sslmed.experiments") / "Snakefile"),
     ]
-    command += ["--directory", str(work), "--cores", str(jobs), "--keep-going", "--rerun-triggers", "mtime"]
+    command += ["--directory", str(work), *executor.arguments(work), "--keep-going", "--rerun-triggers", "mtime"]
     # results.json is atomic, and sole_command is the lock: Snakemake's own bookkeeping of both only gets in the way
     # after a kill.
     command += ["--nolock", "--ignore-incomplete", "--keep-incomplete", "--scheduler", "greedy"]
@@ -121,19 +118,18 @@ def run_workflow(work: Path, runs: Sequence[Run], *, jobs: int, lock: int) -> No
             command, stdout=log, stderr=subprocess.STDOUT, pass_fds=(lock,), env=environment
         )
         try:
-            _watch(process, work, todo, advance)
+            _watch(process, work, todo, advance, executor.poll_seconds)
         except BaseException:
-            # Snakemake lets its jobs finish; interrupted themselves, they stop at once, and resume later.
-            workflow = psutil.Process(process.pid)
-            for each in (*workflow.children(recursive=True), workflow):
-                each.send_signal(signal.SIGINT)
+            executor.stop(psutil.Process(process.pid), work)
             process.wait()
             raise
     if process.returncode != 0:
         print(f"the workflow ended with status {process.returncode}: {log_path}", file=sys.stderr)
 
 
-def _watch(process: subprocess.Popen[bytes], work: Path, todo: Sequence[Run], advance: Advance) -> None:
+def _watch(
+    process: subprocess.Popen[bytes], work: Path, todo: Sequence[Run], advance: Advance, poll_seconds: float
+) -> None:
     waiting = list(todo)
     while True:
         ended = process.poll() is not None
@@ -142,7 +138,8 @@ def _watch(process: subprocess.Popen[bytes], work: Path, todo: Sequence[Run], ad
             advance()
         if ended:
             return
-        time.sleep(POLL_SECONDS)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(poll_seconds)
 
 
 def failures(work: Path, runs: Sequence[Run]) -> list[str]:

@@ -1,0 +1,86 @@
+"""What Snakemake is told about a cluster, against stand-ins for SLURM's commands."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sslmed import cli
+from sslmed.errors import UserError
+from sslmed.experiments.settings import config_root
+from sslmed.experiments.slurm import slurm
+
+COMMANDS = {
+    "scontrol": "AccountingStorageType   = accounting_storage/none",
+    "sinfo": "cpu* (null)\ngpu gpu:a100:4(S:0-1)",
+    "sbatch": "",
+    "squeue": "",
+    "scancel": "",
+}
+
+
+@pytest.fixture
+def commands(tmp_path: Path, monkeypatch) -> Path:
+    """A folder of commands that print, the only one on PATH."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name, output in COMMANDS.items():
+        _write(folder / name, output)
+    monkeypatch.setenv("PATH", str(folder))
+    return folder
+
+
+def _write(path: Path, output: str) -> None:
+    path.write_text(f"#!/bin/sh\necho '{output}'\n")
+    path.chmod(0o755)
+
+
+def _profile(folder: Path, **settings: object) -> Path:
+    folder.mkdir()
+    (folder / "config.yaml").write_text(yaml.safe_dump(settings))
+    return folder
+
+
+def _arguments(folder: Path, **resources: object) -> list[str]:
+    return slurm(_profile(folder, jobs=3, **{"default-resources": resources}), None).arguments(Path("work"))
+
+
+def test_a_job_asks_for_a_gpu_where_its_partition_has_any(commands: Path, tmp_path: Path) -> None:
+    assert _arguments(tmp_path / "default")[-1] == "gpus=0"
+    assert _arguments(tmp_path / "gpu", slurm_partition="gpu")[-1] == "gpus=1"
+
+
+def test_the_queue_is_asked_where_there_is_no_accounting(commands: Path, tmp_path: Path) -> None:
+    assert "squeue" in _arguments(tmp_path / "without")
+    _write(commands / "scontrol", "AccountingStorageType   = accounting_storage/slurmdbd")
+    assert "squeue" not in _arguments(tmp_path / "with")
+
+
+def test_the_own_profile_is_one_and_the_command_line_comes_first(commands: Path) -> None:
+    own = slurm(None, None)
+    assert own.profile == config_root() / "cluster" / "slurm"
+    assert own.jobs == yaml.safe_load((own.profile / "config.yaml").read_text())["jobs"]
+    assert slurm(None, 7).jobs == 7
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [({}, "jobs"), ({"jobs": 0}, "jobs"), ({"jobs": 1, "default-resources": ["runtime=1"]}, "default-resources")],
+)
+def test_an_unusable_profile_is_refused(commands: Path, tmp_path: Path, settings: dict, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        slurm(_profile(tmp_path / "profile", **settings), None)
+
+
+def test_without_profile_or_slurm_one_line_says_so(commands: Path, tmp_path: Path, capsys) -> None:
+    for options, words in [
+        (["--profile", str(tmp_path)], "--executor slurm"),
+        (["--executor", "slurm", "--profile", str(tmp_path)], "no such file"),
+    ]:
+        with pytest.raises(SystemExit, match="2"):
+            cli.main(["reproduce", "fig3", *options])
+        assert words in capsys.readouterr().err
+    (commands / "sbatch").unlink()
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["reproduce", "fig3", "--executor", "slurm"])
+    assert "sbatch cannot be found" in capsys.readouterr().err
