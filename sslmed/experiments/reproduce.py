@@ -11,7 +11,7 @@ from sslmed.data.regions import brain_tumour_regions
 from sslmed.data.store import Store
 from sslmed.errors import UserError
 from sslmed.experiments.arms import BASELINE, EXTERNAL, Arm
-from sslmed.experiments.devices import default_jobs
+from sslmed.experiments.devices import check_devices, default_jobs
 from sslmed.experiments.dry_run import print_dry_run
 from sslmed.experiments.plan import Grid, Places, Run, plan_runs
 from sslmed.experiments.settings import preset_folder, read_experiment, read_preset
@@ -41,6 +41,7 @@ class Options:
         folds: Folds to run.
         seeds: Seeds of fine-tuning.
         jobs: Jobs side by side.
+        devices: GPUs, or processes on the CPU, per run.
         out: Where tables and figures go.
         runs: Where runs and prepared stores go.
         downloads: Where downloaded and drawn datasets go.
@@ -57,6 +58,7 @@ class Options:
     folds: Sequence[int] | None = None
     seeds: Sequence[int] | None = None
     jobs: int | None = None
+    devices: int = 1
     out: Path = Path("results")
     runs: Path = Path("runs")
     downloads: Path = Path("data")
@@ -73,7 +75,8 @@ def reproduce(options: Options) -> int:
     Raises:
         UserError: If something the user gave cannot be used; nothing has been trained then.
     """
-    jobs = default_jobs() if options.jobs is None else options.jobs
+    check_devices(options.devices)
+    jobs = default_jobs(options.devices) if options.jobs is None else options.jobs
     if jobs < 1:
         raise UserError(f"jobs must be at least 1, got {jobs}")
     grid = _grid(options)
@@ -90,7 +93,7 @@ def reproduce(options: Options) -> int:
         pool=None if pool is None else (stores / f"pool-{pool.root.resolve().name}-{_key(pool, grid)}").absolute(),
     )
     work = places.work
-    runs = plan_runs(grid, places, dataset=source.name, wandb=options.wandb)
+    runs = plan_runs(grid, places, dataset=source.name, wandb=options.wandb, devices=options.devices)
     if not all(is_done(work, run) for run in runs):
         _check_configuration(runs, work, dataset, pool)
     if options.dry_run:
