@@ -42,14 +42,13 @@ def test_every_job_gets_a_gpu_of_its_own_until_all_are_taken(tmp_path: Path) -> 
 @pytest.mark.usefixtures("n_gpus")
 def test_a_job_that_finds_too_few_gpus_gives_them_back(tmp_path: Path) -> None:
     assert default_jobs(2) == 2
-    given = []
-    with free_gpus(tmp_path, 2), free_gpus(tmp_path, 1):
-        _given()
-        with free_gpus(tmp_path, 3):
-            given.append(_given())  # two were free: it shares the first three
+    with free_gpus(tmp_path, 3):
+        given = [_given()]
+        with free_gpus(tmp_path, 3):  # two are free: it shares the first three
+            given.append(_given())
             with free_gpus(tmp_path, 2):
                 given.append(_given())
-    assert given == ["0,1,2", "3,4"]
+    assert given == ["0,1,2", "0,1,2", "3,4"]
 
 
 @pytest.mark.parametrize("n_gpus", [2], indirect=True)
