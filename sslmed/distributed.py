@@ -67,7 +67,7 @@ def gather(share: Tensor) -> Tensor:
     """
     if world_size() == 1:
         return share
-    shares: tuple[Tensor, ...] = _AllGather.apply(share)
+    shares: tuple[Tensor, ...] = _AllGather.apply(share)  # type: ignore[no-untyped-call]
     return torch.cat(shares[rank() :] + shares[: rank()])
 
 
@@ -81,7 +81,7 @@ class _AllGather(torch.autograd.Function):
         return tuple(shares)
 
     @staticmethod
-    def backward(ctx: FunctionCtx, *gradients: Tensor) -> Tensor:  # type: ignore[override]  # noqa: ARG004
+    def backward(ctx: FunctionCtx, *gradients: Tensor) -> Tensor:  # noqa: ARG004
         summed = torch.stack(gradients)
         dist.all_reduce(summed)
         return summed[rank()]

@@ -120,11 +120,16 @@ def test_unequal_shares_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-def test_a_job_on_two_devices_leaves_what_one_on_one_leaves(store: Path, tmp_path: Path, monkeypatch) -> None:
+@pytest.mark.usefixtures("ranks")
+def test_a_job_on_two_devices_leaves_what_one_on_one_leaves(
+    store: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     common = _arguments(store, tmp_path, "data/segmentation", "downstream/segmentation")
-    # Without dropout, and with statistics that no share changes, only the order of sums differs.
     common += ["--data.n_folds", "3", "--model.dropout", "0", "--model.encoder.dropout", "0"]
+    # The encoder has no gradients at first.
+    pretrained = folder / "whole" / "checkpoints" / "last.ckpt"
+    common += ["--model.pretrained", str(pretrained), "--model.frozen_fraction", "0.5"]
 
     def run(name: str, devices: int, *options: str) -> Run:
         arguments = (*common, "--trainer.devices", str(devices), "--run_dir", str(tmp_path / name), *options)
