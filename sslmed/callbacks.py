@@ -14,13 +14,14 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import BasePredictionWriter
 
 from sslmed.data.samples import Sample
+from sslmed.distributed import rank
 from sslmed.files import TEMPORARY, atomic_path
 
 log = logging.getLogger(__name__)
 
 
 class SeedUpdates(Callback):
-    """Derives all that is random in update t, dropout included, from (seed, t), so that resuming changes nothing.
+    """Derives all that is random in update t, dropout included, from (seed, t, rank), so that resuming changes nothing.
 
     Args:
         seed: The run's seed.
@@ -32,7 +33,9 @@ class SeedUpdates(Callback):
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:  # noqa: ANN401, ARG002
         """Seed the global generators of all devices."""
         # SeedSequence, because the CPU generator uses 32 bits of its seed: shifting one number past the other loses it.
-        torch.manual_seed(int(np.random.SeedSequence([self.seed, trainer.global_step]).generate_state(1)[0]))
+        # Zeros at the end change nothing there: rank 0 draws what a single process does.
+        entropy = np.random.SeedSequence([self.seed, trainer.global_step, rank()])
+        torch.manual_seed(int(entropy.generate_state(1)[0]))
 
 
 class History(Callback):
@@ -64,6 +67,8 @@ class History(Callback):
         """Record the stretch of updates that ends here."""
         metrics = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
         self.rows.append({"update": trainer.global_step, "seconds": round(self.seconds, 2), **metrics})
+        if not trainer.is_global_zero:
+            return
         with atomic_path(self.path) as temporary:
             pd.DataFrame(self.rows).to_csv(temporary, index=False)
         shown = "  ".join(f"{name} {value:.4f}" for name, value in metrics.items())

@@ -27,7 +27,9 @@ LIGHTNING_COMMANDS = {
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command and exit: 0 done, 1 failed, 2 something the user gave cannot be used."""
     arguments = sys.argv[1:] if args is None else list(args)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    # Where several processes train one network, the first one reports.
+    level = logging.INFO if int(os.environ.get("RANK", "0")) == 0 else logging.WARNING
+    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
     try:
         if arguments and arguments[0] in LIGHTNING_COMMANDS:
             with importing():
@@ -178,8 +180,10 @@ def _add_reproduce(commands: Commands) -> None:
     parser.add_argument("--folds", nargs="+", type=int, metavar="K", help="folds to run; the preset's by default")
     parser.add_argument("--seeds", nargs="+", type=int, metavar="S", help="fine-tuning seeds; the preset's by default")
     parser.add_argument(
-        "--jobs", type=int, metavar="N", help="jobs side by side; cores, GPUs or the profile's by default"
+        "--jobs", type=int, metavar="N", help="jobs side by side; as cores, GPUs or the profile allow by default"
     )
+    devices_help = "GPUs, or processes on the CPU, that train one run together"
+    parser.add_argument("--devices", type=int, default=1, metavar="N", help=devices_help)
     parser.add_argument("--out", type=Path, default=Path("results"), metavar="DIR", help="tables and figures")
     parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="runs and prepared data")
     parser.add_argument("--downloads", type=Path, default=Path("data"), metavar="DIR", help="drawn and downloaded data")

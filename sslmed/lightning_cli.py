@@ -26,6 +26,7 @@ from sslmed.callbacks import History, SeedUpdates
 from sslmed.checkpoints import AtomicCheckpointIO
 from sslmed.data import finetuning, pretraining  # noqa: F401
 from sslmed.data.datamodule import StoreDataModule
+from sslmed.distributed import check_processes, rank, world_size
 from sslmed.downstream.base import DownstreamTask
 from sslmed.encoders.checkpoint import read_state
 from sslmed.errors import UserError
@@ -41,6 +42,7 @@ IGNORED_WARNINGS = (
     ".*LeafSpec.*is deprecated",  # Lightning's own use of torch
     ".*does not have many workers",  # a memory map needs none
     ".*custom batch sampler",  # which returns every case
+    ".*on epoch level in distributed setting",  # the scores of a validation pass are of all ranks already
 )
 
 LABELS = {"label_values": "label_values", "region_classes": "regions", "num_classes": "num_classes"}
@@ -102,6 +104,12 @@ class SSLMedCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Set what must be set before anything is built."""
         torch.set_num_threads(self.settings.threads)
+        trainer = self.settings.trainer
+        if self.subcommand != "fit":
+            trainer.devices = 1  # also after a fit on several
+        elif trainer.devices == "auto":
+            trainer.devices = world_size()
+        check_processes(trainer.devices)
         if self.subcommand != "fit" and "pretrained" in self.settings.model.init_args:
             self.settings.model.init_args.pretrained = None  # the run's own checkpoint has all weights
         self.run = RunDirectory(self.settings.run_dir.absolute())
@@ -143,8 +151,20 @@ class SSLMedCLI(LightningCLI):
         if not TorchElasticEnvironment.detect():
             # Lightning would take a job of SLURM for one of several ranks, and requeue it by itself on SIGUSR1.
             trainer_config["plugins"].append(LightningEnvironment())
+        if world_size() > 1:
+            trainer_config |= self._distributed_options(trainer_config)
         trainer_config["enable_progress_bar"] = sys.stderr.isatty()
         return self._instantiate_trainer(trainer_config, callbacks.get(self.subcommand, []))
+
+    def _distributed_options(self, trainer_config: Mapping[str, Any]) -> dict[str, Any]:
+        """What Lightning must know where several processes train: our samplers divide the batches themselves."""
+        options: dict[str, Any] = {"use_distributed_sampler": False}
+        # torch synchronises batch normalisation on GPUs only: on CPUs each rank normalises its own share.
+        options["sync_batchnorm"] = torch.cuda.is_available() and trainer_config["accelerator"] != "cpu"
+        if trainer_config["strategy"] == "auto":
+            unused = isinstance(self.model, DownstreamTask) and self.model.can_freeze
+            options["strategy"] = "ddp_find_unused_parameters_true" if unused else "ddp"
+        return options
 
     def fit(
         self,
@@ -157,15 +177,19 @@ class SSLMedCLI(LightningCLI):
         if ckpt_path is not None:
             msg = f"fit does not take --ckpt_path {ckpt_path}: give --model.pretrained, or the --run_dir to go on with"
             raise UserError(msg)
+        if rank() > 0:  # only the first process writes
+            self._fit(model, datamodule)
+            return
         with self.run.locked(wait=self.settings.wait):
             self.run.begin(self._parser("fit").dump(self.settings, skip_unset=False, skip_validation=True))
             with _logging_to(self.run.log), self._mirrored_to_wandb():
                 self._fit(model, datamodule)
 
     def _fit(self, model: LightningModule, datamodule: LightningDataModule) -> None:
+        self.trainer.strategy.setup_environment()  # connects the ranks: the first one has the lock now
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()  # an earlier run of this process may have taken more
-        resumed = self.run.last if self.run.last.is_file() else None
+        resumed = self.trainer.strategy.broadcast(self.run.last if self.run.last.is_file() else None)
         if resumed is not None:
             log.info("going on from %s", resumed)
         self.trainer.fit(model, datamodule=datamodule, ckpt_path=resumed, weights_only=True)
@@ -177,14 +201,17 @@ class SSLMedCLI(LightningCLI):
         }
         if isinstance(model, DownstreamTask):
             cases = self._score(self.run.best)
-            model.to(self.trainer.strategy.root_device)  # the trainer has left a GPU
-            model.write_examples(self.datamodule.store, cases, self.run.examples)
-            self.run.finish(results | {"kind": "finetune", "metrics": summarise(cases)}, cases)
+            results |= {"kind": "finetune", "metrics": summarise(cases)}
+            if rank() == 0:
+                model.to(self.trainer.strategy.root_device)  # the trainer has left a GPU
+                model.write_examples(self.datamodule.store, cases, self.run.examples)
         else:
+            cases = None
             last = self.history.rows[-1]
-            losses = {"val_loss": last["val/loss"], "chance_loss": last["val/chance_loss"]}
-            self.run.finish(results | {"kind": "pretrain", **losses})
-        log.info("done: %s", self.run.results)
+            results |= {"kind": "pretrain", "val_loss": last["val/loss"], "chance_loss": last["val/chance_loss"]}
+        if rank() == 0:
+            self.run.finish(results, cases)
+            log.info("done: %s", self.run.results)
 
     def test(self, model: LightningModule, ckpt_path: Path | str | None = None, **_: Any) -> None:  # noqa: ANN401
         """Score the test cases of a run again and print the result; the run's record is not touched."""

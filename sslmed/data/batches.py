@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from torch.utils.data import Sampler
 
+from sslmed.distributed import rank, share_size, world_size
+
 
 class Draw(NamedTuple):
     """One sample of a batch.
@@ -26,16 +28,19 @@ class EndlessBatches(Sampler[list[Draw]]):
 
     Batch t is a function of (seed, t) alone, so a resumed run sees what an uninterrupted one sees. A batch holds no
     case twice as long as there are `batch_size` cases; with fewer cases it is filled up with repeats, or, if `repeats`
-    is false, it is as large as the number of cases.
+    is false, it is as large as the number of cases. Where several ranks train, each gets its share of every batch.
 
     Args:
         n_cases: Number of cases.
-        batch_size: Samples per batch.
+        batch_size: Samples per batch, of all ranks together.
         length: Batches per stretch.
         seed: Seed of the reshuffle.
         repeats: Whether a batch larger than the number of cases repeats cases.
         updates_done: Tells at the start of a stretch which t comes next. (Lightning's `set_epoch` does not reach batch
             samplers, and is a stretch behind after resuming.)
+
+    Raises:
+        UserError: If a batch cannot be divided equally among the ranks.
     """
 
     def __init__(
@@ -53,6 +58,8 @@ class EndlessBatches(Sampler[list[Draw]]):
         self.length = length
         self.seed = seed
         self.updates_done = updates_done
+        size = share_size(self.batch_size, world_size())
+        self._share = slice(rank() * size, (rank() + 1) * size)
         self._batches = self._all_batches()
         self._position = 0
 
@@ -64,7 +71,7 @@ class EndlessBatches(Sampler[list[Draw]]):
         if start != self._position:
             self._batches = islice(self._all_batches(), start, None)
         self._position = start + self.length
-        return islice(self._batches, self.length)
+        return (batch[self._share] for batch in islice(self._batches, self.length))
 
     def _all_batches(self) -> Iterator[list[Draw]]:
         cases = range(self.n_cases)
@@ -88,7 +95,9 @@ class EvenBatches(Sampler[list[Draw]]):
     """Cases in order, in batches whose sizes differ by at most one.
 
     No batch is of one case unless there is only one, or `batch_size` is 1: contrastive tasks need two. For their
-    sake an odd number of cases in batches of 2 makes one batch of 3.
+    sake an odd number of cases in batches of 2 makes one batch of 3. Where there are several ranks, the batches are
+    dealt out whole, so that they are those of a single process; a rank that gets none repeats the first, as Lightning
+    wants one, and what it finds out is not counted (see `sslmed.distributed.merge`).
 
     Args:
         n_cases: Number of cases.
@@ -101,7 +110,8 @@ class EvenBatches(Sampler[list[Draw]]):
         if batch_size > 1:
             n_batches = max(1, min(n_batches, n_cases // 2))
         bounds = [n_cases * i // n_batches for i in range(n_batches + 1)]
-        self.batches = [[Draw(i, seed) for i in range(*ends)] for ends in pairwise(bounds)]
+        batches = [[Draw(i, seed) for i in range(*ends)] for ends in pairwise(bounds)]
+        self.batches = batches[rank() :: world_size()] or batches[:1]
 
     def __len__(self) -> int:
         return len(self.batches)

@@ -10,7 +10,9 @@ from pytorch_lightning.cli import OptimizerCallable
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 
 from sslmed.data.store import Store
+from sslmed.distributed import merge
 from sslmed.encoders import Encoder, load_encoder
+from sslmed.evaluation.batch_means import BatchMeans
 from sslmed.optimization import Schedule, configure_optimizers, default_optimizer
 
 
@@ -27,6 +29,9 @@ class DownstreamTask(LightningModule):
         optimizer: Builds the optimizer from parameters.
         schedule: Learning-rate schedule, per update.
         adapt_channels: Take a checkpoint pretrained on images of another number of channels; see `load_encoder`.
+
+    Attributes:
+        test_rows: After a test run, one row per case, of all ranks.
 
     Raises:
         UserError: If the checkpoint does not fit the encoder tensor by tensor.
@@ -53,8 +58,15 @@ class DownstreamTask(LightningModule):
         self.encoder_is_frozen = False
         self._optimizer = optimizer
         self._schedule = schedule
+        self._validation = BatchMeans()
+        self.test_rows: list[dict[str, Any]] = []
         if pretrained is not None:
             load_encoder(encoder, pretrained, adapt_channels)
+
+    @property
+    def can_freeze(self) -> bool:
+        """Whether the encoder is frozen for a part of training."""
+        return self.pretrained is not None and self.frozen_fraction > 0
 
     def freeze_encoder(self, frozen: bool) -> None:
         """Freeze the encoder or thaw it."""
@@ -72,7 +84,7 @@ class DownstreamTask(LightningModule):
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:  # noqa: ANN401, ARG002
         """Freeze or thaw by the update's number, so that a resumed run does the same."""
         frozen_updates = self.frozen_fraction * self.trainer.estimated_stepping_batches
-        frozen = self.pretrained is not None and self.global_step < frozen_updates
+        frozen = self.can_freeze and self.global_step < frozen_updates
         if frozen != self.encoder_is_frozen:
             self.freeze_encoder(frozen)
 
@@ -84,6 +96,14 @@ class DownstreamTask(LightningModule):
             scores: One row per test case.
             path: File to write.
         """
+
+    def on_test_start(self) -> None:
+        """Forget the cases of an earlier test run."""
+        self.test_rows = []
+
+    def on_test_epoch_end(self) -> None:
+        """Put the cases of all ranks together."""
+        self.test_rows = list(merge({row["case"]: row for row in self.test_rows}).values())
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """One optimizer over all parameters, for the whole run."""

@@ -10,11 +10,11 @@ import torch
 import torch.nn.functional as F
 from pytorch_lightning.cli import OptimizerCallable
 from torch import Tensor
-from torchmetrics import MetricCollection
-from torchmetrics.classification import MulticlassAccuracy, MulticlassCohenKappa
+from torchmetrics.functional.classification import multiclass_cohen_kappa
 
 from sslmed.callbacks import WriteClassifications
 from sslmed.data.samples import Sample
+from sslmed.distributed import merge
 from sslmed.downstream.base import DownstreamTask
 from sslmed.downstream.ordinal import class_probabilities, decode, ordinal_loss
 from sslmed.encoders import Encoder
@@ -107,15 +107,8 @@ class Classification(DownstreamTask):
         self.head = head(encoder, 1, self.objective.num_outputs(num_classes))
         self.affine = affine
         self.intensity = intensity
-        self.scores = MetricCollection(
-            {
-                "qwk": MulticlassCohenKappa(num_classes, weights="quadratic"),
-                "accuracy": MulticlassAccuracy(num_classes, average="micro"),
-            },
-            prefix="val/",
-            compute_groups=False,
-        )
-        self.test_rows: list[dict[str, Any]] = []
+        self.num_classes = num_classes
+        self._answers: dict[str, tuple[int, int]] = {}
 
     def forward(self, images: Tensor) -> Tensor:
         """Compute what `objective` makes classes of.
@@ -141,25 +134,24 @@ class Classification(DownstreamTask):
         """One update."""
         images = self.augment(batch["image"].float())
         loss = self.objective.loss(self(images), batch["label"])
-        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(images))
+        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(images), sync_dist=True)
         return loss
 
     def validation_step(self, batch: Sample, batch_idx: int) -> None:  # noqa: ARG002
         """Collect the answers: kappa is not a mean over batches."""
         logits, labels = self(batch["image"].float()), batch["label"]
-        self.scores.update(self.objective.decide(logits), labels)
-        self.log("val/loss", self.objective.loss(logits, labels), batch_size=len(labels))
+        pairs = zip(self.objective.decide(logits).tolist(), labels.tolist(), strict=True)
+        self._answers |= zip(batch["case"], pairs, strict=True)
+        self._validation.add(batch["case"], {"val/loss": self.objective.loss(logits, labels)})
 
     def on_validation_epoch_end(self) -> None:
         """Score the whole validation set."""
+        answers, truths = torch.tensor([*merge(self._answers).values()]).T
+        self._answers = {}
         # Where all truths and all answers are one class, kappa is 0 / 0: no agreement beyond chance has been shown.
-        scores = {name: torch.nan_to_num(value, nan=0.0) for name, value in self.scores.compute().items()}
-        self.log_dict(scores, prog_bar=True)
-        self.scores.reset()
-
-    def on_test_start(self) -> None:
-        """Forget the answers of an earlier test run."""
-        self.test_rows = []
+        kappa = multiclass_cohen_kappa(answers, truths, self.num_classes, weights="quadratic").nan_to_num(0.0)
+        accuracy = (answers == truths).float().mean()
+        self.log_dict({"val/qwk": kappa, "val/accuracy": accuracy, **self._validation.means()}, prog_bar=True)
 
     def test_step(self, batch: Sample, batch_idx: int) -> None:
         """Keep truth and answer of the test cases."""

@@ -47,9 +47,6 @@ class Segmentation(DownstreamTask):
         schedule: See `DownstreamTask`.
         adapt_channels: See `DownstreamTask`.
 
-    Attributes:
-        test_rows: After a test run, one row of scores per case.
-
     Raises:
         InputError: If a region is not made of foreground classes.
     """
@@ -86,7 +83,6 @@ class Segmentation(DownstreamTask):
         self.affine = affine
         self.intensity = intensity
         self.crop_size = crop_size
-        self.test_rows: list[dict[str, Any]] = []
 
     def forward(self, images: Tensor) -> Tensor:
         """Compute class scores.
@@ -134,7 +130,7 @@ class Segmentation(DownstreamTask):
         """One update."""
         images, labels = self.augment(batch["image"].float(), batch["label"][:, None])
         loss: Tensor = self.segmentation_loss(self(images), labels)
-        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(images))
+        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(images), sync_dist=True)
         return loss
 
     def validation_step(self, batch: Sample, batch_idx: int) -> None:  # noqa: ARG002
@@ -147,12 +143,11 @@ class Segmentation(DownstreamTask):
         means = {f"val/dice_{name}": sum(of_cases) / len(pairs) for name, of_cases in scores.items()}
         if self.regions:
             means[self.monitor] = sum(means[f"val/dice_{region}"] for region in self.regions) / len(self.regions)
-        # Lightning averages over batches, weighted by cases.
-        self.log_dict({"val/loss": loss, **means}, batch_size=len(pairs))
+        self._validation.add(batch["case"], {"val/loss": loss, **means})
 
-    def on_test_start(self) -> None:
-        """Forget the scores of an earlier test run."""
-        self.test_rows = []
+    def on_validation_epoch_end(self) -> None:
+        """Log the means over all validation cases."""
+        self.log_dict(self._validation.means())
 
     def test_step(self, batch: Sample, batch_idx: int) -> None:  # noqa: ARG002
         """Score test cases on the prepared grid, and mapped back, on the original one."""

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from jsonargparse import Namespace
 
 from sslmed.data.layouts import Dataset
+from sslmed.distributed import share_size
 from sslmed.encoders import Encoder, load_encoder
 from sslmed.errors import UserError
 from sslmed.experiments.arms import Arm
@@ -40,10 +41,12 @@ def check_runs(runs: Sequence[Run], work: Path, dataset: Dataset | None, pool: D
         pool: What arms with an external pool are pretrained on.
 
     Raises:
-        UserError: If a configuration is refused, or a checkpoint does not fit.
+        UserError: If a configuration is refused, batches cannot be divided among devices, or a checkpoint does not fit.
     """
     kinds = {(run.arm, run.fraction is None): run for run in reversed(runs)}
     settings = {kind: parse(run.arguments) for kind, run in kinds.items()}
+    for kind, run in kinds.items():
+        share_size(settings[kind].data.init_args.batch_size, run.devices)
     for run in runs:
         images = pool if Arm.parse(run.arm).external else dataset
         if run.fraction is None and images is not None and is_done(work, run):

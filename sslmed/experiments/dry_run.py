@@ -52,7 +52,9 @@ def print_dry_run(
     console.print(f"runs: {len(runs)}, of which {len(done)} are done and {len(todo)} are to do, {jobs} side by side")
     console.print(_cost_line(grid, todo, [each for each in (dataset, pool) if each is not None], jobs))
     if todo and dataset is not None:
-        console.print("by hand, e.g.: sslmed fit " + shlex.join(todo[0].arguments), highlight=False, markup=False)
+        run = todo[0]
+        command = "sslmed fit" if run.devices == 1 else f"torchrun --nproc-per-node {run.devices} -m sslmed fit"
+        console.print(f"by hand, e.g.: {command} {shlex.join(run.arguments)}", highlight=False, markup=False)
 
 
 def _names(runs: Sequence[Run]) -> str:

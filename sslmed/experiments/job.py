@@ -1,4 +1,4 @@
-"""One job of the workflow: do the runs of one name, one after the other, in one process.
+"""One job of the workflow: do the runs of one name, one after the other, in one process or in one per device.
 
 Called as `python -m sslmed.experiments.job plan.json JOB` in the experiment's directory.
 """
@@ -7,11 +7,12 @@ import contextlib
 import signal
 import sys
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
 from sslmed.errors import UserError
-from sslmed.experiments.devices import a_free_gpu
+from sslmed.experiments.devices import free_gpus
 from sslmed.experiments.plan import Run, read_plan
 from sslmed.startup import importing
 
@@ -27,20 +28,22 @@ def do_runs(runs: list[Run]) -> bool:
 
 
 def _do(run: Run) -> bool:
-    with importing():  # torch sees the GPUs that are visible when it is imported
-        from sslmed.lightning_cli import main
     from sslmed.run_directory import RunDirectory
 
     directory = RunDirectory(Path(run.name).absolute())
     if directory.is_done:
         return True
     directory.path.mkdir(parents=True, exist_ok=True)
-    with directory.log.open("a", buffering=1) as log, contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+    with _output_to(directory.log):
         try:
-            # An orphan of a killed workflow may still be at work here: wait for it. It may even have done the run then.
-            main(["fit", *run.arguments, "--wait", "true"])
+            if run.devices == 1:
+                fit(run)
+            else:
+                from sslmed.experiments.ranks import fit_on_several_devices  # imports torch
+
+                fit_on_several_devices(run, directory)
         except UserError as error:
-            print(error, file=log)
+            print(error)
         except Exception:  # the other runs go on
             traceback.print_exc()
     return directory.is_done
@@ -51,8 +54,24 @@ def _end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
     sys.exit(128 + number)
 
 
+def fit(run: Run) -> None:
+    """Do a run, in this process."""
+    with importing():  # torch sees the GPUs that are visible when it is imported
+        from sslmed.lightning_cli import main
+
+    # An orphan of a killed workflow may still be at work here: wait for it. It may even have done the run then.
+    main(["fit", *run.arguments, "--wait", "true"])
+
+
+@contextlib.contextmanager
+def _output_to(path: Path) -> Iterator[None]:
+    with path.open("a", buffering=1) as log, contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+        yield
+
+
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, _end)
     plan, job = sys.argv[1:]
-    with a_free_gpu(Path.cwd()):
-        sys.exit(0 if do_runs([run for run in read_plan(Path(plan)) if run.job == job]) else 1)
+    mine = [run for run in read_plan(Path(plan)) if run.job == job]
+    with free_gpus(Path.cwd(), max(run.devices for run in mine)):
+        sys.exit(0 if do_runs(mine) else 1)

@@ -29,6 +29,7 @@ class Run:
         needs: Name of the pretraining run whose weights a fine-tuning run starts from.
         arguments: The run by hand is `sslmed fit` with these.
         key: Fingerprint of all that determines the result, the pretraining run included.
+        devices: GPUs, or processes on the CPU, that the run takes.
     """
 
     arm: str
@@ -40,6 +41,7 @@ class Run:
     needs: str | None
     arguments: tuple[str, ...]
     key: str
+    devices: int = 1
 
 
 def percent(fraction: float) -> str:
@@ -130,7 +132,7 @@ class Places:
     pool: Path | None = None
 
 
-def plan_runs(grid: Grid, places: Places, *, dataset: str, wandb: str) -> list[Run]:
+def plan_runs(grid: Grid, places: Places, *, dataset: str, wandb: str, devices: int = 1) -> list[Run]:
     """List all runs, pretraining before what starts from it.
 
     Args:
@@ -138,6 +140,7 @@ def plan_runs(grid: Grid, places: Places, *, dataset: str, wandb: str) -> list[R
         places: Where files are.
         dataset: Name of the dataset in tables.
         wandb: `disabled`, `offline` or `online`.
+        devices: GPUs, or processes on the CPU, per run.
     """
     common = {
         "labels.figure": grid.experiment.figure,
@@ -145,6 +148,8 @@ def plan_runs(grid: Grid, places: Places, *, dataset: str, wandb: str) -> list[R
         "labels.preset": grid.preset_folder.name,
         "wandb": wandb,
     }
+    if devices > 1:
+        common["trainer.devices"] = str(devices)
     runs = []
     for arm in map(Arm.parse, grid.arms):
         for fold in grid.folds:
@@ -227,7 +232,9 @@ def _run(
     options = options | {"labels.key": key, "run_dir": str(places.work / identity["name"])}
     arguments = [argument for path in configs for argument in ("-c", str(path))]
     arguments += [argument for option, value in options.items() for argument in (f"--{option}", value)]
-    return Run(**identity, needs=None if parent is None else parent.name, arguments=tuple(arguments), key=key)
+    needs = None if parent is None else parent.name
+    devices = int(options.get("trainer.devices", 1))
+    return Run(**identity, needs=needs, arguments=tuple(arguments), key=key, devices=devices)
 
 
 def _fingerprint(configs: Iterable[Path], options: dict[str, str], parent: Run | None) -> str:

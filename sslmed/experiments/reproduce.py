@@ -12,7 +12,7 @@ from sslmed.data.regions import brain_tumour_regions
 from sslmed.data.store import Store
 from sslmed.errors import UserError
 from sslmed.experiments.arms import BASELINE, EXTERNAL, Arm
-from sslmed.experiments.devices import default_jobs
+from sslmed.experiments.devices import check_devices, default_jobs
 from sslmed.experiments.dry_run import print_dry_run
 from sslmed.experiments.executors import Executor, Local
 from sslmed.experiments.plan import Grid, Places, Run, plan_runs
@@ -47,6 +47,7 @@ class Options:
         folds: Folds to run.
         seeds: Seeds of fine-tuning.
         jobs: Jobs side by side.
+        devices: GPUs, or processes on the CPU, per run.
         executor: `local` or `slurm`.
         profile: Folder of a Snakemake profile for the cluster.
         out: Where tables and figures go.
@@ -65,6 +66,7 @@ class Options:
     folds: Sequence[int] | None = None
     seeds: Sequence[int] | None = None
     jobs: int | None = None
+    devices: int = 1
     executor: str = "local"
     profile: Path | None = None
     out: Path = Path("results")
@@ -100,7 +102,7 @@ def reproduce(options: Options) -> int:
         pool=None if pool is None else (stores / f"pool-{pool.root.resolve().name}-{_key(pool, grid)}").absolute(),
     )
     work = places.work
-    runs = plan_runs(grid, places, dataset=source.name, wandb=options.wandb)
+    runs = plan_runs(grid, places, dataset=source.name, wandb=options.wandb, devices=options.devices)
     if not all(is_done(work, run) for run in runs):
         _check_configuration(runs, work, dataset, pool)
     if options.dry_run:
@@ -121,15 +123,17 @@ def reproduce(options: Options) -> int:
 
 
 def _executor(options: Options) -> Executor:
-    if options.jobs is not None and options.jobs < 1:
-        raise UserError(f"jobs must be at least 1, got {options.jobs}")
+    for name, count in (("jobs", options.jobs), ("devices", options.devices)):
+        if count is not None and count < 1:
+            raise UserError(f"{name} must be at least 1, got {count}")
     if options.executor == "slurm":
-        return slurm(options.profile, options.jobs)
+        return slurm(options.profile, options.jobs, options.devices)
     if options.profile is not None:
         raise UserError(
             f"--profile {options.profile} is about a cluster: give --executor slurm (make: EXECUTOR=) as well"
         )
-    return Local(default_jobs() if options.jobs is None else options.jobs)
+    check_devices(options.devices)
+    return Local(default_jobs(options.devices) if options.jobs is None else options.jobs)
 
 
 def _grid(options: Options) -> Grid:

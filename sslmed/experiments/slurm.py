@@ -71,12 +71,13 @@ class Slurm:
         _cancel(work)
 
 
-def slurm(profile: Path | None, jobs: int | None) -> Slurm:
+def slurm(profile: Path | None, jobs: int | None, devices: int = 1) -> Slurm:
     """Make the executor from a profile and check that SLURM is here.
 
     Args:
         profile: Folder with a `config.yaml`; by default the one that comes with sslmed.
         jobs: How many jobs in the queue at once; the profile's by default.
+        devices: GPUs per run.
 
     Raises:
         UserError: If the profile cannot be used, or SLURM's commands are absent.
@@ -95,7 +96,7 @@ def slurm(profile: Path | None, jobs: int | None) -> Slurm:
     resources = settings.get("default-resources", {})
     if not isinstance(resources, dict):
         raise UserError(f"{path}: default-resources must be a mapping, as in `runtime: 1440`, got {resources}")
-    return Slurm(folder, jobs, resources.get("slurm_partition"))
+    return Slurm(folder, jobs, resources.get("slurm_partition"), devices)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -12,8 +12,10 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torchmetrics.functional.classification import multiclass_accuracy
 
+from sslmed.distributed import gather, rank, world_size
 from sslmed.encoders import Encoder
 from sslmed.encoders.heads import HeadCallable
+from sslmed.evaluation.batch_means import BatchMeans
 from sslmed.optimization import Schedule, configure_optimizers, default_optimizer
 
 Targets = TypeVar("Targets", Tensor, None)
@@ -46,13 +48,14 @@ class PretextTask(LightningModule, ABC, Generic[Targets]):
         self.encoder = encoder
         self.optimizer = optimizer
         self.schedule = schedule
+        self._validation = BatchMeans()
 
     @abstractmethod
     def make_task(self, images: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Targets]:
         """Turn a batch of images into inputs of the network and its targets; all that is random happens here.
 
         Args:
-            images: `(B, C, *spatial)`, each of another case.
+            images: `(B, C, *spatial)`, each of another case: in training on several devices, the rank's share.
             generator: Random numbers, on the images' device; `None` draws from the global generator.
 
         Returns:
@@ -89,26 +92,37 @@ class PretextTask(LightningModule, ABC, Generic[Targets]):
         maps: list[Tensor] = self.encoder(images.to(self.dtype))
         return maps[-1]
 
+    def of_all_ranks(self, share: Tensor) -> Tensor:
+        """Give the whole batch `(B, …)`, this rank's share first; gradients flow back to the others' shares.
+
+        Contrastive tasks need it. Only batches of training are divided: those of validation are whole on one rank.
+        """
+        return gather(share) if self.training else share
+
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:  # noqa: ARG002 - Lightning's signature
         """Loss of a fresh random task."""
         images: Tensor = batch["image"]
         inputs, targets = self.make_task(images)
         loss = self.loss(self(inputs), targets)
-        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(images))
+        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(images), sync_dist=True)
         return loss
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
-        """Log loss, chance loss and measures of a task that is the same in every epoch."""
+        """Measure loss, chance loss and more of a task that is the same in every epoch, and on whichever rank."""
         images: Tensor = batch["image"]
-        inputs, targets = self.make_task(images, torch.Generator(images.device).manual_seed(batch_idx))
+        number = batch_idx * world_size() + rank()
+        inputs, targets = self.make_task(images, torch.Generator(images.device).manual_seed(number))
         outputs = self(inputs)
         measured: dict[str, Tensor | float] = {
             "loss": self.loss(outputs, targets),
             "chance_loss": self.chance_loss(len(images)),
             **self.measures(outputs, targets),
         }
-        for name, value in measured.items():
-            self.log(f"val/{name}", value, batch_size=len(images), sync_dist=True)
+        self._validation.add(batch["case"], measured)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the means over all validation cases."""
+        self.log_dict({f"val/{name}": value for name, value in self._validation.means().items()})
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Lightning's hook."""

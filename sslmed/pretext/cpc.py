@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from pytorch_lightning.cli import OptimizerCallable
 from torch import Tensor, nn
 
+from sslmed.distributed import world_size
 from sslmed.encoders import Encoder
 from sslmed.encoders.heads import HeadCallable, linear_head
 from sslmed.errors import InputError
@@ -170,7 +171,7 @@ class CPC(PretextTask[None]):
         """Cut every image into a grid of patches; a share of them is flipped along the first axis.
 
         Args:
-            images: `(B, C, *spatial)`, B at least 2, each of another case.
+            images: `(B, C, *spatial)`, each of another case; of all ranks together, B is at least 2.
             generator: See `PretextTask.make_task`.
 
         Returns:
@@ -180,7 +181,7 @@ class CPC(PretextTask[None]):
             InputError: If there is no other case, or if the patches are too small for the encoder.
         """
         self.encoder.check(images)
-        if len(images) < 2:
+        if len(images) < 2 and not (self.training and world_size() > 1):
             msg = f"CPC takes its negatives from other cases of the batch and needs at least 2, got {len(images)}"
             raise InputError(msg)
         shape, device = images.shape[2:], images.device
@@ -232,8 +233,8 @@ class CPC(PretextTask[None]):
         return torch.stack((self.predictors(state[-1]).reshape(actual.shape), actual), dim=1)
 
     def loss(self, outputs: Tensor, targets: None = None) -> Tensor:  # noqa: ARG002 - the outputs are compared
-        """See `info_nce` and `binary_cross_entropy`."""
-        predicted, actual = outputs.unbind(1)
+        """See `info_nce` and `binary_cross_entropy`; over the cases of all ranks."""
+        predicted, actual = self.of_all_ranks(outputs).unbind(1)
         if self.objective == "infonce":
             return info_nce(predicted, actual, self.temperature)
         return binary_cross_entropy(predicted, actual)

@@ -63,7 +63,7 @@ class Exemplar(PretextTask[None]):
         """Form a triplet for every image.
 
         Args:
-            images: `(B, C, *spatial)`, B at least 2, each of another case.
+            images: `(B, C, *spatial)`, each of another case; of all ranks together, B is at least 2.
             generator: See `PretextTask.make_task`.
 
         Returns:
@@ -72,15 +72,19 @@ class Exemplar(PretextTask[None]):
         Raises:
             InputError: If there is no other case to be the negative.
         """
-        if len(images) < 2:
-            msg = f"exemplar takes its negatives from other cases of the batch and needs at least 2, got {len(images)}"
+        everyone = self.of_all_ranks(images)
+        if len(everyone) < 2:
+            msg = (
+                f"exemplar takes its negatives from other cases of the batch and needs at least 2, got {len(everyone)}"
+            )
             raise InputError(msg)
         spatial_dims = images.ndim - 2
         moves = self.affine.sample(len(images), spatial_dims, images.device, generator)
         anchors = apply_affine(images, moves)
         anchors = apply_intensity(anchors, *self.intensity.sample(len(images), images.device, generator))
-        shift = int(torch.randint(1, len(images), (), generator=generator, device=images.device))
-        return torch.stack((anchors, images, images.roll(shift, dims=0)), dim=1), None
+        shift = int(torch.randint(1, len(everyone), (), generator=generator, device=images.device))
+        negatives = everyone.roll(shift, dims=0)[: len(images)]
+        return torch.stack((anchors, images, negatives), dim=1), None
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Embeddings `(B, 3, E)` of length 1 for inputs `(B, 3, C, *spatial)`."""

@@ -19,9 +19,9 @@ def _grid(folder: Path = TINY, figure: str = "fig3", **chosen: tuple) -> Grid:
     return Grid(experiment=experiment, preset=preset, preset_folder=folder, **options)
 
 
-def _plan(grid: Grid, pool: Path | None = None) -> list[Run]:
+def _plan(grid: Grid, pool: Path | None = None, **options: int) -> list[Run]:
     places = Places(work=Path("/work"), store=Path("/stores/phantom-1"), pool=pool)
-    return plan_runs(grid, places, dataset="phantom", wandb="disabled")
+    return plan_runs(grid, places, dataset="phantom", wandb="disabled", **options)
 
 
 def _options(run: Run) -> dict[str, str]:
@@ -50,6 +50,14 @@ def test_arms_differ_in_nothing_but_the_weights_they_start_from() -> None:
     for arms in cells.values():
         assert len(arms) == 6
         assert all(arm == arms[0] for arm in arms)
+
+
+def test_several_devices_are_part_of_a_runs_configuration() -> None:
+    one, two = _plan(_grid()), _plan(_grid(), devices=2)
+    assert {run.devices for run in one} == {1}
+    assert {(run.devices, _options(run)["trainer.devices"]) for run in two} == {(2, "2")}
+    assert all(a.key != b.key and a.name == b.name for a, b in zip(one, two, strict=True))
+    assert one == _plan(_grid(), devices=1)
 
 
 def test_fine_tuning_starts_from_the_last_checkpoint_of_its_own_fold() -> None:

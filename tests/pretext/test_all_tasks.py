@@ -98,15 +98,16 @@ def test_a_generator_decides_everything(name, encoder):
 @every_task
 def test_validation_repeats(name, monkeypatch):
     task = build(name, "unet-3d").eval()
-    batch = {"image": draw_images(task, 3)}
+    batch = {"image": draw_images(task, 3), "case": ["a", "b", "c"]}
 
     @torch.no_grad()
     def validate(batch_idx: int) -> tuple[torch.Tensor, dict[str, float]]:
         logged: dict[str, float] = {}
         seen: list[torch.Tensor] = []
-        monkeypatch.setattr(task, "log", lambda key, value, **_: logged.update({key: float(value)}))
+        monkeypatch.setattr(task, "log_dict", logged.update)
         with task.encoder.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0])):
             task.validation_step(batch, batch_idx)
+        task.on_validation_epoch_end()
         return seen[0], logged
 
     (seen, logged), (seen_again, logged_again), (seen_other, _) = validate(0), validate(0), validate(1)
