@@ -1,6 +1,7 @@
 """Where the jobs of an experiment run: what a workflow asks of an executor, and the one for this machine."""
 
 import signal
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Protocol
@@ -53,4 +54,5 @@ class Local:
         """Interrupt everything."""
         # Snakemake lets its jobs finish; interrupted themselves, they stop at once.
         for each in (*workflow.children(recursive=True), workflow):
-            each.send_signal(signal.SIGINT)
+            with suppress(psutil.NoSuchProcess):  # a terminal has interrupted it already
+                each.send_signal(signal.SIGINT)

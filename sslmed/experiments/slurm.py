@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -66,7 +67,8 @@ class Slurm:
         """Cancel the jobs."""
         # Snakemake would cancel them itself, but only those it is not just asking for, and then sleep for minutes.
         for each in (*workflow.children(recursive=True), workflow):
-            each.kill()
+            with suppress(psutil.NoSuchProcess):
+                each.kill()
         workflow.wait()
         _cancel(work)
 
