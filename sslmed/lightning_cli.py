@@ -42,6 +42,7 @@ IGNORED_WARNINGS = (
     ".*LeafSpec.*is deprecated",  # Lightning's own use of torch
     ".*does not have many workers",  # a memory map needs none
     ".*custom batch sampler",  # which returns every case
+    ".*`srun` command is available",  # a run is one process, or torchrun's
     ".*on epoch level in distributed setting",  # the scores of a validation pass are of all ranks already
 )
 

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from platform import node
 
 from filelock import BaseFileLock, FileLock, Timeout
 
@@ -61,7 +62,7 @@ def free_gpus(folder: Path, devices: int = 1) -> Iterator[None]:
     with ExitStack() as kept:
         free: list[str] = []
         for name in names:
-            lock = FileLock(folder / f".gpu{name.replace('/', '_')}.lock", timeout=0)
+            lock = FileLock(folder / f".gpu-{node()}-{name.replace('/', '_')}.lock", timeout=0)
             if len(free) < devices and _is_free(lock):
                 kept.callback(lock.release)
                 free.append(name)

@@ -55,9 +55,8 @@ def test_a_job_that_finds_too_few_gpus_gives_them_back(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("n_gpus")
 def test_more_devices_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     check_devices(2)
-    for devices, words in ((3, "devices is 3, but there are 2 GPU"), (0, "at least 1, got 0")):
-        with pytest.raises(UserError, match=words):
-            check_devices(devices)
+    with pytest.raises(UserError, match="devices is 3, but there are 2 GPU"):
+        check_devices(3)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     check_devices(3)  # processes on the cores
     assert default_jobs(10_000) == 1
