@@ -14,7 +14,8 @@ from filelock import FileLock, Timeout
 from sslmed.errors import UserError
 from sslmed.files import atomic_path, remove_leftovers, write_text
 
-IGNORED_SETTINGS = ("run_dir", "ckpt_path", "weights_only", "wandb", "wait")  # they do not change what is learned
+IGNORED_SETTINGS = ("run_dir", "ckpt_path", "weights_only", "keep_memory", "wandb", "wait")
+"""They do not change what is learned."""
 
 
 class RunDirectory:

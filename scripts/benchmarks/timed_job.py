@@ -11,11 +11,15 @@ from typing import Any
 
 STARTED = time.perf_counter()
 
-from pytorch_lightning import Callback, LightningModule, Trainer  # noqa: E402 - importing is timed
+from sslmed.startup import importing  # noqa: E402 - importing is timed
+
+with importing():
+    from sslmed.lightning_cli import SSLMedCLI, main
+
+from pytorch_lightning import Callback, LightningModule, Trainer  # noqa: E402
 from pytorch_lightning.profilers import SimpleProfiler  # noqa: E402
 
 from sslmed.experiments.plan import read_plan  # noqa: E402
-from sslmed.lightning_cli import SSLMedCLI, main  # noqa: E402
 
 IMPORT_SECONDS = time.perf_counter() - STARTED
 

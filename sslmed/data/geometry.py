@@ -132,7 +132,8 @@ def resize(image: NDArray[np.float32], grid: Sequence[int]) -> NDArray[np.float3
     """Resize `(C, *spatial)` to `(C, *grid)` by linear interpolation, averaged by a wider triangle where it shrinks.
 
     `F.interpolate(mode="bilinear", antialias=True)` does that for images; the filter is separable, so that it serves
-    any number of axes one by one, with the other axis of the "image" unchanged.
+    any number of axes one by one, with the other axis of the "image" unchanged. The axes of the result lie in memory in
+    the order of the image's.
     """
     order = (0, *sorted(range(1, image.ndim), key=lambda axis: -abs(image.strides[axis])))  # read memory as it lies
     resized = np.ascontiguousarray(image.transpose(order))
@@ -141,7 +142,7 @@ def resize(image: NDArray[np.float32], grid: Sequence[int]) -> NDArray[np.float3
         range(1, image.ndim), key=lambda axis: sides[axis] / resized.shape[axis]
     ):  # what shrinks most first
         resized = _resize_axis(resized, axis, sides[axis])
-    return np.ascontiguousarray(resized.transpose(np.argsort(order)))
+    return resized.transpose(np.argsort(order))
 
 
 def _resize_axis(image: NDArray[np.float32], axis: int, side: int) -> NDArray[np.float32]:

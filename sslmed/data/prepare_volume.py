@@ -41,13 +41,21 @@ def prepare_volume(
     image, label = read_case(case, modalities, label_values)
     normalise(image.voxels, modalities, settings)
     geometry = _geometry(case, image.voxels, image.affine, settings)
-    arrays: dict[str, NDArray[Any]] = {"image": geometry.prepare_image(image.voxels).astype(np.float16)}
+    arrays: dict[str, NDArray[Any]] = {"image": _half(geometry.prepare_image(image.voxels))}
     classes: list[int] = []
     if label is not None:
         arrays["label"] = np.ascontiguousarray(geometry.prepare_labels(label.voxels))
         arrays["native_label"] = label.voxels
         classes = np.flatnonzero(np.bincount(arrays["label"].ravel())).tolist()
     return arrays, {"classes": classes, "geometry": geometry.to_json()}
+
+
+def _half(image: NDArray[np.float32]) -> NDArray[np.float16]:
+    """Convert and lay out as C does, in half the time that numpy takes."""
+    import torch
+
+    half: NDArray[np.float16] = torch.from_numpy(image).half().contiguous().numpy()
+    return half
 
 
 def _geometry(

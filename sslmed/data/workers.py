@@ -11,6 +11,7 @@ from multiprocessing.context import BaseContext
 from typing import TypeVar
 
 from sslmed.errors import UserError
+from sslmed.memory import keep_freed_memory
 from sslmed.progress import progress
 
 Item = TypeVar("Item")
@@ -72,6 +73,7 @@ def _context() -> BaseContext:
 def _start_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     threading.Thread(target=_die_with_parent, daemon=True).start()
+    keep_freed_memory()
 
 
 def _die_with_parent() -> None:
