@@ -7,14 +7,13 @@ import numpy as np
 import pandas as pd
 
 from sslmed.evaluation.metrics import METRIC_NAMES
+from sslmed.experiments.efficiency import LABELS, UPDATES
 from sslmed.report.evidence import Evidence
 from sslmed.report.numbers import NONE, difference, duration, interval, listing, memory, p_value, percent, score
 
 TIMES = " \N{MULTIPLICATION SIGN} "
-QUANTITIES = {
-    "labels_to_baseline": "share of the labels with which the arm reaches the baseline's score with all of them",
-    "updates_to_baseline": "updates after which the arm reaches the baseline's final validation score",
-}
+QUANTITIES = {"labels": LABELS, "updates": UPDATES}
+"""Column of the table -> quantity."""
 
 
 def all_cells(evidence: Evidence) -> list[dict[str, Any]]:
@@ -61,29 +60,37 @@ def _cells(scores: pd.DataFrame, evidence: Evidence) -> list[dict[str, Any]]:
     ]
 
 
-def efficiency(table: pd.DataFrame) -> list[dict[str, str]]:
-    """How many labels, and how many updates, an arm needs to be as good as the baseline; a row for each.
-
-    Args:
-        table: Columns `metric`, `arm`, `quantity`, `n_runs`, `value`, `ci_low`, `ci_high`; empty if not reached.
-    """
-    return [
-        {
-            "metric": METRIC_NAMES.get(row["metric"], row["metric"]),
-            "arm": row["arm"],
-            "quantity": QUANTITIES.get(row["quantity"], row["quantity"]),
-            "n_runs": str(row["n_runs"]),
-            "value": _amount(row["quantity"], row["value"]),
-            "interval": f"{_amount(row['quantity'], row['ci_low'])} to {_amount(row['quantity'], row['ci_high'])}",
-        }
-        for _, row in table.iterrows()
-    ]
+def efficiency(evidence: Evidence) -> list[dict[str, str]]:
+    """How many labels, and how many updates, each arm needs to be as good as the baseline; the figure's scores."""
+    table = evidence.tables.efficiency
+    rows = []
+    for metric in evidence.metrics:
+        for look in evidence.looks:
+            of_arm = table[(table["metric"] == metric) & (table["arm"] == look.arm.name)].set_index("quantity")
+            if not of_arm.empty:
+                row = {"arm": look.arm.name, "metric": METRIC_NAMES.get(metric, metric)}
+                for column, quantity in QUANTITIES.items():
+                    found = of_arm.reindex([quantity]).iloc[0]
+                    row[column] = _reached(found["value"], quantity) if quantity in of_arm.index else NONE
+                    row[f"{column}_interval"] = _ends(found["ci_low"], found["ci_high"], quantity)
+                rows.append(row)
+    return rows
 
 
-def _amount(quantity: str, value: float) -> str:
-    if np.isnan(value):
-        return "not reached"
-    return f"{100 * value:.3g} %" if quantity.startswith("labels") else f"{value:.0f}"
+def _reached(value: float, quantity: str) -> str:
+    return "not reached" if np.isnan(value) else _amount(value, quantity)
+
+
+def _ends(low: float, high: float, quantity: str) -> str:
+    if np.isnan(low):
+        return NONE
+    if np.isnan(high):
+        return f"{_amount(low, quantity)} or more"
+    return f"up to {_amount(high, quantity)}" if low == 0 else f"{_amount(low, quantity)} to {_amount(high, quantity)}"
+
+
+def _amount(value: float, quantity: str) -> str:
+    return f"{100 * value:.3g} %" if quantity == LABELS else f"{value:.0f}"
 
 
 def cost(evidence: Evidence) -> list[dict[str, str]]:

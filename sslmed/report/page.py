@@ -101,7 +101,7 @@ def _content(evidence: Evidence) -> dict[str, Any]:
         "viewer": examples,
         "confusion": matrix,
         "cells": listings.all_cells(evidence),
-        "efficiency": listings.efficiency(evidence.tables.efficiency),
+        "efficiency": listings.efficiency(evidence),
         "cost": listings.cost(evidence),
         "data": listings.data(evidence),
         "protocol": listings.protocol(evidence),

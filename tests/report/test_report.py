@@ -2,6 +2,7 @@
 
 import json
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ from synthetic_experiment import write_experiment
 
 from sslmed import cli
 from sslmed.downstream.examples import load_examples
+from sslmed.experiments.looks import looks
 from sslmed.report import numbers, viewer
 from sslmed.report.listings import efficiency
 from sslmed.report.page import report_experiment
@@ -131,15 +133,21 @@ def test_outlines_enclose_the_class():
 
 
 def test_efficiency_says_what_is_not_reached():
-    columns = ["metric", "arm", "quantity", "n_runs", "value", "ci_low", "ci_high"]
+    columns = ["metric", "arm", "quantity", "value", "ci_low", "ci_high"]
     rows = [
-        ["dice_foreground", "rpl", "labels_to_baseline", 5, 0.5, 0.25, np.nan],
-        ["dice_foreground", "cpc", "updates_to_baseline", 5, 90.0, 60.0, 120.0],
+        ["dice_foreground", "rpl", "labels_to_baseline", 0.5, 0.25, np.nan],
+        ["dice_foreground", "rpl", "updates_to_baseline", 90.0, 0.0, 120.0],
+        ["dice_foreground", "cpc", "labels_to_baseline", np.nan, 0.25, np.nan],
+        ["dice_foreground", "cpc", "updates_to_baseline", 80.0, np.nan, np.nan],
+        ["dice_class_1", "cpc", "labels_to_baseline", 0.5, 0.25, 1],
     ]
-    labels, updates = efficiency(pd.DataFrame(rows, columns=columns))
-    assert (labels["value"], labels["interval"]) == ("50 %", "25 % to not reached")
-    assert (updates["value"], updates["interval"]) == ("90", "60 to 120")
-    assert efficiency(pd.DataFrame()) == []
+    tables = SimpleNamespace(efficiency=pd.DataFrame(rows, columns=columns))
+    evidence = SimpleNamespace(tables=tables, metrics=["dice_foreground"], looks=looks(["cpc", "rpl", "rotation"]))
+    names = ["arm", "labels", "labels_interval", "updates", "updates_interval"]
+    assert [[row[name] for name in names] for row in efficiency(evidence)] == [
+        ["rpl", "50 %", "25 % or more", "90", "up to 120"],
+        ["cpc", "not reached", "25 % or more", "80", numbers.NONE],
+    ]
 
 
 def test_numbers_are_written_as_people_read_them():
