@@ -1,7 +1,6 @@
 """`sslmed fit | validate | test | predict`: LightningCLI with one directory per run."""
 
 import logging
-import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -12,10 +11,7 @@ from typing import Any, Literal
 import pandas as pd
 import torch
 from jsonargparse import Namespace
-from lightning_fabric.plugins.environments.lightning import LightningEnvironment
-from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from pytorch_lightning import Callback, LightningDataModule, LightningModule, Trainer
-from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from rich.console import Console
 from rich.table import Table
@@ -23,7 +19,6 @@ from rich.table import Table
 # Lightning finds classes by their bare names once their modules are imported.
 from sslmed import downstream, encoders, pretext  # noqa: F401
 from sslmed.callbacks import History, SeedUpdates
-from sslmed.checkpoints import AtomicCheckpointIO
 from sslmed.data import finetuning, pretraining  # noqa: F401
 from sslmed.data.datamodule import StoreDataModule
 from sslmed.distributed import check_processes, rank, world_size
@@ -34,6 +29,7 @@ from sslmed.evaluation.metrics import summarise
 from sslmed.memory import keep_freed_memory
 from sslmed.provenance import provenance
 from sslmed.run_directory import RunDirectory
+from sslmed.trainer_options import checkpoint_callbacks, trainer_options
 
 log = logging.getLogger(__name__)
 
@@ -132,44 +128,15 @@ class SSLMedCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:  # noqa: ANN401
         """Build the trainer with the callbacks and loggers that every run has."""
         self.history = History(self.run.metrics)
-        best, last = (
-            ModelCheckpoint(
-                self.run.checkpoints,
-                filename=path.stem,
-                monitor=monitor,
-                mode=self.model.monitor_mode,
-                save_on_train_epoch_end=True,  # after validation, and in a state that resumes at the next stretch
-                enable_version_counter=False,
-            )
-            # Two callbacks, because `save_last` of one only copies the best.
-            for path, monitor in ((self.run.best, self.model.monitor), (self.run.last, None))
-        )
+        checkpoints = checkpoint_callbacks(self.run, self.model.monitor, self.model.monitor_mode)
         callbacks: dict[str | None, list[Callback]] = {
-            "fit": [SeedUpdates(self.settings.seed_everything), self.history, best, last],
+            "fit": [SeedUpdates(self.settings.seed_everything), self.history, *checkpoints],
         }
         if isinstance(self.model, DownstreamTask):
             callbacks["predict"] = [self.model.prediction_writer(self.run.path)]
-        trainer_config = {**self._get(self.config_init, "trainer", default={}), **kwargs}
-        trainer_config["default_root_dir"] = str(self.run.path)
-        trainer_config["logger"] = False
-        trainer_config["plugins"] = [AtomicCheckpointIO()]
-        if not TorchElasticEnvironment.detect():
-            # Lightning would take a job of SLURM for one of several ranks, and requeue it by itself on SIGUSR1.
-            trainer_config["plugins"].append(LightningEnvironment())
-        if world_size() > 1:
-            trainer_config |= self._distributed_options(trainer_config)
-        trainer_config["enable_progress_bar"] = sys.stderr.isatty()
-        return self._instantiate_trainer(trainer_config, callbacks.get(self.subcommand, []))
-
-    def _distributed_options(self, trainer_config: Mapping[str, Any]) -> dict[str, Any]:
-        """What Lightning must know where several processes train: our samplers divide the batches themselves."""
-        options: dict[str, Any] = {"use_distributed_sampler": False}
-        # torch synchronises batch normalisation on GPUs only: on CPUs each rank normalises its own share.
-        options["sync_batchnorm"] = torch.cuda.is_available() and trainer_config["accelerator"] != "cpu"
-        if trainer_config["strategy"] == "auto":
-            unused = isinstance(self.model, DownstreamTask) and self.model.can_freeze
-            options["strategy"] = "ddp_find_unused_parameters_true" if unused else "ddp"
-        return options
+        config = {**self._get(self.config_init, "trainer", default={}), **kwargs}
+        options = trainer_options(config, self.model, self.run)
+        return self._instantiate_trainer(options, callbacks.get(self.subcommand, []))
 
     def fit(
         self,
