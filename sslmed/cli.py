@@ -30,6 +30,7 @@ def main(args: Sequence[str] | None = None) -> None:
     # Where several processes train one network, the first one reports.
     level = logging.INFO if int(os.environ.get("RANK", "0")) == 0 else logging.WARNING
     logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells when it has looked for fonts
     try:
         if arguments and arguments[0] in LIGHTNING_COMMANDS:
             with importing():

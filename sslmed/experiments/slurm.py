@@ -82,12 +82,13 @@ def slurm(profile: Path | None, jobs: int | None, devices: int = 1) -> Slurm:
         devices: GPUs per run.
 
     Raises:
-        UserError: If the profile cannot be used, or SLURM's commands are absent.
+        UserError: If the profile cannot be used, or SLURM's commands are absent or fail.
     """
     absent = [name for name in ("sbatch", "squeue", "scancel", "sinfo", "scontrol") if shutil.which(name) is None]
     if absent:
         msg = f"--executor slurm needs SLURM's commands, and {', '.join(absent)} cannot be found: is this a login node?"
         raise UserError(msg)
+    _ask("sinfo", "--noheader")  # before anything is drawn: does the cluster answer?
     folder = config_root() / "cluster" / "slurm" if profile is None else profile.absolute()
     path = folder / "config.yaml"
     settings = _read(path)
