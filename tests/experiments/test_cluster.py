@@ -53,7 +53,13 @@ def _start(folder: Path, settings: Path, environment: dict[str, str], *options: 
     command += [f"--{name}={folder / name}" for name in ("runs", "out", "downloads")]
     with (folder / "output").open("ab") as output:
         return subprocess.Popen(
-            command, stdout=output, stderr=output, start_new_session=True, env=os.environ | environment
+            command,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            env=os.environ | environment,
+            # A shell's background jobs ignore interrupts, and so would what they start.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
 
