@@ -9,7 +9,7 @@ def keep_freed_memory() -> None:
     """Do not give freed memory back to the system; every page that is fetched anew costs a fault.
 
     A step of the paper's U-Net at 128³ has two million of them, an eighth of its time on two cores. The process then
-    holds half as much again, as not all pieces fit. Only glibc is told; other allocators do as they do.
+    holds up to half as much again, as not all pieces fit. Only glibc is told; other allocators do as they do.
 
     Source: https://man7.org/linux/man-pages/man3/mallopt.3.html.
     """
