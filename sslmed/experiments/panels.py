@@ -38,12 +38,9 @@ def draw_scores(axes: Axes, summary: pd.DataFrame, arms: Sequence[Look], metric:
 
 def draw_convergence(axes: Axes, curves: pd.DataFrame, arms: Sequence[Look], metric: str) -> None:
     """Draw every arm's validation score during training, at the middle label fraction."""
-    fraction = middle_fraction(curves)
-    shown = curves[(curves["metric"] == metric) & (curves["label_fraction"] == fraction)]
     single = []
     for i, look in enumerate(arms):
-        of_arm = shown[shown["arm"] == look.arm.name]
-        runs = of_arm.pivot(index="update", columns=["fold", "seed"], values="value").dropna()
+        runs = convergence(curves, look.arm.name, metric)
         if runs.shape[1] < 2:
             single.append(look.arm.name)
             continue
@@ -55,6 +52,13 @@ def draw_convergence(axes: Axes, curves: pd.DataFrame, arms: Sequence[Look], met
         axes.text(0.98, 0.02, text, transform=axes.transAxes, ha="right", va="bottom", size=8)
     axes.set_xlabel("updates")
     axes.set_ylabel(f"validation {METRIC_NAMES.get(metric, metric)}")
+
+
+def convergence(curves: pd.DataFrame, arm: str, metric: str) -> pd.DataFrame:
+    """Give an arm's validation scores at the middle label fraction, a row per update and a column per run."""
+    at_middle = curves["label_fraction"] == middle_fraction(curves)
+    of_arm = curves[at_middle & (curves["metric"] == metric) & (curves["arm"] == arm)]
+    return of_arm.pivot(index="update", columns=["fold", "seed"], values="value").dropna()
 
 
 def draw_comparison(axes: Axes, summary: pd.DataFrame, arms: Sequence[Look], published: pd.DataFrame) -> None:

@@ -12,7 +12,7 @@ from sslmed.experiments.arms import BASELINE
 from sslmed.experiments.captions import INCOMPLETE
 from sslmed.experiments.efficiency import middle_fraction
 from sslmed.experiments.looks import KINDS, Look, dodges
-from sslmed.experiments.panels import band
+from sslmed.experiments.panels import band, convergence
 from sslmed.experiments.plan import Run
 from sslmed.experiments.reference import published_curves
 from sslmed.report.evidence import Evidence
@@ -177,12 +177,9 @@ def _published_traces(published: pd.DataFrame, arms: Sequence[Look]) -> list[go.
 
 
 def _convergence(curves: pd.DataFrame, arms: Sequence[Look], metric: str) -> dict[str, Any]:
-    fraction = middle_fraction(curves)
-    shown = curves[(curves["metric"] == metric) & (curves["label_fraction"] == fraction)]
     traces, single = [], []
     for i, look in enumerate(arms):
-        of_arm = shown[shown["arm"] == look.arm.name]
-        runs = of_arm.pivot(index="update", columns=["fold", "seed"], values="value").dropna()
+        runs = convergence(curves, look.arm.name, metric)
         if runs.shape[1] < 2:
             single.append(look.arm.name)
             continue
@@ -200,7 +197,7 @@ def _convergence(curves: pd.DataFrame, arms: Sequence[Look], metric: str) -> dic
         "xaxis": {"title": {"text": "updates", "standoff": 8}},
         "yaxis": {"title": {"text": f"validation {_name(metric)}"}},
     }
-    chart = _chart(f"Convergence with {percent(fraction)} of the labels", traces, layout)
+    chart = _chart(f"Convergence with {percent(middle_fraction(curves))} of the labels", traces, layout)
     return {**chart, "not_drawn": single}
 
 
