@@ -3,9 +3,12 @@
 from typing import Any
 
 import numpy as np
+import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from torchmetrics.functional.classification import multiclass_confusion_matrix
+from torchmetrics.utilities.plot import plot_confusion_matrix
 
 Array = NDArray[Any]
 Picture = NDArray[np.uint8]
@@ -61,14 +64,9 @@ def draw_confusion(truth: Array, prediction: Array, num_classes: int) -> Picture
         prediction: Class indices, `(N,)`.
         num_classes: K.
     """
-    counts = np.zeros((num_classes, num_classes), int)
-    np.add.at(counts, (truth, prediction), 1)
+    counts = multiclass_confusion_matrix(torch.tensor(prediction), torch.tensor(truth), num_classes)
     figure = Figure(figsize=(4, 4), dpi=100, layout="constrained")
-    axes = figure.add_subplot(xlabel="predicted", ylabel="true", xticks=range(num_classes), yticks=range(num_classes))
-    axes.imshow(counts, cmap="Blues")
-    for (row, column), count in np.ndenumerate(counts):
-        colour = "white" if count > counts.max() / 2 else "black"
-        axes.text(column, row, str(count), ha="center", va="center", color=colour)
+    plot_confusion_matrix(counts, ax=figure.add_subplot(), cmap="Blues")
     canvas: Any = FigureCanvasAgg(figure)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3]
