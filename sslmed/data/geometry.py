@@ -9,6 +9,8 @@ import numpy as np
 from nibabel.orientations import io_orientation
 from numpy.typing import ArrayLike, NDArray
 
+from sslmed.axes import memory_order
+
 Ints = tuple[int, ...]
 
 
@@ -135,13 +137,10 @@ def resize(image: NDArray[np.float32], grid: Sequence[int]) -> NDArray[np.float3
     any number of axes one by one, with the other axis of the "image" unchanged. The axes of the result lie in memory in
     the order of the image's.
     """
-    order = (0, *sorted(range(1, image.ndim), key=lambda axis: -abs(image.strides[axis])))  # read memory as it lies
+    order = (0, *(axis for axis in memory_order(image) if axis))  # read memory as it lies
     resized = np.ascontiguousarray(image.transpose(order))
-    sides = [0, *(grid[axis - 1] for axis in order[1:])]
-    for axis in sorted(
-        range(1, image.ndim), key=lambda axis: sides[axis] / resized.shape[axis]
-    ):  # what shrinks most first
-        resized = _resize_axis(resized, axis, sides[axis])
+    for axis, side in _most_shrunk_first(image.shape, (image.shape[0], *grid), order):
+        resized = _resize_axis(resized, axis, side)
     return resized.transpose(np.argsort(order))
 
 
@@ -159,6 +158,15 @@ def _resize_axis(image: NDArray[np.float32], axis: int, side: int) -> NDArray[np
 
 def _nearest(labels: NDArray[np.uint8], grid: Sequence[int]) -> NDArray[np.uint8]:
     """Resize `(*spatial)` to `(*grid)` by half-voxel centres, in integers: through a grid as fine and back is exact."""
-    sources = [(2 * np.arange(new) + 1) * old // (2 * new) for old, new in zip(labels.shape, grid, strict=True)]
-    resized: NDArray[np.uint8] = labels[np.ix_(*sources)]
-    return resized
+    order = memory_order(labels)
+    resized = labels.transpose(order)
+    for axis, side in _most_shrunk_first(labels.shape, grid, order):
+        old = resized.shape[axis]
+        resized = resized.take((2 * np.arange(side) + 1) * old // (2 * side), axis)
+    return resized.transpose(np.argsort(order))
+
+
+def _most_shrunk_first(shape: Sequence[int], grid: Sequence[int], order: Sequence[int]) -> list[tuple[int, int]]:
+    """Each axis of the transposed array that changes, and its new length: less is left to do for those that follow."""
+    changes = [(axis, grid[old]) for axis, old in enumerate(order) if grid[old] != shape[old]]
+    return sorted(changes, key=lambda change: change[1] / shape[order[change[0]]])

@@ -15,6 +15,7 @@ from nibabel.imageglobals import LoggingOutputSuppressor
 from numpy.typing import NDArray
 
 from sslmed.data.decathlon import Case
+from sslmed.data.normalise import extremes
 from sslmed.errors import DataError
 
 GZIP_MAGIC = b"\x1f\x8b"
@@ -83,7 +84,7 @@ def read_image(path: Path, modalities: Sequence[str]) -> Volume:
         _refuse(path, f'has {len(voxels)} channels, but "modality" in dataset.json names {len(modalities)} ({names})')
     for channel, modality in zip(voxels, modalities, strict=True):
         name = f"channel {modality} " if len(modalities) > 1 else ""
-        low, high = channel.min(), channel.max()
+        low, high = extremes(channel)
         if not (np.isfinite(low) and np.isfinite(high)):
             _refuse(path, f"{name}holds NaN or infinite voxels; replace them, or leave the case out")
         if low == high:

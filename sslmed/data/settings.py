@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from sslmed.errors import UserError
 
-VERSION = 2  # of the prepared arrays and their files; a change of either makes it the next
+VERSION = 3  # of the prepared arrays and their files; a change of either makes it the next
 
 
 @dataclass(frozen=True)

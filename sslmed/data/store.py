@@ -1,11 +1,13 @@
 """A read-only view of a prepared dataset: one memory-mapped array per image and label."""
 
+import io
 import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from isal import igzip
 from numpy.typing import NDArray
 
 from sslmed.data.geometry import Geometry
@@ -87,8 +89,8 @@ class Store:
 
     def native_label(self, case: str) -> NDArray[np.uint8]:
         """Read the label `(*original)`."""
-        with np.load(self._file(case, "native_label.npz")) as arrays:
-            label: NDArray[np.uint8] = arrays["label"]
+        compressed = self._file(case, "native_label.npy.gz").read_bytes()
+        label: NDArray[np.uint8] = np.load(io.BytesIO(igzip.decompress(compressed)))  # type: ignore[no-untyped-call]
         return label
 
     def classes(self, case: str) -> frozenset[int]:

@@ -3,14 +3,12 @@
 https://arxiv.org/abs/2006.03829; in 2-D https://arxiv.org/abs/1803.07728.
 """
 
-from typing import Any
-
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pytorch_lightning.cli import OptimizerCallable
 from torch import Tensor
 
+from sslmed.axes import copy_into
 from sslmed.encoders import Encoder
 from sslmed.encoders.heads import Head, HeadCallable
 from sslmed.errors import InputError
@@ -29,24 +27,14 @@ NUM_CLASSES = {2: 4, 3: 10}
 """Number of classes by the number of spatial dimensions."""
 
 
-def rotate(image: Tensor, rotation: int, spatial_dims: int) -> Tensor:
+def _rotate_into(target: Tensor, image: Tensor, rotation: int, spatial_dims: int) -> None:
     """Turn the last `spatial_dims` axes of an image by a class of `ROTATIONS`."""
     turns, (first, second) = ROTATIONS[rotation]
-    return torch.rot90(image, turns, (first - spatial_dims, second - spatial_dims))
-
-
-def _turn_into(target: NDArray[Any], image: NDArray[Any], rotation: int) -> None:
-    """Turn an image `(C, *spatial)` on a processor, where what costs time is the order in which memory is read."""
-    turns, (first, second) = ROTATIONS[rotation]
-    spatial_dims = image.ndim - 1
-    if (first, second) != (0, 2) or turns == 2:
-        target[:] = np.rot90(image, turns, (first - spatial_dims, second - spatial_dims))
-        return
-    # The last axis, along which voxels are neighbours, changes places with the first: strides of a power of two, of
-    # which a cache holds few. With the middle axis moved in front, planes are small enough for it.
-    planes = np.ascontiguousarray(image.swapaxes(1, 2))
-    planes = np.ascontiguousarray(np.rot90(planes, turns, (2, 3)))
-    target[:] = planes.swapaxes(1, 2)
+    axes = (first - spatial_dims, second - spatial_dims)
+    if image.device.type == "cpu" and image.dtype != torch.bfloat16:  # which numpy does not know
+        copy_into(target.numpy(), np.rot90(image.numpy(), turns, axes))
+    else:
+        target.copy_(torch.rot90(image, turns, axes))
 
 
 class Rotation(ClassificationTask):
@@ -93,8 +81,5 @@ class Rotation(ClassificationTask):
             images = apply_affine(images, self.affine.sample(len(images), len(sides), images.device, generator))
         turned = torch.empty_like(images)
         for image, target, rotation in zip(images, turned, targets.tolist(), strict=True):
-            if images.device.type == "cpu" and images.dtype != torch.bfloat16:  # which numpy does not know
-                _turn_into(target.numpy(), image.numpy(), rotation)
-            else:
-                target.copy_(rotate(image, rotation, len(sides)))
+            _rotate_into(target, image, rotation, len(sides))
         return turned, targets

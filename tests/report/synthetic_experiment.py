@@ -5,6 +5,7 @@ import json
 import numpy as np
 from synthetic_runs import TASKS, write_runs
 
+from sslmed.data.settings import VERSION
 from sslmed.downstream.examples import Example, examples_of, save_examples
 from sslmed.experiments.arms import BASELINE, Arm
 from sslmed.experiments.plan import Run, write_plan
@@ -77,7 +78,7 @@ def _write_store(root, figure):
     root.mkdir(parents=True)
     spatial = figure != "fig4"
     content = {
-        **{"version": 2, "name": "toy", "spatial_dims": 3 if spatial else 2, "settings": {"size": 32}},
+        **{"version": VERSION, "name": "toy", "spatial_dims": 3 if spatial else 2, "settings": {"size": 32}},
         "modalities": {"fig2": ["FLAIR", "T1w", "t1gd", "T2w"], "fig3": ["CT"], "fig4": ["red", "green", "blue"]}[
             figure
         ],
