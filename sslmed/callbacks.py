@@ -35,7 +35,11 @@ class SeedUpdates(Callback):
         # SeedSequence, because the CPU generator uses 32 bits of its seed: shifting one number past the other loses it.
         # Zeros at the end change nothing there: rank 0 draws what a single process does.
         entropy = np.random.SeedSequence([self.seed, trainer.global_step, rank()])
-        torch.manual_seed(int(entropy.generate_state(1)[0]))
+        seed = int(entropy.generate_state(1)[0])
+        if trainer.strategy.root_device.type == "cpu":
+            torch.default_generator.manual_seed(seed)  # torch.manual_seed notes for GPUs from where it was called: 2 ms
+        else:
+            torch.manual_seed(seed)
 
 
 class History(Callback):

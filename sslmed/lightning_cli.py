@@ -82,6 +82,9 @@ class SSLMedCLI(LightningCLI):
         parser.add_argument("--run_dir", type=Path, required=True, help="directory that holds all the run writes")
         parser.add_argument("--threads", type=int, default=1, help="torch threads on CPU; results depend on it")
         parser.add_argument("--channels_last", type=bool, default=True, help="store features with channels last")
+        parser.add_argument(
+            "--compile", type=bool, default=False, help="compile the network: a minute more at the start"
+        )
         parser.add_argument("--keep_memory", type=bool, default=True, help="keep freed memory: faster on CPU")
         parser.add_argument("--wandb", type=Wandb, default="disabled", help="mirror the run to Weights & Biases")
         parser.add_argument("--wait", type=bool, default=False, help="wait while another process writes run_dir")
@@ -118,12 +121,17 @@ class SSLMedCLI(LightningCLI):
     def _parse_ckpt_path(self) -> None:
         """Do not let a checkpoint's content change the configuration, as LightningCLI would."""
 
+    def _add_instantiators(self) -> None:
+        """Do not write out the configuration for every class, as LightningCLI does for the sake of hyper-parameters."""
+
     def instantiate_classes(self) -> None:
         """Build everything; channels last is the faster layout for convolutions on CPUs."""
         super().instantiate_classes()
         if self.settings.channels_last:
             layout = {2: torch.channels_last, 3: torch.channels_last_3d}[self.datamodule.spatial_dims]
             self.model.to(memory_format=layout)  # features follow the weights
+        if self.settings.compile:
+            self.model.compile()  # in place: checkpoints stay the same
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:  # noqa: ANN401
         """Build the trainer with the callbacks and loggers that every run has."""

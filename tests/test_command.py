@@ -1,6 +1,7 @@
 """The real command on generated data: runs, resumption, hand-over, errors."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -107,6 +108,25 @@ def test_a_finetuning_run_starts_from_every_pretrained_tensor_and_is_scored(
     dice = cases.set_index("case")["dice_foreground"]
     assert [example.dice for example in examples.values()] == [dice.max(), dice.median(), dice.min()]
     assert all(dice[example.case] == example.dice for example in examples.values())
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch compiles for a CPU with g++, which is not here")
+def test_a_compiled_network_learns_the_same(sslmed: Command, tmp_path: Path) -> None:
+    # Adam would make a whole step of what rounding leaves of gradients that are zero.
+    options = [
+        "--model.init_args.encoder.init_args.dropout=0",
+        "--model.optimizer=torch.optim.SGD",
+        "--model.optimizer.lr=0.01",
+    ]
+    for compiled in ("false", "true"):
+        run = tmp_path / compiled
+        assert sslmed("fit", "rotation", *options, "--compile", compiled, "--run_dir", str(run)) == 0
+    expected, found = (pd.read_csv(tmp_path / compiled / "metrics.csv") for compiled in ("false", "true"))
+    # Weights differ more: where values are equal, as in air, max pooling may choose another voxel.
+    pd.testing.assert_frame_equal(found.drop(columns="seconds"), expected.drop(columns="seconds"), rtol=1e-3)
+    weights = (_weights(tmp_path / compiled / "checkpoints" / "last.ckpt").keys() for compiled in ("false", "true"))
+    assert len(set(map(frozenset, weights))) == 1
 
 
 @pytest.mark.parametrize("kind", ["segmentation", "segmentation on slices", "exemplar", "classification"])

@@ -137,7 +137,7 @@ class Segmentation(DownstreamTask):
         """Score validation cases on the prepared grid."""
         logits = self.predict(batch["image"].float())
         loss = self.segmentation_loss(logits, batch["label"][:, None])
-        pairs = list(zip(logits.argmax(1), batch["label"], strict=True))
+        pairs = list(zip(_highest(logits), batch["label"], strict=True))
         scores = {"foreground": [foreground_dice(*pair, len(self.label_values)) for pair in pairs]}
         scores |= {region: [region_dice(*pair, classes) for pair in pairs] for region, classes in self.regions.items()}
         means = {f"val/dice_{name}": sum(of_cases) / len(pairs) for name, of_cases in scores.items()}
@@ -152,8 +152,9 @@ class Segmentation(DownstreamTask):
     def test_step(self, batch: Sample, batch_idx: int) -> None:  # noqa: ARG002
         """Score test cases on the prepared grid, and mapped back, on the original one."""
         probabilities = self.predict(batch["image"].float()).float().softmax(1)
+        prediction = _highest(probabilities)
         for i, case in enumerate(batch["case"]):
-            row = case_row(probabilities[i].argmax(0), batch["label"][i], self.label_values, self.regions)
+            row = case_row(prediction[i], batch["label"][i], self.label_values, self.regions)
             native = batch["geometry"][i].restore_scores(probabilities[i].cpu().numpy())
             row["dice_foreground_native"] = foreground_dice(native, batch["native_label"][i], len(self.label_values))
             self.test_rows.append({"case": case, **row})
@@ -175,9 +176,14 @@ class Segmentation(DownstreamTask):
         examples = {}
         for role, case, dice in examples_of(scores):
             image = torch.tensor(store.image(case), device=self.device)[None].float()
-            prediction = self.predict(image)[0].argmax(0).to(torch.uint8).cpu().numpy()
+            prediction = _highest(self.predict(image))[0].to(torch.uint8).cpu().numpy()
             examples[role] = Example.of_volume(case, dice, store.image(case)[0], store.label(case), prediction)
         save_examples(path, examples)
+
+
+def _highest(scores: Tensor) -> Tensor:
+    """Class of the highest score, the first of several: `argmax(1)`, which takes ten times as long on a CPU."""
+    return scores.max(1).indices
 
 
 def _check_regions(regions: Mapping[str, Sequence[int]], num_classes: int) -> None:
