@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Scalar = TypeVar("Scalar", bound=np.generic)
+IN_CACHE = 2**18  # bytes, half of a common level-2 cache
 
 
 def copy_into(target: NDArray[Any], source: NDArray[Any]) -> None:
@@ -23,9 +24,12 @@ def copy_into(target: NDArray[Any], source: NDArray[Any]) -> None:
         target[:] = source
         return
     along = slice(None, None, -1 if source.strides[-3] < 0 else 1)  # a row that is not turned round is copied at once
-    rows = np.ascontiguousarray(np.moveaxis(source[..., along, :, :], -3, -1))  # (*leading, b, c, a)
-    planes = np.ascontiguousarray(rows[..., along].swapaxes(-1, -2))
-    target.swapaxes(-2, -3)[:] = planes
+    by_rows = np.moveaxis(source[..., along, :, :], -3, -1)  # (*leading, b, c, a)
+    step = max(1, IN_CACHE * by_rows.shape[-3] // max(1, by_rows.nbytes))
+    for first in range(0, by_rows.shape[-3], step):
+        rows = np.ascontiguousarray(by_rows[..., first : first + step, :, :])
+        planes = np.ascontiguousarray(rows[..., along].swapaxes(-1, -2))
+        target.swapaxes(-2, -3)[..., first : first + step, :, :] = planes
 
 
 def c_contiguous(array: NDArray[Scalar]) -> NDArray[Scalar]:

@@ -1,7 +1,9 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sslmed import axes
 from sslmed.axes import c_contiguous, copy_into, in_slices, memory_order
 
 
@@ -14,12 +16,14 @@ def views(draw):
     return array[tuple(draw(steps) for _ in sides)]
 
 
-@given(views())
-def test_copies_hold_the_same_as_numpy_s(view):
+@given(views(), st.sampled_from([8, axes.IN_CACHE]))
+def test_copies_hold_the_same_as_numpy_s(view, in_cache):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(axes, "IN_CACHE", in_cache)
+        copied = c_contiguous(view)
     target = np.full(view.shape, -1)
     copy_into(target, view)
     np.testing.assert_array_equal(target, view)
-    copied = c_contiguous(view)
     np.testing.assert_array_equal(copied, view)
     assert copied.flags.c_contiguous
     assert (copied is view) == view.flags.c_contiguous

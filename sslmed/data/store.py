@@ -79,13 +79,11 @@ class Store:
 
     def image(self, case: str) -> NDArray[np.float16]:
         """Map the image `(C, *grid)`, in [0, 1], into memory."""
-        image: NDArray[np.float16] = np.load(self._file(case, "image.npy"), mmap_mode="r")
-        return image
+        return self._map(case, "image.npy")
 
     def label(self, case: str) -> NDArray[np.uint8]:
         """Map the label `(*grid)` into memory."""
-        label: NDArray[np.uint8] = np.load(self._file(case, "label.npy"), mmap_mode="r")
-        return label
+        return self._map(case, "label.npy")
 
     def native_label(self, case: str) -> NDArray[np.uint8]:
         """Read the label `(*original)`."""
@@ -100,6 +98,11 @@ class Store:
     def geometry(self, case: str) -> Geometry:
         """Return what maps the grid back to the original file's."""
         return Geometry.from_json(self._read(case)["geometry"])
+
+    def _map(self, case: str, name: str) -> NDArray[Any]:
+        # numpy would resolve a Path link by link, a third of the time.
+        array: NDArray[Any] = np.load(str(self._file(case, name)), mmap_mode="r")
+        return array
 
     def _read(self, case: str) -> dict[str, Any]:
         content: dict[str, Any] = json.loads(self._file(case, "case.json").read_text(encoding="utf-8"))
