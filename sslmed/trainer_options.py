@@ -38,24 +38,30 @@ def checkpoint_callbacks(run: RunDirectory, monitor: str, mode: str) -> list[Mod
 
 
 def trainer_options(config: Mapping[str, Any], model: LightningModule, run: RunDirectory) -> dict[str, Any]:
-    """Complete the trainer's arguments.
+    """Complete the trainer's arguments; what the configuration says stays.
 
     Args:
         config: What the configuration says.
         model: What is trained.
         run: Where everything goes.
     """
+    defaults: dict[str, Any] = {
+        "default_root_dir": str(run.path),
+        "logger": False,
+        "enable_progress_bar": sys.stderr.isatty(),
+    }
+    given = {name: value for name, value in config.items() if value is not None}
+    plugins = given.get("plugins", [])
+    given["plugins"] = [*_own_plugins(), *(plugins if isinstance(plugins, list) else [plugins])]
+    return {**config, **defaults, **given, **(_distributed_options(config, model) if world_size() > 1 else {})}
+
+
+def _own_plugins() -> list[Any]:
     plugins: list[Any] = [AtomicCheckpointIO()]
     if not TorchElasticEnvironment.detect():
         # Lightning would take a job of SLURM for one of several ranks, and requeue it by itself on SIGUSR1.
         plugins.append(LightningEnvironment())
-    options: dict[str, Any] = {
-        "default_root_dir": str(run.path),
-        "logger": False,
-        "plugins": plugins,
-        "enable_progress_bar": sys.stderr.isatty(),
-    }
-    return {**config, **options, **(_distributed_options(config, model) if world_size() > 1 else {})}
+    return plugins
 
 
 def _distributed_options(config: Mapping[str, Any], model: LightningModule) -> dict[str, Any]:
