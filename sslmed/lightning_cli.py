@@ -1,9 +1,8 @@
 """`sslmed fit | validate | test | predict`: LightningCLI with one directory per run."""
 
 import logging
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -29,19 +28,10 @@ from sslmed.evaluation.metrics import summarise
 from sslmed.memory import keep_freed_memory
 from sslmed.provenance import provenance
 from sslmed.run_directory import RunDirectory
+from sslmed.run_log import logging_to, silence_libraries
 from sslmed.trainer_options import checkpoint_callbacks, trainer_options
 
 log = logging.getLogger(__name__)
-
-IGNORED_WARNINGS = (
-    "LightningCLI's args parameter",  # the command hands over what it was given
-    ".*Checkpoint directory .* exists and is not empty",  # a resumed run
-    ".*LeafSpec.*is deprecated",  # Lightning's own use of torch
-    ".*does not have many workers",  # a memory map needs none
-    ".*custom batch sampler",  # which returns every case
-    ".*`srun` command is available",  # a run is one process, or torchrun's
-    ".*on epoch level in distributed setting",  # the scores of a validation pass are of all ranks already
-)
 
 LABELS = {"label_values": "label_values", "region_classes": "regions", "num_classes": "num_classes"}
 """What a model is told about the labels: the data's attribute -> the model's argument, where it has one."""
@@ -162,7 +152,7 @@ class SSLMedCLI(LightningCLI):
             return
         with self.run.locked(wait=self.settings.wait):
             self.run.begin(self._parser("fit").dump(self.settings, skip_unset=False, skip_validation=True))
-            with _logging_to(self.run.log), self._mirrored_to_wandb():
+            with logging_to(self.run.log), self._mirrored_to_wandb():
                 self._fit(model, datamodule)
 
     def _fit(self, model: LightningModule, datamodule: LightningDataModule) -> None:
@@ -241,26 +231,6 @@ class SSLMedCLI(LightningCLI):
         return mirrored(self.run, self.settings.wandb, self.trainer, self.history, self._description())
 
 
-@contextmanager
-def _logging_to(path: Path) -> Iterator[None]:
-    """Send log lines, warnings and the traceback of a failure to the run's log as well."""
-    handler = logging.FileHandler(path)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    root = logging.getLogger()
-    root.addHandler(handler)
-    root.setLevel(logging.INFO)
-    logging.captureWarnings(capture=True)
-    try:
-        yield
-    except Exception:
-        log.exception("the run failed")
-        raise
-    finally:
-        logging.captureWarnings(capture=False)
-        root.removeHandler(handler)
-        handler.close()
-
-
 def _print_table(title: str, scores: Mapping[str, float]) -> None:
     table = Table("metric", "value", title=title)
     for name, value in scores.items():
@@ -278,10 +248,7 @@ def main(args: Sequence[str], cli_class: type[SSLMedCLI] = SSLMedCLI) -> None:
     Raises:
         UserError: If what the user gave cannot be used.
     """
-    for message in IGNORED_WARNINGS:
-        warnings.filterwarnings("ignore", message)
-    for name in ("pytorch_lightning", "lightning_fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    silence_libraries()
     # The parser of every subcommand would take as long to build as the one that is needed.
     subcommand = {args[0]: LightningCLI.subcommands()[args[0]]}
     cli = type(cli_class.__name__, (cli_class,), {"subcommands": staticmethod(lambda: subcommand)})

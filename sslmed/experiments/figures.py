@@ -14,6 +14,7 @@ from sslmed.experiments.captions import caption
 from sslmed.experiments.efficiency import middle_fraction
 from sslmed.experiments.looks import Look, groups, looks
 from sslmed.experiments.panels import draw_comparison, draw_convergence, draw_scores
+from sslmed.experiments.plan import percent
 from sslmed.experiments.reference import published_curves
 from sslmed.experiments.tables import Tables
 from sslmed.files import atomic_path
@@ -71,7 +72,7 @@ def _panels(tables: Tables, metrics: Sequence[str]) -> list[Panel]:
     convergence = partial(draw_convergence, curves=tables.curves, metric=metrics[0])
     panels: list[Panel] = [
         *zip(titles, scores, strict=True),
-        (f"Convergence with {100 * middle_fraction(tables.curves):g} % of the labels", convergence),
+        (f"Convergence with {percent(middle_fraction(tables.curves))} % of the labels", convergence),
     ]
     published = published_curves(experiment["figure"], experiment["dataset"])
     if not published.empty:

@@ -12,6 +12,7 @@ from sslmed.evaluation.statistics import ENOUGH_RUNS, estimate
 from sslmed.experiments.captions import INCOMPLETE
 from sslmed.experiments.efficiency import middle_fraction
 from sslmed.experiments.looks import Look, dodges
+from sslmed.experiments.plan import percent
 
 
 def draw_scores(axes: Axes, summary: pd.DataFrame, arms: Sequence[Look], metric: str) -> None:
@@ -30,8 +31,10 @@ def draw_scores(axes: Axes, summary: pd.DataFrame, arms: Sequence[Look], metric:
             )
     n_labels = scores.groupby("label_fraction")["n_labels"].first()
     axes.set_xscale("log")
-    axes.set_xticks(fractions, [f"{100 * fraction:g} %\nn = {n_labels[fraction]}" for fraction in fractions])
+    axes.set_xticks(fractions, [f"{percent(fraction)} %\nn = {n_labels[fraction]}" for fraction in fractions])
     axes.xaxis.set_minor_locator(NullLocator())
+    if len(fractions) == 1:  # or its arms would be spread over the whole panel
+        axes.set_xlim(fractions[0] / 2, fractions[0] * 2)
     axes.set_xlabel("training labels")
     axes.set_ylabel(METRIC_NAMES.get(metric, metric))
 

@@ -23,22 +23,25 @@ CLASS_COLOURS = np.array([(230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 22
 """Of classes 1, 2, …: Okabe and Ito's palette, which colour-blind readers can tell apart."""
 
 
-def draw_puzzle(image: Array, inputs: Array) -> Picture:
+def draw_puzzle(image: Array, inputs: Array, *, of_volume: bool = False) -> Picture:
     """Show a case, and beside it what a pretext task makes of it.
 
     Args:
         image: The case, `(C, *spatial)`, intensities 0 to 1; of a volume, axial slices are shown.
         inputs: What the network sees of it: an image `(C, *spatial)`, or P of them `(P, C, *spatial)`. Where P is a
             grid's number of cells, such as 9 or 27, they are laid out in the grid, row-major; else side by side.
+        of_volume: Whether an image of two dimensions is an axial slice of a volume.
     """
     dims = image.ndim - 1
-    if inputs.ndim == image.ndim:
-        return _beside([*_slices(image, 1), *_slices(inputs, 1)])
     grid = round(len(inputs) ** (1 / dims))
-    if grid > 1 and grid**dims == len(inputs):
-        levels = grid if dims == 3 else 1
-        return _beside([*_slices(image, 1), *_slices(_lay_out(inputs, grid), levels)])
-    return _beside([*_slices(image, 1), *(picture for each in inputs for picture in _slices(each, 1))])
+    shown = [(image, 1)]
+    if inputs.ndim == image.ndim:
+        shown += [(inputs, 1)]
+    elif grid > 1 and grid**dims == len(inputs):
+        shown += [(_lay_out(inputs, grid), grid if dims == 3 else 1)]
+    else:
+        shown += [(each, 1) for each in inputs]
+    return _beside([picture for each, levels in shown for picture in _slices(each, levels, of_volume)])
 
 
 def draw_segmentation(image: Array, truth: Array, prediction: Array) -> Picture:
@@ -51,7 +54,7 @@ def draw_segmentation(image: Array, truth: Array, prediction: Array) -> Picture:
     """
     if truth.ndim == 3:
         level = int(np.argmax(np.count_nonzero(truth, axis=(0, 1))))
-        image, truth, prediction = (_axial(array, level) for array in (image, truth, prediction))
+        image, truth, prediction = (_upright(array[..., level]) for array in (image, truth, prediction))
     background = _coloured(image)
     return _beside([background, *(_overlay(background, labels) for labels in (truth, prediction))])
 
@@ -72,17 +75,17 @@ def draw_confusion(truth: Array, prediction: Array, num_classes: int) -> Picture
     return np.asarray(canvas.buffer_rgba())[..., :3]
 
 
-def _slices(image: Array, number: int) -> list[Picture]:
+def _slices(image: Array, number: int, of_volume: bool) -> list[Picture]:
     """Evenly spread axial slices of `(C, *spatial)`; an image of two dimensions as it is."""
     if image.ndim == 3:
-        return [_coloured(image)]
+        return [_coloured(_upright(image) if of_volume else image)]
     levels = [(2 * index + 1) * image.shape[-1] // (2 * number) for index in range(number)]
-    return [_coloured(_axial(image, level)) for level in levels]
+    return [_coloured(_upright(image[..., level])) for level in levels]
 
 
-def _axial(volume: Array, level: int) -> Array:
-    """Cut `(..., right, front, up)` and turn the slice as it is looked at, the front above."""
-    return np.rot90(volume[..., level], axes=(-2, -1))
+def _upright(axial: Array) -> Array:
+    """Turn a slice `(..., right, front)` as it is looked at, the front above."""
+    return np.rot90(axial, axes=(-2, -1))
 
 
 def _coloured(image: Array) -> Picture:

@@ -98,7 +98,8 @@ class _Mirror(Callback):
         """Show what the network will see, then what an interrupted run has logged."""
         with never_fatal("draw puzzles"):
             if isinstance(pl_module, PretextTask) and self.run.step == 0:
-                self._log(0, {"puzzles": _puzzles(pl_module, next(_validation_batches(trainer)))})
+                of_volumes = trainer.datamodule.store.spatial_dims == 3  # type: ignore[attr-defined]
+                self._log(0, {"puzzles": _puzzles(pl_module, next(_validation_batches(trainer)), of_volumes)})
         self.catch_up()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
@@ -157,13 +158,13 @@ def _validation_batches(trainer: Trainer) -> Iterator[Sample]:
         yield data.transfer_batch_to_device(batch, trainer.lightning_module.device, 0)
 
 
-def _puzzles(task: PretextTask[Any], batch: Sample) -> Captioned:
+def _puzzles(task: PretextTask[Any], batch: Sample, of_volumes: bool) -> Captioned:
     images: Tensor = batch["image"]
     with torch.no_grad():
         inputs, targets = task.make_task(images, torch.Generator(images.device).manual_seed(0))
     answers = [""] * len(images) if targets is None else [f", answer {target}" for target in targets.tolist()]
     return [
-        (draw_puzzle(image, puzzle), f"{case}, and what the network sees of it{answer}")
+        (draw_puzzle(image, puzzle, of_volume=of_volumes), f"{case}, and what the network sees of it{answer}")
         for case, image, puzzle, answer in zip(batch["case"], _numpy(images), _numpy(inputs), answers, strict=True)
     ][:EXAMPLES]
 

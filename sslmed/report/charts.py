@@ -150,9 +150,11 @@ def _daggers(i: int, x: list[Any], y: list[Any], axis: str) -> go.Scatter:
 def _score_layout(summary: pd.DataFrame, metric: str) -> dict[str, Any]:
     scores = summary[summary["metric"] == metric]
     n_labels = scores.groupby("label_fraction")["n_labels"].first()
+    single = {"range": np.log10([50 * n_labels.index[0], 200 * n_labels.index[0]]).tolist()}
     return {
         "xaxis": {
             "type": "log",
+            **(single if len(n_labels) == 1 else {}),  # or its arms would be spread over the whole panel
             "title": {"text": "training labels"},
             "tickvals": [100 * fraction for fraction in n_labels.index],
             "ticktext": [f"{percent(f)}<br>n = {number}" for f, number in zip(n_labels.index, n_labels, strict=True)],

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from math import isnan
 
+from sslmed.experiments import plan
+
 MINUS = "\N{MINUS SIGN}"
 NONE = "\N{EN DASH}"
 
@@ -32,7 +34,7 @@ def p_value(value: float) -> str:
 
 def percent(fraction: float) -> str:
     """`25 %`."""
-    return f"{100 * fraction:.10g} %"
+    return f"{plan.percent(fraction)} %"
 
 
 def count(number: int, noun: str) -> str:

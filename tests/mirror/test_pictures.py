@@ -21,6 +21,7 @@ def test_a_photograph_keeps_its_colours_and_a_volume_is_seen_from_below_with_the
     picture = draw_puzzle(volume, volume)
     assert picture.shape == (SIDE, 100 + GAP + 100, 3)
     assert np.argwhere(picture[:, :100, 0]).tolist() == [[0, 20]]
+    np.testing.assert_array_equal(draw_puzzle(volume[..., 2], volume[..., 2], of_volume=True), picture)
 
 
 def test_what_lies_side_by_side_has_a_gap_between_and_its_own_size() -> None:

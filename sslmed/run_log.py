@@ -1,0 +1,47 @@
+"""What a run says on the screen and in its log, and what the libraries below it say in vain."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+IGNORED_WARNINGS = (
+    "LightningCLI's args parameter",  # the command hands over what it was given
+    ".*Checkpoint directory .* exists and is not empty",  # a resumed run
+    ".*LeafSpec.*is deprecated",  # Lightning's own use of torch
+    ".*does not have many workers",  # a memory map needs none
+    ".*custom batch sampler",  # which returns every case
+    ".*`srun` command is available",  # a run is one process, or torchrun's
+    ".*on epoch level in distributed setting",  # the scores of a validation pass are of all ranks already
+)
+
+
+def silence_libraries() -> None:
+    """Keep to what concerns the user."""
+    for message in IGNORED_WARNINGS:
+        warnings.filterwarnings("ignore", message)
+    for name in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+@contextmanager
+def logging_to(path: Path) -> Iterator[None]:
+    """Send log lines, warnings and the traceback of a failure to the run's log as well."""
+    handler = logging.FileHandler(path)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    logging.captureWarnings(capture=True)
+    try:
+        yield
+    except Exception:
+        log.exception("the run failed")
+        raise
+    finally:
+        logging.captureWarnings(capture=False)
+        root.removeHandler(handler)
+        handler.close()
