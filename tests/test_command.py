@@ -112,7 +112,11 @@ def test_a_finetuning_run_starts_from_every_pretrained_tensor_and_is_scored(
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch compiles for a CPU with g++, which is not here")
-def test_a_compiled_network_learns_the_same(sslmed: Command, tmp_path: Path) -> None:
+def test_a_compiled_network_learns_the_same(sslmed: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compilations = []
+    monkeypatch.setattr(
+        torch, "compile", lambda *args, to=torch.compile, **kw: compilations.append(args) or to(*args, **kw)
+    )
     # Adam would make a whole step of what rounding leaves of gradients that are zero.
     options = [
         "--model.init_args.encoder.init_args.dropout=0",
@@ -122,6 +126,7 @@ def test_a_compiled_network_learns_the_same(sslmed: Command, tmp_path: Path) -> 
     for compiled in ("false", "true"):
         run = tmp_path / compiled
         assert sslmed("fit", "rotation", *options, "--compile", compiled, "--run_dir", str(run)) == 0
+        assert len(compilations) == (compiled == "true")
     expected, found = (pd.read_csv(tmp_path / compiled / "metrics.csv") for compiled in ("false", "true"))
     # Weights differ more: where values are equal, as in air, max pooling may choose another voxel.
     pd.testing.assert_frame_equal(found.drop(columns="seconds"), expected.drop(columns="seconds"), rtol=1e-3)

@@ -3,12 +3,15 @@
 import re
 
 import pytest
+from matplotlib.figure import Figure
 from synthetic_runs import TASKS, write_runs
 
 from sslmed.experiments.figures import draw_figure
 from sslmed.experiments.looks import dodges, groups, looks
+from sslmed.experiments.panels import draw_scores
 from sslmed.experiments.reference import published_curves
 from sslmed.experiments.tables import collect
+from sslmed.report.charts import _score_layout
 
 SIX = ("baseline", *TASKS)
 EXTERNAL = tuple(f"{task}-external" for task in TASKS)
@@ -62,6 +65,15 @@ def test_five_folds_on_the_published_dataset(tmp_path):
 def test_a_curve_without_an_interval_is_not_drawn(tmp_path):
     shown = texts(draw(tmp_path, write_runs(tmp_path, ("baseline",), folds=1)))
     assert "have no interval: baseline" in shown
+
+
+def test_the_arms_of_a_single_fraction_stay_together(tmp_path):
+    summary = collect(write_runs(tmp_path, SIX, fractions=(0.25,))).summary
+    axes = Figure().add_subplot()
+    draw_scores(axes, summary, looks(SIX), "dice_foreground")
+    assert axes.get_xlim() == (0.125, 0.5)
+    low, high = _score_layout(summary, "dice_foreground")["xaxis"]["range"]
+    assert (10**low, 10**high) == pytest.approx((12.5, 50))
 
 
 def test_equal_runs_give_equal_bytes(tmp_path):
