@@ -42,10 +42,11 @@ reproduce-fig4: $(READY) ## Figure 4: grading of diabetic retinopathy in fundus 
 test: $(READY) ## Run all tests, two files at a time (the fast ones: make test ARGS="-m 'not slow'")
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
-lint: $(READY) ## Check style and types
+lint: $(READY) ## Check style, types and the layers of the package
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 benchmark: $(READY) ## Measure speed and memory against a straightforward reference, in 10 minutes on 2 cores (SIZE=quick|full OUT= ARGS="--only tasks")
 	$(BIN)/python scripts/benchmark.py --size $(SIZE) --json "$(OUT)/benchmark-$(SIZE).json" $(ARGS)

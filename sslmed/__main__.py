@@ -1,6 +1,6 @@
 """`python -m sslmed` is the command `sslmed`."""
 
-from sslmed.cli import main
+from sslmed.cli.command import main
 
 if __name__ == "__main__":
     main()

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from sslmed.checkpoints import AtomicCheckpointIO
-from sslmed.files import remove_leftovers, write_text
-from sslmed.run_directory import RunDirectory
+from sslmed.core.files import remove_leftovers, write_text
+from sslmed.training.checkpoints import AtomicCheckpointIO
+from sslmed.training.run_directory import RunDirectory
 
 
 class Unwritable:

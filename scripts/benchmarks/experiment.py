@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import Findings
-from sslmed.data.phantom import KINDS
-from sslmed.data.prepare import prepare
 from sslmed.experiments.plan import Grid, Places, plan_runs, write_plan
 from sslmed.experiments.settings import preset_folder, read_experiment, read_preset
+from sslmed.phantoms import KINDS
+from sslmed.preparation.prepare import prepare
 
 FIGURE = "fig3"
 ARM = "rotation"

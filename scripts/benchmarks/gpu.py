@@ -15,7 +15,7 @@ from benchmarks.measure import Findings, per, time_in_turn
 from benchmarks.rates import synchronise
 from benchmarks.training import SEGMENTATION, Way, Work, our_step, our_update
 from sslmed.data.finetuning import SegmentationData
-from sslmed.data.store import Store
+from sslmed.preparation.store import Store
 
 WAY = Way("bf16")
 

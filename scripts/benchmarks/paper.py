@@ -13,7 +13,7 @@ from benchmarks.rates import synchronise
 from sslmed.experiments.arms import BASELINE
 from sslmed.experiments.plan import Grid, Places, plan_runs
 from sslmed.experiments.settings import preset_folder, read_experiment, read_preset
-from sslmed.lightning_cli import SSLMedCLI, main
+from sslmed.training.lightning_cli import SSLMedCLI, main
 
 FIGURE = "fig3"
 

@@ -5,9 +5,9 @@ import os
 import shutil
 from pathlib import Path
 
-from sslmed.data.phantom import KINDS
-from sslmed.data.prepare import PrepareSettings, prepare
-from sslmed.data.store import Store
+from sslmed.phantoms import KINDS
+from sslmed.preparation.prepare import PrepareSettings, prepare
+from sslmed.preparation.store import Store
 
 
 def draw(folder: Path, size: tuple[int, int, int], cases: int = 1) -> Path:

@@ -15,10 +15,10 @@ import psutil
 
 from benchmarks import phantoms, reference
 from benchmarks.measure import MIB, Findings, Function, memory_of, per
-from sslmed.data.decathlon import Case
-from sslmed.data.layouts import read
-from sslmed.data.prepare import PrepareSettings, prepare
-from sslmed.data.store import Store
+from sslmed.preparation.prepare import PrepareSettings, prepare
+from sslmed.preparation.readers.decathlon import Case
+from sslmed.preparation.readers.layouts import read
+from sslmed.preparation.store import Store
 
 POLL_SECONDS = 0.1
 

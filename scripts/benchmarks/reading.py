@@ -16,7 +16,7 @@ from benchmarks.measure import MIB, Findings, return_free_memory, scaled, time_i
 from sslmed.data.batches import Draw
 from sslmed.data.finetuning import SegmentationData
 from sslmed.data.samples import Sample, StoreDataset, collate
-from sslmed.data.store import Store
+from sslmed.preparation.store import Store
 
 CASES = "memory with {} cases, {} workers"
 

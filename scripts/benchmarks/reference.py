@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from sslmed.data.settings import PrepareSettings
+from sslmed.preparation.settings import PrepareSettings
 
 Volume = NDArray[np.float32]  # (C, *spatial)
 

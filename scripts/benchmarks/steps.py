@@ -12,7 +12,7 @@ from benchmarks.machine import cores
 from benchmarks.measure import MIB, Findings, peak_memory, per, ratios, scaled, time_in_turn
 from benchmarks.rates import peak_rate
 from benchmarks.training import SEGMENTATION, Way, Work, count_flops, our_step, reference_step
-from sslmed.memory import keep_freed_memory
+from sslmed.core.memory import keep_freed_memory
 
 FP32, BF16 = Way(), Way("bf16")
 LAYOUTS = (FP32, Way(channels_last=False), BF16, Way("bf16", channels_last=False))

@@ -14,8 +14,8 @@ from benchmarks import reference_tasks
 from benchmarks.measure import Findings, Function, ratios, scaled, time_in_turn
 from benchmarks.reference import Volume
 from sslmed import pretext
+from sslmed.core.memory import keep_freed_memory
 from sslmed.encoders import UNetEncoder
-from sslmed.memory import keep_freed_memory
 
 NAMES = {
     "rotation": pretext.Rotation,

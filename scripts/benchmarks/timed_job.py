@@ -11,10 +11,10 @@ from typing import Any
 
 STARTED = time.perf_counter()
 
-from sslmed.startup import importing  # noqa: E402 - importing is timed
+from sslmed.core.startup import importing  # noqa: E402 - importing is timed
 
 with importing():
-    from sslmed.lightning_cli import SSLMedCLI, main
+    from sslmed.training.lightning_cli import SSLMedCLI, main
 
 from pytorch_lightning import Callback, LightningModule, Trainer  # noqa: E402
 from pytorch_lightning.profilers import SimpleProfiler  # noqa: E402

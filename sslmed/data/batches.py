@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from torch.utils.data import Sampler
 
-from sslmed.distributed import rank, share_size, world_size
+from sslmed.learning.distributed import rank, share_size, world_size
 
 
 class Draw(NamedTuple):
@@ -97,7 +97,7 @@ class EvenBatches(Sampler[list[Draw]]):
     No batch is of one case unless there is only one, or `batch_size` is 1: contrastive tasks need two. For their
     sake an odd number of cases in batches of 2 makes one batch of 3. Where there are several ranks, the batches are
     dealt out whole, so that they are those of a single process; a rank that gets none repeats the first, as Lightning
-    wants one, and what it finds out is not counted (see `sslmed.distributed.merge`).
+    wants one, and what it finds out is not counted (see `sslmed.learning.distributed.merge`).
 
     Args:
         n_cases: Number of cases.

@@ -7,10 +7,10 @@ import torch
 from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader, Sampler
 
+from sslmed.core.errors import UserError
 from sslmed.data.batches import Draw, EndlessBatches, EvenBatches
 from sslmed.data.samples import Label, Sample, StoreDataset, collate
-from sslmed.data.store import Store
-from sslmed.errors import UserError
+from sslmed.preparation.store import Store
 
 
 class StoreDataModule(LightningDataModule):

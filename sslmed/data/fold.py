@@ -5,10 +5,10 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 
+from sslmed.core.errors import UserError
 from sslmed.data.datamodule import StoreDataModule
 from sslmed.data.samples import Sample
 from sslmed.data.splits import count_labels, label_order, split_cases
-from sslmed.errors import UserError
 
 STORED = {"map": "volumes with label maps: use SegmentationData", "class": "graded photographs: use ClassificationData"}
 

@@ -5,11 +5,11 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 
+from sslmed.core.errors import UserError
 from sslmed.data.datamodule import StoreDataModule
 from sslmed.data.fold import FoldData
 from sslmed.data.samples import Sample
 from sslmed.data.splits import hold_out
-from sslmed.errors import UserError
 
 
 class PretrainingData(FoldData):

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from sslmed.errors import UserError
+from sslmed.core.errors import UserError
 
 REGIONS = {"wt": {"core", "edema", "enhancing"}, "tc": {"core", "enhancing"}, "et": {"enhancing"}}
 ROLES = {

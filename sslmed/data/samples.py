@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import Dataset, default_collate
 
 from sslmed.data.batches import Draw
-from sslmed.data.store import Store
+from sslmed.preparation.store import Store
 
 Sample = dict[str, Any]
 Label = Literal["map", "class"]

@@ -11,7 +11,7 @@ from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from sslmed.errors import UserError
+from sslmed.core.errors import UserError
 
 VALIDATION_PARTS = 5  # validation is one fifth of the cases that are not tested on
 
@@ -130,27 +130,6 @@ def hold_out(case_ids: Iterable[str], *, seed: int) -> tuple[tuple[str, ...], tu
     n_validation = min(500, max(2, _round_half_up(Fraction(len(cases), 10))))
     shuffled = _shuffled(cases, seed=f"pool {seed}")
     return tuple(sorted(shuffled[n_validation:])), tuple(sorted(shuffled[:n_validation]))
-
-
-def merge_groups(keys: Mapping[str, Iterable[str]]) -> dict[str, str]:
-    """Put cases that share a key, directly or through others, into one group, named after its first case.
-
-    Args:
-        keys: Case id -> what must stay together, e.g. the patient, and the digest of the image.
-    """
-    parent = {case: case for case in sorted(keys)}
-
-    def first(case: str) -> str:
-        while parent[case] != case:
-            case = parent[case]
-        return case
-
-    seen: dict[str, str] = {}
-    for case in parent:
-        for key in keys[case]:
-            earlier, later = sorted((first(case), first(seen.setdefault(key, case))))
-            parent[later] = earlier
-    return {case: first(case) for case in parent}
 
 
 def _deal(

@@ -9,11 +9,11 @@ from pytorch_lightning import Callback, LightningModule
 from pytorch_lightning.cli import OptimizerCallable
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 
-from sslmed.data.store import Store
-from sslmed.distributed import merge
 from sslmed.encoders import Encoder, load_encoder
-from sslmed.evaluation.batch_means import BatchMeans
-from sslmed.optimization import Schedule, configure_optimizers, default_optimizer
+from sslmed.learning.batch_means import BatchMeans
+from sslmed.learning.distributed import merge
+from sslmed.learning.optimization import Schedule, configure_optimizers, default_optimizer
+from sslmed.preparation.store import Store
 
 
 class DownstreamTask(LightningModule):

@@ -12,16 +12,16 @@ from pytorch_lightning.cli import OptimizerCallable
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_cohen_kappa
 
-from sslmed.callbacks import WriteClassifications
+from sslmed.core.errors import InputError
 from sslmed.data.samples import Sample
-from sslmed.distributed import merge
 from sslmed.downstream.base import DownstreamTask
 from sslmed.downstream.ordinal import class_probabilities, decode, ordinal_loss
+from sslmed.downstream.writers import WriteClassifications
 from sslmed.encoders import Encoder
 from sslmed.encoders.heads import HeadCallable, linear_head
-from sslmed.errors import InputError
-from sslmed.optimization import Schedule, default_optimizer
-from sslmed.transforms import RandomAffine, RandomIntensity, apply_affine, apply_intensity
+from sslmed.learning.augmentation import RandomAffine, RandomIntensity, apply_affine, apply_intensity
+from sslmed.learning.distributed import merge
+from sslmed.learning.optimization import Schedule, default_optimizer
 
 
 @dataclass(frozen=True)

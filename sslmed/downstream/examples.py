@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sslmed.files import atomic_path
+from sslmed.core.files import atomic_path
 
 ROLES = ("best", "median", "worst")
 MOST_SLICES = 9

@@ -13,17 +13,17 @@ from monai.losses.dice import DiceCELoss
 from pytorch_lightning.cli import OptimizerCallable
 from torch import Tensor, nn
 
-from sslmed.callbacks import WriteSegmentations
+from sslmed.core.errors import InputError
 from sslmed.data.samples import Sample
-from sslmed.data.store import Store
 from sslmed.downstream.base import DownstreamTask
-from sslmed.downstream.decoder import UNetDecoder
 from sslmed.downstream.examples import Example, examples_of, save_examples
+from sslmed.downstream.writers import WriteSegmentations
 from sslmed.encoders import Encoder
-from sslmed.errors import InputError
+from sslmed.encoders.decoder import UNetDecoder
 from sslmed.evaluation.segmentation import case_row, foreground_dice, region_dice
-from sslmed.optimization import Schedule, default_optimizer
-from sslmed.transforms import RandomAffine, RandomIntensity, apply_affine, apply_intensity
+from sslmed.learning.augmentation import RandomAffine, RandomIntensity, apply_affine, apply_intensity
+from sslmed.learning.optimization import Schedule, default_optimizer
+from sslmed.preparation.store import Store
 
 
 class Segmentation(DownstreamTask):

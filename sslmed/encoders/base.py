@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
 
-from sslmed.errors import InputError
+from sslmed.core.errors import InputError
 
 
 class Encoder(nn.Module, ABC):

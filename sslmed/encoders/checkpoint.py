@@ -5,8 +5,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from sslmed.core.errors import UserError
 from sslmed.encoders.base import Encoder
-from sslmed.errors import UserError
 
 PREFIX = "encoder."
 

@@ -9,8 +9,8 @@ from monai.networks.blocks.acti_norm import ADN
 from monai.networks.layers.factories import Pool
 from torch import Tensor, nn
 
+from sslmed.core.errors import InputError
 from sslmed.encoders.base import Encoder
-from sslmed.errors import InputError
 
 Pooling = Literal["average", "max", "flatten"]
 

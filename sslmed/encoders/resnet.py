@@ -6,8 +6,8 @@ from typing import Literal
 from monai.networks.nets.resnet import ResNet
 from torch import Tensor, nn
 
+from sslmed.core.errors import InputError
 from sslmed.encoders.base import Encoder
-from sslmed.errors import InputError
 
 
 class ResNetEncoder(Encoder):

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from sslmed.data.store import Store
 from sslmed.evaluation.jackknife import Floats
 from sslmed.evaluation.segmentation import foreground_dice
+from sslmed.preparation.store import Store
 
 
 def label_round_trip(store: Store, *, most: int = 20) -> Floats:

@@ -29,3 +29,8 @@ class Arm:
         rest = name.removesuffix(SLICES)
         task = rest.removesuffix(EXTERNAL)
         return cls(name, task, external=task != rest, slices=rest != name)
+
+
+def baseline_of(arm: str) -> str:
+    """Name the arm that an arm is compared with: the one trained from scratch on the same kind of images."""
+    return BASELINE + SLICES if Arm.parse(arm).slices else BASELINE

@@ -8,14 +8,14 @@ from typing import Any, NoReturn
 
 from jsonargparse import Namespace
 
-from sslmed.data.layouts import Dataset
-from sslmed.distributed import share_size
+from sslmed.core.errors import UserError
 from sslmed.encoders import Encoder, load_encoder
-from sslmed.errors import UserError
 from sslmed.experiments.arms import Arm
 from sslmed.experiments.plan import Run
 from sslmed.experiments.workflow import is_done
-from sslmed.lightning_cli import SSLMedCLI, main
+from sslmed.learning.distributed import share_size
+from sslmed.preparation.readers.layouts import Dataset
+from sslmed.training.lightning_cli import SSLMedCLI, main
 
 
 class _ParsedError(Exception):

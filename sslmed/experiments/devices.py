@@ -10,8 +10,8 @@ from platform import node
 
 from filelock import BaseFileLock, FileLock, Timeout
 
-from sslmed.data.workers import usable_cores
-from sslmed.errors import UserError
+from sslmed.core.errors import UserError
+from sslmed.core.workers import usable_cores
 
 
 def gpus() -> list[str]:

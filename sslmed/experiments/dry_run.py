@@ -7,12 +7,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from sslmed.data.fundus import Photo
-from sslmed.data.layouts import Dataset, split_dataset
+from sslmed.core.text import percent
 from sslmed.data.splits import count_labels
-from sslmed.experiments.plan import Grid, Run, percent
+from sslmed.experiments.folds import split_dataset
+from sslmed.experiments.plan import Grid, Run
 from sslmed.experiments.sources import Source
 from sslmed.experiments.workflow import is_done
+from sslmed.preparation.readers.fundus import Photo
+from sslmed.preparation.readers.layouts import Dataset
 
 BYTES_PER_VOXEL = 2  # float16
 

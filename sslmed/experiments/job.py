@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
-from sslmed.errors import UserError
+from sslmed.core.errors import UserError
+from sslmed.core.startup import importing
 from sslmed.experiments.devices import free_gpus
 from sslmed.experiments.plan import Run, read_plan
-from sslmed.startup import importing
 
 
 def do_runs(runs: list[Run]) -> bool:
@@ -28,7 +28,7 @@ def do_runs(runs: list[Run]) -> bool:
 
 
 def _do(run: Run) -> bool:
-    from sslmed.run_directory import RunDirectory
+    from sslmed.training.run_directory import RunDirectory
 
     directory = RunDirectory(Path(run.name).absolute())
     if directory.is_done:
@@ -39,7 +39,7 @@ def _do(run: Run) -> bool:
             if run.devices == 1:
                 fit(run)
             else:
-                from sslmed.experiments.ranks import fit_on_several_devices  # imports torch
+                from sslmed.experiments.executors.ranks import fit_on_several_devices  # imports torch
 
                 fit_on_several_devices(run, directory)
         except UserError as error:
@@ -57,7 +57,7 @@ def _end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
 def fit(run: Run) -> None:
     """Do a run, in this process."""
     with importing():  # torch sees the GPUs that are visible when it is imported
-        from sslmed.lightning_cli import main
+        from sslmed.training.lightning_cli import main
 
     # An orphan of a killed workflow may still be at work here: wait for it. It may even have done the run then.
     main(["fit", *run.arguments, "--wait", "true"])

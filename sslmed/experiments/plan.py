@@ -9,10 +9,11 @@ from typing import Any
 
 import yaml
 
-from sslmed.errors import UserError
+from sslmed.core.errors import UserError
+from sslmed.core.files import write_text
+from sslmed.core.text import percent
 from sslmed.experiments.arms import BASELINE, EXTERNAL, SLICES, Arm
 from sslmed.experiments.settings import Experiment, Preset, config_root
-from sslmed.files import write_text
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,6 @@ class Run:
     arguments: tuple[str, ...]
     key: str
     devices: int = 1
-
-
-def percent(fraction: float) -> str:
-    """A label fraction as it is written in paths: `5`, `100`, `2.5`."""
-    return f"{100 * fraction:.10g}"
 
 
 @dataclass(frozen=True)

@@ -6,31 +6,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from sslmed.data.layouts import Dataset, split_dataset
-from sslmed.data.prepare import prepare
+from sslmed.core.errors import UserError
+from sslmed.core.startup import importing
 from sslmed.data.regions import brain_tumour_regions
-from sslmed.data.store import Store
-from sslmed.errors import UserError
 from sslmed.experiments.arms import BASELINE, EXTERNAL, Arm
 from sslmed.experiments.devices import check_devices, default_jobs
 from sslmed.experiments.dry_run import print_dry_run
-from sslmed.experiments.executors import Executor, Local
+from sslmed.experiments.executors.local import Executor, Local
+from sslmed.experiments.executors.slurm import slurm
+from sslmed.experiments.folds import split_dataset
 from sslmed.experiments.plan import Grid, Places, Run, plan_runs
 from sslmed.experiments.settings import preset_folder, read_experiment, read_preset
-from sslmed.experiments.slurm import slurm
 from sslmed.experiments.sources import PHANTOM, Source, scan_pool
 from sslmed.experiments.workflow import (
-    failures,
-    has_results,
     is_done,
-    read_results,
     run_workflow,
     set_stale_runs_aside,
     sole_command,
 )
-from sslmed.files import remove_leftovers
-from sslmed.mirror.session import Mode, check_account
-from sslmed.startup import importing
+from sslmed.preparation.prepare import prepare
+from sslmed.preparation.readers.layouts import Dataset
+from sslmed.preparation.store import Store
+from sslmed.training.wandb.session import Mode, check_account
 
 
 @dataclass(frozen=True)
@@ -76,11 +73,34 @@ class Options:
     dry_run: bool = False
 
 
-def reproduce(options: Options) -> int:
+@dataclass(frozen=True)
+class Outcome:
+    """A figure's runs, as far as they could be done.
+
+    Attributes:
+        work: The directory that holds the run directories.
+        runs: The plan.
+        out: Where tables and figures go.
+        metrics: The scores that are drawn, the main one first.
+        phantom: Whether the images are synthetic.
+        notes: Further lines below the figure.
+        wandb: `disabled`, `offline` or `online`.
+    """
+
+    work: Path
+    runs: Sequence[Run]
+    out: Path
+    metrics: Sequence[str]
+    phantom: bool
+    notes: Sequence[str]
+    wandb: Mode | Literal["disabled"]
+
+
+def reproduce(options: Options) -> Outcome | None:
     """Do whatever is not yet done for a figure.
 
     Returns:
-        0 if the figure is complete, 1 if runs failed; it then marks their cells as missing.
+        What was done; `None` after a dry run.
 
     Raises:
         UserError: If something the user gave cannot be used; nothing has been trained then.
@@ -107,7 +127,7 @@ def reproduce(options: Options) -> int:
         _check_configuration(runs, work, dataset, pool)
     if options.dry_run:
         print_dry_run(grid, runs, source, dataset, pool, work=work, jobs=executor.jobs)
-        return 0
+        return None
     with sole_command(work) as lock:
         executor.wait_for_others(work)
         if not all(is_done(work, run) for run in runs):
@@ -116,10 +136,15 @@ def reproduce(options: Options) -> int:
                 _refuse_common_images(prepare(pool.root, places.pool, grid.preset.prepare, pool=True), store)
             set_stale_runs_aside(work, runs)
             run_workflow(work, runs, executor=executor, lock=lock)
-        out = options.out / grid.experiment.figure / name
-        notes = [] if pool is None else [f"External pool: {pool.root.resolve().name}."]
-        metrics = grid.experiment.metrics
-        return _report(work, runs, out, phantom=source.is_phantom, metrics=metrics, notes=notes, wandb=options.wandb)
+    return Outcome(
+        work=work,
+        runs=runs,
+        out=options.out / grid.experiment.figure / name,
+        metrics=grid.experiment.metrics,
+        phantom=source.is_phantom,
+        notes=[] if pool is None else [f"External pool: {pool.root.resolve().name}."],
+        wandb=options.wandb,
+    )
 
 
 def _executor(options: Options) -> Executor:
@@ -198,47 +223,3 @@ def _check_configuration(runs: Sequence[Run], work: Path, dataset: Dataset | Non
         from sslmed.experiments.check import check_runs  # takes seconds
 
     check_runs(runs, work, dataset, pool)
-
-
-def _report(
-    work: Path,
-    runs: Sequence[Run],
-    out: Path,
-    *,
-    phantom: bool,
-    metrics: Sequence[str],
-    notes: Sequence[str],
-    wandb: Mode | Literal["disabled"],
-) -> int:
-    """Write tables and figure from the runs that are done, and say which are not."""
-    from sslmed.experiments.figures import draw_figure  # pandas and matplotlib take a while to import
-    from sslmed.experiments.tables import collect, write_tables
-    from sslmed.mirror.summary import log_summary
-    from sslmed.report.page import NAME, write_report
-
-    failed = failures(work, runs)
-    for line in failed:
-        print(f"failed: {line}", file=sys.stderr)
-    finetuning = [run for run in runs if run.fraction is not None]
-    if not any(has_results(work, run) for run in finetuning):
-        print("no run has finished: there is nothing to draw", file=sys.stderr)
-        return 1
-    tables = collect([work / run.name for run in finetuning])
-    remove_leftovers(out)
-    write_tables(tables, out)
-    figure = out / f"{work.parent.name}.png"
-    svg = figure.with_suffix(".svg")
-    draw_figure(tables, figure, svg, phantom=phantom, metrics=metrics, notes=[*notes, *_notes(work, runs)])
-    print(f"results.csv, cases.csv, summary.csv, efficiency.csv, {figure.name} and {figure.stem}.svg are in {out}")
-    write_report(out / NAME, work, runs, tables)
-    print(f"to look at: {out / NAME}")
-    if wandb != "disabled":
-        log_summary(work, wandb, tables={"summary": tables.summary, "efficiency": tables.efficiency}, figure=figure)
-    return 1 if failed else 0
-
-
-def _notes(work: Path, runs: Sequence[Run]) -> list[str]:
-    pretraining = [run for run in runs if run.fraction is None and has_results(work, run)]
-    if any(read_results(work, run).get("transductive", False) for run in pretraining):
-        return ["Transductive: pretraining has seen the images of the test cases."]
-    return []

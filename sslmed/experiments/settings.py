@@ -9,8 +9,8 @@ from typing import Literal, TypeVar
 import yaml
 from jsonargparse import ArgumentParser
 
-from sslmed.data.settings import PrepareSettings
-from sslmed.errors import UserError
+from sslmed.core.errors import UserError
+from sslmed.preparation.settings import PrepareSettings
 
 Settings = TypeVar("Settings")
 

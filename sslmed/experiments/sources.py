@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from sslmed.data import layouts
-from sslmed.data.download import KNOWN, fetch
-from sslmed.data.layouts import Dataset
-from sslmed.data.phantom import KINDS
-from sslmed.errors import UserError
+from sslmed.core.errors import UserError
 from sslmed.experiments.settings import PhantomSettings
+from sslmed.phantoms import KINDS
+from sslmed.preparation.download.fetch import KNOWN, fetch
+from sslmed.preparation.readers import layouts
+from sslmed.preparation.readers.layouts import Dataset
 
 PHANTOM = "phantom"
 

@@ -15,11 +15,11 @@ from typing import Any
 import psutil
 import yaml
 
-from sslmed.experiments.executors import Executor
+from sslmed.core.files import remove_leftovers
+from sslmed.core.progress import Advance, progress
+from sslmed.experiments.executors.local import Executor
 from sslmed.experiments.plan import Run, write_plan
-from sslmed.files import remove_leftovers
-from sslmed.progress import Advance, progress
-from sslmed.run_directory import RunDirectory
+from sslmed.training.run_directory import RunDirectory
 
 
 @contextmanager

@@ -12,11 +12,11 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torchmetrics.functional.classification import multiclass_accuracy
 
-from sslmed.distributed import gather, rank, world_size
 from sslmed.encoders import Encoder
 from sslmed.encoders.heads import HeadCallable
-from sslmed.evaluation.batch_means import BatchMeans
-from sslmed.optimization import Schedule, configure_optimizers, default_optimizer
+from sslmed.learning.batch_means import BatchMeans
+from sslmed.learning.distributed import gather, rank, world_size
+from sslmed.learning.optimization import Schedule, configure_optimizers, default_optimizer
 
 Targets = TypeVar("Targets", Tensor, None)
 """What the outputs are compared with: class indices, or nothing where they are compared with each other."""

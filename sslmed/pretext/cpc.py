@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from pytorch_lightning.cli import OptimizerCallable
 from torch import Tensor, nn
 
-from sslmed.distributed import world_size
+from sslmed.core.errors import InputError
 from sslmed.encoders import Encoder
 from sslmed.encoders.heads import HeadCallable, linear_head
-from sslmed.errors import InputError
-from sslmed.optimization import Schedule, default_optimizer
+from sslmed.learning.distributed import world_size
+from sslmed.learning.optimization import Schedule, default_optimizer
 from sslmed.pretext.base import PretextTask
 from sslmed.pretext.patches import cut_patches, grid_cells, random_offsets
 

@@ -8,12 +8,12 @@ import torch.nn.functional as F
 from pytorch_lightning.cli import OptimizerCallable
 from torch import Tensor
 
+from sslmed.core.errors import InputError
 from sslmed.encoders import Encoder
 from sslmed.encoders.heads import HeadCallable, linear_head
-from sslmed.errors import InputError
-from sslmed.optimization import Schedule, default_optimizer
+from sslmed.learning.augmentation import RandomAffine, RandomIntensity, apply_affine, apply_intensity
+from sslmed.learning.optimization import Schedule, default_optimizer
 from sslmed.pretext.base import PretextTask
-from sslmed.transforms import RandomAffine, RandomIntensity, apply_affine, apply_intensity
 
 PUBLISHED_INTENSITY = RandomIntensity(probability=0.5, brightness=0.125, contrast=(0.5, 1.5))
 PUBLISHED_AFFINE = RandomAffine(flip=0.5, quarter_turns=0.25, rotation=0.25, max_angle=180, zoom=0.15, max_zoom=0.2)

@@ -10,10 +10,10 @@ import torch
 from pytorch_lightning.cli import OptimizerCallable
 from torch import Tensor
 
+from sslmed.core.errors import InputError
 from sslmed.encoders import Encoder
 from sslmed.encoders.heads import Head, HeadCallable
-from sslmed.errors import InputError
-from sslmed.optimization import Schedule, default_optimizer
+from sslmed.learning.optimization import Schedule, default_optimizer
 from sslmed.pretext.base import ClassificationTask
 from sslmed.pretext.patches import GRID, check_jitter, cut_cells
 

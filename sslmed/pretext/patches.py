@@ -7,7 +7,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from sslmed.errors import InputError
+from sslmed.core.errors import InputError
 
 GRID = 3
 """Cells per side in jigsaw and relative patch location."""

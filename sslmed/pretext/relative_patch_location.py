@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sslmed.encoders import Encoder
 from sslmed.encoders.heads import Head, HeadCallable
-from sslmed.optimization import Schedule, default_optimizer
+from sslmed.learning.optimization import Schedule, default_optimizer
 from sslmed.pretext.base import ClassificationTask
 from sslmed.pretext.patches import GRID, check_jitter, cut_cells
 

@@ -8,13 +8,13 @@ import torch
 from pytorch_lightning.cli import OptimizerCallable
 from torch import Tensor
 
-from sslmed.axes import copy_into
+from sslmed.core.axes import copy_into
+from sslmed.core.errors import InputError
 from sslmed.encoders import Encoder
 from sslmed.encoders.heads import Head, HeadCallable
-from sslmed.errors import InputError
-from sslmed.optimization import Schedule, default_optimizer
+from sslmed.learning.augmentation import RandomAffine, apply_affine
+from sslmed.learning.optimization import Schedule, default_optimizer
 from sslmed.pretext.base import ClassificationTask
-from sslmed.transforms import RandomAffine, apply_affine
 
 ROTATIONS = (
     *((turns, (0, 1)) for turns in (0, 1, 2, 3)),

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import torch
 
+from sslmed.core.errors import UserError
 from sslmed.data.finetuning import ClassificationData, SegmentationData
-from sslmed.data.prepare import PrepareSettings, prepare
 from sslmed.data.pretraining import PoolData, PretrainingData
-from sslmed.errors import UserError
+from sslmed.preparation.prepare import PrepareSettings, prepare
 
 
 @pytest.fixture

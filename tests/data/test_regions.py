@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sslmed.core.errors import UserError
 from sslmed.data.regions import brain_tumour_regions
-from sslmed.errors import UserError
 
 EDEMA = ["edema", "Peritumoral Edema", "peritumoural oedema", "ED", "peritumoral edematous/invaded tissue"]
 CORE = ["non-enhancing tumor", "Nonenhancing tumour", "non_enhancing", "not enhancing", "non-contrast-enhancing tumor"]

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sslmed.data.splits import count_labels, hold_out, label_order, merge_groups, split_cases
-from sslmed.errors import UserError
+from sslmed.core.errors import UserError
+from sslmed.data.splits import count_labels, hold_out, label_order, split_cases
+from sslmed.preparation.groups import merge_groups
 
 FRACTIONS = (0.05, 0.1, 0.25, 0.5, 1.0)
 

@@ -9,9 +9,9 @@ import torch
 from pytorch_lightning import Trainer
 from torch.utils.data import DataLoader
 
+from sslmed.core.errors import InputError
 from sslmed.downstream import Classification
 from sslmed.encoders import UNetEncoder
-from sslmed.errors import InputError
 from sslmed.evaluation.metrics import summarise
 
 OBJECTIVES = ("cross_entropy", "ordinal")
@@ -119,7 +119,7 @@ def test_rows_of_test_cases_and_the_table_of_predictions(objective: str, tmp_pat
 
 
 def test_augmentation_changes_images_within_their_range() -> None:
-    from sslmed.transforms import RandomAffine, RandomIntensity
+    from sslmed.learning.augmentation import RandomAffine, RandomIntensity
 
     images = torch.rand(4, 3, 8, 6)
     assert torch.equal(_task().augment(images), images)

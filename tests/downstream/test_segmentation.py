@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from sslmed.core.errors import InputError
 from sslmed.downstream import Segmentation
-from sslmed.downstream.decoder import UNetDecoder
 from sslmed.encoders import UNetEncoder
-from sslmed.errors import InputError
+from sslmed.encoders.decoder import UNetDecoder
 
 
 def _task(dims: int = 3, **options: object) -> Segmentation:
@@ -67,7 +67,7 @@ def test_freezing_stops_gradients_and_leaves_batch_norm_statistics_untouched() -
 
 
 def test_augmentation_moves_image_and_label_alike() -> None:
-    from sslmed.transforms import RandomAffine, RandomIntensity
+    from sslmed.learning.augmentation import RandomAffine, RandomIntensity
 
     task = _task(affine=RandomAffine(flip=0.5, quarter_turns=1.0), intensity=RandomIntensity(probability=0.0))
     labels = torch.randint(0, 3, (4, 1, 8, 8, 8), dtype=torch.uint8)

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
+from sslmed.core.errors import UserError
 from sslmed.encoders import DenseNetEncoder, Encoder, ResNetEncoder, UNetEncoder, load_encoder
-from sslmed.errors import UserError
 
 ENCODERS = {
     "unet": (lambda channels: UNetEncoder(2, channels, (2, 3, 4)), "blocks.0.0.conv.weight"),

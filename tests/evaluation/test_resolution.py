@@ -1,7 +1,7 @@
 import pytest
 
-from sslmed.data.prepare import PrepareSettings, prepare
 from sslmed.evaluation.resolution import label_round_trip
+from sslmed.preparation.prepare import PrepareSettings, prepare
 
 
 def test_a_fine_grid_keeps_labels_and_a_coarse_one_loses_some(decathlon_dataset, tmp_path) -> None:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from sslmed.errors import UserError
+from sslmed.core.errors import UserError
 from sslmed.experiments.devices import check_devices, default_jobs, free_gpus, gpus
 
 

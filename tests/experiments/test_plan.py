@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sslmed.errors import UserError
+from sslmed.core.errors import UserError
 from sslmed.experiments.check import parse
 from sslmed.experiments.plan import Grid, Places, Run, percent, plan_runs
 from sslmed.experiments.settings import preset_folder, read_experiment, read_preset

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from sslmed.data.settings import VERSION
 from sslmed.experiments.plan import Grid, Places, plan_runs
 from sslmed.experiments.settings import Preset, preset_folder, read_experiment, read_preset
-from sslmed.lightning_cli import SSLMedCLI, main
+from sslmed.preparation.settings import VERSION
 from sslmed.pretext import PretextTask
+from sslmed.training.lightning_cli import SSLMedCLI, main
 
 LABELS = {
     "fig2": ["background", "edema", "necrosis", "enhancing"],

@@ -6,9 +6,9 @@ import pytest
 import yaml
 
 from sslmed import cli
-from sslmed.errors import UserError
+from sslmed.core.errors import UserError
+from sslmed.experiments.executors.slurm import slurm
 from sslmed.experiments.settings import config_root
-from sslmed.experiments.slurm import slurm
 
 COMMANDS = {
     "scontrol": "AccountingStorageType   = accounting_storage/none",

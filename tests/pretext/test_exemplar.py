@@ -3,9 +3,9 @@ import pytest
 import torch
 
 from sslmed.encoders import UNetEncoder
+from sslmed.learning.augmentation import RandomAffine, RandomIntensity
 from sslmed.pretext import Exemplar
 from sslmed.pretext.exemplar import triplet_loss
-from sslmed.transforms import RandomAffine, RandomIntensity
 
 UNCHANGED = {"affine": RandomAffine(flip=0), "intensity": RandomIntensity(probability=0)}
 

@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from sslmed.encoders import UNetEncoder
+from sslmed.learning.augmentation import RandomAffine
 from sslmed.pretext import Rotation
-from sslmed.transforms import RandomAffine
 
 # Class -> (quarter turns, plane), as the authors' code was found to turn.
 MEANINGS = {

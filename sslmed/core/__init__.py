@@ -1,0 +1,1 @@
+"""What every room uses: errors, files, progress, logs. Nothing here imports torch."""

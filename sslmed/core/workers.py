@@ -1,0 +1,83 @@
+"""Runs a function over many items in worker processes, with progress; no worker outlives its parent."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.context import BaseContext
+from typing import TypeVar
+
+from sslmed.core.errors import UserError
+from sslmed.core.memory import keep_freed_memory
+from sslmed.core.progress import progress
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def usable_cores() -> int:
+    """Number of cores this process may use, which on a cluster is fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def run_in_processes(
+    function: Callable[[Item], Result], items: Sequence[Item], *, description: str, jobs: int | None = None
+) -> list[Result]:
+    """Call `function` on each item, and return the results in the items' order.
+
+    Args:
+        function: A module's function, or a `functools.partial` of one.
+        items: What to call it on.
+        description: What the progress bar says, e.g. `"preparing"`.
+        jobs: Number of processes; the usable cores by default.
+
+    Raises:
+        UserError: `jobs` is below 1, or a worker was killed, as happens when memory runs out.
+    """
+    if jobs is not None and jobs < 1:
+        raise UserError(f"jobs must be at least 1, not {jobs}")
+    if not items:
+        return []
+    n_workers = min(usable_cores() if jobs is None else jobs, len(items))
+    executor = ProcessPoolExecutor(n_workers, mp_context=_context(), initializer=_start_worker)
+    try:
+        futures = [executor.submit(function, item) for item in items]
+        with progress(description, len(items)) as advance:
+            for future in as_completed(futures):
+                future.result()
+                advance()
+    except (BrokenProcessPool, MemoryError) as error:
+        raise UserError(
+            f"{description}: a worker process was killed or ran out of memory; what is finished is kept: "
+            "run the same command again, with fewer jobs"
+        ) from error
+    finally:
+        executor.shutdown(cancel_futures=True)
+    return [future.result() for future in futures]
+
+
+def _context() -> BaseContext:
+    """Fork from a server that has imported the slow library once; where there is none, start afresh."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["torch"])
+    return context
+
+
+def _start_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    keep_freed_memory()
+
+
+def _die_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+    os._exit(1)

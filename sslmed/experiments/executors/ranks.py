@@ -1,0 +1,73 @@
+"""A run on several devices: one process for each, started by torchrun's launcher, whose environment Lightning knows."""
+
+import contextlib
+import os
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from torch.distributed.elastic.multiprocessing import SignalException
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+from sslmed.experiments.plan import Run
+from sslmed.learning.distributed import rank
+from sslmed.training.run_directory import RunDirectory
+
+Result = TypeVar("Result")
+
+
+def launch(devices: int, function: Callable[..., Result], *arguments: object) -> dict[int, Result]:
+    """Call a function in `devices` processes at once; if one of them fails, the others are ended.
+
+    Returns:
+        What each returned, by rank.
+
+    Raises:
+        ChildFailedError: If a process has failed.
+        KeyboardInterrupt: If this process was interrupted; the others have been too.
+    """
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=devices,
+        run_id=uuid.uuid4().hex,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",  # any free port
+        local_addr="localhost",
+        max_restarts=0,
+    )
+    try:
+        results: dict[int, Result] = elastic_launch(config, function)(*arguments)
+    except SignalException as signal:
+        raise KeyboardInterrupt from signal
+    return results
+
+
+def fit_on_several_devices(run: Run, directory: RunDirectory) -> None:
+    """Do a run as `run.devices` processes.
+
+    Args:
+        run: The run.
+        directory: Where it writes.
+    """
+    with directory.locked(wait=True):
+        pass  # an orphan of a killed workflow: the other ranks would not wait as long as the first one does
+    if directory.is_done:
+        return
+    try:
+        launch(run.devices, _fit_rank, run, directory.log)
+    except ChildFailedError as error:
+        number, failure = error.get_first_failure()
+        cause = failure.message["message"] if isinstance(failure.message, dict) else failure.message
+        print(f"process {number} of {run.devices} failed: {cause}")
+
+
+def _fit_rank(run: Run, path: Path) -> None:
+    from sslmed.experiments.job import fit
+
+    with path.open("a", buffering=1) as log, Path(os.devnull).open("w") as nowhere:
+        output = log if rank() == 0 else nowhere
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(log):
+            fit(run)

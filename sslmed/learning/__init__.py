@@ -1,0 +1,1 @@
+"""What every network in training uses: augmentation, optimizer and schedule, several processes, means over batches."""

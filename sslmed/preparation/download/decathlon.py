@@ -1,0 +1,50 @@
+"""The archives of the Medical Segmentation Decathlon: http://medicaldecathlon.com, CC-BY-SA 4.0."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from sslmed.core.errors import UserError
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task, whose address and checksum MONAI knows.
+
+    Args:
+        name: Of the task, of its archive and of the folder in it, e.g. `"Task07_Pancreas"`.
+    """
+
+    name: str
+    suffix: ClassVar[str] = ".tar"
+
+    @property
+    def source(self) -> str:
+        """Where a person finds the archive."""
+        return f"{self.url()} (MD5 {self.md5})"
+
+    @property
+    def md5(self) -> str:
+        """The archive's checksum."""
+        from monai.apps.datasets import DecathlonDataset
+
+        return str(DecathlonDataset.md5[self.name])
+
+    def url(self) -> str:
+        """Return the archive's address."""
+        from monai.apps.datasets import DecathlonDataset  # takes 7 s
+
+        return str(DecathlonDataset.resource[self.name])
+
+    def unpack(self, archive: Path, folder: Path) -> Path:
+        """Check and extract the archive into `folder`; return the dataset's folder in it.
+
+        Raises:
+            UserError: The archive is not the published one.
+        """
+        from monai.apps.utils import check_hash, extractall
+
+        if not check_hash(archive, self.md5, "md5"):
+            raise UserError(f"{archive}: has another MD5 than {self.md5}; delete it and run the same command again")
+        extractall(archive, folder, has_base=False)
+        return folder / self.name

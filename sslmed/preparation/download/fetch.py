@@ -1,0 +1,68 @@
+"""Downloads known datasets: tasks of the Medical Segmentation Decathlon, and APTOS 2019 from Kaggle."""
+
+import http.client
+import shutil
+from pathlib import Path
+
+from filelock import FileLock
+
+from sslmed.core.errors import UserError
+from sslmed.preparation.download.decathlon import Task
+from sslmed.preparation.download.kaggle import Competition
+from sslmed.preparation.download.transfer import transfer
+from sslmed.preparation.readers.layouts import has_layout
+
+KNOWN: dict[str, Task | Competition] = {
+    "pancreas": Task("Task07_Pancreas"),
+    "hippocampus": Task("Task04_Hippocampus"),
+    "brats": Task("Task01_BrainTumour"),
+    "aptos": Competition("aptos2019-blindness-detection"),
+}
+
+
+def fetch(name: str, folder: Path) -> Path:
+    """Return the folder of a known dataset below `folder`, downloading it first where it is absent.
+
+    A transfer that broke off is taken up where it stopped. The archive is deleted once it is extracted.
+
+    Args:
+        name: One of `KNOWN`.
+        folder: Where datasets are kept.
+
+    Raises:
+        UserError: The dataset is unknown, or cannot be downloaded; says what to put where by hand.
+    """
+    if name not in KNOWN:
+        raise UserError(f"unknown dataset {name!r}; known are {', '.join(KNOWN)}")
+    known = KNOWN[name]
+    target = folder / known.name
+    if has_layout(target):
+        return target
+    archive = folder / f"{known.name}{known.suffix}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / f".{known.name}.lock"):
+            if has_layout(target):  # another process was faster
+                return target
+            if target.is_dir() and any(target.iterdir()):
+                raise UserError(f"{target}: holds no whole dataset; complete it, or delete it to download it")
+            if not archive.is_file():
+                transfer(known.url(), archive)
+            _extract(known, archive, target)
+    except (OSError, http.client.HTTPException) as error:
+        raise UserError(
+            f"{known.name}: cannot be downloaded ({error}); run the same command again to go on, or by hand: put "
+            f"{known.source} at {archive}, or its content at {target}, and run the same command again"
+        ) from error
+    return target
+
+
+def _extract(known: Task | Competition, archive: Path, target: Path) -> None:
+    temporary = target.with_name(f".{target.name}.extracting")
+    shutil.rmtree(temporary, ignore_errors=True)  # of a run that was killed
+    content = known.unpack(archive, temporary)
+    if not has_layout(content):
+        raise UserError(f"{archive}: does not hold {known.name}; delete it and run the same command again")
+    content.replace(target)
+    shutil.rmtree(temporary, ignore_errors=True)
+    archive.unlink()

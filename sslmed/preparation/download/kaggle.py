@@ -1,0 +1,105 @@
+"""The archives of Kaggle's competitions: https://www.kaggle.com/competitions, each under rules of its own."""
+
+import io
+import zipfile
+import zlib
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from sslmed.core.errors import UserError
+from sslmed.core.progress import progress
+
+if TYPE_CHECKING:
+    from requests import HTTPError
+
+
+@dataclass(frozen=True)
+class Competition:
+    """A competition, whose data Kaggle gives to accounts that accepted its rules.
+
+    Args:
+        name: As in the competition's address, e.g. `"aptos2019-blindness-detection"`.
+    """
+
+    name: str
+    suffix: ClassVar[str] = ".zip"
+
+    @property
+    def page(self) -> str:
+        """The competition's address."""
+        return f"https://www.kaggle.com/competitions/{self.name}"
+
+    @property
+    def source(self) -> str:
+        """Where a person finds the archive."""
+        return f'the file that "Download All" gives at {self.page}/data'
+
+    def url(self) -> str:
+        """Return an address of the archive that serves for a few minutes, without credentials.
+
+        Raises:
+            PermissionError: There are no credentials, or none that are enough; says how to get them.
+            OSError: Kaggle does not answer, or not with the archive.
+        """
+        # `import kaggle` already logs in. On standard output it writes help, and where VERBOSE is set the key.
+        with redirect_stdout(io.StringIO()):
+            from kaggle.api.kaggle_api_extended import KaggleApi
+            from kagglesdk.competitions.types.competition_api_service import ApiDownloadDataFilesRequest
+            from requests import HTTPError
+
+            api = KaggleApi()
+            api.args = []  # no --verbose, which reads the whole archive into memory to print it
+            request = ApiDownloadDataFilesRequest()
+            request.competition_name = self.name
+            try:
+                api.authenticate()
+                with (
+                    api.build_kaggle_client() as client,
+                    client.competitions.competition_api_client.download_data_files(request) as response,
+                ):
+                    return str(response.url)
+            except SystemExit:
+                message = f"Kaggle was given no credentials that it can use: {_how_to_log_in(api.config)}"
+                raise PermissionError(message) from None
+            except HTTPError as error:
+                raise self._explain(error, api.config) from None
+
+    def _explain(self, error: "HTTPError", key_file: str) -> OSError:
+        status = None if error.response is None else error.response.status_code
+        said = str(error).partition(" for url: ")[0]  # that may be a signed one
+        if status == HTTPStatus.UNAUTHORIZED:
+            return PermissionError(f"Kaggle refuses your credentials, {said!r}: {_how_to_log_in(key_file)}")
+        if status == HTTPStatus.FORBIDDEN:
+            cure = f"accept the competition's rules at {self.page}/rules, with the account that the credentials are of"
+            return PermissionError(f"Kaggle refuses the data, {said!r}: {cure}; it may have to verify your phone first")
+        if status == HTTPStatus.NOT_FOUND:
+            return FileNotFoundError(f"Kaggle does not know the data, {said!r}: see whether {self.page} exists")
+        return ConnectionError(f"Kaggle answers {said!r}")
+
+    def unpack(self, archive: Path, folder: Path) -> Path:
+        """Extract the archive into `folder`, checking each file; return the dataset's folder in it.
+
+        Raises:
+            UserError: The archive is damaged.
+        """
+        try:
+            with zipfile.ZipFile(archive) as file:
+                members = file.infolist()
+                with progress(f"extracting {self.name}", len(members), unit="files") as advance:
+                    for member in members:
+                        file.extract(member, folder)  # checks its CRC, and never leaves the folder
+                        advance()
+        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+            raise UserError(f"{archive}: is damaged ({error}); delete it and run the same command again") from error
+        return folder
+
+
+def _how_to_log_in(key_file: str) -> str:
+    return (
+        "generate a new token at https://www.kaggle.com/settings/api and put it in the environment variable "
+        "KAGGLE_API_TOKEN or the file ~/.kaggle/access_token (or create a legacy API key there and move its "
+        f"kaggle.json to {key_file}, or put its two values in KAGGLE_USERNAME and KAGGLE_KEY)"
+    )

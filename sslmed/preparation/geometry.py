@@ -1,0 +1,172 @@
+"""Maps a scan to its prepared grid and predictions back: axes towards right, anterior, superior; a crop; a resize."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import numpy as np
+from nibabel.orientations import io_orientation
+from numpy.typing import ArrayLike, NDArray
+
+from sslmed.core.axes import memory_order
+
+Ints = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """How a prepared grid lies in the original one. Where an array has leading axes, they are left alone.
+
+    Args:
+        original_shape: `(I, J, K)` of the file.
+        original_affine: Rows of its affine.
+        axes: Prepared axis `a` runs along the original axis `axes[a]`,
+        flips: backwards where `flips[a]`.
+        start: First voxel of the crop on each prepared axis, counted along it.
+        stop: One beyond its last voxel.
+        grid: Shape that the crop is resized to.
+    """
+
+    original_shape: Ints
+    original_affine: tuple[tuple[float, ...], ...]
+    axes: Ints
+    flips: tuple[bool, ...]
+    start: Ints
+    stop: Ints
+    grid: Ints
+
+    @classmethod
+    def closest_to_ras(cls, shape: Sequence[int], affine: NDArray[np.float64]) -> Self:
+        """Permute and flip the axes to come closest to right, anterior, superior; crop and resize nothing."""
+        orientation = io_orientation(affine)  # type: ignore[no-untyped-call]
+        axes = tuple(int(axis) for axis in np.argsort(orientation[:, 0]))
+        sides = tuple(int(shape[axis]) for axis in axes)
+        return cls(
+            original_shape=tuple(map(int, shape)),
+            original_affine=tuple(tuple(map(float, row)) for row in affine),
+            axes=axes,
+            flips=tuple(bool(orientation[axis, 1] < 0) for axis in axes),
+            start=(0,) * len(axes),
+            stop=sides,
+            grid=sides,
+        )
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> Self:
+        """Undo `to_json`."""
+        rows = tuple(tuple(row) for row in fields["original_affine"])
+        return cls(
+            **{name: tuple(value) for name, value in fields.items() if name != "original_affine"}, original_affine=rows
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `json` can write; floats survive bit for bit."""
+        return asdict(self)
+
+    @property
+    def affine(self) -> NDArray[np.float64]:
+        """`(4, 4)`, from original voxel indices to mm, as the file has it."""
+        return np.array(self.original_affine)
+
+    @property
+    def prepared_affine(self) -> NDArray[np.float64]:
+        """`(4, 4)`, from prepared voxel indices to mm."""
+        to_original = np.zeros_like(self.affine)
+        to_original[-1, -1] = 1
+        for prepared, original in enumerate(self.axes):
+            scale = (self.stop[prepared] - self.start[prepared]) / self.grid[prepared]
+            first = self.start[prepared] + scale / 2 - 0.5  # voxel centres lie at half-integers of the crop's extent
+            if self.flips[prepared]:
+                scale, first = -scale, self.original_shape[original] - 1 - first
+            to_original[original, prepared], to_original[original, -1] = scale, first
+        return self.affine @ to_original
+
+    @property
+    def spacing(self) -> NDArray[np.float64]:
+        """Voxel size in mm before resizing, along the prepared axes."""
+        lengths: NDArray[np.float64] = np.linalg.norm(self.affine[:-1, :-1], axis=0)
+        return lengths[list(self.axes)]
+
+    def orient(self, array: NDArray[Any]) -> NDArray[Any]:
+        """View `(..., *original)` along the prepared axes."""
+        n_leading = array.ndim - len(self.axes)
+        moved: NDArray[Any] = array.transpose(*range(n_leading), *(n_leading + axis for axis in self.axes))
+        return np.flip(moved, tuple(n_leading + axis for axis, flip in enumerate(self.flips) if flip))
+
+    def prepare_image(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Map `(C, *original)` to `(C, *grid)`: linear, averaged where it shrinks."""
+        return resize(self.orient(image)[:, *self._crop], self.grid)
+
+    def prepare_labels(self, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Map `(*original)` to `(*grid)`: nearest."""
+        return _nearest(self.orient(labels)[self._crop], self.grid)
+
+    def restore_labels(self, labels: ArrayLike) -> NDArray[np.uint8]:
+        """Map label indices `(*grid)` to `(*original)`: nearest; background outside the crop."""
+        return self._restore(_nearest(np.asarray(labels, dtype=np.uint8), self._crop_shape))
+
+    def restore_scores(self, scores: ArrayLike) -> NDArray[np.uint8]:
+        """Map class scores `(K, *grid)` to label indices `(*original)`: linear, then the class of the highest."""
+        labels = np.zeros(self._crop_shape, dtype=np.uint8)
+        best = np.full(self._crop_shape, -np.inf, dtype=np.float32)
+        for index, grid_score in enumerate(np.asarray(scores, dtype=np.float32)):  # one at a time: full grids are large
+            (score,) = resize(grid_score[None], self._crop_shape)
+            labels[score > best] = index
+            np.maximum(best, score, out=best)
+        return self._restore(labels)
+
+    @property
+    def _crop(self) -> tuple[slice, ...]:
+        return tuple(map(slice, self.start, self.stop))
+
+    @property
+    def _crop_shape(self) -> Ints:
+        return tuple(stop - start for start, stop in zip(self.start, self.stop, strict=True))
+
+    def _restore(self, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        original = np.zeros(self.original_shape, dtype=np.uint8)
+        self.orient(original)[self._crop] = labels  # orient gives a view
+        return original
+
+
+def resize(image: NDArray[np.float32], grid: Sequence[int]) -> NDArray[np.float32]:
+    """Resize `(C, *spatial)` to `(C, *grid)` by linear interpolation, averaged by a wider triangle where it shrinks.
+
+    `F.interpolate(mode="bilinear", antialias=True)` does that for images; the filter is separable, so that it serves
+    any number of axes one by one, with the other axis of the "image" unchanged. The axes of the result lie in memory in
+    the order of the image's.
+    """
+    order = (0, *(axis for axis in memory_order(image) if axis))  # read memory as it lies
+    resized = np.ascontiguousarray(image.transpose(order))
+    for axis, side in _most_shrunk_first(image.shape, (image.shape[0], *grid), order):
+        resized = _resize_axis(resized, axis, side)
+    return resized.transpose(np.argsort(order))
+
+
+def _resize_axis(image: NDArray[np.float32], axis: int, side: int) -> NDArray[np.float32]:
+    import torch  # takes 3 s, and only resizing needs it
+
+    before, length, after = math.prod(image.shape[:axis]), image.shape[axis], math.prod(image.shape[axis + 1 :])
+    # torch 2.13 returns wrong values where the height changes and the new width is 1: so the last axis is the width.
+    old, new = ((1, 1, before, length), (before, side)) if after == 1 else ((1, before, length, after), (side, after))
+    resized = torch.nn.functional.interpolate(
+        torch.from_numpy(image).view(old), size=new, mode="bilinear", antialias=True
+    )
+    return resized.numpy().reshape(*image.shape[:axis], side, *image.shape[axis + 1 :])
+
+
+def _nearest(labels: NDArray[np.uint8], grid: Sequence[int]) -> NDArray[np.uint8]:
+    """Resize `(*spatial)` to `(*grid)` by half-voxel centres, in integers: through a grid as fine and back is exact."""
+    order = memory_order(labels)
+    resized = labels.transpose(order)
+    for axis, side in _most_shrunk_first(labels.shape, grid, order):
+        old = resized.shape[axis]
+        resized = resized.take((2 * np.arange(side) + 1) * old // (2 * side), axis)
+    return resized.transpose(np.argsort(order))
+
+
+def _most_shrunk_first(shape: Sequence[int], grid: Sequence[int], order: Sequence[int]) -> list[tuple[int, int]]:
+    """Each axis of the transposed array that changes, and its new length: less is left to do for those that follow."""
+    changes = [(axis, grid[old]) for axis, old in enumerate(order) if grid[old] != shape[old]]
+    return sorted(changes, key=lambda change: change[1] / shape[order[change[0]]])

@@ -1,0 +1,49 @@
+"""Normalises intensities to [0, 1], and finds where the body is."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sslmed.core.axes import in_slices, memory_order
+from sslmed.preparation.settings import PrepareSettings
+
+
+def normalise(image: NDArray[np.float32], modalities: Sequence[str], settings: PrepareSettings) -> None:
+    """Normalise each channel of `(C, *spatial)` in place: a CT by its window, any other modality by its percentiles."""
+    for channel, modality in zip(image, modalities, strict=True):
+        low, high = settings.hu_window if modality.strip().upper() == "CT" else _percentiles(channel, settings)
+        for plane in in_slices(channel):
+            plane -= low
+            plane *= 1 / (high - low)
+            np.clip(plane, 0, 1, out=plane)
+
+
+def extremes(channel: NDArray[np.float32]) -> tuple[float, float]:
+    """Return the least and the highest value of a channel `(*spatial)`; NaN if any is NaN."""
+    found = np.array([(plane.min(), plane.max()) for plane in in_slices(channel)])
+    return float(found[:, 0].min()), float(found[:, 1].max())
+
+
+def _percentiles(channel: NDArray[np.float32], settings: PrepareSettings) -> tuple[float, float]:
+    low, high = map(float, np.percentile(channel, settings.percentiles))
+    if low == high:  # nearly every voxel is the same, e.g. a small object in air
+        return extremes(channel)
+    return low, high
+
+
+def foreground_box(image: NDArray[np.float32], threshold: float) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+    """Return start and stop of the voxels of `(C, I, J, K)` above `threshold` in any channel; `None` without any."""
+    found = [np.zeros(side, dtype=np.bool_) for side in image.shape[1:]]
+    for channel in image:
+        slowest = memory_order(channel)[0]
+        first, second = (along for axis, along in enumerate(found) if axis != slowest)
+        for index, plane in enumerate(in_slices(channel)):
+            foreground = plane > threshold
+            first |= foreground.any(axis=1)
+            second |= foreground.any(axis=0)
+            found[slowest][index] |= foreground.any()
+    extents = [np.flatnonzero(along) for along in found]
+    if not len(extents[0]):
+        return None
+    return tuple(int(extent[0]) for extent in extents), tuple(int(extent[-1]) + 1 for extent in extents)

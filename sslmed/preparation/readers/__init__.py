@@ -1,0 +1,1 @@
+"""Which cases a data folder holds, and their voxels or pixels."""

@@ -1,0 +1,100 @@
+"""Reads the rows of `train.csv` and `test.csv`, the tables of a folder in the layout of APTOS 2019, as text."""
+
+import csv
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sslmed.core.errors import DataError
+
+WHOLE_GRADE = re.compile(r"([0-4])(\.0+)?")  # a table program writes 2.0 where a column has gaps
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table.
+
+    Args:
+        line: Number of its line.
+        photo_id: `id_code` as text, so that 007 stays 007.
+        grade: `diagnosis`; `None` in a table that need not have it.
+        patient: `None` where no row of the table has one; empty where others have.
+        surplus: Number of cells beyond those of the first line, which make the others doubtful.
+    """
+
+    line: int
+    photo_id: str
+    grade: str | None
+    patient: str | None
+    surplus: int
+
+    def problems(self) -> Iterator[str]:
+        """Yield what is wrong with the grade and the patient."""
+        if self.grade == "":
+            yield "has no diagnosis; add the grade, or remove the row and move the photograph to test_images"
+        elif self.grade is not None and not WHOLE_GRADE.fullmatch(self.grade):
+            yield f"diagnosis must be 0, 1, 2, 3 or 4, not {self.grade!r}"
+        if self.patient == "":
+            yield "has no patient, but other rows have; name the patient in each, or remove the column"
+
+
+def read_grades(path: Path) -> list[Row]:
+    """Read a table that grades photographs, and may name patients.
+
+    Raises:
+        DataError: It is not there, or cannot be read, or has no columns `id_code` and `diagnosis`.
+    """
+    if not path.is_file():
+        raise DataError([f"{path}: no such file; give the folder of a dataset as APTOS 2019, which holds train.csv"])
+    return _rows(path, _read_lines(path), ("id_code", "diagnosis"))
+
+
+def read_patients(path: Path) -> list[Row] | None:
+    """Read a table that may name the patients of unlabelled photographs; `None` if it does not, or is not there.
+
+    Raises:
+        DataError: It cannot be read, or names patients, but not as columns `id_code` and `patient`.
+    """
+    lines = _read_lines(path) if path.is_file() else []
+    header = lines[0][1] if lines else []
+    if len(header) == 1:  # a separator other than the comma must not hide the column
+        header = re.split(r"\W+", header[0])
+    if "patient" not in header:
+        return None
+    return _rows(path, lines, ("id_code", "patient"))
+
+
+def _rows(path: Path, lines: list[tuple[int, list[str]]], columns: Sequence[str]) -> list[Row]:
+    header = lines[0][1] if lines else []
+    if any(header.count(column) != 1 for column in columns) or header.count("patient") > 1:
+        names = " and ".join(f'"{column}"' for column in columns)
+        expected = f"its first line must name the columns {names} once each, separated by commas"
+        raise DataError([f"{path}: {expected}, not {','.join(header)!r}"])
+    cells = [dict.fromkeys(header, "") | dict(zip(header, cells, strict=False)) for _, cells in lines[1:]]
+    has_patients = any(named.get("patient") for named in cells)
+    return [
+        Row(
+            line,
+            named["id_code"],
+            named["diagnosis"] if "diagnosis" in columns else None,
+            named["patient"] if has_patients else None,
+            max(0, len(row) - len(header)),
+        )
+        for (line, row), named in zip(lines[1:], cells, strict=True)
+    ]
+
+
+def _read_lines(path: Path) -> list[tuple[int, list[str]]]:
+    """Return the number and the cells of each line that is not empty."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, strict=True)
+            lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
+    except UnicodeDecodeError as error:
+        raise DataError([f"{path}: is not UTF-8 text ({error.reason}); save it as CSV in UTF-8"]) from error
+    except csv.Error as error:
+        raise DataError([f"{path}: is not valid CSV ({error}); mend or download it again"]) from error
+    except OSError as error:
+        raise DataError([f"{path}: cannot be read ({error.strerror}); check its permissions and the disk"]) from error
+    return [(number, cells) for number, cells in lines if any(cells)]

@@ -1,0 +1,210 @@
+"""Reads one case from NIfTI files, and refuses what would spoil training: https://nifti.nimh.nih.gov."""
+
+import io
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import nibabel as nib
+import numpy as np
+from isal import igzip, isal_zlib
+from nibabel.imageglobals import LoggingOutputSuppressor
+from numpy.typing import NDArray
+
+from sslmed.core.errors import DataError
+from sslmed.preparation.normalise import extremes
+from sslmed.preparation.readers.decathlon import Case
+
+GZIP_MAGIC = b"\x1f\x8b"
+NiftiImage = Any  # nibabel is not typed to the end
+FORMATS: tuple[tuple[Any, slice, bytes], ...] = (
+    (nib.Nifti1Image, slice(344, 348), b"n+1\0"),
+    (nib.Nifti2Image, slice(4, 8), b"n+2\0"),
+)
+ROUNDING = 1e-3  # by which a scaled integer may miss it
+SAME_PLACE = 0.1  # voxels by which the corners of an image and its label may lie apart
+UNDECLARED = 255
+
+
+@dataclass(frozen=True)
+class Volume:
+    """Voxels and where they lie.
+
+    Args:
+        voxels: `(*spatial)` or, for an image, `(C, *spatial)`, as in the file: the first axis runs fastest.
+        affine: `(4, 4)`, from voxel indices to mm.
+    """
+
+    voxels: NDArray[Any]
+    affine: NDArray[np.float64]
+
+
+def read_case(case: Case, modalities: Sequence[str], label_values: Sequence[int]) -> tuple[Volume, Volume | None]:
+    """Read and check the image, float32 `(C, *spatial)`, and the label, uint8 `(*spatial)`, of one case.
+
+    Args:
+        case: The files to read.
+        modalities: Name of each channel.
+        label_values: Declared label values, sorted; the label comes back as positions in them.
+
+    Raises:
+        DataError: With one line for each bad file.
+    """
+    problems: list[str] = []
+    image = label = None
+    try:
+        image = read_image(case.image, modalities)
+    except DataError as error:
+        problems += error.problems
+    if case.label is not None:
+        try:
+            label = read_label(case.label, label_values, image)
+        except DataError as error:
+            problems += error.problems
+    if image is None or problems:
+        raise DataError(problems)
+    return image, label
+
+
+def read_image(path: Path, modalities: Sequence[str]) -> Volume:
+    """Read an image as float32 `(C, *spatial)`.
+
+    Raises:
+        DataError: The file cannot be used.
+    """
+    file = _open(path)
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused below
+        voxels = file.get_fdata(caching="unchanged", dtype=np.float32)
+    voxels = np.moveaxis(voxels.reshape(*file.shape[:3], -1, order="F"), -1, 0)
+    if len(voxels) != len(modalities):
+        names = ", ".join(modalities)
+        _refuse(path, f'has {len(voxels)} channels, but "modality" in dataset.json names {len(modalities)} ({names})')
+    for channel, modality in zip(voxels, modalities, strict=True):
+        name = f"channel {modality} " if len(modalities) > 1 else ""
+        low, high = extremes(channel)
+        if not (np.isfinite(low) and np.isfinite(high)):
+            _refuse(path, f"{name}holds NaN or infinite voxels; replace them, or leave the case out")
+        if low == high:
+            _refuse(path, f"{name}is constant (every voxel is {low:g}); export it again, or leave the case out")
+    return Volume(voxels, file.affine)
+
+
+def read_label(path: Path, label_values: Sequence[int], image: Volume | None) -> Volume:
+    """Read a label as uint8 `(*spatial)` that holds positions in `label_values`.
+
+    Args:
+        path: The file.
+        label_values: Declared label values, sorted.
+        image: What it must lie upon; `None` where that could not be read.
+
+    Raises:
+        DataError: The file cannot be used.
+    """
+    file = _open(path)
+    if math.prod(file.shape[3:]) != 1:
+        _refuse(path, f"has shape {file.shape}; a label must have one channel")
+    voxels = np.asanyarray(file.dataobj).reshape(file.shape[:3], order="F")
+    if image is not None:
+        _check_same_place(path, voxels.shape, file.affine, image)
+    return Volume(_to_indices(path, voxels, label_values), file.affine)
+
+
+def _to_indices(path: Path, voxels: NDArray[Any], label_values: Sequence[int]) -> NDArray[np.uint8]:
+    declared = f"dataset.json declares {', '.join(map(str, label_values))}"
+    if voxels.dtype.kind == "f":
+        voxels = _round(path, voxels)
+    if (low := voxels.min()) < 0:
+        _refuse(path, f"holds negative label values ({low:g}); {declared}")
+    if tuple(label_values) == tuple(range(len(label_values))) and voxels.max() < len(label_values):
+        return voxels.astype(np.uint8)  # nothing to translate
+    indices = np.full_like(voxels, UNDECLARED, dtype=np.uint8)
+    for index, value in enumerate(label_values):
+        np.copyto(indices, index, where=voxels == value)
+    if (undeclared := voxels[indices == UNDECLARED]).size:
+        values = ", ".join(f"{value:g}" for value in np.unique(undeclared)[:5])
+        _refuse(path, f"holds undeclared label values ({values}); {declared}")
+    return indices
+
+
+def _round(path: Path, voxels: NDArray[Any]) -> NDArray[Any]:
+    if not np.isfinite(voxels).all():
+        _refuse(path, "holds NaN or infinite label values; export it again")
+    rounded: NDArray[Any] = np.rint(voxels)
+    fractional = voxels[abs(voxels - rounded) > ROUNDING]
+    if fractional.size:
+        _refuse(path, f"holds fractional label values ({fractional[0]:g}); resample labels with nearest neighbours")
+    return rounded
+
+
+def _check_same_place(path: Path, shape: tuple[int, ...], affine: NDArray[np.float64], image: Volume) -> None:
+    expected = image.voxels.shape[1:]
+    if shape != expected:
+        _refuse(path, f"has shape {shape}, but its image {expected}; a label must have its image's grid")
+    corners = np.array([(*corner, 1) for corner in itertools.product(*((0, side - 1) for side in shape))]).T
+    apart = np.linalg.norm((np.linalg.solve(image.affine, affine) @ corners - corners)[:3], axis=0).max()
+    if apart > SAME_PLACE:
+        _refuse(
+            path, f"has another affine than its image (by {apart:.1f} voxels at a corner); resample it to its image"
+        )
+
+
+def _open(path: Path) -> NiftiImage:
+    """Parse a file whose header can be trusted afterwards; its voxels are in memory, and not looked at yet."""
+    content = _read_bytes(path)
+    image_class = next((image_class for image_class, place, magic in FORMATS if content[place] == magic), None)
+    if image_class is None:
+        _refuse(path, "is not a NIfTI file, or cut off within its header; convert it to NIfTI, or copy it again")
+    try:
+        # nibabel silently mends a header that it parses: zero spacing becomes 1.
+        spacing = image_class.header_class.from_fileobj(io.BytesIO(content), check=False)["pixdim"][1:4]
+        with LoggingOutputSuppressor():
+            image = image_class.from_bytes(content)
+    except Exception as error:  # a damaged header makes nibabel raise nearly anything
+        _refuse(path, f"has a damaged header ({error}); export it again")
+    _check_header(path, image, spacing, len(content))
+    return image
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        content = path.read_bytes()
+        if content.startswith(GZIP_MAGIC):
+            # Faster than zlib; it checks CRC and length, which nibabel does not.
+            content = igzip.decompress(content)  # type: ignore[no-untyped-call]
+    except EOFError:
+        _refuse(path, "is truncated; copy or download it again")
+    except (igzip.BadGzipFile, isal_zlib.error) as error:  # type: ignore[misc]
+        _refuse(path, f"is damaged: its gzip checksum or data is wrong ({error}); copy or download it again")
+    except OSError as error:
+        _refuse(path, f"cannot be read ({error.strerror}); check its permissions and the disk")
+    if not content:
+        _refuse(path, "is empty; copy or download it again")
+    return content
+
+
+def _check_header(path: Path, image: NiftiImage, spacing: NDArray[Any], n_bytes: int) -> None:
+    shape, dtype = image.shape, image.get_data_dtype()
+    if dtype.kind not in "iuf":
+        kind = "complex" if dtype.kind == "c" else "RGB"
+        _refuse(path, f"holds {kind} voxels; convert it to one real number per voxel and channel")
+    if len(shape) < 3 or min(shape[:3]) < 2:
+        _refuse(path, f"has shape {shape}, fewer than 3 spatial dimensions or one slice; give a volume")
+    if math.prod(shape[4:]) != 1 or min(shape) < 1:
+        _refuse(path, f"has shape {shape}, more than 4 dimensions; give (I, J, K) or (I, J, K, channels)")
+    if image.dataobj.offset + math.prod(shape) * dtype.itemsize > n_bytes:
+        _refuse(path, f"is truncated: its header promises {shape} voxels of {dtype}; copy or download it again")
+    if not (np.isfinite(spacing).all() and spacing.all()):
+        _refuse(path, f"has a zero or NaN spacing {tuple(map(float, spacing))} mm; set pixdim to the true voxel size")
+    directions = image.affine[:3, :3]
+    if (
+        not np.isfinite(image.affine).all()
+        or abs(np.linalg.det(directions)) <= 1e-6 * np.linalg.norm(directions, axis=0).prod()
+    ):
+        _refuse(path, "has a singular or NaN affine; export it again with its orientation")
+
+
+def _refuse(path: Path, problem: str) -> NoReturn:
+    raise DataError([f"{path}: {problem}"])

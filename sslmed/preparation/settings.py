@@ -1,0 +1,60 @@
+"""How images are prepared: every setting that changes a prepared array is one of these."""
+
+import hashlib
+import json
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from sslmed.core.errors import UserError
+
+VERSION = 3  # of the prepared arrays and their files; a change of either makes it the next
+
+
+@dataclass(frozen=True)
+class PrepareSettings:
+    """Settings of `sslmed prepare`; photographs know `size` and `foreground` only.
+
+    Args:
+        geometry: `cube` crops to the bounding box of the foreground and resizes to a cube, as
+            https://arxiv.org/abs/2006.03829 does; `spacing` resamples the whole volume to `spacing`.
+        size: Side of the cube in voxels, or of the square in pixels.
+        spacing: Voxel size in mm, for `spacing`, towards right, anterior and superior.
+        hu_window: Hounsfield units that become 0 and 1 in a CT; by default the usual abdominal window.
+        percentiles: Percentiles of a channel that become 0 and 1 in any other modality.
+        foreground: Normalised intensity above which a voxel belongs to the bounding box of `cube`.
+
+    Raises:
+        UserError: A setting is out of its range.
+    """
+
+    geometry: Literal["cube", "spacing"] = "cube"
+    size: int = 128
+    spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    hu_window: tuple[float, float] = (-160.0, 240.0)
+    percentiles: tuple[float, float] = (0.5, 99.5)
+    foreground: float = 0.05
+
+    def __post_init__(self) -> None:
+        # 1, 1.0 and [1] are one setting, and have one key.
+        for name in ("spacing", "hu_window", "percentiles"):
+            object.__setattr__(self, name, tuple(map(float, getattr(self, name))))
+        _require(self.geometry in ("cube", "spacing"), "geometry", "cube or spacing", self.geometry)
+        _require(self.size >= 2, "size", "at least 2 voxels", self.size)
+        is_spacing = len(self.spacing) == 3 and all(0 < length < math.inf for length in self.spacing)
+        _require(is_spacing, "spacing", "three lengths in mm above 0", self.spacing)
+        is_window = len(self.hu_window) == 2 and -math.inf < self.hu_window[0] < self.hu_window[1] < math.inf
+        _require(is_window, "hu_window", "a low and a higher Hounsfield unit", self.hu_window)
+        is_range = len(self.percentiles) == 2 and 0 <= self.percentiles[0] < self.percentiles[1] <= 100
+        _require(is_range, "percentiles", "a low and a higher percentile, from 0 to 100", self.percentiles)
+        _require(0 <= self.foreground < 1, "foreground", "from 0 to below 1", self.foreground)
+
+    def key(self, digest: str) -> str:
+        """Return 12 hexadecimal digits that differ whenever the arrays prepared from a dataset with a digest can."""
+        identity = json.dumps({"settings": asdict(self), "version": VERSION, "dataset": digest}, sort_keys=True)
+        return hashlib.sha256(identity.encode()).hexdigest()[:12]
+
+
+def _require(valid: bool, name: str, expected: str, value: Any) -> None:  # noqa: ANN401 (shown, whatever it is)
+    if not valid:
+        raise UserError(f"{name} must be {expected}, not {value}")

@@ -1,0 +1,121 @@
+"""A read-only view of a prepared dataset: one memory-mapped array per image and label."""
+
+import io
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from isal import igzip
+from numpy.typing import NDArray
+
+from sslmed.core.errors import UserError
+from sslmed.preparation.geometry import Geometry
+from sslmed.preparation.settings import VERSION, PrepareSettings
+
+
+class Store:
+    """What `sslmed prepare` wrote. Labels are class indices: positions in `label_values`.
+
+    Volumes (`spatial_dims` 3) have label maps, photographs (2) a class each.
+
+    Args:
+        root: Folder that holds `store.json`.
+
+    Attributes:
+        digests: Case id -> SHA-256 of its prepared image.
+        groups: Case id -> a name that it shares with the cases of its patient, and with copies of its image.
+
+    Raises:
+        UserError: Nothing was prepared there, or not to the end, or by another version.
+    """
+
+    def __init__(self, root: Path) -> None:
+        path = root / "store.json"
+        if not path.is_file():
+            raise UserError(
+                f"{root}: is not a prepared dataset, or not finished; run `sslmed prepare DATA --store {root}` (again)"
+            )
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["version"] != VERSION:
+            raise UserError(
+                f"{root}: was prepared by another version of sslmed; prepare the data again, into another folder"
+            )
+        self.root = root
+        self.name: str = content["name"]
+        self.spatial_dims: int = content["spatial_dims"]
+        self.settings = PrepareSettings(**content["settings"])
+        self.modalities: tuple[str, ...] = tuple(content["modalities"])
+        self.label_names: dict[int, str] = {int(value): name for value, name in content["labels"].items()}
+        self.labelled: tuple[str, ...] = tuple(content["labelled"])
+        self.unlabelled: tuple[str, ...] = tuple(content["unlabelled"])
+        self.digests: dict[str, str] = content["digests"]
+        self.groups: dict[str, str] = content["groups"]
+
+    @property
+    def cases(self) -> tuple[str, ...]:
+        """Ids of all cases, sorted."""
+        return tuple(sorted(self.labelled + self.unlabelled))
+
+    def distinct(self, cases: Iterable[str]) -> tuple[str, ...]:
+        """Leave out copies: of cases with the same image, keep the first."""
+        return tuple({self.digests[case]: case for case in reversed([*cases])}.values())[::-1]
+
+    @property
+    def in_channels(self) -> int:
+        """Number of image channels."""
+        return len(self.modalities)
+
+    @property
+    def label_values(self) -> tuple[int, ...]:
+        """Label values as the files have them, sorted, 0 first."""
+        return tuple(self.label_names)
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes, of volumes background included."""
+        return len(self.label_names)
+
+    def image(self, case: str) -> NDArray[np.float16]:
+        """Map the image `(C, *grid)`, in [0, 1], into memory."""
+        return self._map(case, "image.npy")
+
+    def label(self, case: str) -> NDArray[np.uint8]:
+        """Map the label `(*grid)` into memory."""
+        return self._map(case, "label.npy")
+
+    def native_label(self, case: str) -> NDArray[np.uint8]:
+        """Read the label `(*original)`."""
+        compressed = self._file(case, "native_label.npy.gz").read_bytes()
+        label: NDArray[np.uint8] = np.load(io.BytesIO(igzip.decompress(compressed)))  # type: ignore[no-untyped-call]
+        return label
+
+    def classes(self, case: str) -> frozenset[int]:
+        """Return the classes that the label `(*grid)` holds, or a photograph's one; none of an unlabelled case."""
+        return frozenset(self._read(case)["classes"])
+
+    def geometry(self, case: str) -> Geometry:
+        """Return what maps the grid back to the original file's."""
+        return Geometry.from_json(self._read(case)["geometry"])
+
+    def _map(self, case: str, name: str) -> NDArray[Any]:
+        # numpy would resolve a Path link by link, a third of the time.
+        array: NDArray[Any] = np.load(str(self._file(case, name)), mmap_mode="r")
+        return array
+
+    def _read(self, case: str) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads(self._file(case, "case.json").read_text(encoding="utf-8"))
+        return content
+
+    def _file(self, case: str, name: str) -> Path:
+        path = self.root / "cases" / case / name
+        if not path.is_file():
+            raise UserError(
+                f"{self.root}: has no {name.partition('.')[0]} of case {case!r}; the store has {self._summary}"
+            )
+        return path
+
+    @property
+    def _summary(self) -> str:
+        return f"{len(self.labelled)} labelled and {len(self.unlabelled)} unlabelled cases"

@@ -1,0 +1,75 @@
+"""Prepares one volume: checked, normalised, turned, cropped and resized."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sslmed.core.axes import c_contiguous
+from sslmed.core.errors import DataError
+from sslmed.preparation.geometry import Geometry
+from sslmed.preparation.normalise import foreground_box, normalise
+from sslmed.preparation.readers.decathlon import Case
+from sslmed.preparation.readers.nifti import read_case
+from sslmed.preparation.settings import PrepareSettings
+
+LARGEST_GRID = 2**30  # voxels; a grid beyond it is a wrong unit of spacing, not a scan
+
+
+def prepare_volume(
+    case: Case, modalities: Sequence[str], label_values: Sequence[int], settings: PrepareSettings
+) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """Prepare one case.
+
+    Args:
+        case: Its files.
+        modalities: Name of each channel.
+        label_values: Declared label values, sorted.
+        settings: How to prepare.
+
+    Returns:
+        Arrays `image` float16 `(C, *grid)` and, of a labelled case, uint8 `label` `(*grid)` and `native_label`
+        `(*original)`; and a record that JSON can hold, of the `classes` in the label and the `geometry`.
+
+    Raises:
+        DataError: Files of the case cannot be used.
+    """
+    import torch  # takes 3 s, which the parent does without
+
+    torch.set_num_threads(1)  # the processes share the cores
+    image, label = read_case(case, modalities, label_values)
+    normalise(image.voxels, modalities, settings)
+    geometry = _geometry(case, image.voxels, image.affine, settings)
+    arrays: dict[str, NDArray[Any]] = {"image": c_contiguous(_half(geometry.prepare_image(image.voxels)))}
+    classes: list[int] = []
+    if label is not None:
+        arrays["label"] = c_contiguous(geometry.prepare_labels(label.voxels))
+        arrays["native_label"] = label.voxels
+        classes = [index for index in range(len(label_values)) if (arrays["label"] == index).any()]
+    return arrays, {"classes": classes, "geometry": geometry.to_json()}
+
+
+def _half(image: NDArray[np.float32]) -> NDArray[np.float16]:
+    """Convert in a quarter of the time that numpy takes."""
+    import torch
+
+    half: NDArray[np.float16] = torch.from_numpy(image).half().numpy()
+    return half
+
+
+def _geometry(
+    case: Case, image: NDArray[np.float32], affine: NDArray[np.float64], settings: PrepareSettings
+) -> Geometry:
+    """Choose the crop and the grid for a normalised image `(C, *original)`."""
+    whole = Geometry.closest_to_ras(image.shape[1:], affine)
+    if settings.geometry == "spacing":
+        sides = np.rint(np.array(whole.stop) * whole.spacing / settings.spacing)
+        if sides.prod() * len(image) > LARGEST_GRID:
+            raise DataError([f"{case.image}: would be {sides} voxels at {settings.spacing} mm; check its spacing"])
+        return replace(whole, grid=tuple(max(1, int(side)) for side in sides))
+    box = foreground_box(whole.orient(image), settings.foreground)
+    if box is None:
+        raise DataError([f"{case.image}: has no voxel in the foreground; check its modality and the HU window"])
+    return replace(whole, start=box[0], stop=box[1], grid=(settings.size,) * 3)

@@ -1,0 +1,1 @@
+"""What finished runs say: tables, summaries, figures, the HTML report."""

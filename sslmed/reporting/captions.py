@@ -1,0 +1,46 @@
+"""What a figure says below its panels: what was run, what bars and bands mean, and what is missing."""
+
+from sslmed.evaluation.statistics import ENOUGH_RUNS
+from sslmed.reporting.tables import Tables
+
+INCOMPLETE = "†"
+NAMED_MISSING = 4
+OVER_CASES = "over test cases only: does not include training noise"
+RANGE = "from the lowest to the highest run"
+
+
+def caption(tables: Tables, metric: str) -> list[str]:
+    """Describe an experiment, one sentence or two a line; its test cases are those scored by the metric."""
+    experiment = tables.summary.iloc[0]
+    n_cases = tables.summary.loc[tables.summary["metric"] == metric, "n_cases"].max()
+    n_folds, n_seeds = (tables.results[key].nunique() for key in ("fold", "seed"))
+    counts = (
+        f"{_count(n_folds, 'fold')} \N{MULTIPLICATION SIGN} {_count(n_seeds, 'seed')}, {_count(n_cases, 'test case')}"
+    )
+    lines = [
+        f"{experiment['figure']}, dataset {experiment['dataset']}, preset {experiment['preset']}, {counts}.",
+        f"Bars: {_bars(n_folds, n_folds * n_seeds)}. Bands: {_bands(n_folds)}.",
+    ]
+    if tables.missing:
+        rest = len(tables.missing) - NAMED_MISSING
+        more = f", and {_count(rest, 'further run')}" if rest > 0 else ""
+        lines.append(f"{INCOMPLETE} missing: {', '.join(tables.missing[:NAMED_MISSING])}{more}.")
+        if n_folds * n_seeds >= ENOUGH_RUNS:
+            lines.append(f"Where fewer than {ENOUGH_RUNS} are left, bars are {OVER_CASES}, and bands {RANGE}.")
+    return lines
+
+
+def _bars(n_folds: int, n_runs: int) -> str:
+    if n_folds >= ENOUGH_RUNS:
+        return "95 % intervals, which include the noise of training and of test cases"
+    if n_runs >= ENOUGH_RUNS:
+        return "95 % intervals over seeds and test cases, for training sets like these folds'"
+    return f"95 % intervals {OVER_CASES}"
+
+
+def _bands(n_folds: int) -> str:
+    return "95 % intervals over folds" if n_folds >= ENOUGH_RUNS else RANGE
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")

@@ -1,0 +1,249 @@
+"""The charts of a report, as Plotly has them; colours are the page's, which knows whether it is dark."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from sslmed.evaluation.metrics import METRIC_NAMES
+from sslmed.experiments.arms import BASELINE
+from sslmed.experiments.plan import Run
+from sslmed.reporting.captions import INCOMPLETE
+from sslmed.reporting.efficiency import middle_fraction
+from sslmed.reporting.html.evidence import Evidence
+from sslmed.reporting.html.formatting import difference, interval, percent, score
+from sslmed.reporting.panels import band, convergence
+from sslmed.reporting.published import published_curves
+from sslmed.reporting.styles import KINDS, Look, dodges
+
+SYMBOLS = {
+    "X": "x",
+    "o": "circle",
+    "s": "square",
+    "^": "triangle-up",
+    "D": "diamond",
+    "v": "triangle-down",
+    "P": "cross",
+    "<": "triangle-left",
+    ">": "triangle-right",
+    "h": "hexagon",
+}
+"""Matplotlib's markers -> Plotly's."""
+
+FILLINGS = {"full": "", "left": "-open-dot", "none": "-open", "bottom": "-dot"}
+DASHES = dict(zip(KINDS.values(), ("solid", "dashdot", "dot", "longdashdot"), strict=True))
+PUBLISHED_DASH = "dash"
+
+
+def charts(evidence: Evidence) -> dict[str, list[dict[str, Any]]]:
+    """Draw what the figure shows, and the pretext losses.
+
+    Returns:
+        `scores`, `convergence`, `published` and `pretext`: charts with `title` and Plotly's `figure`. A trace that
+        belongs to an arm says so in `meta`, by the arm's position among `evidence.looks`.
+    """
+    summary, curves, arms = evidence.tables.summary, evidence.tables.curves, evidence.looks
+    published = published_curves(evidence.figure, evidence.dataset)
+    published = published[published["arm"].isin([look.arm.name for look in arms])]
+    comparison = "" if published.empty else str(published["metric"].iloc[0])
+    return {
+        "scores": [
+            _chart(_capital(_name(metric)), _score_traces(summary, arms, metric), _score_layout(summary, metric))
+            for metric in evidence.metrics
+        ],
+        "convergence": [_convergence(curves, arms, evidence.metrics[0])],
+        "published": []
+        if published.empty
+        else [
+            _chart(
+                _capital(_name(comparison)),
+                [*_published_traces(published, arms), *_score_traces(summary, arms, comparison)],
+                _score_layout(summary, comparison),
+            )
+        ],
+        "pretext": [
+            _pretext(i, look, {run: of for run, of in evidence.pretraining.items() if run.arm == look.arm.name})
+            for i, look in enumerate(arms)
+            if look.arm.task != BASELINE
+        ],
+    }
+
+
+def symbol(look: Look) -> str:
+    """Plotly's name of an arm's marker."""
+    return SYMBOLS[look.marker] + FILLINGS[look.kind.filling]
+
+
+def _chart(title: str, traces: Sequence[go.Scatter], layout: dict[str, Any]) -> dict[str, Any]:
+    return {"title": title, "figure": {"data": [trace.to_plotly_json() for trace in traces], "layout": layout}}
+
+
+def _score_traces(summary: pd.DataFrame, arms: Sequence[Look], metric: str) -> list[go.Scatter]:
+    scores = summary[summary["metric"] == metric]
+    fractions = np.sort(scores["label_fraction"].unique())
+    most_runs = scores["n_runs"].max()
+    traces = []
+    for i, (look, dodge) in enumerate(zip(arms, dodges(len(arms)), strict=True)):
+        cells = scores[scores["arm"] == look.arm.name].set_index("label_fraction").reindex(fractions)
+        x = (100 * fractions * dodge).tolist()
+        bars = {
+            "type": "data",
+            "symmetric": False,
+            "array": _values(cells["ci_high"] - cells["mean"]),
+            "arrayminus": _values(cells["mean"] - cells["ci_low"]),
+            "thickness": 1,
+            "width": 3,
+        }
+        hover = [_hover(look, fraction, cell) for fraction, cell in cells.iterrows()]
+        traces.append(_line(i, look, x, _values(cells["mean"]), hover, error_y=bars))
+        absent = cells["mean"].isna()
+        incomplete = (cells["n_runs"] != most_runs) & ~absent
+        for shown, heights, axis in ((incomplete, cells["ci_high"], "y"), (absent, absent * 0.0, "y2")):
+            if shown.any():
+                at = [position for position, is_shown in zip(x, shown, strict=True) if is_shown]
+                traces.append(_daggers(i, at, _values(heights[shown]), axis))
+    return traces
+
+
+def _hover(look: Look, fraction: Any, cell: "pd.Series[Any]") -> str:  # noqa: ANN401 - an index label
+    lines = [
+        f"<b>{look.arm.name}</b>, {percent(fraction)} of the labels",
+        f"{score(cell['mean'])} {interval(cell['ci_low'], cell['ci_high'])}",
+    ]
+    if not pd.isna(cell["diff"]):
+        ends = interval(cell["diff_low"], cell["diff_high"], signed=True)
+        lines.append(f"to the baseline {difference(cell['diff'])} {ends}")
+    return "<br>".join(lines)
+
+
+def _line(i: int, look: Look, x: list[Any], y: list[Any], hover: list[str], **more: Any) -> go.Scatter:  # noqa: ANN401
+    width = 3 if look.arm.task == BASELINE else 2
+    return go.Scatter(
+        x=x,
+        y=y,
+        mode="lines+markers",
+        line={"width": width, "dash": DASHES[look.kind]},
+        marker={"symbol": symbol(look), "size": 9},
+        hovertext=hover,
+        hoverinfo="text",
+        meta={"arm": i},
+        **more,
+    )
+
+
+def _daggers(i: int, x: list[Any], y: list[Any], axis: str) -> go.Scatter:
+    return go.Scatter(
+        x=x,
+        y=y,
+        yaxis=axis,
+        mode="text",
+        text=[INCOMPLETE] * len(x),
+        textposition="top center",
+        textfont={"size": 16},
+        hoverinfo="skip",
+        meta={"arm": i},
+    )
+
+
+def _score_layout(summary: pd.DataFrame, metric: str) -> dict[str, Any]:
+    scores = summary[summary["metric"] == metric]
+    n_labels = scores.groupby("label_fraction")["n_labels"].first()
+    single = {"range": np.log10([50 * n_labels.index[0], 200 * n_labels.index[0]]).tolist()}
+    return {
+        "xaxis": {
+            "type": "log",
+            **(single if len(n_labels) == 1 else {}),  # or its arms would be spread over the whole panel
+            "title": {"text": "training labels"},
+            "tickvals": [100 * fraction for fraction in n_labels.index],
+            "ticktext": [f"{percent(f)}<br>n = {number}" for f, number in zip(n_labels.index, n_labels, strict=True)],
+        },
+        "yaxis": {"title": {"text": f"test {_name(metric)}"}},
+        "yaxis2": {"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True},
+    }
+
+
+def _published_traces(published: pd.DataFrame, arms: Sequence[Look]) -> list[go.Scatter]:
+    traces = []
+    for i, look in enumerate(arms):
+        curve = published[published["arm"] == look.arm.name]
+        x, y = (100 * curve["label_fraction"]).tolist(), curve["value"].tolist()
+        hover = [
+            f"<b>{look.arm.name}</b>, {percent(at / 100)} of the labels<br>{score(value)} as published"
+            for at, value in zip(x, y, strict=True)
+        ]
+        trace = _line(i, look, x, y, hover, opacity=0.6)
+        traces.append(trace.update(line={"dash": PUBLISHED_DASH, "width": 1.5}, marker={"size": 6}))
+    return traces
+
+
+def _convergence(curves: pd.DataFrame, arms: Sequence[Look], metric: str) -> dict[str, Any]:
+    traces, single = [], []
+    for i, look in enumerate(arms):
+        runs = convergence(curves, look.arm.name, metric)
+        if runs.shape[1] < 2:
+            single.append(look.arm.name)
+            continue
+        updates, (low, high) = runs.index.tolist(), band(runs, metric)
+        area = {"x": updates + updates[::-1], "y": [*map(float, low), *map(float, high[::-1])]}
+        traces.append(
+            go.Scatter(**area, fill="toself", mode="lines", line={"width": 0}, hoverinfo="skip", meta={"arm": i})
+        )
+        hover = [
+            f"<b>{look.arm.name}</b> after {update} updates<br>{score(value)} {interval(*ends)}"
+            for update, value, *ends in zip(updates, runs.mean(axis=1), low, high, strict=True)
+        ]
+        traces.append(_line(i, look, updates, runs.mean(axis=1).tolist(), hover))
+    layout = {
+        "xaxis": {"title": {"text": "updates", "standoff": 8}},
+        "yaxis": {"title": {"text": f"validation {_name(metric)}"}},
+    }
+    chart = _chart(f"Convergence with {percent(middle_fraction(curves))} of the labels", traces, layout)
+    return {**chart, "not_drawn": single}
+
+
+def _pretext(i: int, look: Look, records: dict[Run, dict[str, Any]]) -> dict[str, Any]:
+    """Every fold's validation loss, and that of an answer by chance."""
+    traces = []
+    for run, record in records.items():
+        rows = record["validation"]
+        updates = [row["update"] for row in rows]
+        losses, chance = ([row[f"val/{name}"] for row in rows] for name in ("loss", "chance_loss"))
+        hover = [
+            f"<b>{look.arm.name}</b>, fold {run.fold}, {update} updates<br>{_loss(loss)}, by chance {_loss(guess)}"
+            for update, loss, guess in zip(updates, losses, chance, strict=True)
+        ]
+        style = {"dash": "dash", "width": 1.5}
+        guessed = go.Scatter(x=updates, y=chance, mode="lines", line=style, hoverinfo="skip", meta={"chance": True})
+        line = _line(i, look, updates, losses, hover, opacity=1 if run.fold == 0 else 0.65)
+        traces += [guessed, line.update(marker={"size": 6}, line={"width": 1.5})]
+    layout = {
+        "xaxis": {"title": {"text": "updates", "standoff": 4}},
+        "yaxis": {"title": {"text": "validation loss"}, "rangemode": "tozero"},
+    }
+    ends = [_losses(record[key] for record in records.values()) for key in ("val_loss", "chance_loss")]
+    final = f"{ends[0]} at the end, {ends[1]} by chance" if records else ""
+    return {**_chart(look.arm.name, traces, layout), "final": final}
+
+
+def _losses(values: Iterable[float | None]) -> str:
+    ends = sorted(value for value in values if value is not None)
+    return " to ".join(dict.fromkeys(map(_loss, (ends[0], ends[-1])))) if ends else _loss(None)
+
+
+def _loss(value: float | None) -> str:
+    return "diverged" if value is None else score(value)
+
+
+def _values(numbers: "pd.Series[float]") -> list[float | None]:
+    """A list that JSON can hold."""
+    return [None if np.isnan(number) else float(number) for number in numbers]
+
+
+def _name(metric: str) -> str:
+    return METRIC_NAMES.get(metric, metric)
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]

@@ -1,0 +1,113 @@
+"""Gathers what a report tells about: the plan of an experiment, its finished runs, its tables, its prepared data."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from sslmed.core.errors import UserError
+from sslmed.experiments.arms import Arm
+from sslmed.experiments.plan import Run
+from sslmed.experiments.settings import read_experiment
+from sslmed.experiments.sources import PHANTOM
+from sslmed.experiments.workflow import has_results, read_results
+from sslmed.preparation.store import Store
+from sslmed.reporting.styles import Look, looks
+from sslmed.reporting.tables import Tables
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """An experiment as its files have it.
+
+    Attributes:
+        work: The experiment's directory, which holds the run directories.
+        runs: The plan.
+        tables: What the finished fine-tuning runs found.
+    """
+
+    work: Path
+    runs: Sequence[Run]
+    tables: Tables
+
+    @cached_property
+    def records(self) -> dict[Run, dict[str, Any]]:
+        """The `results.json` of every finished run."""
+        return {run: read_results(self.work, run) for run in self.runs if has_results(self.work, run)}
+
+    @property
+    def pretraining(self) -> dict[Run, dict[str, Any]]:
+        """The records of pretraining runs."""
+        return {run: record for run, record in self.records.items() if run.fraction is None}
+
+    @property
+    def finetuning(self) -> dict[Run, dict[str, Any]]:
+        """The records of fine-tuning runs."""
+        return {run: record for run, record in self.records.items() if run.fraction is not None}
+
+    @property
+    def missing(self) -> list[str]:
+        """Names of the runs without results."""
+        return [run.name for run in self.runs if run not in self.records]
+
+    @property
+    def looks(self) -> list[Look]:
+        """How arms are drawn, those that have no result yet included."""
+        return looks({run.arm for run in self.runs})
+
+    @property
+    def fractions(self) -> list[float]:
+        """Planned label fractions, sorted."""
+        return sorted({run.fraction for run in self.runs if run.fraction is not None})
+
+    @property
+    def figure(self) -> str:
+        """Name of the figure."""
+        return str(self.tables.summary["figure"].iloc[0])
+
+    @property
+    def dataset(self) -> str:
+        """Name of the dataset."""
+        return str(self.tables.summary["dataset"].iloc[0])
+
+    @property
+    def preset(self) -> str:
+        """Name of the preset."""
+        return str(self.tables.summary["preset"].iloc[0])
+
+    @property
+    def is_phantom(self) -> bool:
+        """Whether the images are drawn."""
+        return self.dataset == PHANTOM
+
+    @cached_property
+    def metrics(self) -> list[str]:
+        """The scores that the figure shows, the main one first, as far as the runs have them."""
+        found = set(self.tables.summary["metric"])
+        return [metric for metric in read_experiment(self.figure).metrics if metric in found]
+
+    @property
+    def transductive(self) -> bool:
+        """Whether pretraining has seen images of test cases."""
+        return any(record.get("transductive", False) for record in self.pretraining.values())
+
+    @cached_property
+    def store(self) -> Store | None:
+        """The prepared dataset, if it is still where the runs found it."""
+        run = next(run for run in self.runs if run.fraction is not None)
+        try:
+            return Store(Path(_option(run, "--data.store")))
+        except UserError:
+            return None
+
+    @property
+    def pools(self) -> list[str]:
+        """Names of the external pools that arms were pretrained on."""
+        external = [run for run in self.runs if run.fraction is None and Arm.parse(run.arm).external]
+        stores = {Path(_option(run, "--data.store")).name for run in external}
+        return sorted(name.removeprefix("pool-").rpartition("-")[0] for name in stores)
+
+
+def _option(run: Run, name: str) -> str:
+    return run.arguments[run.arguments.index(name) + 1]

@@ -1,0 +1,60 @@
+"""Numbers as the report writes them."""
+
+from collections.abc import Sequence
+from math import isnan
+
+from sslmed.core import text
+
+MINUS = "\N{MINUS SIGN}"
+NONE = "\N{EN DASH}"
+
+
+def score(value: float) -> str:
+    """Three digits: `0.812`; a dash if there is none."""
+    return NONE if isnan(value) else f"{value:.3f}".replace("-", MINUS)
+
+
+def difference(value: float) -> str:
+    """Three digits with a sign: `+0.012`; a dash if there is none."""
+    return NONE if isnan(value) else f"{value:+.3f}".replace("-", MINUS)
+
+
+def interval(low: float, high: float, *, signed: bool = False) -> str:
+    """`[0.790, 0.834]`; nothing if there is none."""
+    write = difference if signed else score
+    return "" if isnan(low) or isnan(high) else f"[{write(low)}, {write(high)}]"
+
+
+def p_value(value: float) -> str:
+    """`0.032`, `< 0.001`; a dash if there is none."""
+    if isnan(value):
+        return NONE
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def percent(fraction: float) -> str:
+    """`25 %`."""
+    return f"{text.percent(fraction)} %"
+
+
+def count(number: int, noun: str) -> str:
+    """`1 run`, `2 runs`."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def duration(seconds: float) -> str:
+    """`42 s`, `12 min`, `3 h 20 min`."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def memory(n_bytes: float) -> str:
+    """`0.52 GiB`."""
+    return f"{n_bytes / 2**30:.2f} GiB"
+
+
+def listing(words: Sequence[str]) -> str:
+    """`a, b and c`."""
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))

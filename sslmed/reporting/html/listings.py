@@ -1,0 +1,192 @@
+"""The tables of a report: all cells, label efficiency, cost, data, protocol and versions, as text."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sslmed.evaluation.metrics import METRIC_NAMES
+from sslmed.reporting.efficiency import LABELS, UPDATES
+from sslmed.reporting.html.evidence import Evidence
+from sslmed.reporting.html.formatting import (
+    NONE,
+    difference,
+    duration,
+    interval,
+    listing,
+    memory,
+    p_value,
+    percent,
+    score,
+)
+
+TIMES = " \N{MULTIPLICATION SIGN} "
+QUANTITIES = {"labels": LABELS, "updates": UPDATES}
+"""Column of the table -> quantity."""
+
+
+def all_cells(evidence: Evidence) -> list[dict[str, Any]]:
+    """Every score of every arm and label fraction, a table for each metric, those of the figure first."""
+    summary = evidence.tables.summary
+    others = [metric for metric in summary["metric"].unique() if metric not in evidence.metrics]
+    return [
+        {
+            "metric": _name(metric, evidence),
+            "rows": _cells(summary[summary["metric"] == metric], evidence),
+        }
+        for metric in [*evidence.metrics, *others]
+    ]
+
+
+def _name(metric: str, evidence: Evidence) -> str:
+    """Call Dice scores of single classes by the classes' names."""
+    of_class = metric.removeprefix("dice_class_")
+    if of_class != metric and evidence.store is not None:
+        return f"Dice of {evidence.store.label_names[int(of_class)]}"
+    return METRIC_NAMES.get(metric, metric)
+
+
+def _cells(scores: pd.DataFrame, evidence: Evidence) -> list[dict[str, Any]]:
+    most_runs = scores["n_runs"].max()
+    names = ["arm", "label_fraction"]
+    planned = pd.MultiIndex.from_product([[look.arm.name for look in evidence.looks], evidence.fractions], names=names)
+    by_cell = scores.set_index(names).reindex(planned).reset_index()
+    return [
+        {
+            "arm": cell["arm"],
+            "fraction": percent(cell["label_fraction"]),
+            "n_labels": NONE if np.isnan(cell["n_labels"]) else f"{cell['n_labels']:.0f}",
+            "n_runs": "0" if np.isnan(cell["n_runs"]) else f"{cell['n_runs']:.0f}",
+            "incomplete": cell["n_runs"] != most_runs,
+            "score": score(cell["mean"]),
+            "interval": interval(cell["ci_low"], cell["ci_high"]),
+            "diff": difference(cell["diff"]),
+            "diff_interval": interval(cell["diff_low"], cell["diff_high"], signed=True),
+            "p": p_value(cell["p"]),
+            "p_holm": p_value(cell["p_holm"]),
+        }
+        for _, cell in by_cell.iterrows()
+    ]
+
+
+def efficiency(evidence: Evidence) -> list[dict[str, str]]:
+    """How many labels, and how many updates, each arm needs to be as good as the baseline; the figure's scores."""
+    table = evidence.tables.efficiency
+    rows = []
+    for metric in evidence.metrics:
+        for look in evidence.looks:
+            of_arm = table[(table["metric"] == metric) & (table["arm"] == look.arm.name)].set_index("quantity")
+            if not of_arm.empty:
+                row = {"arm": look.arm.name, "metric": METRIC_NAMES.get(metric, metric)}
+                for column, quantity in QUANTITIES.items():
+                    found = of_arm.reindex([quantity]).iloc[0]
+                    row[column] = _reached(found["value"], quantity) if quantity in of_arm.index else NONE
+                    row[f"{column}_interval"] = _ends(found["ci_low"], found["ci_high"], quantity)
+                rows.append(row)
+    return rows
+
+
+def _reached(value: float, quantity: str) -> str:
+    return "not reached" if np.isnan(value) else _amount(value, quantity)
+
+
+def _ends(low: float, high: float, quantity: str) -> str:
+    if np.isnan(low):
+        return NONE
+    if np.isnan(high):
+        return f"{_amount(low, quantity)} or more"
+    return f"up to {_amount(high, quantity)}" if low == 0 else f"{_amount(low, quantity)} to {_amount(high, quantity)}"
+
+
+def _amount(value: float, quantity: str) -> str:
+    return f"{100 * value:.3g} %" if quantity == LABELS else f"{value:.0f}"
+
+
+def cost(evidence: Evidence) -> list[dict[str, str]]:
+    """What the runs of each arm took, pretraining and fine-tuning apart."""
+    rows = []
+    for look in evidence.looks:
+        for stage, records in (("pretraining", evidence.pretraining), ("fine-tuning", evidence.finetuning)):
+            of_arm = [record for run, record in records.items() if run.arm == look.arm.name]
+            if of_arm and all("seconds" in record for record in of_arm):
+                seconds = [record["seconds"] for record in of_arm]
+                rows.append(
+                    {
+                        "arm": look.arm.name,
+                        "stage": stage,
+                        "runs": str(len(of_arm)),
+                        "each": duration(float(np.mean(seconds))),
+                        "all": duration(sum(seconds)),
+                        "memory": memory(max(record["peak_memory_bytes"] for record in of_arm)),
+                        "device": _distinct(record["device"] for record in of_arm),
+                    }
+                )
+    return rows
+
+
+def data(evidence: Evidence) -> list[tuple[str, str]]:
+    """What is known of the dataset, term by term."""
+    store, cases = evidence.store, evidence.tables.cases
+    n_labels = evidence.tables.results.groupby("label_fraction")["n_labels"].agg(["min", "max"])
+    terms = [
+        ("Dataset", evidence.dataset),
+        ("Test cases scored", f"{cases['case'].nunique():,}"),
+        ("Labelled training cases", ", ".join(f"{percent(f)}: {_range(*n)}" for f, *n in n_labels.itertuples())),
+    ]
+    if store is None:
+        return [*terms, ("Prepared images", "no longer where the runs found them")]
+    terms += [
+        ("Cases", f"{len(store.labelled):,} labelled, {len(store.unlabelled):,} unlabelled"),
+        ("Image channels", ", ".join(store.modalities)),
+        ("Classes", ", ".join(store.label_names.values())),
+    ]
+    settings = store.settings
+    side = TIMES.join([str(settings.size)] * store.spatial_dims)
+    grid = side if settings.geometry == "cube" else f"spacing {TIMES.join(f'{s:g}' for s in settings.spacing)} mm"
+    return [*terms, ("Prepared grid", grid)]
+
+
+def protocol(evidence: Evidence) -> list[tuple[str, str]]:
+    """How the runs were made, term by term."""
+    results = evidence.tables.results
+    folds, seeds = (sorted(map(int, results[key].unique())) for key in ("fold", "seed"))
+    terms = [
+        ("Folds", f"{', '.join(map(str, folds))}: each is the test set of its runs, scored once"),
+        ("Seeds", f"{', '.join(map(str, seeds))}: label order, initialisation and batches"),
+        (
+            "Labels",
+            "each fraction is the beginning of one seeded order of the training cases, the same for every arm; "
+            "validation cases come on top, in every cell alike",
+        ),
+        ("Model selection", "the checkpoint with the best validation score is scored on the test cases"),
+        ("Fine-tuning", _budget(evidence.finetuning.values())),
+    ]
+    if evidence.pretraining:
+        seen = "the images of training, unlabelled and test cases (transductive)"
+        seen = seen if evidence.transductive else "the images of training and unlabelled cases, never of a test case"
+        terms += [("Pretraining", f"{_budget(evidence.pretraining.values())}, once per arm and fold; sees {seen}")]
+    if evidence.pools:
+        terms.append(("External pool", f"{listing(evidence.pools)}: pretrains the arms with -external instead"))
+    return terms
+
+
+def _budget(records: Iterable[dict[str, Any]]) -> str:
+    budgets = sorted({(int(record["validation"][-1]["update"]), len(record["validation"])) for record in records})
+    return " or ".join(f"{updates:,} updates, {passes} validation passes" for updates, passes in budgets)
+
+
+def versions(evidence: Evidence) -> list[tuple[str, str]]:
+    """What the runs were made with; several values where runs differ."""
+    records = list(evidence.records.values())
+    names = list(dict.fromkeys(name for record in records for name in record.get("versions", {})))
+    terms = [(name, _distinct(record.get("versions", {}).get(name) for record in records)) for name in names]
+    return [("git commit", _distinct(record.get("git") for record in records)), *terms]
+
+
+def _distinct(values: Iterable[str | None]) -> str:
+    return ", ".join(sorted({"not recorded" if value is None else value for value in values}))
+
+
+def _range(least: float, most: float) -> str:
+    return f"{least:.0f}" if least == most else f"{least:.0f} to {most:.0f}"

@@ -1,0 +1,46 @@
+"""Samples of the arms' lines and markers, for the legend that all charts share."""
+
+from typing import Any
+
+from sslmed.experiments.arms import BASELINE
+from sslmed.reporting.styles import KINDS, Look
+
+SHAPES = {
+    "X": "M-4-2L-2-4L0-2L2-4L4-2L2 0L4 2L2 4L0 2L-2 4L-4 2L-2 0Z",
+    "o": "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0Z",
+    "s": "M-4-4h8v8h-8Z",
+    "^": "M0-5L4.5 3.5H-4.5Z",
+    "D": "M0-5L5 0L0 5L-5 0Z",
+    "v": "M0 5L4.5-3.5H-4.5Z",
+    "P": "M-2-5h4v3h3v4h-3v3h-4v-3h-3v-4h3Z",
+    "<": "M-5 0L3.5-4.5V4.5Z",
+    ">": "M5 0L-3.5-4.5V4.5Z",
+    "h": "M-4-2.3L0-4.6L4-2.3V2.3L0 4.6L-4 2.3Z",
+}
+"""Matplotlib's markers -> SVG paths around the origin."""
+
+DASHES = dict(zip(KINDS.values(), ("none", "7 3 2 3", "2 3", "9 2 2 2 2 2"), strict=True))
+LIGHTER = 0.35
+"""How far colours are moved towards white in dark mode."""
+
+
+def swatch(look: Look) -> dict[str, Any]:
+    """Give what the page needs to draw a sample of an arm's line."""
+    return {
+        "name": look.arm.name,
+        "light": look.colour,
+        "dark": _lighter(look.colour),
+        "path": SHAPES[look.marker],
+        "dash": DASHES[look.kind],
+        "is_open": look.kind.filling in ("none", "left"),
+        "has_dot": look.kind.filling in ("left", "bottom"),
+        "width": 3 if look.arm.task == BASELINE else 2,
+    }
+
+
+def _lighter(colour: str) -> str:
+    """Keep the baseline, which is black, as the page's ink is; lighten all others."""
+    if colour == "#000000":
+        return "#ffffff"
+    channels = (int(colour[start : start + 2], 16) for start in (1, 3, 5))
+    return "#" + "".join(f"{round(channel + (255 - channel) * LIGHTER):02x}" for channel in channels)

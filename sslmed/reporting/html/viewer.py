@@ -1,0 +1,123 @@
+"""What the viewer of slices shows: image, truth and prediction of test cases, for every arm and label fraction."""
+
+import base64
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import contourpy
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from sslmed.core.text import percent
+from sslmed.downstream.examples import Example, load_examples
+from sslmed.experiments.plan import Run
+from sslmed.reporting.html.evidence import Evidence
+from sslmed.training.run_directory import RunDirectory
+
+MOST_BYTES = 12_000_000
+"""Of pictures and outlines in one report; what comes later is left out, and the page says so."""
+
+
+class Pool:
+    """Texts that are stored once however often they are used: all arms show the same images and truths.
+
+    Attributes:
+        size: Length of all.
+    """
+
+    def __init__(self) -> None:
+        self._positions: dict[str, int] = {}
+        self.size = 0
+
+    @property
+    def texts(self) -> list[str]:
+        """The texts by position."""
+        return list(self._positions)
+
+    def add(self, text: str) -> int:
+        """Keep a text and return its position."""
+        if text not in self._positions:
+            self._positions[text] = len(self._positions)
+            self.size += len(text)
+        return self._positions[text]
+
+
+def viewer(evidence: Evidence) -> dict[str, Any] | None:
+    """Gather the examples of the first fold and seed.
+
+    Returns:
+        `texts` (images as data URIs, outlines as SVG paths), `cells`: arm -> percentage -> role -> example, whose
+        slices refer to texts by position, `fold`, `seed`, `classes`, and `left_out`; nothing where no run has examples.
+    """
+    with_examples = [run for run in evidence.finetuning if RunDirectory(evidence.work / run.name).examples.is_file()]
+    if not with_examples:
+        return None
+    fold, seed = min((run.fold, run.seed) for run in with_examples)
+    pool, left_out, n_classes = Pool(), [], 1
+    cells: dict[str, dict[str, Any]] = {}
+    for run in _ordered([run for run in with_examples if (run.fold, run.seed) == (fold, seed)], evidence):
+        if pool.size > MOST_BYTES:
+            left_out.append(f"{run.arm} {percent(run.fraction or 0)} %")
+            continue
+        examples = load_examples(RunDirectory(evidence.work / run.name).examples)
+        n_classes = max(n_classes, *(int(max(each.truth.max(), each.prediction.max())) for each in examples.values()))
+        of_arm = cells.setdefault(run.arm, {})
+        of_arm[percent(run.fraction or 0)] = {role: _encoded(example, pool) for role, example in examples.items()}
+    names = [] if evidence.store is None else list(evidence.store.label_names.values())
+    return {
+        "texts": pool.texts,
+        "cells": cells,
+        "fold": fold,
+        "seed": seed,
+        "classes": names[1:] or [f"class {index}" for index in range(1, n_classes + 1)],
+        "channel": "" if evidence.store is None else evidence.store.modalities[0],
+        "left_out": left_out,
+    }
+
+
+def _ordered(runs: list[Run], evidence: Evidence) -> Iterator[Run]:
+    """By arm, as everywhere, then by label fraction."""
+    names = [look.arm.name for look in evidence.looks]
+    yield from sorted(runs, key=lambda run: (names.index(run.arm), run.fraction))
+
+
+def _encoded(example: Example, pool: Pool) -> dict[str, Any]:
+    height, width = example.image.shape[1:]
+    slices = [
+        {
+            "position": int(position) + 1,
+            "image": pool.add(_png(image)),
+            "truth": [pool.add(path) for path in outlines(truth)],
+            "prediction": [pool.add(path) for path in outlines(prediction)],
+        }
+        for position, image, truth, prediction in zip(
+            example.positions, example.image, example.truth, example.prediction, strict=True
+        )
+    ]
+    return {
+        "case": example.case,
+        "dice": example.dice,
+        "depth": example.depth,
+        "size": [int(width), int(height)],
+        "slices": slices,
+    }
+
+
+def outlines(labels: NDArray[np.uint8]) -> list[str]:
+    """Trace the border of every class 1, 2, … of a slice `(H, W)`, as SVG paths in units of pixels."""
+    padded = np.pad(labels, 1)
+    return [_path(padded == index) for index in range(1, int(labels.max()) + 1)]
+
+
+def _path(mask: NDArray[np.bool_]) -> str:
+    lines: Any = contourpy.contour_generator(z=mask.astype(np.float64)).lines(0.5)
+    # A line ends where it began; the first pixel, whose centre is at 0.5, was padded to be the second.
+    return "".join(f"M{' '.join(f'{value - 0.5:g}' for value in line[:-1].ravel())}Z" for line in lines)
+
+
+def _png(image: NDArray[np.uint8]) -> str:
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "png", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()

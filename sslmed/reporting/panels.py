@@ -1,0 +1,84 @@
+"""The panels of a figure: score against label fraction, convergence, and published curves."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import NullLocator
+
+from sslmed.core.text import percent
+from sslmed.evaluation.metrics import METRIC_NAMES, score_bounds
+from sslmed.evaluation.statistics import ENOUGH_RUNS, estimate
+from sslmed.reporting.captions import INCOMPLETE
+from sslmed.reporting.efficiency import middle_fraction
+from sslmed.reporting.styles import Look, dodges
+
+
+def draw_scores(axes: Axes, summary: pd.DataFrame, arms: Sequence[Look], metric: str) -> None:
+    """Draw every arm's test score with its interval; an incomplete cell is marked, and an absent one leaves a gap."""
+    scores = summary[summary["metric"] == metric]
+    fractions = np.sort(scores["label_fraction"].unique())
+    for look, dodge in zip(arms, dodges(len(arms)), strict=True):
+        cells = scores[scores["arm"] == look.arm.name].set_index("label_fraction").reindex(fractions)
+        mean, high, x = cells["mean"].to_numpy(), cells["ci_high"].to_numpy(), fractions * dodge
+        interval = np.stack([mean - cells["ci_low"].to_numpy(), high - mean])
+        axes.errorbar(x, mean, yerr=interval, capsize=2.5, elinewidth=1, **look.style)
+        for i in np.flatnonzero(cells["n_runs"].to_numpy() != scores["n_runs"].max()):
+            y, transform = (0.01, axes.get_xaxis_transform()) if np.isnan(mean[i]) else (high[i], axes.transData)
+            axes.text(
+                x[i], y, INCOMPLETE, color=look.colour, transform=transform, ha="center", va="bottom", size=13, zorder=9
+            )
+    n_labels = scores.groupby("label_fraction")["n_labels"].first()
+    axes.set_xscale("log")
+    axes.set_xticks(fractions, [f"{percent(fraction)} %\nn = {n_labels[fraction]}" for fraction in fractions])
+    axes.xaxis.set_minor_locator(NullLocator())
+    if len(fractions) == 1:  # or its arms would be spread over the whole panel
+        axes.set_xlim(fractions[0] / 2, fractions[0] * 2)
+    axes.set_xlabel("training labels")
+    axes.set_ylabel(METRIC_NAMES.get(metric, metric))
+
+
+def draw_convergence(axes: Axes, curves: pd.DataFrame, arms: Sequence[Look], metric: str) -> None:
+    """Draw every arm's validation score during training, at the middle label fraction."""
+    single = []
+    for i, look in enumerate(arms):
+        runs = convergence(curves, look.arm.name, metric)
+        if runs.shape[1] < 2:
+            single.append(look.arm.name)
+            continue
+        axes.fill_between(runs.index, *band(runs, metric), color=look.colour, alpha=0.12, linewidth=0)
+        step = len(runs) // 8 + 1
+        axes.plot(runs.index, runs.mean(axis=1), markevery=(i % step, step), **look.style)
+    if single:  # no band, and a curve without one is not drawn
+        text = f"not drawn, as fewer than two runs\nhave no interval: {', '.join(single)}"
+        axes.text(0.98, 0.02, text, transform=axes.transAxes, ha="right", va="bottom", size=8)
+    axes.set_xlabel("updates")
+    axes.set_ylabel(f"validation {METRIC_NAMES.get(metric, metric)}")
+
+
+def convergence(curves: pd.DataFrame, arm: str, metric: str) -> pd.DataFrame:
+    """Give an arm's validation scores at the middle label fraction, a row per update and a column per run."""
+    at_middle = curves["label_fraction"] == middle_fraction(curves)
+    of_arm = curves[at_middle & (curves["metric"] == metric) & (curves["arm"] == arm)]
+    return of_arm.pivot(index="update", columns=["fold", "seed"], values="value").dropna()
+
+
+def draw_comparison(axes: Axes, summary: pd.DataFrame, arms: Sequence[Look], published: pd.DataFrame) -> None:
+    """Draw arms beside their published curves, which are dashed and without intervals, as there are none."""
+    for look in arms:
+        curve = published[published["arm"] == look.arm.name]
+        style = look.style | {"linestyle": "--", "linewidth": 1, "markersize": 3.5}
+        axes.plot(curve["label_fraction"], curve["value"], alpha=0.7, **style)
+    draw_scores(axes, summary, arms, published["metric"].iloc[0])
+
+
+def band(runs: pd.DataFrame, metric: str) -> tuple[list[float], list[float]]:
+    """Give lower and upper ends for each update: the interval, or the range where there are too few folds for one."""
+    fold_of_run = runs.columns.get_level_values("fold")
+    folds = fold_of_run.unique()
+    if len(folds) < ENOUGH_RUNS:
+        return list(runs.min(axis=1)), list(runs.max(axis=1))
+    by_fold = [[scores[fold_of_run == fold][:, None] for fold in folds] for scores in runs.to_numpy()]
+    estimates = [estimate(scores, score_bounds(metric)) for scores in by_fold]
+    return [e.low for e in estimates], [e.high for e in estimates]

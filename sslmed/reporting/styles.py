@@ -1,0 +1,107 @@
+"""How arms are drawn, the same in every panel and figure, told apart with and without colour."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sslmed.experiments.arms import BASELINE, Arm, baseline_of
+
+# Okabe and Ito's palette, which colour-blind readers can tell apart: https://jfly.uni-koeln.de/color/
+KNOWN = {
+    "baseline": ("#000000", "X"),
+    "rotation": ("#0072B2", "o"),
+    "jigsaw": ("#E69F00", "s"),
+    "rpl": ("#009E73", "^"),
+    "exemplar": ("#D55E00", "D"),
+    "cpc": ("#CC79A7", "v"),
+}
+FURTHER = (("#56B4E9", "P"), ("#7F7F7F", "<"), ("#8C564B", ">"), ("#5D3A9B", "h"))
+
+
+class Kind(NamedTuple):
+    """How arms of one kind are drawn.
+
+    Attributes:
+        line: Matplotlib's line style.
+        filling: Which part of the marker is filled.
+        words: What sets the kind apart from volumes and the dataset's own pool.
+    """
+
+    line: str | tuple[int, tuple[int, ...]]
+    filling: str
+    words: str
+
+
+KINDS = {
+    (False, False): Kind("-", "full", ""),
+    (False, True): Kind("-.", "left", ", external pool"),
+    (True, False): Kind(":", "none", ", 2-D slices"),
+    (True, True): Kind((0, (4, 1, 1, 1, 1, 1)), "bottom", ", 2-D, external pool"),
+}
+"""Whether the network sees slices of volumes, and whether pretraining was on an external pool -> look."""
+
+CROWDED = 8
+"""More arms than this do not go into one panel."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """Colour and marker say the task; line and filling of the marker say the kind.
+
+    Attributes:
+        arm: Whose look it is.
+        colour: Of line and marker.
+        marker: Matplotlib's marker.
+    """
+
+    arm: Arm
+    colour: str
+    marker: str
+
+    @property
+    def kind(self) -> Kind:
+        """What line and marker have in common with those of other tasks."""
+        return KINDS[self.arm.slices, self.arm.external]
+
+    @property
+    def style(self) -> dict[str, Any]:
+        """Keyword arguments of matplotlib's lines."""
+        return {
+            "color": self.colour,
+            "marker": self.marker,
+            "linestyle": self.kind.line,
+            "fillstyle": self.kind.filling,
+            "markerfacecoloralt": "white",
+            "linewidth": 2.2 if self.arm.task == BASELINE else 1.5,
+            "markersize": 6,
+        }
+
+
+def looks(names: Iterable[str]) -> list[Look]:
+    """Give every arm its look, in the order in which they are listed: by kind, the baseline before the tasks."""
+    arms = [Arm.parse(name) for name in names]
+    new_tasks = sorted({arm.task for arm in arms} - set(KNOWN))
+    chosen = KNOWN | {task: FURTHER[i % len(FURTHER)] for i, task in enumerate(new_tasks)}
+    kinds, tasks = list(KINDS.values()), list(chosen)
+    return sorted(
+        (Look(arm, *chosen[arm.task]) for arm in arms),
+        key=lambda look: (kinds.index(look.kind), tasks.index(look.arm.task)),
+    )
+
+
+def groups(arms: Sequence[Look]) -> list[list[Look]]:
+    """Divide arms into those that share panels: all, or if that is too many, each kind with its baseline."""
+    if len(arms) <= CROWDED:
+        return [list(arms)]
+    names = [{look.arm.name for look in arms if look.kind == kind} for kind in KINDS.values()]
+    names = [of_kind | {baseline_of(name) for name in of_kind} for of_kind in names]
+    names = [shown for shown in names if not any(shown < other for other in names)]
+    return [[look for look in arms if look.arm.name in shown] for shown in names]
+
+
+def dodges(number: int) -> list[float]:
+    """Give factors on the label fraction, so that the intervals of a panel's arms stand side by side."""
+    positions = np.arange(number) - (number - 1) / 2
+    return list(np.exp(positions * min(0.045, 0.4 / number)))  # within a third of the way from 5 to 10 %

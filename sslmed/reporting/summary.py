@@ -1,0 +1,108 @@
+"""Summarises the runs of an experiment by cell, i.e. arm and label fraction, with intervals and paired differences."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sslmed.core.errors import DataError
+from sslmed.evaluation.metrics import score_bounds
+from sslmed.evaluation.statistics import Floats, estimate, holm
+from sslmed.experiments.arms import baseline_of
+
+FAMILY = ["figure", "dataset", "preset", "metric"]
+"""The p-values of one metric of one figure are adjusted together."""
+
+CELL = [*FAMILY, "arm", "label_fraction"]
+SCORE = ["n_labels", "n_runs", "n_cases", "mean", "ci_low", "ci_high"]
+DIFFERENCE = ["diff", "diff_low", "diff_high", "p"]
+
+
+def summarise_cells(values: pd.DataFrame) -> pd.DataFrame:
+    """Estimate the mean of every cell, and its difference to the baseline over the runs that both have.
+
+    Args:
+        values: One row per run, case and metric (`sslmed.evaluation.metrics.case_values`): the columns of `CELL`,
+            `n_labels`, `fold`, `seed`, `case`, `value`.
+
+    Returns:
+        The columns of `CELL`, `SCORE`, `DIFFERENCE`, and `p_holm`, one row per cell, sorted. A baseline's difference is
+        empty, and so are p-values of fewer than five runs. `n_labels` is the mean over runs, rounded.
+
+    Raises:
+        DataError: Runs to be compared were scored on different cases.
+    """
+    cells: dict[Any, pd.DataFrame] = dict(iter(values.groupby(CELL)))
+    rows = []
+    for (*family, arm, fraction), cell in cells.items():
+        row = [*family, arm, fraction, round(float(cell["n_labels"].mean())), *_score(cell)]
+        baseline = cells.get((*family, baseline_of(arm), fraction))
+        rows.append(row if baseline is None or baseline is cell else row + _difference(cell, baseline))
+    columns = [*CELL, *SCORE, *DIFFERENCE]
+    summary = pd.DataFrame([row + [None] * (len(columns) - len(row)) for row in rows], columns=columns)
+    summary = summary.astype(dict.fromkeys(DIFFERENCE, float))
+    return summary.assign(p_holm=summary.groupby(FAMILY)["p"].transform(_adjusted))
+
+
+def paired_differences(cell: pd.DataFrame, baseline: pd.DataFrame) -> pd.DataFrame:
+    """Subtract the baseline's values over the runs that both have.
+
+    Args:
+        cell: Values of one metric, arm and label fraction, as in `summarise_cells`.
+        baseline: Values to compare with.
+
+    Returns:
+        One row per run (fold, seed) and one column per case; empty where the case is not in the fold's test set.
+
+    Raises:
+        DataError: The two were scored on different cases.
+    """
+    arm, reference = _runs_by_cases(cell).align(_runs_by_cases(baseline))
+    both = arm.notna().any(axis=1) & reference.notna().any(axis=1)
+    arm, reference = arm[both], reference[both]
+    if not arm.notna().equals(reference.notna()):
+        names = f"{cell['arm'].iloc[0]} and {baseline['arm'].iloc[0]}"
+        raise DataError([f"{names} were scored on different test cases; remove the older runs"])
+    return arm - reference
+
+
+def by_fold(runs: pd.DataFrame) -> list[Floats]:
+    """Split a table of runs by cases into the folds' `(seeds, cases)`.
+
+    Raises:
+        DataError: Seeds of one fold were scored on different cases.
+    """
+    values, fold_of_run = runs.to_numpy(), runs.index.get_level_values("fold")
+    folds = [values[fold_of_run == fold] for fold in fold_of_run.unique()]
+    folds = [fold[:, ~np.isnan(fold).all(axis=0)] for fold in folds]
+    if any(np.isnan(fold).any() for fold in folds):
+        raise DataError(["seeds of one fold were scored on different test cases; remove the older runs"])
+    return folds
+
+
+def difference_bounds(metric: str) -> tuple[float, float]:
+    """Give the least and the greatest difference of two scores."""
+    low, high = score_bounds(metric)
+    return low - high, high - low
+
+
+def _score(cell: pd.DataFrame) -> list[float]:
+    score = estimate(by_fold(_runs_by_cases(cell)), score_bounds(cell["metric"].iloc[0]))
+    return [score.n_runs, score.n_cases, score.mean, score.low, score.high]
+
+
+def _difference(cell: pd.DataFrame, baseline: pd.DataFrame) -> list[float | None]:
+    runs = paired_differences(cell, baseline)
+    if runs.empty:
+        return []
+    difference = estimate(by_fold(runs), difference_bounds(cell["metric"].iloc[0]))
+    return [difference.mean, difference.low, difference.high, difference.p]
+
+
+def _runs_by_cases(cell: pd.DataFrame) -> pd.DataFrame:
+    return cell.pivot(index=["fold", "seed"], columns="case", values="value")
+
+
+def _adjusted(p_values: "pd.Series[float]") -> "pd.Series[float]":
+    tested = p_values.dropna()
+    return pd.Series(holm(tested), index=tested.index).reindex(p_values.index)

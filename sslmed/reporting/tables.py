@@ -1,0 +1,163 @@
+"""Collects finished runs into tables: scores by run, by case, and summarised."""
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from math import isnan
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sslmed.core.errors import DataError, UserError
+from sslmed.core.files import atomic_path
+from sslmed.evaluation.metrics import case_values
+from sslmed.reporting.efficiency import labels_to_baseline, updates_to_baseline
+from sslmed.reporting.summary import FAMILY, summarise_cells
+
+RUN = ["figure", "dataset", "preset", "arm", "spatial_dims", "label_fraction", "n_labels", "fold", "seed"]
+"""What identifies a run, in tables and in `results.json`."""
+
+
+@dataclass(frozen=True)
+class Tables:
+    """All that a figure is drawn from.
+
+    Attributes:
+        results: One row per run and metric: test scores.
+        cases: One row per run and test case, sorted: what the runs' `cases.csv` say.
+        summary: One row per metric, arm and label fraction, see `summarise_cells`.
+        efficiency: One row per metric, arm and quantity, see `labels_to_baseline` and `updates_to_baseline`.
+        curves: One row per run, `update` and metric: scores of the validation cases.
+        missing: The runs without results, in the order given, e.g. `rotation 25 % fold 1 seed 0`.
+    """
+
+    results: pd.DataFrame
+    cases: pd.DataFrame
+    summary: pd.DataFrame
+    efficiency: pd.DataFrame
+    curves: pd.DataFrame
+    missing: tuple[str, ...]
+
+
+def collect(run_dirs: Iterable[Path]) -> Tables:
+    """Read fine-tuning runs and summarise them.
+
+    Args:
+        run_dirs: Every planned run of one experiment, `.../<arm>/fold<k>/seed<s>/<percent>`; those without
+            `results.json` are listed as missing.
+
+    Raises:
+        UserError: No run has finished.
+        DataError: Files of a run cannot be read, or runs to be compared were scored on different cases.
+    """
+    paths = list(run_dirs)
+    finished = {path for path in paths if (path / "results.json").is_file()}
+    if not finished:
+        msg = "no run has finished, so there is nothing to summarise; the runs' run.log files say what happened"
+        raise UserError(msg)
+    runs = sorted((_FinishedRun.read(path) for path in finished), key=lambda run: run.identity)
+    results = _long(_joined(runs, [pd.DataFrame([run.record["metrics"]]) for run in runs]))
+    curves = _long(_joined(runs, [pd.DataFrame(run.record["validation"]) for run in runs]), "update")
+    curves = curves.assign(metric=curves["metric"].str.removeprefix("val/"))
+    values = _joined(runs, [run.case_values() for run in runs])
+    updates = updates_to_baseline(curves[curves["metric"].isin(results["metric"])])
+    efficiency = pd.concat([_by_metric(values, labels_to_baseline), updates])
+    return Tables(
+        results=results,
+        cases=_joined(runs, [run.cases for run in runs]),
+        summary=_by_metric(values, summarise_cells),
+        efficiency=efficiency.sort_values([*FAMILY, "arm", "quantity"], ignore_index=True),
+        curves=curves,
+        missing=tuple(_name(path) for path in paths if path not in finished),
+    )
+
+
+def write_tables(tables: Tables, folder: Path) -> None:
+    """Write `results.csv`, `cases.csv` (one row per run, test case and value), `summary.csv` and `efficiency.csv`.
+
+    Equal runs give equal bytes.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    short = {"results": tables.results, "summary": tables.summary, "efficiency": tables.efficiency}
+    for name, table in short.items():
+        with atomic_path(folder / f"{name}.csv") as temporary:
+            table.to_csv(temporary, index=False, lineterminator="\n")
+    with atomic_path(folder / "cases.csv") as temporary:
+        _write_cases(tables.cases, temporary)
+
+
+@dataclass(frozen=True)
+class _FinishedRun:
+    record: dict[str, Any]
+    cases: pd.DataFrame
+
+    @classmethod
+    def read(cls, path: Path) -> "_FinishedRun":
+        try:
+            record = json.loads((path / "results.json").read_text(encoding="utf-8"))
+            # Ids are text even where they look like a number ("007") or like a missing value ("NA").
+            cases = pd.read_csv(path / "cases.csv", dtype={"case": str}, keep_default_na=False)
+        except (OSError, ValueError) as error:
+            raise DataError([f"{path}: {error}; remove the run, and the same command makes it anew"]) from error
+        return cls(record, cases.sort_values("case", ignore_index=True))
+
+    @property
+    def identity(self) -> tuple[Any, ...]:
+        return tuple(self.record[key] for key in RUN)
+
+    def case_values(self) -> pd.DataFrame:
+        """Give one value per case for every metric, whose mean is the run's score."""
+        values = {metric: case_values(self.cases, metric) for metric in self.record["metrics"]}
+        return pd.DataFrame(values).assign(case=self.cases["case"])
+
+
+def _joined(runs: Sequence[_FinishedRun], frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Join the runs' frames, with what identifies the run beside each row."""
+    run_of_row = np.repeat(np.arange(len(runs)), [len(frame) for frame in frames])
+    identities = pd.DataFrame([run.identity for run in runs], columns=RUN).iloc[run_of_row]
+    return pd.concat([identities.reset_index(drop=True), pd.concat(frames, ignore_index=True)], axis=1)
+
+
+def _long(table: pd.DataFrame, *keys: str) -> pd.DataFrame:
+    """Give one row per value instead of a column for each metric, sorted."""
+    identity = [*RUN, *keys]
+    values = table.melt(identity, var_name="metric").dropna(subset="value")
+    return values.sort_values([*identity, "metric"], ignore_index=True)
+
+
+def _by_metric(values: pd.DataFrame, summarise: Callable[[pd.DataFrame], pd.DataFrame]) -> pd.DataFrame:
+    """Summarise metric by metric: all at once, the cases of a large experiment would fill the memory."""
+    identity = [*RUN, "case"]
+    summaries = [
+        summarise(values[identity].assign(metric=metric, value=values[metric]).dropna(subset="value"))
+        for metric in values.columns.difference(identity).tolist()
+    ]
+    return pd.concat(summaries, ignore_index=True)
+
+
+def _name(path: Path) -> str:
+    arm, fold, seed, percent = path.absolute().parts[-4:]
+    return f"{arm} {percent} % fold {fold.removeprefix('fold')} seed {seed.removeprefix('seed')}"
+
+
+class _Echo:
+    """A file for `csv.writer`, which then returns rows instead of writing them."""
+
+    def write(self, text: str) -> str:
+        return text
+
+
+def _write_cases(cases: pd.DataFrame, path: Path) -> None:
+    """Write one row per value, millions in a large experiment: pandas takes three times as long."""
+    encode = csv.writer(_Echo(), lineterminator="").writerow
+    metrics = cases.columns.difference([*RUN, "case"]).tolist()
+    with path.open("w", encoding="utf-8", newline="") as file:
+        file.write(",".join([*RUN, "case", "metric", "value\n"]))
+        for run, of_run in cases.groupby(RUN, sort=False):
+            for case, *values in zip(of_run["case"], *(of_run[metric].tolist() for metric in metrics), strict=True):
+                start = encode([*run, case])
+                rows = zip(metrics, values, strict=True)
+                file.writelines(f"{start},{metric},{value}\n" for metric, value in rows if not isnan(value))

@@ -1,0 +1,1 @@
+"""An experiment's summary and dashboard in Weights & Biases."""

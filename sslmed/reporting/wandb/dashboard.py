@@ -1,0 +1,142 @@
+"""Makes a report in Weights & Biases out of an experiment's mirrored runs: curves, images, arms side by side."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import wandb
+from wandb_workspaces.reports.v2 import interface as wr
+
+from sslmed.core.errors import UserError
+from sslmed.core.files import write_text
+from sslmed.core.text import percent
+from sslmed.experiments.arms import BASELINE, Arm, baseline_of
+from sslmed.experiments.plan import read_plan
+from sslmed.experiments.settings import read_experiment
+from sslmed.training.wandb.names import group_name
+from sslmed.training.wandb.session import check_account, identity_of, project
+
+WIDTH, HEIGHT = 8, 7
+"""Of a panel; a row is three panels wide."""
+ROW = 3
+
+Panel = wr.LinePlot | wr.ScatterPlot | wr.MediaBrowser
+
+
+def make_dashboard(work: Path) -> str:
+    """Make the report of an experiment, or bring the one that was made for it up to date.
+
+    Args:
+        work: The experiment's directory.
+
+    Returns:
+        Its address.
+
+    Raises:
+        UserError: If the directory holds no experiment, or W&B cannot be reached, knows no key or refuses.
+    """
+    if not (work / "plan.json").is_file():
+        raise UserError(f"{work}: no experiment is here; give a directory that `sslmed reproduce` made, in its --runs")
+    check_account(verify=True)
+    known = work / "wandb" / "report"
+    try:
+        report = build_dashboard(work, entity=project()["entity"] or str(wandb.Api().default_entity))
+        report.id = known.read_text(encoding="utf-8") if known.is_file() else ""
+        report.save()
+        url = str(report.url)
+    except Exception as error:  # of W&B, of the transport, of the models of what the server answers
+        more = f"; if the report has been deleted there, remove {known}" if known.is_file() else ""
+        raise UserError(f"Weights & Biases: the report cannot be saved: {error}{more}") from error
+    write_text(known, report.id)
+    return url
+
+
+def build_dashboard(work: Path, entity: str) -> wr.Report:
+    """Describe the report without a server.
+
+    Args:
+        work: The experiment's directory.
+        entity: User or team whose project has the runs.
+    """
+    figure, runs = work.parent.name, read_plan(work / "plan.json")
+    group = group_name(figure, work.name)
+    place = {"entity": entity, "project": project()["project"]}
+
+    def runs_of(job_type: str, *conditions: str, by_arm: bool = False) -> wr.Runset:
+        filters = " and ".join([f"Group = '{group}'", f"JobType = '{job_type}'", *conditions])
+        return wr.Runset(**place, name=job_type, filters=filters, groupby=["config.arm"] if by_arm else [])
+
+    metrics = read_experiment(figure).metrics
+    tasks = [arm for arm in dict.fromkeys(run.arm for run in runs) if Arm.parse(arm).task != BASELINE]
+    fractions = sorted({run.fraction for run in runs if run.fraction is not None})
+    middle = fractions[len(fractions) // 2]
+    at_middle = f"Config('label_fraction') = {middle}"
+    figure_panel = wr.MediaBrowser(title="The figure", media_keys=["figure"])
+    curves = [*(f"val/{metric}" for metric in metrics), "val/loss", "train/loss"]
+    return wr.Report(
+        **place,
+        title=f"Data efficiency of self-supervised pretraining, {group}",
+        description="Made by sslmed; the run directories are the record, this is their mirror.",
+        width="fluid",
+        blocks=[
+            wr.H1("Data efficiency"),
+            wr.P("Mean over test cases, and the ends of its 95 % interval (dashed), against the share of labels used."),
+            _grid(
+                runs_of("summary"),
+                [figure_panel, *(_efficiency(arm, metrics[0], identity_of(work)) for arm in tasks)],
+            ),
+            wr.H1(f"Fine-tuning on {percent(middle)} % of the labels"),
+            wr.P("Mean over folds and seeds, and the range from the lowest to the highest run."),
+            _grid(runs_of("finetune", at_middle, by_arm=True), [_curve(name) for name in curves]),
+            wr.H1("Test scores of every run"),
+            _grid(runs_of("finetune"), [_scores(f"test/{metric}") for metric in metrics]),
+            wr.H1("Pretraining"),
+            wr.P("Losses of different tasks do not compare; each compares with the loss of chance."),
+            _grid(
+                runs_of("pretrain", by_arm=True),
+                [_curve(name) for name in ("val/loss", "val/chance_loss", "val/accuracy", "train/loss")],
+            ),
+            wr.H1("What the networks see and answer"),
+            _grid(runs_of("pretrain"), [_images("puzzles")]),
+            _grid(runs_of("finetune", at_middle), [_images("segmentation"), _images("confusion")]),
+        ],
+    )
+
+
+def _grid(runset: wr.Runset, panels: Sequence[Panel]) -> wr.PanelGrid:
+    for index, panel in enumerate(panels):
+        panel.layout = wr.Layout(x=WIDTH * (index % ROW), y=HEIGHT * (index // ROW), w=WIDTH, h=HEIGHT)
+    return wr.PanelGrid(runsets=[runset], panels=list(panels))
+
+
+def _efficiency(arm: str, metric: str, summary_run: str) -> wr.LinePlot:
+    names = [f"{metric}/{each}" for each in (baseline_of(arm), arm)]
+    bounds = [f"{name} {end}" for name in names for end in ("low", "high")]
+    return wr.LinePlot(
+        title=f"{arm} against {baseline_of(arm)}",
+        x="label_fraction",
+        y=[*names, *bounds],
+        log_x=True,
+        title_x="label fraction",
+        title_y=metric,
+        line_marks={f"{summary_run}:{name}": "dashed" for name in bounds},
+    )
+
+
+def _curve(metric: str) -> wr.LinePlot:
+    return wr.LinePlot(
+        title=metric,
+        x="update",
+        y=[metric],
+        groupby=wr.Config("arm"),
+        groupby_aggfunc="mean",
+        groupby_rangefunc="minmax",
+        max_runs_to_show=100,
+    )
+
+
+def _scores(metric: str) -> wr.ScatterPlot:
+    return wr.ScatterPlot(title=metric, x=wr.Config("label_fraction"), y=wr.SummaryMetric(metric), log_x=True)
+
+
+def _images(key: str) -> wr.MediaBrowser:
+    return wr.MediaBrowser(title=key, media_keys=[key], num_columns=1)

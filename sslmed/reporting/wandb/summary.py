@@ -1,0 +1,70 @@
+"""Mirrors the outcome of an experiment in Weights & Biases: its tables, its curves, its figure, in one run."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from sslmed.training.wandb.names import group_name
+from sslmed.training.wandb.session import Mode, identity_of, never_fatal, session
+
+IDENTITY = ["figure", "dataset", "preset"]
+CURVES = {"mean": "", "ci_low": " low", "ci_high": " high"}
+"""Columns of the summary -> what follows the name of a curve."""
+
+
+def log_summary(work: Path, mode: Mode, *, tables: Mapping[str, pd.DataFrame], figure: Path) -> None:
+    """Log an experiment; the same experiment again overwrites the same run.
+
+    Args:
+        work: The experiment's directory.
+        mode: `offline` or `online`.
+        tables: By name; `summary` also becomes curves: scores and the ends of their intervals against `label_fraction`.
+        figure: PNG file.
+    """
+    summary = tables["summary"]
+    identity = {key: str(summary[key].iloc[0]) for key in IDENTITY}
+    with session(
+        work,
+        mode,
+        run_id=identity_of(work),
+        resume=False,
+        name="summary",
+        group=group_name(*identity.values()),
+        job_type="summary",
+        tags=list(identity.values()),
+        config=identity,
+    ) as run:
+        with never_fatal("mirror the tables"):
+            _log(run, tables, figure)
+        if run is not None and not run.offline:
+            print(f"Weights & Biases: {run.url}")
+        elif run is not None:
+            pattern = f"find '{work}' -name 'offline-run-*' -not -path '*.old*'"
+            print(f"Weights & Biases: wandb sync $({pattern}) sends what is new")
+
+
+def _log(run: Any, tables: Mapping[str, pd.DataFrame], figure: Path) -> None:  # noqa: ANN401 - wandb.Run
+    import wandb
+
+    run.define_metric("label_fraction", hidden=True)
+    run.define_metric("*", step_metric="label_fraction")
+    for step, row in enumerate(curve_rows(tables["summary"])):
+        run.log(row, step=step)
+    contents = {name: table.astype(object).where(table.notna(), None) for name, table in tables.items()}
+    logged = {f"tables/{name}": wandb.Table(dataframe=table) for name, table in contents.items()}
+    run.log(logged | {"figure": wandb.Image(str(figure))}, step=step + 1)
+
+
+def curve_rows(summary: pd.DataFrame) -> list[dict[str, Any]]:
+    """Give one row per label fraction: `label_fraction`, and for each metric and arm `<metric>/<arm>[ low| high]`."""
+    return [
+        {"label_fraction": fraction}
+        | {
+            f"{cell['metric']}/{cell['arm']}{suffix}": cell[column]
+            for cell in cells.to_dict("records")
+            for column, suffix in CURVES.items()
+        }
+        for fraction, cells in summary.groupby("label_fraction")
+    ]

@@ -1,0 +1,1 @@
+"""One training run: its command line, directory, checkpoints and record."""

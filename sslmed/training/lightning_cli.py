@@ -1,0 +1,275 @@
+"""`sslmed fit | validate | test | predict`: LightningCLI with one directory per run."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+import torch
+from jsonargparse import Namespace
+from pytorch_lightning import Callback, LightningDataModule, LightningModule, Trainer
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+from rich.console import Console
+from rich.table import Table
+
+# Lightning finds classes by their bare names once their modules are imported.
+from sslmed import downstream, encoders, pretext  # noqa: F401
+from sslmed.core.errors import UserError
+from sslmed.core.logs import logging_to, silence_libraries
+from sslmed.core.memory import keep_freed_memory
+from sslmed.data import finetuning, pretraining  # noqa: F401
+from sslmed.data.datamodule import StoreDataModule
+from sslmed.downstream.base import DownstreamTask
+from sslmed.encoders.checkpoint import read_state
+from sslmed.evaluation.metrics import summarise
+from sslmed.learning.distributed import check_processes, rank, world_size
+from sslmed.training.callbacks import History, SeedUpdates
+from sslmed.training.provenance import provenance
+from sslmed.training.run_directory import RunDirectory
+from sslmed.training.trainer_options import checkpoint_callbacks, trainer_options
+
+log = logging.getLogger(__name__)
+
+LABELS = {"label_values": "label_values", "region_classes": "regions", "num_classes": "num_classes"}
+"""What a model is told about the labels: the data's attribute -> the model's argument, where it has one."""
+
+Wandb = Literal["disabled", "offline", "online"]
+
+
+@dataclass
+class RunLabels:
+    """What a run is called in tables and figures.
+
+    Args:
+        figure: The experiment it belongs to, e.g. `fig3`.
+        dataset: Name of the dataset in tables.
+        preset: Name of the preset.
+        arm: `baseline` or the pretext task.
+        key: Fingerprint of all settings, set by `sslmed reproduce`.
+    """
+
+    figure: str = ""
+    dataset: str = ""
+    preset: str = ""
+    arm: str = ""
+    key: str = ""
+
+
+class SSLMedCLI(LightningCLI):
+    """LightningCLI whose runs live in one directory each and go on where they stopped.
+
+    No hyper-parameter is stored in checkpoints: `config.yaml` is the record, and `--ckpt_path` could otherwise replace
+    what the command line says. Weights travel by `model.pretrained` only.
+    """
+
+    datamodule: StoreDataModule
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add what a run has beside model, data and trainer, and link what must agree."""
+        parser.add_argument("--run_dir", type=Path, required=True, help="directory that holds all the run writes")
+        parser.add_argument("--threads", type=int, default=1, help="torch threads on CPU; results depend on it")
+        parser.add_argument("--channels_last", type=bool, default=True, help="store features with channels last")
+        parser.add_argument(
+            "--compile", type=bool, default=False, help="compile the network: a minute more at the start"
+        )
+        parser.add_argument("--keep_memory", type=bool, default=True, help="keep freed memory: faster on CPU")
+        parser.add_argument("--wandb", type=Wandb, default="disabled", help="mirror the run to Weights & Biases")
+        parser.add_argument("--wait", type=bool, default=False, help="wait while another process writes run_dir")
+        parser.add_class_arguments(RunLabels, "labels")
+        parser.link_arguments("seed_everything", "data.init_args.seed")
+        parser.link_arguments("data.init_args.validations", "trainer.max_epochs")
+        parser.link_arguments("data.init_args.crop_size", "model.init_args.crop_size")
+        for name in ("spatial_dims", "in_channels"):
+            parser.link_arguments(f"data.{name}", f"model.init_args.encoder.init_args.{name}", apply_on="instantiate")
+        for source, target in LABELS.items():
+            parser.link_arguments(f"data.{source}", f"model.init_args.{target}", apply_on="instantiate")
+
+    @property
+    def settings(self) -> Namespace:
+        """The settings of the subcommand."""
+        settings: Namespace = self.config[self.subcommand]
+        return settings
+
+    def before_instantiate_classes(self) -> None:
+        """Set what must be set before anything is built."""
+        torch.set_num_threads(self.settings.threads)
+        if self.settings.keep_memory:
+            keep_freed_memory()
+        trainer = self.settings.trainer
+        if self.subcommand != "fit":
+            trainer.devices = 1  # also after a fit on several
+        elif trainer.devices == "auto":
+            trainer.devices = world_size()
+        check_processes(trainer.devices)
+        if self.subcommand != "fit" and "pretrained" in self.settings.model.init_args:
+            self.settings.model.init_args.pretrained = None  # the run's own checkpoint has all weights
+        self.run = RunDirectory(self.settings.run_dir.absolute())
+
+    def _parse_ckpt_path(self) -> None:
+        """Do not let a checkpoint's content change the configuration, as LightningCLI would."""
+
+    def _add_instantiators(self) -> None:
+        """Do not write out the configuration for every class, as LightningCLI does for the sake of hyper-parameters."""
+
+    def instantiate_classes(self) -> None:
+        """Build everything; channels last is the faster layout for convolutions on CPUs."""
+        super().instantiate_classes()
+        if self.settings.channels_last:
+            layout = {2: torch.channels_last, 3: torch.channels_last_3d}[self.datamodule.spatial_dims]
+            self.model.to(memory_format=layout)  # features follow the weights
+        if self.settings.compile:
+            self.model.compile()  # in place: checkpoints stay the same
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:  # noqa: ANN401
+        """Build the trainer with the callbacks and loggers that every run has."""
+        self.history = History(self.run.metrics)
+        checkpoints = checkpoint_callbacks(self.run, self.model.monitor, self.model.monitor_mode)
+        callbacks: dict[str | None, list[Callback]] = {
+            "fit": [SeedUpdates(self.settings.seed_everything), self.history, *checkpoints],
+        }
+        if isinstance(self.model, DownstreamTask):
+            callbacks["predict"] = [self.model.prediction_writer(self.run.path)]
+        config = {**self._get(self.config_init, "trainer", default={}), **kwargs}
+        options = trainer_options(config, self.model, self.run)
+        return self._instantiate_trainer(options, callbacks.get(self.subcommand, []))
+
+    def fit(
+        self,
+        model: LightningModule,
+        datamodule: LightningDataModule,
+        ckpt_path: str | None = None,
+        **_: Any,  # noqa: ANN401 - what else Trainer.fit takes
+    ) -> None:
+        """Train, going on from the last checkpoint if there is one; score the test cases once; write the results."""
+        if ckpt_path is not None:
+            msg = f"fit does not take --ckpt_path {ckpt_path}: give --model.pretrained, or the --run_dir to go on with"
+            raise UserError(msg)
+        if rank() > 0:  # only the first process writes
+            self._fit(model, datamodule)
+            return
+        with self.run.locked(wait=self.settings.wait):
+            self.run.begin(self._parser("fit").dump(self.settings, skip_unset=False, skip_validation=True))
+            with logging_to(self.run.log), self._mirrored_to_wandb():
+                self._fit(model, datamodule)
+
+    def _fit(self, model: LightningModule, datamodule: LightningDataModule) -> None:
+        self.trainer.strategy.setup_environment()  # connects the ranks: the first one has the lock now
+        if torch.cuda.is_available():
+            torch.cuda.reset_peak_memory_stats()  # an earlier run of this process may have taken more
+        resumed = self.trainer.strategy.broadcast(self.run.last if self.run.last.is_file() else None)
+        if resumed is not None:
+            log.info("going on from %s", resumed)
+        self.trainer.fit(model, datamodule=datamodule, ckpt_path=resumed, weights_only=True)
+        results = {
+            **self._description(),
+            "validation": self.history.rows,
+            "seconds": round(self.history.seconds, 1),
+            **provenance(self.trainer.strategy.root_device),
+        }
+        if isinstance(model, DownstreamTask):
+            cases = self._score(self.run.best)
+            results |= {"kind": "finetune", "metrics": summarise(cases)}
+            if rank() == 0:
+                model.to(self.trainer.strategy.root_device)  # the trainer has left a GPU
+                model.write_examples(self.datamodule.store, cases, self.run.examples)
+        else:
+            cases = None
+            last = self.history.rows[-1]
+            results |= {"kind": "pretrain", "val_loss": last["val/loss"], "chance_loss": last["val/chance_loss"]}
+        if rank() == 0:
+            self.run.finish(results, cases)
+            log.info("done: %s", self.run.results)
+
+    def test(self, model: LightningModule, ckpt_path: Path | str | None = None, **_: Any) -> None:  # noqa: ANN401
+        """Score the test cases of a run again and print the result; the run's record is not touched."""
+        if not isinstance(model, DownstreamTask):
+            msg = f"{self.run.path}: a pretraining run has no test cases; use `sslmed validate`"
+            raise UserError(msg)
+        scores = summarise(self._score(self.run.best if ckpt_path is None else Path(ckpt_path)))
+        _print_table("Test cases", scores)
+
+    def validate(self, model: LightningModule, ckpt_path: Path | str | None = None, **_: Any) -> None:  # noqa: ANN401
+        """Score the validation cases with a run's best checkpoint and print the result."""
+        self._load(self.run.best if ckpt_path is None else Path(ckpt_path))
+        (scores,) = self.trainer.validate(model, datamodule=self.datamodule, verbose=False)
+        _print_table("Validation cases", scores)
+
+    def predict(self, model: LightningModule, ckpt_path: Path | str | None = None, **_: Any) -> None:  # noqa: ANN401
+        """Segment or classify test and unlabelled cases, into its directory."""
+        if not isinstance(model, DownstreamTask):
+            msg = f"{self.run.path}: a pretraining run has nothing to predict with; give a fine-tuning run"
+            raise UserError(msg)
+        self._load(self.run.best if ckpt_path is None else Path(ckpt_path))
+        self.trainer.predict(model, datamodule=self.datamodule, return_predictions=False)
+
+    def _score(self, checkpoint: Path) -> pd.DataFrame:
+        """One row of scores per test case."""
+        self._load(checkpoint)
+        self.trainer.test(self.model, datamodule=self.datamodule, verbose=False)
+        return pd.DataFrame(self.model.test_rows).sort_values("case", ignore_index=True)
+
+    def _load(self, checkpoint: Path) -> None:
+        try:
+            self.model.load_state_dict(read_state(checkpoint))
+        except RuntimeError as error:
+            msg = f"{checkpoint}: does not fit {type(self.model).__name__}: {error}"
+            raise UserError(msg) from error
+
+    def _description(self) -> dict[str, Any]:
+        """What tables need to know about this run."""
+        return {**vars(self._get(self.config_init, "labels")), **self.datamodule.describe()}
+
+    def _mirrored_to_wandb(self) -> AbstractContextManager[None]:
+        """Mirror the run in Weights & Biases if asked to; everything is in the run directory without it."""
+        if self.settings.wandb == "disabled" or not self.trainer.is_global_zero:
+            return nullcontext()
+        from sslmed.training.wandb.mirror import mirrored
+
+        return mirrored(self.run, self.settings.wandb, self.trainer, self.history, self._description())
+
+
+def _print_table(title: str, scores: Mapping[str, float]) -> None:
+    table = Table("metric", "value", title=title)
+    for name, value in scores.items():
+        table.add_row(name, f"{value:.4f}")
+    Console().print(table)
+
+
+def main(args: Sequence[str], cli_class: type[SSLMedCLI] = SSLMedCLI) -> None:
+    """Run a LightningCLI subcommand.
+
+    Args:
+        args: Subcommand and options, as after `sslmed`.
+        cli_class: What parses and runs them.
+
+    Raises:
+        UserError: If what the user gave cannot be used.
+    """
+    silence_libraries()
+    # The parser of every subcommand would take as long to build as the one that is needed.
+    subcommand = {args[0]: LightningCLI.subcommands()[args[0]]}
+    cli = type(cli_class.__name__, (cli_class,), {"subcommands": staticmethod(lambda: subcommand)})
+    try:
+        cli(
+            LightningModule,
+            LightningDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            save_config_callback=None,  # the run directory keeps the configuration
+            seed_everything_default=0,
+            auto_configure_optimizers=False,
+            args=list(args),
+            parser_kwargs={"prog": "sslmed", "description": "Train, score and apply networks; see also sslmed --help."},
+        )
+    except Exception as error:
+        raise _user_error(error) or error from None
+
+
+def _user_error(error: BaseException | None) -> UserError | None:
+    """Find the user's error within the errors that jsonargparse wraps around what a constructor raises."""
+    while error is not None and not isinstance(error, UserError):
+        error = error.__cause__ or error.__context__
+    return error

@@ -1,0 +1,105 @@
+"""The directory of one training run: what is in it, and who may write it."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+from filelock import FileLock, Timeout
+
+from sslmed.core.errors import UserError
+from sslmed.core.files import atomic_path, remove_leftovers, write_text
+
+IGNORED_SETTINGS = ("run_dir", "ckpt_path", "weights_only", "keep_memory", "wandb", "wait")
+"""They do not change what is learned."""
+
+
+class RunDirectory:
+    """All that one training run writes; `results.json` is written last, so its presence means done.
+
+    Args:
+        path: The directory; it is made when something is written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config = path / "config.yaml"
+        self.metrics = path / "metrics.csv"
+        self.log = path / "run.log"
+        self.checkpoints = path / "checkpoints"
+        self.best = self.checkpoints / "best.ckpt"
+        self.last = self.checkpoints / "last.ckpt"
+        self.cases = path / "cases.csv"
+        self.examples = path / "examples.npz"
+        self.results = path / "results.json"
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the run has finished."""
+        return self.results.is_file()
+
+    @contextmanager
+    def locked(self, *, wait: bool) -> Iterator[None]:
+        """Be the only writer; however the process ends, the lock ends with it.
+
+        Args:
+            wait: Wait for another writer, e.g. one orphaned by a kill, instead of refusing.
+
+        Raises:
+            UserError: If another process writes the directory and `wait` is false.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(self.path / ".lock", timeout=-1 if wait else 0):
+                yield
+        except Timeout as error:
+            msg = f"{self.path}: another process is writing this run; wait for it, or choose another --run_dir"
+            raise UserError(msg) from error
+
+    def begin(self, config_yaml: str) -> None:
+        """Record the configuration of a fresh run, or make sure that an interrupted run has the same one.
+
+        Raises:
+            UserError: If the run is done, or was begun with another configuration.
+        """
+        if self.is_done:
+            msg = f"{self.path}: this run is done (results.json is there); remove it, or choose another --run_dir"
+            raise UserError(msg)
+        if self.last.is_file() and self.config.is_file():
+            differing = _differing_settings(yaml.safe_load(self.config.read_text()), yaml.safe_load(config_yaml))
+            if differing:
+                msg = (
+                    f"{self.path}: holds an interrupted run with other settings ({'; '.join(differing)}); "
+                    "give the same settings to go on, or choose another --run_dir"
+                )
+                raise UserError(msg)
+        for folder in (self.path, self.checkpoints):
+            remove_leftovers(folder)
+        write_text(self.config, config_yaml)
+
+    def finish(self, results: Mapping[str, Any], cases: pd.DataFrame | None = None) -> None:
+        """Write the results; only now is the run done."""
+        if cases is not None:
+            with atomic_path(self.cases) as temporary:
+                cases.to_csv(temporary, index=False)
+        write_text(self.results, json.dumps(_without_nan(results), indent=2, allow_nan=False) + "\n")
+
+
+def _without_nan(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """A loss that has diverged becomes `null`: JSON knows no NaN."""
+    if isinstance(value, Mapping):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _differing_settings(old: Any, new: Any, name: str = "") -> list[str]:  # noqa: ANN401 - any YAML
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = [key for key in dict.fromkeys((*old, *new)) if name or key not in IGNORED_SETTINGS]
+        return [line for key in keys for line in _differing_settings(old.get(key), new.get(key), f"{name}.{key}")]
+    return [] if old == new else [f"{name[1:]} was {old}, now {new}"]

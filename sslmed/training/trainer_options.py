@@ -1,0 +1,75 @@
+"""What the trainer of every run has beside its configuration: checkpoints, and how Lightning deals with processes."""
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from pytorch_lightning import LightningModule
+from pytorch_lightning.callbacks import ModelCheckpoint
+
+from sslmed.downstream.base import DownstreamTask
+from sslmed.learning.distributed import world_size
+from sslmed.training.checkpoints import AtomicCheckpointIO
+from sslmed.training.run_directory import RunDirectory
+
+
+def checkpoint_callbacks(run: RunDirectory, monitor: str, mode: str) -> list[ModelCheckpoint]:
+    """Keep the best and the last checkpoint: two callbacks, because `save_last` of one only copies the best.
+
+    Args:
+        run: Where they go.
+        monitor: The metric that says which is best.
+        mode: `max` or `min`.
+    """
+    return [
+        ModelCheckpoint(
+            run.checkpoints,
+            filename=path.stem,
+            monitor=monitored,
+            mode=mode,
+            save_on_train_epoch_end=True,  # after validation, and in a state that resumes at the next stretch
+            enable_version_counter=False,
+        )
+        for path, monitored in ((run.best, monitor), (run.last, None))
+    ]
+
+
+def trainer_options(config: Mapping[str, Any], model: LightningModule, run: RunDirectory) -> dict[str, Any]:
+    """Complete the trainer's arguments; what the configuration says stays.
+
+    Args:
+        config: What the configuration says.
+        model: What is trained.
+        run: Where everything goes.
+    """
+    defaults: dict[str, Any] = {
+        "default_root_dir": str(run.path),
+        "logger": False,
+        "enable_progress_bar": sys.stderr.isatty(),
+    }
+    given = {name: value for name, value in config.items() if value is not None}
+    plugins = given.get("plugins", [])
+    given["plugins"] = [*_own_plugins(), *(plugins if isinstance(plugins, list) else [plugins])]
+    return {**config, **defaults, **given, **(_distributed_options(config, model) if world_size() > 1 else {})}
+
+
+def _own_plugins() -> list[Any]:
+    plugins: list[Any] = [AtomicCheckpointIO()]
+    if not TorchElasticEnvironment.detect():
+        # Lightning would take a job of SLURM for one of several ranks, and requeue it by itself on SIGUSR1.
+        plugins.append(LightningEnvironment())
+    return plugins
+
+
+def _distributed_options(config: Mapping[str, Any], model: LightningModule) -> dict[str, Any]:
+    """What Lightning must know where several processes train: our samplers divide the batches themselves."""
+    options: dict[str, Any] = {"use_distributed_sampler": False}
+    # torch synchronises batch normalisation on GPUs only: on CPUs each rank normalises its own share.
+    options["sync_batchnorm"] = torch.cuda.is_available() and config["accelerator"] != "cpu"
+    if config["strategy"] == "auto":
+        unused = isinstance(model, DownstreamTask) and model.can_freeze
+        options["strategy"] = "ddp_find_unused_parameters_true" if unused else "ddp"
+    return options

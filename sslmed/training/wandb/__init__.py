@@ -1,0 +1,1 @@
+"""Mirrors a run to Weights & Biases while it trains."""

@@ -1,0 +1,184 @@
+"""Mirrors one training run in Weights & Biases while it trains: its curve, its scores, pictures of what it sees."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import yaml
+from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from sslmed.data.datamodule import StoreDataModule
+from sslmed.data.samples import Sample
+from sslmed.downstream.segmentation import Segmentation
+from sslmed.pretext.base import PretextTask
+from sslmed.training.callbacks import History
+from sslmed.training.run_directory import IGNORED_SETTINGS, RunDirectory
+from sslmed.training.wandb.names import group_name, run_name
+from sslmed.training.wandb.pictures import Picture, draw_confusion, draw_puzzle, draw_segmentation
+from sslmed.training.wandb.session import Mode, check_account, identity_of, never_fatal, session
+
+EXAMPLES = 4
+"""Cases in pictures."""
+
+
+@contextmanager
+def mirrored(
+    directory: RunDirectory, mode: Mode, trainer: Trainer, history: History, description: Mapping[str, Any]
+) -> Iterator[None]:
+    """Mirror what is trained inside; the model and the data are the trainer's.
+
+    Args:
+        directory: The run's, with its configuration.
+        mode: `offline` or `online`.
+        trainer: Gets a callback.
+        history: The record of validation passes, also of those before an interruption.
+        description: What tables need to know about the run; it becomes top-level configuration.
+
+    Raises:
+        UserError: If it is to be online and no key is configured.
+    """
+    if mode == "online":
+        check_account(verify=False)
+    config = yaml.load(directory.config.read_text(encoding="utf-8"), yaml.CSafeLoader)
+    is_finetuning = "label_fraction" in description
+    name = run_name(description) if description["arm"] else directory.path.name
+    with session(
+        directory.path,
+        mode,
+        run_id=_run_id(directory, config),
+        resume=True,
+        name=name,
+        group=group_name(description["figure"], description["dataset"], description["preset"]),
+        job_type="finetune" if is_finetuning else "pretrain",
+        tags=[str(description[key]) for key in ("figure", "dataset", "preset", "arm") if description[key]],
+        config=config | dict(description),
+    ) as run:
+        if run is None:
+            yield
+            return
+        mirror = _Mirror(run, history)
+        trainer.callbacks.append(mirror)  # type: ignore[attr-defined]
+        yield
+        with never_fatal("mirror the results"):
+            mirror.catch_up()
+            mirror.log_results(json.loads(directory.results.read_text(encoding="utf-8")))
+        with never_fatal("draw examples"):
+            mirror.log_examples(directory, trainer)
+
+
+def _run_id(directory: RunDirectory, config: Mapping[str, Any]) -> str:
+    """The same for a resumed run, another for other settings, and for a directory made anew."""
+    settings = {key: value for key, value in config.items() if key not in IGNORED_SETTINGS}
+    text = identity_of(directory.path) + json.dumps(settings, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class _Mirror(Callback):
+    """Logs with the number of the update as W&B's step.
+
+    W&B's steps only go up, and after a resumption they start behind the last one the server has. So the whole history
+    is offered again and again, and every row is in W&B once.
+    """
+
+    def __init__(self, run: Any, history: History) -> None:  # noqa: ANN401 - wandb.Run
+        self.run = run
+        self.history = history
+        with never_fatal("choose the axes"):
+            run.define_metric("update", hidden=True)
+            run.define_metric("*", step_metric="update")
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Show what the network will see, then what an interrupted run has logged."""
+        with never_fatal("draw puzzles"):
+            if isinstance(pl_module, PretextTask) and self.run.step == 0:
+                of_volumes = trainer.datamodule.store.spatial_dims == 3  # type: ignore[attr-defined]
+                self._log(0, {"puzzles": _puzzles(pl_module, next(_validation_batches(trainer)), of_volumes)})
+        self.catch_up()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        """Mirror the row that `History` has just added."""
+        self.catch_up()
+
+    def catch_up(self) -> None:
+        """Log all rows of the history that W&B does not have."""
+        with never_fatal("mirror a validation pass"):
+            next_step = self.run.step
+            for row in self.history.rows:
+                if row["update"] >= next_step:
+                    self._log(int(row["update"]), row)
+
+    def log_results(self, results: Mapping[str, Any]) -> None:
+        """Put test scores and cost into the summary."""
+        scores = {f"test/{name}": value for name, value in results.get("metrics", {}).items()}
+        cost = {key: results[key] for key in ("seconds", "peak_memory_bytes", "device")}
+        self.run.summary.update(scores | cost)
+
+    def log_examples(self, directory: RunDirectory, trainer: Trainer) -> None:
+        """Show what the best network of a finished run answers."""
+        model = trainer.lightning_module
+        step = int(self.history.rows[-1]["update"]) + 1
+        if isinstance(model, Segmentation):
+            self._log(
+                step, {"segmentation": list(islice(_segmentations(model, _validation_batches(trainer)), EXAMPLES))}
+            )
+        elif directory.cases.is_file():
+            cases = pd.read_csv(directory.cases)
+            truth, prediction = cases["truth"].to_numpy(), cases["prediction"].to_numpy()
+            num_classes = len(cases.filter(like="probability_").columns)
+            self._log(step, {"confusion": [(draw_confusion(truth, prediction, num_classes), "test cases")]})
+
+    def _log(self, step: int, content: Mapping[str, Any]) -> None:
+        import wandb
+
+        logged = {
+            key: [wandb.Image(picture, caption=caption) for picture, caption in value]
+            if isinstance(value, list)
+            else value
+            for key, value in content.items()
+        }
+        self.run.log({"update": step} | logged, step=step, commit=True)
+
+
+Captioned = list[tuple[Picture, str]]
+
+
+def _validation_batches(trainer: Trainer) -> Iterator[Sample]:
+    """Batches of validation cases on the model's device, without a loader's iterator, which would draw a number."""
+    data: StoreDataModule = trainer.datamodule  # type: ignore[attr-defined]
+    loader = data.val_dataloader()
+    for draws in loader.batch_sampler:
+        batch = loader.collate_fn([loader.dataset[draw] for draw in draws])
+        yield data.transfer_batch_to_device(batch, trainer.lightning_module.device, 0)
+
+
+def _puzzles(task: PretextTask[Any], batch: Sample, of_volumes: bool) -> Captioned:
+    images: Tensor = batch["image"]
+    with torch.no_grad():
+        inputs, targets = task.make_task(images, torch.Generator(images.device).manual_seed(0))
+    answers = [""] * len(images) if targets is None else [f", answer {target}" for target in targets.tolist()]
+    return [
+        (draw_puzzle(image, puzzle, of_volume=of_volumes), f"{case}, and what the network sees of it{answer}")
+        for case, image, puzzle, answer in zip(batch["case"], _numpy(images), _numpy(inputs), answers, strict=True)
+    ][:EXAMPLES]
+
+
+def _segmentations(model: Segmentation, batches: Iterator[Sample]) -> Iterator[tuple[Picture, str]]:
+    model.eval()
+    for batch in batches:
+        images: Tensor = batch["image"].float()
+        with torch.no_grad():
+            predictions = model.predict(images).argmax(1)
+        for case, *arrays in zip(batch["case"], *map(_numpy, (images, batch["label"], predictions)), strict=True):
+            yield draw_segmentation(*arrays), f"validation case {case}: image, truth, prediction"
+
+
+def _numpy(tensor: Tensor) -> np.ndarray[Any, Any]:
+    array: np.ndarray[Any, Any] = tensor.cpu().numpy()
+    return array

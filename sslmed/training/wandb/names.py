@@ -1,0 +1,21 @@
+"""What runs and their groups are called in Weights & Biases."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sslmed.core.text import percent
+
+
+def group_name(*labels: str) -> str | None:
+    """All runs of an experiment, by figure, dataset and preset: `fig3-phantom-quick`; `None` for a run without them."""
+    return "-".join(filter(None, labels)) or None
+
+
+def run_name(description: Mapping[str, Any]) -> str:
+    """One run: `rotation pretrain fold0`, `rotation 25% fold0 seed0`."""
+    words = [description["arm"]]
+    fraction = description.get("label_fraction")
+    words += ["pretrain"] if fraction is None else [f"{percent(fraction)}%"]
+    words += [f"fold{description['fold']}"] if "fold" in description else []
+    words += [f"seed{description['seed']}"] if fraction is not None or "fold" not in description else []
+    return " ".join(words)

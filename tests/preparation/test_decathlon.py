@@ -1,0 +1,105 @@
+import json
+
+import pytest
+
+from sslmed.core.errors import DataError
+from sslmed.preparation.readers import layouts
+from sslmed.preparation.readers.decathlon import Case, scan_dataset
+
+CONTENT = {
+    "name": "Toy",
+    "modality": {"0": "CT"},
+    "labels": {"1": "organ", "0": "background"},
+    "training": [{"image": "./imagesTr/a.nii.gz", "label": "./labelsTr/a.nii.gz"}, "imagesTr/ü.nii"],
+    "test": ["./imagesTs/c.nii.gz", {"image": "imagesTs/b.nii.gz"}],
+}
+
+
+@pytest.fixture
+def root(tmp_path):
+    for file in ("imagesTr/a.nii.gz", "labelsTr/a.nii.gz", "imagesTr/ü.nii", "imagesTs/c.nii.gz", "elsewhere.nii.gz"):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).touch()
+    (tmp_path / "imagesTs/b.nii.gz").symlink_to(tmp_path / "elsewhere.nii.gz")
+    for file in ("imagesTr/._a.nii.gz", "imagesTr/.DS_Store", "imagesTr/not_listed.nii.gz"):
+        (tmp_path / file).touch()
+    return tmp_path
+
+
+def read(root, **changes):
+    (root / "dataset.json").write_text(json.dumps(CONTENT | changes))
+    return layouts.read(root)
+
+
+def test_dataset_json_alone_says_which_cases_exist(root):
+    dataset = read(root)
+    assert dataset.cases == (
+        Case("a", root / "imagesTr/a.nii.gz", root / "labelsTr/a.nii.gz"),
+        Case("b", root / "imagesTs/b.nii.gz", None),
+        Case("c", root / "imagesTs/c.nii.gz", None),
+        Case("ü", root / "imagesTr/ü.nii", None),
+    )
+    assert (dataset.name, dataset.modalities) == ("Toy", ("CT",))
+    assert list(dataset.label_names.items()) == [(0, "background"), (1, "organ")]
+
+
+A = CONTENT["training"][0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"labels": {}}, '"labels" must name'),
+        ({"labels": {"background": 0, "organ": 1}}, '"labels" must name'),
+        ({"labels": {"0": "background"}}, '"labels" must name'),
+        ({"labels": {"1": "organ", "2": "tumour"}}, '"labels" must name'),
+        ({"labels": {"0": "background", "1.5": "organ"}}, '"labels" must name'),
+        ({"labels": {"0": "background", "300": "organ"}}, "254"),
+        ({"modality": None}, '"modality" must name'),
+        ({"modality": {"1": "CT"}}, '"modality" must name'),
+        ({"training": [], "test": []}, "lists no case"),
+        ({"training": {}}, '"training" must be a list'),
+        ({"training": [3]}, "training[0]: must be a path"),
+        ({"training": [{"label": "labelsTr/a.nii.gz"}]}, "training[0]: must be a path"),
+        ({"training": ["imagesTr/absent.nii.gz"]}, "absent.nii.gz does not exist"),
+        ({"training": [{**A, "label": "labelsTr/absent.nii.gz"}]}, "absent.nii.gz does not exist"),
+        ({"training": [A, A]}, "training[1]: case a is already listed as training[0]"),
+        ({"training": [A, {"image": "imagesTr/ü.nii", "label": A["label"]}]}, "label labelsTr/a.nii.gz is already"),
+        ({"training": [A], "test": [A["image"]]}, "test[0]: case a is already listed as training[0]"),
+        ({"training": ["imagesTs/c.nii.gz"]}, "case c is already listed"),
+        ({"training": ["../a.nii.gz"]}, "inside the dataset's folder"),
+        ({"training": ["/tmp/a.nii.gz"]}, "inside the dataset's folder"),
+        ({"training": ["C:\\a.nii.gz"]}, "inside the dataset's folder"),
+        ({"training": ["imagesTr/a.mha"]}, "must end in .nii or .nii.gz"),
+        ({"training": ["imagesTr/...nii.gz"]}, "hidden file"),
+    ],
+)
+def test_bad_content(root, changes, words):
+    with pytest.raises(DataError) as caught:
+        read(root, **changes)
+    (problem,) = caught.value.problems
+    assert words in problem
+    assert str(root / "dataset.json") in problem
+
+
+def test_all_problems_are_reported_at_once(root):
+    with pytest.raises(DataError) as caught:
+        read(root, labels={}, modality={}, training=["../x.nii", "absent.nii"], test=[{}])
+    assert len(caught.value.problems) == 5
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "no such file"),
+        (b"", "not valid JSON"),
+        (b'{"labels": ', "not valid JSON"),
+        (b"\xff\xfe{}", "not valid JSON"),
+        (b"[]", "must hold a JSON object"),
+    ],
+)
+def test_unreadable_dataset_json(tmp_path, content, words):
+    if content is not None:
+        (tmp_path / "dataset.json").write_bytes(content)
+    with pytest.raises(DataError, match=words):
+        scan_dataset(tmp_path)

@@ -1,0 +1,151 @@
+import hashlib
+import io
+import re
+import tarfile
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from sslmed.core.errors import UserError
+from sslmed.preparation.download.fetch import fetch
+from sslmed.preparation.download.transfer import CHUNK
+
+TASK = "Task04_Hippocampus"
+
+
+@pytest.fixture(scope="module")
+def archive():
+    """Return the bytes of an archive of a few chunks."""
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as tar:
+        for name, content in (("dataset.json", b"{}"), ("imagesTr/a.nii.gz", bytes(2 * CHUNK + 99))):
+            member = tarfile.TarInfo(f"{TASK}/{name}")
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return file.getvalue()
+
+
+class Server(ThreadingHTTPServer):
+    """Serves one file, and records the ranges that were asked for."""
+
+    def __init__(self, content):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.content = content
+        self.ranges = []
+        self.supports_ranges = True
+        self.breaks_after = None  # bytes
+        self.url = f"http://127.0.0.1:{self.server_port}/{TASK}.tar"
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        asked = self.headers["Range"]
+        self.server.ranges.append(asked)
+        start = int(re.fullmatch(r"bytes=(\d+)-", asked)[1]) if asked and self.server.supports_ranges else 0
+        if TASK not in self.path:
+            self.send_error(404)
+            return
+        if start >= len(self.server.content):
+            self.send_error(416)
+            return
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(self.server.content) - start))
+        self.end_headers()
+        self.wfile.write(self.server.content[start : self.server.breaks_after])
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def server(archive):
+    server = Server(archive)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def download(server, monkeypatch):
+    """Return a function that downloads what MONAI is made to believe the archive: the served file by default."""
+    from monai.apps.datasets import DecathlonDataset
+
+    served = hashlib.md5(server.content).hexdigest()
+
+    def download(folder, *, url=server.url, md5=served):
+        monkeypatch.setitem(DecathlonDataset.resource, TASK, url)
+        monkeypatch.setitem(DecathlonDataset.md5, TASK, md5)
+        return fetch("hippocampus", folder)
+
+    return download
+
+
+def check_complete(folder):
+    assert (folder / TASK / "dataset.json").read_bytes() == b"{}"
+    assert (folder / TASK / "imagesTr/a.nii.gz").stat().st_size == 2 * CHUNK + 99
+    assert sorted(path.name for path in folder.iterdir() if path.suffix != ".lock") == [TASK]
+
+
+def test_whole_transfer_and_nothing_when_present(download, server, tmp_path, capsys):
+    assert download(tmp_path / "data") == tmp_path / "data" / TASK
+    check_complete(tmp_path / "data")
+    assert f"downloading {TASK}: 3 of 3 MiB" in capsys.readouterr().err
+    download(tmp_path / "data")
+    assert server.ranges == [None]
+
+
+def test_broken_transfer_goes_on_where_it_stopped(download, server, tmp_path):
+    server.breaks_after = CHUNK + 7
+    broken = f"broke off after {CHUNK + 7} of {len(server.content)} bytes"
+    with pytest.raises(UserError, match=f"{broken}.*run the same command again to go on") as caught:
+        download(tmp_path)
+    for part in (server.url, str(tmp_path / f"{TASK}.tar"), str(tmp_path / TASK)):  # what to do by hand
+        assert part in str(caught.value)
+    server.breaks_after = None
+    download(tmp_path)
+    check_complete(tmp_path)
+    assert server.ranges == [None, f"bytes={CHUNK + 7}-"]
+
+
+def test_server_without_ranges_starts_again(download, server, tmp_path):
+    server.supports_ranges = False
+    (tmp_path / f"{TASK}.tar.part").write_bytes(b"something else")
+    download(tmp_path)
+    check_complete(tmp_path)
+
+
+def test_killed_between_transfer_and_extraction(download, server, tmp_path):
+    (tmp_path / f"{TASK}.tar.part").write_bytes(server.content)
+    (tmp_path / f".{TASK}.extracting" / TASK).mkdir(parents=True)
+    download(tmp_path)
+    check_complete(tmp_path)
+
+
+def test_archive_put_there_by_hand(download, server, tmp_path):
+    (tmp_path / f"{TASK}.tar").write_bytes(server.content)
+    download(tmp_path, url="http://127.0.0.1:9/nothing")
+    check_complete(tmp_path)
+
+
+def test_wrong_checksum(download, tmp_path):
+    with pytest.raises(UserError, match=f"{TASK}.tar: has another MD5 than 0123; delete it"):
+        download(tmp_path, md5="0123")
+    assert not (tmp_path / TASK).exists()
+
+
+@pytest.mark.parametrize(("running", "words"), [(True, "404: Not Found"), (False, "Connection refused")])
+def test_absent_file_or_server(download, server, tmp_path, running, words):
+    url = server.url.replace(TASK, "absent")
+    if not running:
+        server.shutdown()
+        server.server_close()
+    with pytest.raises(UserError, match=f"cannot be downloaded .*{words}") as caught:
+        download(tmp_path, url=url)
+    assert f"put {url} (MD5 " in str(caught.value)
+
+
+def test_unknown_name(tmp_path):
+    with pytest.raises(UserError, match="unknown dataset 'liver'; known are pancreas, hippocampus, brats, aptos"):
+        fetch("liver", tmp_path)

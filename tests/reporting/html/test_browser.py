@@ -1,0 +1,172 @@
+"""The report in a real browser: nothing is fetched, nothing fails, and all that can be worked works."""
+
+import re
+import shutil
+
+import pytest
+from synthetic_experiment import write_experiment
+
+from sslmed.reporting.html.page import report_experiment
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = shutil.which("chromium")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Debian's chromium is not installed")
+
+DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 375, "height": 800}
+RUNS = {
+    "segmentation": {"arms": ("baseline", "rotation", "rotation-2d", "baseline-2d"), "cases": 4},
+    "classification": {"figure": "fig4", "arms": ("baseline", "cpc", "cpc-external"), "cases": 20},
+}
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory):
+    root = tmp_path_factory.mktemp("reports")
+    return {kind: report_experiment(write_experiment(root / kind, **runs), root / kind) for kind, runs in RUNS.items()}
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(chromium, reports):
+    """Open a report; at the end there must have been no message of the console, no error and no request."""
+    heard, contexts = [], []
+
+    def open_page(kind, viewport=DESKTOP, scheme="light"):
+        context = chromium.new_context(viewport=viewport, color_scheme=scheme)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: heard.append(message.text))
+        page.on("pageerror", lambda error: heard.append(str(error)))
+        file = reports[kind].as_uri()
+        page.on("request", lambda request: request.url.startswith(("data:", file)) or heard.append(request.url))
+        page.goto(file)
+        page.wait_for_selector("#scores-0 .main-svg")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert heard == []
+
+
+def shown_lines(page, chart):
+    return page.locator(f"#{chart} .scatterlayer .trace .lines path.js-line").count()
+
+
+@pytest.mark.parametrize("kind", RUNS)
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_nothing_is_wider_than_the_window(visit, kind, viewport):
+    page = visit(kind, viewport)
+    assert page.evaluate("document.documentElement.scrollWidth") == viewport["width"]
+    assert page.locator("#scores-0").bounding_box()["width"] > 300
+
+
+def test_an_arm_is_switched_off_and_on_by_mouse_and_keyboard(visit):
+    page = visit("segmentation")
+    assert shown_lines(page, "scores-0") == 4
+    page.get_by_label("rotation", exact=True).click()
+    assert shown_lines(page, "scores-0") == 3
+    assert shown_lines(page, "pretext-0") == 2  # of two folds, guessing
+    page.get_by_label("rotation", exact=True).focus()
+    page.keyboard.press("Space")
+    assert shown_lines(page, "scores-0") == 4
+
+
+def test_a_value_is_said_when_the_mouse_is_over_it(visit):
+    page = visit("segmentation")
+    # The second arm listed is rotation; its first point is that of the least labels.
+    page.locator("#scores-0 .trace").nth(1).locator(".points path").first.hover(force=True)
+    said = page.locator("#scores-0 .hoverlayer").text_content()
+    assert re.search(r"rotation, 5 % of the labels0\.\d{3} \[0\.\d{3}, 0\.\d{3}\]to the baseline \+0\.\d{3}", said)
+
+
+def test_slices_follow_slider_and_drop_downs(visit):
+    page = visit("segmentation")
+    best = page.locator("[data-role=best]")
+
+    def seen():
+        return best.locator("image").get_attribute("href"), best.locator(".truth path").first.get_attribute("d")
+
+    middle, caption = seen(), best.locator("figcaption").text_content()
+    assert re.fullmatch(r"best: Dice 0\.\d{3}, case \d+, slice \d+ of 32", caption)
+    page.get_by_role("slider", name="Slice").focus()
+    page.keyboard.press("ArrowRight")
+    assert page.locator("#viewer-position").text_content() == "6 of 9"
+    assert seen() != middle
+    assert best.locator("svg").get_attribute("aria-label").startswith("best test case")
+    assert best.locator("figcaption").text_content() != caption
+
+    def dice():
+        return [
+            float(re.search(r"Dice (\S+),", text)[1]) for text in page.locator(".cases figcaption").all_inner_texts()
+        ]
+
+    before = dice()
+    assert before == sorted(before, reverse=True)
+    page.locator("#viewer-fraction").select_option("5")
+    assert sum(dice()) < sum(before)
+    page.locator("#viewer-arm").select_option("baseline-2d")
+    assert page.locator("#viewer-fraction").input_value() == "5"  # kept where the other arm has it
+    for name in ("truth", "prediction"):
+        assert best.locator(f".{name} path").count() > 0
+        page.get_by_role("checkbox", name=name).uncheck()
+        assert best.locator(f".{name} path").count() == 0
+
+
+def test_truth_and_prediction_differ_without_colour(visit):
+    page = visit("segmentation")
+    look = "(path) => { const s = getComputedStyle(path); return [s.fill.startsWith('url'), s.stroke !== 'none'] }"
+    assert page.locator("[data-role=worst] .truth path").first.evaluate(look) == [True, False]
+    assert page.locator("[data-role=worst] .prediction path").last.evaluate(look) == [False, True]
+
+
+def test_the_confusion_matrix_counts_every_test_image_once(visit):
+    page = visit("classification")
+    for arm in ("baseline", "cpc-external"):
+        page.locator("#confusion-arm").select_option(arm)
+        assert arm in page.locator("#confusion-caption").text_content()
+        rows = page.locator("#confusion tbody tr").all()
+        counts = [[re.search(r"(\d+) of (\d+)", cell) for cell in row.locator("td").all_inner_texts()] for row in rows]
+        assert sum(int(cell[1]) for row in counts for cell in row) == 40
+        assert all(sum(int(cell[1]) for cell in row) == int(row[0][2]) for row in counts)
+    assert page.locator("#confusion thead th").all_inner_texts()[1:3] == ["no DR", "mild"]
+
+
+def test_dark_mode_is_dark_and_paper_is_light(visit):
+    def colours(page):
+        baseline = page.locator("#scores-0 .trace").first.locator(".lines path.js-line").evaluate("p => p.style.stroke")
+        text = page.locator("#scores-0 .xtick text").first.evaluate("t => t.style.fill")
+        return page.evaluate("getComputedStyle(document.documentElement).backgroundColor"), baseline, text
+
+    light, dark = colours(visit("segmentation")), colours(visit("segmentation", scheme="dark"))
+    assert light == ("rgb(255, 255, 255)", "rgb(0, 0, 0)", "rgb(22, 25, 29)")
+    assert dark == ("rgb(20, 23, 27)", "rgb(255, 255, 255)", "rgb(233, 236, 239)")
+    page = visit("segmentation", scheme="dark")
+    page.emulate_media(color_scheme="light")  # what the system does in the morning
+    assert colours(page) == light
+    page.emulate_media(media="print", color_scheme="dark")
+    assert colours(page) == light
+
+
+@pytest.mark.parametrize("kind", RUNS)
+def test_it_is_made_for_more_than_eyes(visit, kind):
+    page = visit(kind)
+    levels = [int(tag[1]) for tag in page.locator("h1, h2, h3").evaluate_all("all => all.map((h) => h.tagName)")]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    unlabelled = "all => all.filter((e) => !e.labels.length).length"
+    assert page.locator("input, select").evaluate_all(unlabelled) == 0
+    assert page.locator("[role=img]").evaluate_all("all => all.filter((e) => !e.ariaLabel).length") == 0
+    assert page.locator("thead th").evaluate_all("all => all.filter((e) => e.scope !== 'col').length") == 0
+    assert (
+        page.locator("tbody tr").evaluate_all("all => all.filter((e) => !e.querySelector('th[scope=row]')).length") == 0
+    )
+    ids = page.locator("[id]").evaluate_all("all => all.map((e) => e.id)")
+    assert len(ids) == len(set(ids))

@@ -1,0 +1,159 @@
+"""What a report says, read from its HTML."""
+
+import json
+import re
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from synthetic_experiment import write_experiment
+
+from sslmed import cli
+from sslmed.downstream.examples import load_examples
+from sslmed.reporting.html import formatting as numbers
+from sslmed.reporting.html import viewer
+from sslmed.reporting.html.listings import efficiency
+from sslmed.reporting.html.page import report_experiment
+from sslmed.reporting.html.viewer import outlines
+from sslmed.reporting.styles import looks
+
+
+def page_of(root, **runs):
+    return report_experiment(write_experiment(root, **runs), root / "out").read_text()
+
+
+def headline(page):
+    return re.search(r'<h2 id="answer"[^>]*>([^<]*)<', page)[1]
+
+
+def data_of(page):
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page)[1])
+
+
+def test_the_command_writes_it_beside_the_figure_and_equal_runs_give_equal_bytes(tmp_path, capsys):
+    work = write_experiment(tmp_path, arms=("baseline", "rotation"), cases=3)
+    pages = []
+    for _ in range(2):
+        with pytest.raises(SystemExit) as end:
+            cli.main(["report", str(work), "--out", str(tmp_path / "results")])
+        assert not end.value.code
+        path = tmp_path / "results" / "fig3" / "phantom-quick" / "report.html"
+        assert capsys.readouterr().out.strip() == str(path)
+        pages.append(path.read_bytes())
+    assert pages[0] == pages[1]
+    assert len(pages[0]) < 6_000_000
+
+
+@pytest.mark.parametrize("make", [False, True])
+def test_what_is_no_experiment_is_refused(tmp_path, capsys, make):
+    folder = tmp_path / "nothing"
+    if make:
+        folder = write_experiment(
+            tmp_path, arms=("baseline",), fractions=(1.0,), skip=[("baseline", 1.0, 0)], folds=1, examples=False
+        )
+    with pytest.raises(SystemExit) as end:
+        cli.main(["report", str(folder)])
+    assert end.value.code == 2
+    assert ("no run has finished" if make else "no plan.json") in capsys.readouterr().err
+
+
+def test_a_small_phantom_experiment_claims_nothing(tmp_path):
+    page = page_of(tmp_path, arms=("baseline", "rotation"), cases=4)
+    assert "<strong>PHANTOM</strong>" in page
+    assert headline(page) == "This experiment is too small to tell."
+    assert "do not include the noise of training" in page
+    assert "no p-value" in page
+    assert "<strong>INCOMPLETE" not in page
+
+
+def test_five_folds_of_patients_get_an_answer_with_p_values(tmp_path):
+    page = page_of(tmp_path, arms=("baseline", "cpc"), folds=5, cases=6, dataset="pancreas", fractions=(0.05, 1.0))
+    assert "<strong>PHANTOM</strong>" not in page
+    assert headline(page) == "Yes, in 1 of 2 comparisons."  # the synthetic gain is 0 with all labels
+    assert "beside the published curves" in page
+    assert "Holm" in page
+
+
+def test_runs_that_are_missing_are_marked_and_named(tmp_path):
+    skip = [("rotation", 0.25, 1), ("cpc", 1.0, 0), ("cpc", 1.0, 1)]
+    page = page_of(tmp_path, arms=("baseline", "rotation", "cpc"), cases=3, skip=skip)
+    assert "3 of the planned runs have no results" in page
+    assert "<li>rotation/fold1/seed0/25</li>" in page
+    assert page.count("<small>missing</small>") == 1
+    assert "not drawn, as fewer than two runs have no interval: rotation" in page.lower()
+
+
+def test_names_from_data_are_text(tmp_path):
+    page = page_of(tmp_path, arms=("baseline",), cases=2, dataset="a<b>&amp;</script>")
+    assert "<b>" not in page.split("<script>")[0].split("<header>")[1]
+    assert "a&lt;b&gt;&amp;amp;&lt;/script&gt;" in page
+    assert "&lt;i&gt;tumour&lt;/i&gt; &amp; more" in page  # a class
+    assert data_of(page)["viewer"]["classes"] == ["pancreas", "<i>tumour</i> & more"]
+
+
+def test_without_slices_it_says_so_and_without_the_prepared_data_it_does_without(tmp_path):
+    work = write_experiment(tmp_path, arms=("baseline",), cases=2, examples=False)
+    (tmp_path / "stores" / "data-0123" / "store.json").unlink()
+    page = report_experiment(work, tmp_path).read_text()
+    assert "have left no slices to look at" in page
+    assert "no longer where the runs found them" in page
+
+
+def test_slices_are_bounded_and_what_is_left_out_is_named(tmp_path, monkeypatch):
+    work = write_experiment(tmp_path, arms=("baseline", "rotation"), cases=3)
+    whole = data_of(report_experiment(work, tmp_path).read_text())["viewer"]
+    assert whole["left_out"] == []
+    assert sum(map(len, whole["texts"])) < viewer.MOST_BYTES
+    images = [text for text in whole["texts"] if text.startswith("data:")]
+    assert len(images) <= 3 * 9  # three test cases: arms and fractions share their pictures
+    worst = load_examples(work / "rotation" / "fold0" / "seed0" / "25" / "examples.npz")["worst"]
+    shown = whole["cells"]["rotation"]["25"]["worst"]
+    assert (shown["case"], shown["dice"]) == (worst.case, worst.dice)
+    for name in ("truth", "prediction"):
+        assert [[whole["texts"][i] for i in each[name]] for each in shown["slices"]] == [
+            outlines(labels) for labels in getattr(worst, name)
+        ]
+    monkeypatch.setattr(viewer, "MOST_BYTES", 1)
+    bounded = data_of(report_experiment(work, tmp_path).read_text())["viewer"]
+    assert bounded["cells"].keys() == {"baseline"}
+    assert len(bounded["left_out"]) == 5
+
+
+def test_outlines_enclose_the_class():
+    labels = np.zeros((5, 6), np.uint8)
+    labels[1:4, 2:6] = 2  # touches the border
+    empty, path = outlines(labels)
+    assert empty == ""
+    points = np.array(re.findall(r"[-\d.]+", path), float).reshape(-1, 2)
+    assert (points.min(0) == (2, 1)).all()
+    assert (points.max(0) == (6, 4)).all()
+    x, y = points.T
+    area = abs(x @ np.roll(y, 1) - y @ np.roll(x, 1)) / 2
+    assert area == 12 - 4 / 8  # the four corners are cut
+
+
+def test_efficiency_says_what_is_not_reached():
+    columns = ["metric", "arm", "quantity", "value", "ci_low", "ci_high"]
+    rows = [
+        ["dice_foreground", "rpl", "labels_to_baseline", 0.5, 0.25, np.nan],
+        ["dice_foreground", "rpl", "updates_to_baseline", 90.0, 0.0, 120.0],
+        ["dice_foreground", "cpc", "labels_to_baseline", np.nan, 0.25, np.nan],
+        ["dice_foreground", "cpc", "updates_to_baseline", 80.0, np.nan, np.nan],
+        ["dice_class_1", "cpc", "labels_to_baseline", 0.5, 0.25, 1],
+    ]
+    tables = SimpleNamespace(efficiency=pd.DataFrame(rows, columns=columns))
+    evidence = SimpleNamespace(tables=tables, metrics=["dice_foreground"], looks=looks(["cpc", "rpl", "rotation"]))
+    names = ["arm", "labels", "labels_interval", "updates", "updates_interval"]
+    assert [[row[name] for name in names] for row in efficiency(evidence)] == [
+        ["rpl", "50 %", "25 % or more", "90", "up to 120"],
+        ["cpc", "not reached", "25 % or more", "80", numbers.NONE],
+    ]
+
+
+def test_numbers_are_written_as_people_read_them():
+    assert numbers.difference(-0.0312) == "\N{MINUS SIGN}0.031"
+    assert numbers.interval(0.1, float("nan")) == ""
+    assert [numbers.p_value(p) for p in (0.0004, 0.03, float("nan"))] == ["< 0.001", "0.030", numbers.NONE]
+    assert [numbers.duration(s) for s in (14.3, 754, 12000)] == ["14 s", "13 min", "3 h 20 min"]
+    assert [numbers.listing(names) for names in (["a"], ["a", "b", "c"])] == ["a", "a, b and c"]

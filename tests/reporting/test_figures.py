@@ -1,0 +1,155 @@
+"""What a figure says, read from the text of its SVG, and that equal runs give equal bytes."""
+
+import re
+
+import pytest
+from matplotlib.figure import Figure
+from synthetic_runs import TASKS, write_runs
+
+from sslmed.reporting.figures import draw_figure
+from sslmed.reporting.html.charts import _score_layout
+from sslmed.reporting.panels import draw_scores
+from sslmed.reporting.published import published_curves
+from sslmed.reporting.styles import dodges, groups, looks
+from sslmed.reporting.tables import collect
+
+SIX = ("baseline", *TASKS)
+EXTERNAL = tuple(f"{task}-external" for task in TASKS)
+SLICES = tuple(f"{arm}-2d" for arm in (*SIX, *EXTERNAL))
+REGIONS = ("dice_wt", "dice_tc", "dice_et")
+CASES_ONLY = "over test cases only: does not include training noise"
+
+
+def draw(tmp_path, runs, *, phantom=True, metrics=("dice_foreground",), notes=()):
+    png, svg = tmp_path / "figure.png", tmp_path / "figure.svg"
+    draw_figure(collect(runs), png, svg, phantom=phantom, metrics=metrics, notes=notes)
+    assert png.read_bytes().startswith(b"\x89PNG")
+    return svg.read_text()
+
+
+def texts(svg):
+    return [text.strip() for text in re.findall(r"<text[^>]*>([^<]*)</text>", svg)]
+
+
+def test_quick_figure_on_a_phantom(tmp_path):
+    shown = texts(draw(tmp_path, write_runs(tmp_path, SIX), notes=["Pretraining saw the test images."]))
+    assert set(SIX) <= set(shown)
+    page = "\n".join(shown)
+    assert "PHANTOM" in page
+    assert CASES_ONLY in page
+    assert "2 folds \N{MULTIPLICATION SIGN} 1 seed, 16 test cases" in page
+    assert "Pretraining saw the test images." in page
+    assert "Convergence with 25 % of the labels" in page
+    assert {"5 %", "n = 2", "100 %", "n = 40"} <= set(shown)
+    assert "missing" not in page
+    assert "published" not in page
+
+
+def test_incomplete_cells_are_marked_and_named(tmp_path):
+    runs = write_runs(tmp_path, SIX[:3], skip=[("rotation", 0.25, 1), ("jigsaw", 0.05, 0), ("jigsaw", 0.05, 1)])
+    shown = texts(draw(tmp_path, runs))
+    assert shown.count("†") == 2
+    assert any("missing: rotation 25 % fold 1 seed 0, jigsaw 5 % fold 0 seed 0" in text for text in shown)
+    assert "have no interval: rotation" in shown  # one run is left of the convergence shown
+
+
+def test_five_folds_on_the_published_dataset(tmp_path):
+    runs = write_runs(tmp_path, SIX[:2], folds=5, cases=3, dataset="pancreas")
+    page = "\n".join(texts(draw(tmp_path, runs, phantom=False)))
+    assert "Dashed: as published by Taleb et al. 2020" in page
+    assert "include the noise of training" in page
+    assert CASES_ONLY not in page
+    assert "PHANTOM" not in page
+
+
+def test_a_curve_without_an_interval_is_not_drawn(tmp_path):
+    shown = texts(draw(tmp_path, write_runs(tmp_path, ("baseline",), folds=1)))
+    assert "have no interval: baseline" in shown
+
+
+def test_the_arms_of_a_single_fraction_stay_together(tmp_path):
+    summary = collect(write_runs(tmp_path, SIX, fractions=(0.25,))).summary
+    axes = Figure().add_subplot()
+    draw_scores(axes, summary, looks(SIX), "dice_foreground")
+    assert axes.get_xlim() == (0.125, 0.5)
+    low, high = _score_layout(summary, "dice_foreground")["xaxis"]["range"]
+    assert (10**low, 10**high) == pytest.approx((12.5, 50))
+
+
+def test_equal_runs_give_equal_bytes(tmp_path):
+    runs = write_runs(tmp_path, SIX[:2], cases=3)
+    first = draw(tmp_path, runs), (tmp_path / "figure.png").read_bytes()
+    assert first == (draw(tmp_path, runs[::-1]), (tmp_path / "figure.png").read_bytes())
+    assert "<dc:date>" not in first[0]
+
+
+def test_every_metric_has_a_panel_and_the_first_one_convergence(tmp_path):
+    shown = texts(draw(tmp_path, write_runs(tmp_path, SIX[:2], figure="fig2"), metrics=REGIONS))
+    for region in ("whole tumour", "tumour core", "enhancing tumour"):
+        assert {f"Test score, {region} Dice", f"{region} Dice"} <= set(shown)
+    assert [text for text in shown if text.startswith("validation")] == ["validation whole tumour Dice"]
+    assert not any("not drawn" in text for text in shown)
+
+
+def test_many_arms_go_into_rows_by_kind_beside_the_published_ones(tmp_path):
+    runs = write_runs(tmp_path, (*SIX, *EXTERNAL), cases=5, fractions=(1.0,), dataset="aptos", figure="fig4")
+    shown = texts(draw(tmp_path, runs, phantom=False, metrics=["qwk"]))
+    for title in ("Test score", "Convergence with 100 % of the labels", "Dashed: as published by Taleb et al. 2020"):
+        assert shown.count(title) == shown.count(f"{title}, external pool") == 1
+    assert "validation quadratic weighted kappa" in shown
+    assert set(EXTERNAL) <= set(shown)
+
+
+def test_looks_differ_with_and_without_colour():
+    arms = [*SIX, *EXTERNAL, *SLICES]
+    chosen = looks(arms[::-1])
+    assert [look.arm.name for look in chosen] == arms
+    styles = [look.style for look in chosen]
+    assert len({(style["marker"], style["linestyle"]) for style in styles}) == len(arms)
+    assert len({(style["marker"], style["fillstyle"]) for style in styles}) == len(
+        arms
+    )  # published ones are all dashed
+    assert len({(style["color"], style["linestyle"]) for style in styles}) == len(arms)
+
+
+def test_groups_are_all_or_each_kind_with_its_baseline():
+    def names(arms):
+        return [[look.arm.name for look in group] for group in groups(looks(arms))]
+
+    few = ["baseline", "rotation", "rotation-external", "baseline-2d", "rotation-2d", "mine"]
+    assert names(few) == [["baseline", "rotation", "mine", "rotation-external", "baseline-2d", "rotation-2d"]]
+    of_slices = [[*SLICES[:6]], ["baseline-2d", *SLICES[6:]]]
+    assert names([*SIX, *EXTERNAL, *SLICES]) == [[*SIX], ["baseline", *EXTERNAL], *of_slices]
+    assert names(["baseline", *EXTERNAL, *SLICES[:6]]) == [["baseline", *EXTERNAL], [*SLICES[:6]]]
+
+
+@pytest.mark.parametrize("number", [1, 6, 8])
+def test_dodges_keep_fractions_apart(number):
+    factors = dodges(number)
+    assert factors == sorted(factors)
+    assert factors[-1] / factors[0] < 2**0.6  # 5 % and 10 % do not mix
+    assert factors[0] * factors[-1] == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("figure", "dataset", "metric", "arm", "fraction", "value"),
+    [
+        ("fig3", "pancreas", "dice_paper", "baseline", 1.0, 0.6089),
+        ("fig3", "pancreas", "dice_paper", "cpc", 0.25, 0.6075),
+        ("fig3", "pancreas", "dice_paper", "rotation-2d", 0.05, 0.3574),
+        ("fig4", "aptos", "qwk", "baseline", 0.05, 0.0101),
+        ("fig4", "aptos", "qwk", "cpc", 0.1, 0.4424),
+        ("fig4", "aptos", "qwk", "exemplar-external", 0.05, 0.4875),
+    ],
+)
+def test_published_curves(figure, dataset, metric, arm, fraction, value):
+    published = published_curves(figure, dataset)
+    arms = {"fig3": {*SIX, *SLICES[:6]}, "fig4": {*SIX, *EXTERNAL}}[figure]
+    assert published.groupby("arm").size().to_dict() == dict.fromkeys(arms, 5)
+    assert set(published["metric"]) == {metric}
+    assert published.set_index(["arm", "label_fraction"])["value"][arm, fraction] == value
+
+
+@pytest.mark.parametrize("data", [("fig3", "phantom"), ("fig4", "phantom"), ("fig3", "aptos"), ("fig2", "brats")])
+def test_nothing_published_is_comparable(data):
+    assert published_curves(*data).empty

@@ -1,0 +1,170 @@
+"""Tables of finished runs: columns, order, bytes, and values against formulas by hand."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from synthetic_runs import write_runs
+
+from sslmed.core.errors import DataError, UserError
+from sslmed.reporting.tables import collect, write_tables
+
+RUN = "figure,dataset,preset,arm,spatial_dims,label_fraction,n_labels,fold,seed"
+HEADERS = {
+    "results": f"{RUN},metric,value",
+    "cases": f"{RUN},case,metric,value",
+    "summary": "figure,dataset,preset,metric,arm,label_fraction,n_labels,n_runs,n_cases,mean,ci_low,ci_high,"
+    "diff,diff_low,diff_high,p,p_holm",
+    "efficiency": "figure,dataset,preset,metric,arm,quantity,n_runs,value,ci_low,ci_high",
+}
+ARMS = ("baseline", "rotation", "baseline-2d", "rotation-2d")
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory):
+    return collect(write_runs(tmp_path_factory.mktemp("runs"), ARMS))
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory):
+    root, arms = tmp_path_factory.mktemp("runs"), ("baseline", "rotation", "cpc")
+    return collect(write_runs(root, arms, folds=5, seeds=3, cases=4, fractions=(0.1, 1.0)))
+
+
+@pytest.fixture(scope="module")
+def fundus(tmp_path_factory):
+    root, arms = tmp_path_factory.mktemp("runs"), ("baseline", "rotation", "rotation-external")
+    return collect(write_runs(root, arms, folds=5, cases=12, fractions=(0.1, 1.0), figure="fig4"))
+
+
+def test_files_have_the_columns_are_sorted_and_repeat_byte_by_byte(tmp_path):
+    paths = write_runs(tmp_path / "runs", ARMS[:2])
+    write_tables(collect(paths), tmp_path / "a")
+    write_tables(collect(paths[::-1]), tmp_path / "b")
+    for name, header in HEADERS.items():
+        content = (tmp_path / "a" / f"{name}.csv").read_bytes()
+        assert content.split(b"\n")[0].decode() == header
+        assert content == (tmp_path / "b" / f"{name}.csv").read_bytes()
+        table = pd.read_csv(tmp_path / "a" / f"{name}.csv", dtype={"case": str})
+        keys = [column for column in table if column not in ("metric", "value", "n_labels")]
+        if name in ("results", "cases"):
+            assert table.equals(table.sort_values([*keys, "metric"], ignore_index=True, kind="stable"))
+            assert not table.isna().any(axis=None)
+    assert {path.name for path in (tmp_path / "a").iterdir()} == {f"{name}.csv" for name in HEADERS}
+
+
+def test_case_ids_stay_text(quick):
+    assert set(quick.cases["case"].str.len()) == {3}
+
+
+def test_mean_is_that_of_the_runs(quick, sound, fundus):
+    for tables in (quick, sound, fundus):
+        keys = ["metric", "arm", "label_fraction"]
+        of_runs = tables.results.groupby(keys)["value"].mean()
+        pd.testing.assert_series_equal(tables.summary.set_index(keys)["mean"], of_runs, check_names=False)
+
+
+def test_only_baselines_and_p_values_of_few_runs_are_empty(quick, sound):
+    complete = HEADERS["summary"].split(",")[:12]
+    for tables in (quick, sound):
+        assert not tables.summary[complete].isna().any(axis=None)
+    is_baseline = quick.summary["arm"].str.startswith("baseline")
+    assert (quick.summary["diff"].isna() == is_baseline).all()
+    assert quick.summary["p"].isna().all()
+    is_baseline = sound.summary["arm"] == "baseline"
+    for column in ("diff", "diff_low", "diff_high", "p", "p_holm"):
+        assert (sound.summary[column].isna() == is_baseline).all()
+    assert set(sound.summary["n_runs"]) == {15}
+    assert set(sound.summary["n_cases"]) == {20}
+
+
+def test_2d_arms_are_compared_with_the_2d_baseline(quick):
+    for suffix in ("", "-2d"):
+        means = quick.summary.query("metric == 'dice_foreground'").set_index(["arm", "label_fraction"])
+        expected = means.loc[f"rotation{suffix}", "mean"] - means.loc[f"baseline{suffix}", "mean"]
+        np.testing.assert_allclose(means.loc[f"rotation{suffix}", "diff"], expected)
+
+
+def test_classifications_keep_what_determines_their_scores(fundus, tmp_path):
+    assert set(fundus.results["metric"]) == {"qwk", "accuracy", "auroc"}
+    assert "qwk" in set(fundus.curves["metric"])
+    assert list(fundus.cases.columns[-7:]) == ["truth", "prediction", *(f"probability_{grade}" for grade in range(5))]
+    keys = ["arm", "label_fraction", "fold", "seed"]
+    is_right = fundus.cases["truth"] == fundus.cases["prediction"]
+    accuracy = fundus.results.query("metric == 'accuracy'").set_index(keys)["value"]
+    right = is_right.groupby([fundus.cases[key] for key in keys]).mean()
+    pd.testing.assert_series_equal(accuracy, right, check_names=False)
+    write_tables(fundus, tmp_path)
+    grades = pd.read_csv(tmp_path / "cases.csv", dtype=str).query("metric in ['truth', 'prediction']")["value"]
+    assert set(grades) == set("01234")
+
+
+@pytest.mark.parametrize("figure", ["fig3", "fig4"])
+def test_cases_are_written_as_pandas_does_and_may_come_in_any_order(figure, tmp_path):
+    paths = write_runs(tmp_path / "runs", ARMS[:2], folds=1, figure=figure)
+    summary = collect(paths).summary
+    for index, path in enumerate(paths):
+        cases = pd.read_csv(path / "cases.csv", dtype={"case": str}).replace({"case": {"003": '003, "thin"'}})
+        cases[:: (-1) ** index].to_csv(path / "cases.csv", index=False)
+    tables = collect(paths)
+    pd.testing.assert_frame_equal(tables.summary, summary, check_exact=True)
+    write_tables(tables, tmp_path)
+    identity = [*RUN.split(","), "case"]
+    values = tables.cases.astype(object).melt(identity, var_name="metric").sort_values([*identity, "metric"])
+    assert (tmp_path / "cases.csv").read_text() == values.to_csv(index=False, lineterminator="\n")
+
+
+def test_external_arms_are_compared_with_the_baseline_and_kappa_may_be_negative(fundus, tmp_path):
+    means = fundus.summary.query("metric == 'qwk'").set_index(["arm", "label_fraction"])
+    expected = means.loc["rotation-external", "mean"] - means.loc["baseline", "mean"]
+    np.testing.assert_allclose(means.loc["rotation-external", "diff"], expected)
+    # Of a single case nothing is known but what the score can be at all.
+    runs = write_runs(tmp_path, ARMS[:2], folds=1, cases=1, fractions=(1.0,), figure="fig4")
+    single = collect(runs).summary.query("arm == 'rotation'").set_index("metric")
+    columns = ["ci_low", "ci_high", "diff_low", "diff_high"]
+    assert list(single.loc["qwk", columns]) == [-1, 1, -2, 2]
+    assert list(single.loc["auroc", columns]) == [0, 1, -1, 1]
+
+
+@pytest.mark.parametrize("metric", ["dice_foreground", "dice_paper"])
+def test_differences_are_the_paired_t_test_of_folds(sound, metric):
+    folds = sound.results.query("metric == @metric").groupby(["arm", "label_fraction", "fold"])["value"].mean()
+    row = sound.summary.query("metric == @metric and arm == 'cpc' and label_fraction == 0.1").squeeze()
+    expected = stats.ttest_rel(folds["cpc", 0.1], folds["baseline", 0.1])
+    assert row["p"] == pytest.approx(expected.pvalue)
+    assert (row["diff_low"], row["diff_high"]) == pytest.approx(tuple(expected.confidence_interval(0.95)))
+
+
+def test_holm_is_over_arms_and_fractions_of_a_metric(sound):
+    for _, family in sound.summary.dropna(subset="p").groupby("metric"):
+        assert len(family) == 4
+        smallest = family["p"].idxmin()
+        assert family.loc[smallest, "p_holm"] == pytest.approx(min(1, 4 * family.loc[smallest, "p"]))
+        assert (family["p_holm"] >= family["p"]).all()
+
+
+def test_missing_runs_are_listed_and_differences_use_the_runs_both_have(tmp_path):
+    tables = collect(write_runs(tmp_path, ARMS[:2], folds=3, skip=[("rotation", 0.25, 1)]))
+    assert tables.missing == ("rotation 25 % fold 1 seed 0",)
+    scores = tables.results.query("metric == 'dice_foreground' and label_fraction == 0.25").pivot(
+        index="fold", columns="arm", values="value"
+    )
+    row = tables.summary.query("metric == 'dice_foreground' and arm == 'rotation' and label_fraction == 0.25").squeeze()
+    assert row["n_runs"] == 2
+    assert row["diff"] == pytest.approx((scores["rotation"] - scores["baseline"]).mean())
+
+
+def test_refuses_nothing_damage_and_unlike_cases(tmp_path):
+    with pytest.raises(UserError, match="no run has finished"):
+        collect([tmp_path / "baseline" / "fold0" / "seed0" / "5"])
+    paths = write_runs(tmp_path, ARMS[:2], folds=1)
+    path = tmp_path / "rotation" / "fold0" / "seed0" / "5"
+    cases = pd.read_csv(path / "cases.csv", dtype={"case": str})
+    cases.replace({"case": {"003": "104"}}).to_csv(path / "cases.csv", index=False)
+    with pytest.raises(DataError, match="rotation and baseline were scored on different test cases"):
+        collect(paths)
+    (path / "results.json").write_text(json.dumps({})[:-1])
+    with pytest.raises(DataError, match=r"5: .*makes it anew"):
+        collect(paths)
