@@ -70,7 +70,8 @@ class LabelledData(FoldData):
 
     def describe(self) -> dict[str, Any]:
         """See `StoreDataModule.describe`."""
-        return super().describe() | {"label_fraction": self.label_fraction, "n_labels": self.n_labels}
+        used = {"label_fraction": self.label_fraction, "n_labels": self.n_labels}
+        return super().describe() | used | {"n_train": len(self.split.train)}
 
     def val_dataloader(self) -> DataLoader[Sample]:
         """The fold's validation cases, the same for every arm, fraction and seed."""
