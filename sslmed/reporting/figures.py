@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from sslmed.core.files import atomic_path
-from sslmed.core.text import percent
 from sslmed.evaluation.metrics import METRIC_NAMES
 from sslmed.reporting.captions import caption
 from sslmed.reporting.efficiency import middle_fraction
@@ -68,15 +67,16 @@ def _panels(tables: Tables, metrics: Sequence[str]) -> list[Panel]:
     """List titles and what draws each panel, given its `axes` and `arms`."""
     experiment = tables.summary.iloc[0]
     titles = ["Test score" if len(metrics) == 1 else f"Test score, {METRIC_NAMES.get(name, name)}" for name in metrics]
-    scores = [partial(draw_scores, summary=tables.summary, metric=metric) for metric in metrics]
+    scores = [partial(draw_scores, summary=tables.summary, metric=metric, labels=tables.labels) for metric in metrics]
+    shown = tables.labels.amounts[middle_fraction(tables.curves)]
     convergence = partial(draw_convergence, curves=tables.curves, metric=metrics[0])
     panels: list[Panel] = [
         *zip(titles, scores, strict=True),
-        (f"Convergence with {percent(middle_fraction(tables.curves))} % of the labels", convergence),
+        (f"Convergence with {shown.of_labels}", convergence),
     ]
     published = published_curves(experiment["figure"], experiment["dataset"])
     if not published.empty:
-        comparison = partial(draw_comparison, summary=tables.summary, published=published)
+        comparison = partial(draw_comparison, summary=tables.summary, published=published, labels=tables.labels)
         panels.append(("Dashed: as published by Taleb et al. 2020", comparison))
     return panels
 

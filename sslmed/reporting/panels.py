@@ -7,15 +7,15 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
-from sslmed.core.text import percent
 from sslmed.evaluation.metrics import METRIC_NAMES, score_bounds
 from sslmed.evaluation.statistics import ENOUGH_RUNS, estimate
 from sslmed.reporting.captions import INCOMPLETE
 from sslmed.reporting.efficiency import middle_fraction
+from sslmed.reporting.label_axis import LabelAxis
 from sslmed.reporting.styles import Look, dodges
 
 
-def draw_scores(axes: Axes, summary: pd.DataFrame, arms: Sequence[Look], metric: str) -> None:
+def draw_scores(axes: Axes, summary: pd.DataFrame, arms: Sequence[Look], metric: str, labels: LabelAxis) -> None:
     """Draw every arm's test score with its interval; an incomplete cell is marked, and an absent one leaves a gap."""
     scores = summary[summary["metric"] == metric]
     fractions = np.sort(scores["label_fraction"].unique())
@@ -31,7 +31,7 @@ def draw_scores(axes: Axes, summary: pd.DataFrame, arms: Sequence[Look], metric:
             )
     n_labels = scores.groupby("label_fraction")["n_labels"].first()
     axes.set_xscale("log")
-    axes.set_xticks(fractions, [f"{percent(fraction)} %\nn = {n_labels[fraction]}" for fraction in fractions])
+    axes.set_xticks(fractions, ["\n".join(labels.tick(fraction, n_labels[fraction])) for fraction in fractions])
     axes.xaxis.set_minor_locator(NullLocator())
     if len(fractions) == 1:  # or its arms would be spread over the whole panel
         axes.set_xlim(fractions[0] / 2, fractions[0] * 2)
@@ -64,13 +64,15 @@ def convergence(curves: pd.DataFrame, arm: str, metric: str) -> pd.DataFrame:
     return of_arm.pivot(index="update", columns=["fold", "seed"], values="value").dropna()
 
 
-def draw_comparison(axes: Axes, summary: pd.DataFrame, arms: Sequence[Look], published: pd.DataFrame) -> None:
+def draw_comparison(
+    axes: Axes, summary: pd.DataFrame, arms: Sequence[Look], published: pd.DataFrame, labels: LabelAxis
+) -> None:
     """Draw arms beside their published curves, which are dashed and without intervals, as there are none."""
     for look in arms:
         curve = published[published["arm"] == look.arm.name]
         style = look.style | {"linestyle": "--", "linewidth": 1, "markersize": 3.5}
         axes.plot(curve["label_fraction"], curve["value"], alpha=0.7, **style)
-    draw_scores(axes, summary, arms, published["metric"].iloc[0])
+    draw_scores(axes, summary, arms, published["metric"].iloc[0], labels)
 
 
 def band(runs: pd.DataFrame, metric: str) -> tuple[list[float], list[float]]:

@@ -3,7 +3,7 @@
 import csv
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isnan
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,10 @@ import pandas as pd
 
 from sslmed.core.errors import DataError, UserError
 from sslmed.core.files import atomic_path
+from sslmed.core.label_amount import LabelAmount
 from sslmed.evaluation.metrics import case_values
 from sslmed.reporting.efficiency import labels_to_baseline, updates_to_baseline
+from sslmed.reporting.label_axis import LabelAxis
 from sslmed.reporting.summary import FAMILY, summarise_cells
 
 RUN = ["figure", "dataset", "preset", "arm", "spatial_dims", "label_fraction", "n_labels", "fold", "seed"]
@@ -32,6 +34,7 @@ class Tables:
         efficiency: One row per metric, arm and quantity, see `labels_to_baseline` and `updates_to_baseline`.
         curves: One row per run, `update` and metric: scores of the validation cases.
         missing: The runs without results, in the order given, e.g. `rotation 25 % fold 1 seed 0`.
+        labels: The amounts of labels by label fraction. That of a number of labels is the same in all folds.
     """
 
     results: pd.DataFrame
@@ -40,13 +43,15 @@ class Tables:
     efficiency: pd.DataFrame
     curves: pd.DataFrame
     missing: tuple[str, ...]
+    labels: LabelAxis
 
 
 def collect(run_dirs: Iterable[Path]) -> Tables:
     """Read fine-tuning runs and summarise them.
 
     Args:
-        run_dirs: Every planned run of one experiment, `.../<arm>/fold<k>/seed<s>/<percent>`; those without
+        run_dirs: Every planned run of one experiment, `.../<arm>/fold<k>/seed<s>/<percent>`, or `n<number>` at its
+            end; those without
             `results.json` are listed as missing.
 
     Raises:
@@ -58,7 +63,12 @@ def collect(run_dirs: Iterable[Path]) -> Tables:
     if not finished:
         msg = "no run has finished, so there is nothing to summarise; the runs' run.log files say what happened"
         raise UserError(msg)
-    runs = sorted((_FinishedRun.read(path) for path in finished), key=lambda run: run.identity)
+    records = {path: _FinishedRun.read(path) for path in finished}
+    n_train = {run.record["fold"]: run.record["n_train"] for run in records.values()}
+    labels = LabelAxis.of({LabelAmount.from_path(path.name) for path in paths}, n_train)
+    placed = [run.at(labels.fraction(LabelAmount.from_path(path.name))) for path, run in records.items()]
+    # A number of labels that is all labels in every fold has the same runs as `all`: they count once.
+    runs = sorted({run.identity: run for run in placed}.values(), key=lambda run: run.identity)
     results = _long(_joined(runs, [pd.DataFrame([run.record["metrics"]]) for run in runs]))
     curves = _long(_joined(runs, [pd.DataFrame(run.record["validation"]) for run in runs]), "update")
     curves = curves.assign(metric=curves["metric"].str.removeprefix("val/"))
@@ -72,6 +82,7 @@ def collect(run_dirs: Iterable[Path]) -> Tables:
         efficiency=efficiency.sort_values([*FAMILY, "arm", "quantity"], ignore_index=True),
         curves=curves,
         missing=tuple(_name(path) for path in paths if path not in finished),
+        labels=labels,
     )
 
 
@@ -103,6 +114,10 @@ class _FinishedRun:
         except (OSError, ValueError) as error:
             raise DataError([f"{path}: {error}; remove the run, and the same command makes it anew"]) from error
         return cls(record, cases.sort_values("case", ignore_index=True))
+
+    def at(self, label_fraction: float) -> "_FinishedRun":
+        """Give the run the label fraction of its cell."""
+        return replace(self, record=self.record | {"label_fraction": label_fraction})
 
     @property
     def identity(self) -> tuple[Any, ...]:
@@ -139,8 +154,8 @@ def _by_metric(values: pd.DataFrame, summarise: Callable[[pd.DataFrame], pd.Data
 
 
 def _name(path: Path) -> str:
-    arm, fold, seed, percent = path.absolute().parts[-4:]
-    return f"{arm} {percent} % fold {fold.removeprefix('fold')} seed {seed.removeprefix('seed')}"
+    arm, fold, seed, labels = path.absolute().parts[-4:]
+    return f"{arm} {LabelAmount.from_path(labels)} fold {fold.removeprefix('fold')} seed {seed.removeprefix('seed')}"
 
 
 class _Echo:

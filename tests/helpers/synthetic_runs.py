@@ -6,6 +6,7 @@ import zlib
 import numpy as np
 import pandas as pd
 
+from sslmed.core.label_amount import LabelAmount
 from sslmed.evaluation.metrics import summarise
 from sslmed.evaluation.segmentation import case_row
 
@@ -23,24 +24,31 @@ def write_runs(
     cases=8,
     dataset="phantom",
     fractions=FRACTIONS,
+    counts=(),
     skip=(),
     figure="fig3",
 ):
-    """Write runs below root, without those in `skip` (arm, fraction, fold), and return the directories of all."""
+    """Write runs below root, without those in `skip` (arm, fraction, fold), and return the directories of all.
+
+    Numbers of labels in `counts` come before the fractions. Fold k has 40 + k training cases.
+    """
+    amounts = [*(LabelAmount(count=count) for count in counts), *(LabelAmount(fraction=f) for f in fractions)]
     paths = []
     for arm in arms:
         for fold in range(folds):
             for seed in range(seeds):
-                for fraction in fractions:
-                    path = root / arm / f"fold{fold}" / f"seed{seed}" / f"{100 * fraction:g}"
+                for amount in amounts:
+                    path = root / arm / f"fold{fold}" / f"seed{seed}" / amount.path
                     paths.append(path)
-                    if (arm, fraction, fold) not in skip:
-                        _write_run(path, arm, fold, seed, fraction, cases, dataset, figure)
+                    if (arm, amount.fraction or amount.count, fold) not in skip:
+                        _write_run(path, arm, fold, seed, amount, cases, dataset, figure)
     return paths
 
 
-def _write_run(path, arm, fold, seed, fraction, n_cases, dataset, figure):
+def _write_run(path, arm, fold, seed, amount, n_cases, dataset, figure):
     path.mkdir(parents=True)
+    n_train = 40 + fold
+    fraction = amount.fraction or amount.count / n_train
     of_fold = np.random.default_rng(fold)
     of_run = np.random.default_rng(zlib.crc32(f"{arm} {fold} {seed} {fraction}".encode()))
     gain = GAINS[arm.removesuffix("-2d").removesuffix("-external")] + 0.04 * ("-external" in arm)
@@ -56,7 +64,8 @@ def _write_run(path, arm, fold, seed, fraction, n_cases, dataset, figure):
     curve = metrics[followed] * (1 - np.exp(-updates / (40 + 300 * max(error, 0)))) + 0.01 * of_run.normal(size=15)
     record = {
         **{"kind": "finetune", "figure": figure, "dataset": dataset, "preset": "quick", "arm": arm, "fold": fold},
-        **{"seed": seed, "label_fraction": fraction, "n_labels": round(40 * fraction), "metrics": metrics},
+        **{"seed": seed, "label_amount": str(amount), "label_fraction": fraction},
+        **{"n_labels": amount.count or round(40 * fraction), "n_train": n_train, "metrics": metrics},
         "spatial_dims": 2 if arm.endswith("-2d") or figure == "fig4" else 3,
         "validation": [
             {"update": int(update), "seconds": 1.5, "train/loss": 1.0, f"val/{followed}": float(score)}

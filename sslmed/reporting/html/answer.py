@@ -8,7 +8,8 @@ from sslmed.evaluation.metrics import METRIC_NAMES
 from sslmed.evaluation.statistics import ENOUGH_RUNS
 from sslmed.experiments.arms import BASELINE, Arm
 from sslmed.reporting.html.evidence import Evidence
-from sslmed.reporting.html.formatting import count, difference, interval, percent, score
+from sslmed.reporting.html.formatting import count, difference, interval, score
+from sslmed.reporting.label_axis import LabelAxis
 
 LEVEL = 0.05
 
@@ -21,7 +22,7 @@ def answer(evidence: Evidence) -> dict[str, Any]:
     return {
         "metric": METRIC_NAMES.get(metric, metric),
         "headline": _headline(compared),
-        "grounds": [] if compared.empty else _grounds(compared),
+        "grounds": [] if compared.empty else _grounds(compared, evidence.tables.labels),
         "rows": [_row(cells[cells["arm"] == look.arm.name], look.arm, evidence.fractions) for look in evidence.looks],
         "n_runs": int(cells["n_runs"].max()),
     }
@@ -44,12 +45,12 @@ def _headline(compared: pd.DataFrame) -> str:
     return f"Not shown: in none of {comparisons} is the difference to the baseline more than chance."
 
 
-def _grounds(compared: pd.DataFrame) -> list[str]:
+def _grounds(compared: pd.DataFrame, labels: LabelAxis) -> list[str]:
     above, below = int((compared["diff_low"] > 0).sum()), int((compared["diff_high"] < 0).sum())
     ranked = compared.sort_values("diff", kind="stable")
     lowest, highest = ranked.iloc[0], ranked.iloc[-1]
     lines = [
-        f"Differences to the baseline range from {_place(lowest)} to {_place(highest)}. Of the {len(compared)}, "
+        f"Differences to the baseline range from {_place(lowest, labels)} to {_place(highest, labels)}. Of the {len(compared)}, "
         f"{above} have a 95 % interval above zero, {below} below zero, and {len(compared) - above - below} include it."
     ]
     if compared["p"].isna().all():
@@ -57,7 +58,7 @@ def _grounds(compared: pd.DataFrame) -> list[str]:
             *lines,
             f"With fewer than {ENOUGH_RUNS} runs per arm and label fraction, the intervals are over test cases only: "
             "they do not include the noise of training, which is how far the score would move if the same network "
-            "were trained again. So there is no p-value, and a difference whose interval leaves out zero may be an "
+            "were trained again. So there is no p-value, and a difference whose interval excludes zero may be an "
             "accident of one training run.",
         ]
     lines.append(
@@ -70,8 +71,8 @@ def _grounds(compared: pd.DataFrame) -> list[str]:
     return lines
 
 
-def _place(cell: "pd.Series[Any]") -> str:
-    return f"{difference(cell['diff'])} ({cell['arm']} with {percent(cell['label_fraction'])} of the labels)"
+def _place(cell: "pd.Series[Any]", labels: LabelAxis) -> str:
+    return f"{difference(cell['diff'])} ({cell['arm']} with {labels.amounts[cell['label_fraction']].of_labels})"
 
 
 def _row(of_arm: pd.DataFrame, arm: Arm, fractions: list[float]) -> dict[str, Any]:

@@ -7,13 +7,15 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from sslmed.core.label_amount import LabelAmount
 from sslmed.evaluation.metrics import METRIC_NAMES
 from sslmed.experiments.arms import BASELINE
 from sslmed.experiments.plan import Run
 from sslmed.reporting.captions import INCOMPLETE
 from sslmed.reporting.efficiency import middle_fraction
 from sslmed.reporting.html.evidence import Evidence
-from sslmed.reporting.html.formatting import difference, interval, percent, score
+from sslmed.reporting.html.formatting import difference, interval, score
+from sslmed.reporting.label_axis import LabelAxis
 from sslmed.reporting.panels import band, convergence
 from sslmed.reporting.published import published_curves
 from sslmed.reporting.styles import KINDS, Look, dodges
@@ -45,22 +47,27 @@ def charts(evidence: Evidence) -> dict[str, list[dict[str, Any]]]:
         belongs to an arm says so in `meta`, by the arm's position among `evidence.looks`.
     """
     summary, curves, arms = evidence.tables.summary, evidence.tables.curves, evidence.looks
+    labels = evidence.tables.labels
     published = published_curves(evidence.figure, evidence.dataset)
     published = published[published["arm"].isin([look.arm.name for look in arms])]
     comparison = "" if published.empty else str(published["metric"].iloc[0])
     return {
         "scores": [
-            _chart(_capital(_name(metric)), _score_traces(summary, arms, metric), _score_layout(summary, metric))
+            _chart(
+                _capital(_name(metric)),
+                _score_traces(summary, arms, metric, labels),
+                _score_layout(summary, metric, labels),
+            )
             for metric in evidence.metrics
         ],
-        "convergence": [_convergence(curves, arms, evidence.metrics[0])],
+        "convergence": [_convergence(curves, arms, evidence.metrics[0], labels)],
         "published": []
         if published.empty
         else [
             _chart(
                 _capital(_name(comparison)),
-                [*_published_traces(published, arms), *_score_traces(summary, arms, comparison)],
-                _score_layout(summary, comparison),
+                [*_published_traces(published, arms), *_score_traces(summary, arms, comparison, labels)],
+                _score_layout(summary, comparison, labels),
             )
         ],
         "pretext": [
@@ -80,7 +87,7 @@ def _chart(title: str, traces: Sequence[go.Scatter], layout: dict[str, Any]) -> 
     return {"title": title, "figure": {"data": [trace.to_plotly_json() for trace in traces], "layout": layout}}
 
 
-def _score_traces(summary: pd.DataFrame, arms: Sequence[Look], metric: str) -> list[go.Scatter]:
+def _score_traces(summary: pd.DataFrame, arms: Sequence[Look], metric: str, labels: LabelAxis) -> list[go.Scatter]:
     scores = summary[summary["metric"] == metric]
     fractions = np.sort(scores["label_fraction"].unique())
     most_runs = scores["n_runs"].max()
@@ -96,7 +103,7 @@ def _score_traces(summary: pd.DataFrame, arms: Sequence[Look], metric: str) -> l
             "thickness": 1,
             "width": 3,
         }
-        hover = [_hover(look, fraction, cell) for fraction, cell in cells.iterrows()]
+        hover = [_hover(look, labels.amounts[fraction], cell) for fraction, cell in cells.iterrows()]  # type: ignore[index]
         traces.append(_line(i, look, x, _values(cells["mean"]), hover, error_y=bars))
         absent = cells["mean"].isna()
         incomplete = (cells["n_runs"] != most_runs) & ~absent
@@ -107,9 +114,9 @@ def _score_traces(summary: pd.DataFrame, arms: Sequence[Look], metric: str) -> l
     return traces
 
 
-def _hover(look: Look, fraction: Any, cell: "pd.Series[Any]") -> str:  # noqa: ANN401 - an index label
+def _hover(look: Look, amount: LabelAmount, cell: "pd.Series[Any]") -> str:
     lines = [
-        f"<b>{look.arm.name}</b>, {percent(fraction)} of the labels",
+        f"<b>{look.arm.name}</b>, {amount.of_labels}",
         f"{score(cell['mean'])} {interval(cell['ci_low'], cell['ci_high'])}",
     ]
     if not pd.isna(cell["diff"]):
@@ -147,7 +154,7 @@ def _daggers(i: int, x: list[Any], y: list[Any], axis: str) -> go.Scatter:
     )
 
 
-def _score_layout(summary: pd.DataFrame, metric: str) -> dict[str, Any]:
+def _score_layout(summary: pd.DataFrame, metric: str, labels: LabelAxis) -> dict[str, Any]:
     scores = summary[summary["metric"] == metric]
     n_labels = scores.groupby("label_fraction")["n_labels"].first()
     single = {"range": np.log10([50 * n_labels.index[0], 200 * n_labels.index[0]]).tolist()}
@@ -157,7 +164,7 @@ def _score_layout(summary: pd.DataFrame, metric: str) -> dict[str, Any]:
             **(single if len(n_labels) == 1 else {}),  # or its arms would be spread over the whole panel
             "title": {"text": "training labels"},
             "tickvals": [100 * fraction for fraction in n_labels.index],
-            "ticktext": [f"{percent(f)}<br>n = {number}" for f, number in zip(n_labels.index, n_labels, strict=True)],
+            "ticktext": ["<br>".join(labels.tick(*cell)) for cell in n_labels.items()],
         },
         "yaxis": {"title": {"text": f"test {_name(metric)}"}},
         "yaxis2": {"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True},
@@ -170,7 +177,7 @@ def _published_traces(published: pd.DataFrame, arms: Sequence[Look]) -> list[go.
         curve = published[published["arm"] == look.arm.name]
         x, y = (100 * curve["label_fraction"]).tolist(), curve["value"].tolist()
         hover = [
-            f"<b>{look.arm.name}</b>, {percent(at / 100)} of the labels<br>{score(value)} as published"
+            f"<b>{look.arm.name}</b>, {at:.10g} % of the labels<br>{score(value)} as published"
             for at, value in zip(x, y, strict=True)
         ]
         trace = _line(i, look, x, y, hover, opacity=0.6)
@@ -178,7 +185,7 @@ def _published_traces(published: pd.DataFrame, arms: Sequence[Look]) -> list[go.
     return traces
 
 
-def _convergence(curves: pd.DataFrame, arms: Sequence[Look], metric: str) -> dict[str, Any]:
+def _convergence(curves: pd.DataFrame, arms: Sequence[Look], metric: str, labels: LabelAxis) -> dict[str, Any]:
     traces, single = [], []
     for i, look in enumerate(arms):
         runs = convergence(curves, look.arm.name, metric)
@@ -199,7 +206,7 @@ def _convergence(curves: pd.DataFrame, arms: Sequence[Look], metric: str) -> dic
         "xaxis": {"title": {"text": "updates", "standoff": 8}},
         "yaxis": {"title": {"text": f"validation {_name(metric)}"}},
     }
-    chart = _chart(f"Convergence with {percent(middle_fraction(curves))} of the labels", traces, layout)
+    chart = _chart(f"Convergence with {labels.amounts[middle_fraction(curves)].of_labels}", traces, layout)
     return {**chart, "not_drawn": single}
 
 

@@ -20,7 +20,6 @@ from sslmed.reporting.html.answer import answer
 from sslmed.reporting.html.charts import charts
 from sslmed.reporting.html.confusion import confusion
 from sslmed.reporting.html.evidence import Evidence
-from sslmed.reporting.html.formatting import percent
 from sslmed.reporting.html.swatches import swatch
 from sslmed.reporting.html.viewer import viewer
 from sslmed.reporting.html.words import EXTERNAL, OWN, SLICES, TASKS, meaning
@@ -47,7 +46,7 @@ def report_experiment(work: Path, out: Path) -> Path:
     if not plan.is_file():
         raise UserError(f"{work}: has no plan.json; give an experiment's directory, as runs/fig3/phantom-quick")
     runs = read_plan(plan)
-    tables = collect([work / run.name for run in runs if run.fraction is not None])
+    tables = collect([work / run.name for run in runs if run.labels is not None])
     work = work.resolve()
     path = out / work.parent.name / work.name / NAME
     write_report(path, work, runs, tables)
@@ -80,6 +79,7 @@ def _content(evidence: Evidence) -> dict[str, Any]:
     figures = {f"{kind}-{i}": chart["figure"] for kind, of_kind in drawn.items() for i, chart in enumerate(of_kind)}
     main = evidence.metrics[0]
     summary = evidence.tables.summary
+    amounts = evidence.tables.labels.amounts
     n_labels = summary.groupby("label_fraction")["n_labels"].first()
     return {
         "figure": evidence.figure,
@@ -91,7 +91,10 @@ def _content(evidence: Evidence) -> dict[str, Any]:
         "incomplete": INCOMPLETE,
         "answer": answer(evidence),
         "n_cases": int(summary.loc[summary["metric"] == main, "n_cases"].max()),
-        "fractions": [(percent(f), n_labels.get(f)) for f in evidence.fractions],
+        "amounts": [
+            (str(amount), n_labels.get(fraction) if amount.count is None else None)
+            for fraction, amount in amounts.items()
+        ],
         "metrics": [(METRIC_NAMES.get(metric, metric), meaning(metric)) for metric in evidence.metrics],
         "arms": [swatch(look) | {"meaning": _meaning(look)} for look in evidence.looks],
         "caption": caption(evidence.tables, main),
@@ -106,7 +109,12 @@ def _content(evidence: Evidence) -> dict[str, Any]:
         "data": listings.data(evidence),
         "protocol": listings.protocol(evidence),
         "versions": listings.versions(evidence),
-        "page_data": {"charts": figures, "viewer": examples, "confusion": matrix},
+        "page_data": {
+            "amounts": [*map(str, amounts.values())],
+            "charts": figures,
+            "viewer": examples,
+            "confusion": matrix,
+        },
         "plotly": get_plotlyjs(),
         "style": _file("report.css"),
         "script": _file("report.js"),

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sslmed.core.text import percent
 from sslmed.downstream.examples import Example, load_examples
 from sslmed.experiments.plan import Run
 from sslmed.reporting.html.evidence import Evidence
@@ -48,7 +47,7 @@ def viewer(evidence: Evidence) -> dict[str, Any] | None:
     """Gather the examples of the first fold and seed.
 
     Returns:
-        `texts` (images as data URIs, outlines as SVG paths), `cells`: arm -> percentage -> role -> example, whose
+        `texts` (images as data URIs, outlines as SVG paths), `cells`: arm -> amount of labels -> role -> example, whose
         slices refer to texts by position, `fold`, `seed`, `classes`, and `left_out`; nothing where no run has examples.
     """
     with_examples = [run for run in evidence.finetuning if RunDirectory(evidence.work / run.name).examples.is_file()]
@@ -59,12 +58,12 @@ def viewer(evidence: Evidence) -> dict[str, Any] | None:
     cells: dict[str, dict[str, Any]] = {}
     for run in _ordered([run for run in with_examples if (run.fold, run.seed) == (fold, seed)], evidence):
         if pool.size > MOST_BYTES:
-            left_out.append(f"{run.arm} {percent(run.fraction or 0)} %")
+            left_out.append(f"{run.arm} {run.labels}")
             continue
         examples = load_examples(RunDirectory(evidence.work / run.name).examples)
         n_classes = max(n_classes, *(int(max(each.truth.max(), each.prediction.max())) for each in examples.values()))
         of_arm = cells.setdefault(run.arm, {})
-        of_arm[percent(run.fraction or 0)] = {role: _encoded(example, pool) for role, example in examples.items()}
+        of_arm[str(run.labels)] = {role: _encoded(example, pool) for role, example in examples.items()}
     names = [] if evidence.store is None else list(evidence.store.label_names.values())
     return {
         "texts": pool.texts,
@@ -80,7 +79,7 @@ def viewer(evidence: Evidence) -> dict[str, Any] | None:
 def _ordered(runs: list[Run], evidence: Evidence) -> Iterator[Run]:
     """By arm, as everywhere, then by label fraction."""
     names = [look.arm.name for look in evidence.looks]
-    yield from sorted(runs, key=lambda run: (names.index(run.arm), run.fraction))
+    yield from sorted(runs, key=lambda run: (names.index(run.arm), run.labels))
 
 
 def _encoded(example: Example, pool: Pool) -> dict[str, Any]:
