@@ -67,8 +67,8 @@ def measure(sizes: Sizes, folder: Path) -> Findings:
     whole = starting + pretraining["total"] + repeats * _total(finetuning, "total")
     findings.add(SHARE, 100 * (1 - training / whole), "%")
     findings.remark(
-        f"a job of {FIGURE}, {sizes.preset}: {ARM} and {len(experiment.label_amounts)} fine-tunings in one process with "
-        f"1 thread; measured: {len(finetuning)} of the fine-tunings"
+        f"a job of {FIGURE}, {sizes.preset}: {ARM} and {len(experiment.label_amounts)} fine-tunings in one process "
+        f"with 1 thread; measured: {len(finetuning)} of the fine-tunings"
     )
     return findings
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from sslmed.core.label_amount import LabelAmount
 from sslmed.experiments.plan import Grid, Places, plan_runs
 from sslmed.experiments.settings import Preset, preset_folder, read_experiment, read_preset
 from sslmed.preparation.settings import VERSION
@@ -61,9 +62,9 @@ def test_every_network_takes_the_images_of_its_preset(
     preset = read_preset(folder)
     _write_store(tmp_path, figure, preset, experiment.spatial_dims)
     arms = tuple(f"{arm}{suffix}" for arm in experiment.arms)
-    grid = Grid(experiment, preset, folder, arms, fractions=(1.0,), folds=(0,), seeds=(0,))
+    grid = Grid(experiment, preset, folder, arms, labels=(LabelAmount(fraction=1.0),), folds=(0,), seeds=(0,))
     for run in plan_runs(grid, Places(tmp_path / "work", tmp_path), dataset="toy", wandb="disabled"):
-        if run.fraction is not None and run.needs is not None:
+        if run.labels is not None and run.needs is not None:
             continue  # as the baseline, but for weights that are not there
         with pytest.raises(_BuiltError) as built:
             main(["fit", *run.arguments], _BuildOnly)

@@ -68,11 +68,12 @@ def test_a_curve_without_an_interval_is_not_drawn(tmp_path):
 
 
 def test_the_arms_of_a_single_fraction_stay_together(tmp_path):
-    summary = collect(write_runs(tmp_path, SIX, fractions=(0.25,))).summary
+    tables = collect(write_runs(tmp_path, SIX, fractions=(0.25,)))
+    summary, labels = tables.summary, tables.labels
     axes = Figure().add_subplot()
-    draw_scores(axes, summary, looks(SIX), "dice_foreground")
+    draw_scores(axes, summary, looks(SIX), "dice_foreground", labels)
     assert axes.get_xlim() == (0.125, 0.5)
-    low, high = _score_layout(summary, "dice_foreground")["xaxis"]["range"]
+    low, high = _score_layout(summary, "dice_foreground", labels)["xaxis"]["range"]
     assert (10**low, 10**high) == pytest.approx((12.5, 50))
 
 

@@ -50,8 +50,9 @@ def _grounds(compared: pd.DataFrame, labels: LabelAxis) -> list[str]:
     ranked = compared.sort_values("diff", kind="stable")
     lowest, highest = ranked.iloc[0], ranked.iloc[-1]
     lines = [
-        f"Differences to the baseline range from {_place(lowest, labels)} to {_place(highest, labels)}. Of the {len(compared)}, "
-        f"{above} have a 95 % interval above zero, {below} below zero, and {len(compared) - above - below} include it."
+        f"Differences to the baseline range from {_place(lowest, labels)} to {_place(highest, labels)}. "
+        f"Of the {len(compared)}, {above} have a 95 % interval above zero, {below} below zero, and "
+        f"{len(compared) - above - below} include it."
     ]
     if compared["p"].isna().all():
         return [

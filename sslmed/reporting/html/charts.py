@@ -164,7 +164,9 @@ def _score_layout(summary: pd.DataFrame, metric: str, labels: LabelAxis) -> dict
             **(single if len(n_labels) == 1 else {}),  # or its arms would be spread over the whole panel
             "title": {"text": "training labels"},
             "tickvals": [100 * fraction for fraction in n_labels.index],
-            "ticktext": ["<br>".join(labels.tick(*cell)) for cell in n_labels.items()],
+            "ticktext": [
+                "<br>".join(labels.tick(f, number)) for f, number in zip(n_labels.index, n_labels, strict=True)
+            ],
         },
         "yaxis": {"title": {"text": f"test {_name(metric)}"}},
         "yaxis2": {"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True},

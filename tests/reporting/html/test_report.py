@@ -10,12 +10,14 @@ import pytest
 from synthetic_experiment import write_experiment
 
 from sslmed import cli
+from sslmed.core.label_amount import LabelAmount
 from sslmed.downstream.examples import load_examples
 from sslmed.reporting.html import formatting as numbers
 from sslmed.reporting.html import viewer
 from sslmed.reporting.html.listings import efficiency
 from sslmed.reporting.html.page import report_experiment
 from sslmed.reporting.html.viewer import outlines
+from sslmed.reporting.label_axis import LabelAxis
 from sslmed.reporting.styles import looks
 
 
@@ -108,7 +110,7 @@ def test_slices_are_bounded_and_what_is_left_out_is_named(tmp_path, monkeypatch)
     images = [text for text in whole["texts"] if text.startswith("data:")]
     assert len(images) <= 3 * 9  # three test cases: arms and fractions share their pictures
     worst = load_examples(work / "rotation" / "fold0" / "seed0" / "25" / "examples.npz")["worst"]
-    shown = whole["cells"]["rotation"]["25"]["worst"]
+    shown = whole["cells"]["rotation"]["25 %"]["worst"]
     assert (shown["case"], shown["dice"]) == (worst.case, worst.dice)
     for name in ("truth", "prediction"):
         assert [[whole["texts"][i] for i in each[name]] for each in shown["slices"]] == [
@@ -142,7 +144,9 @@ def test_efficiency_says_what_is_not_reached():
         ["dice_foreground", "cpc", "updates_to_baseline", 80.0, np.nan, np.nan],
         ["dice_class_1", "cpc", "labels_to_baseline", 0.5, 0.25, 1],
     ]
-    tables = SimpleNamespace(efficiency=pd.DataFrame(rows, columns=columns))
+    tables = SimpleNamespace(
+        efficiency=pd.DataFrame(rows, columns=columns), labels=LabelAxis.of([LabelAmount(fraction=1.0)], {0: 40})
+    )
     evidence = SimpleNamespace(tables=tables, metrics=["dice_foreground"], looks=looks(["cpc", "rpl", "rotation"]))
     names = ["arm", "labels", "labels_interval", "updates", "updates_interval"]
     assert [[row[name] for name in names] for row in efficiency(evidence)] == [
@@ -155,5 +159,4 @@ def test_numbers_are_written_as_people_read_them():
     assert numbers.difference(-0.0312) == "\N{MINUS SIGN}0.031"
     assert numbers.interval(0.1, float("nan")) == ""
     assert [numbers.p_value(p) for p in (0.0004, 0.03, float("nan"))] == ["< 0.001", "0.030", numbers.NONE]
-    assert [numbers.duration(s) for s in (14.3, 754, 12000)] == ["14 s", "13 min", "3 h 20 min"]
     assert [numbers.listing(names) for names in (["a"], ["a", "b", "c"])] == ["a", "a, b and c"]
