@@ -83,7 +83,7 @@ def _labels_line(grid: Grid, source: Source, dataset: Dataset | None) -> str:
 
 
 def training_seconds(estimate: Estimate, runs: Sequence[Run]) -> float:
-    """What runs take, one after the other: epochs on a fraction of the labels are that much shorter, updates are not."""
+    """What runs take one after another: epochs on a fraction of the labels are that much shorter, updates are not."""
     finetuning = [run for run in runs if run.fraction is not None]
     in_epochs = bool(finetuning) and parse(finetuning[0].arguments).data.init_args.epochs is not None
     lengths = [run.fraction if in_epochs and run.fraction is not None else 1.0 for run in finetuning]
