@@ -1,6 +1,7 @@
 """What a figure says below its panels: what was run, what bars and bands mean, and what is missing."""
 
 from sslmed.evaluation.statistics import ENOUGH_RUNS
+from sslmed.reporting.published import OUR_LABELS, published_curves
 from sslmed.reporting.tables import Tables
 
 INCOMPLETE = "†"
@@ -21,6 +22,8 @@ def caption(tables: Tables, metric: str) -> list[str]:
         f"{experiment['figure']}, dataset {experiment['dataset']}, preset {experiment['preset']}, {counts}.",
         f"Bars: {_bars(n_folds, n_folds * n_seeds)}. Bands: {_bands(n_folds)}.",
     ]
+    if not published_curves(experiment["figure"], experiment["dataset"]).empty:
+        lines.append(OUR_LABELS)
     if tables.missing:
         rest = len(tables.missing) - NAMED_MISSING
         more = f", and {_count(rest, 'further run')}" if rest > 0 else ""

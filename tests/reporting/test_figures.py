@@ -57,6 +57,7 @@ def test_five_folds_on_the_published_dataset(tmp_path):
     runs = write_runs(tmp_path, SIX[:2], folds=5, cases=3, dataset="pancreas")
     page = "\n".join(texts(draw(tmp_path, runs, phantom=False)))
     assert "Dashed: as published by Taleb et al. 2020" in page
+    assert "our 100 % of the labels is 64 % of the labelled cases" in page
     assert "include the noise of training" in page
     assert CASES_ONLY not in page
     assert "PHANTOM" not in page
