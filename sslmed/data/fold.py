@@ -47,7 +47,7 @@ class LabelledData(FoldData):
     """Labelled cases for fine-tuning on a fraction of the labels.
 
     Args:
-        label_fraction: Share of the fold's training cases whose labels may be used, in (0, 1].
+        label_fraction: Fraction of the fold's training cases whose labels may be used, in (0, 1].
         kwargs: See `FoldData`.
 
     Attributes:
@@ -69,8 +69,9 @@ class LabelledData(FoldData):
         self.training_cases = order[: self.n_labels]
 
     def describe(self) -> dict[str, Any]:
-        """See `StoreDataModule.describe`."""
-        return super().describe() | {"label_fraction": self.label_fraction, "n_labels": self.n_labels}
+        """See `StoreDataModule.describe`; `n_train` counts the fold's training cases, whatever the label fraction."""
+        sizes = {"n_labels": self.n_labels, "n_train": len(self.split.train)}
+        return super().describe() | {"label_fraction": self.label_fraction} | sizes
 
     def val_dataloader(self) -> DataLoader[Sample]:
         """The fold's validation cases, the same for every arm, fraction and seed."""
