@@ -70,8 +70,8 @@ class LabelledData(FoldData):
 
     def describe(self) -> dict[str, Any]:
         """See `StoreDataModule.describe`; `n_train` counts the fold's training cases, whatever the label fraction."""
-        sizes = {"n_labels": self.n_labels, "n_train": len(self.split.train)}
-        return super().describe() | {"label_fraction": self.label_fraction} | sizes
+        used = {"label_fraction": self.label_fraction, "n_labels": self.n_labels}
+        return super().describe() | used | {"n_train": len(self.split.train)}
 
     def val_dataloader(self) -> DataLoader[Sample]:
         """The fold's validation cases, the same for every arm, fraction and seed."""

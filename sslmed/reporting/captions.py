@@ -6,7 +6,7 @@ from sslmed.reporting.tables import Tables
 
 INCOMPLETE = "†"
 NAMED_MISSING = 4
-OVER_CASES = "over test cases only: does not include training noise"
+OVER_CASES = "over test cases only: they do not include training noise"
 RANGE = "from the lowest to the highest run"
 CHANCE = "chance alone"
 """What the band of the null arms is called."""

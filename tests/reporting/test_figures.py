@@ -17,7 +17,7 @@ SIX = ("baseline", *TASKS)
 EXTERNAL = tuple(f"{task}-external" for task in TASKS)
 SLICES = tuple(f"{arm}-2d" for arm in (*SIX, *EXTERNAL))
 REGIONS = ("dice_wt", "dice_tc", "dice_et")
-CASES_ONLY = "over test cases only: does not include training noise"
+CASES_ONLY = "over test cases only: they do not include training noise"
 
 
 def draw(tmp_path, runs, *, phantom=True, metrics=("dice_foreground",), notes=()):

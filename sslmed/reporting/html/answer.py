@@ -25,7 +25,7 @@ def answer(experiment: FinishedExperiment) -> dict[str, Any]:
         "metric": METRIC_NAMES.get(metric, metric),
         "headline": _headline(tables.tests, _can_be_compared(cells, arms)),
         "grounds": _grounds(experiment),
-        "tests": [_test(row) for _, row in tables.tests.iterrows()],
+        "tests": [_test(row) for arm in arms for _, row in tables.tests[tables.tests["arm"] == arm.name].iterrows()],
         "shows_differences": differ,
         "rows": [_row(cells[cells["arm"] == arm.name], arm, experiment.fractions, differ=differ) for arm in arms],
         "n_runs": int(cells["n_runs"].max()),

@@ -161,10 +161,7 @@ def protocol(experiment: FinishedExperiment) -> list[tuple[str, str]]:
             "each fraction is the beginning of one seeded order of the training cases, the same for every arm; "
             "validation cases come on top, in every cell alike",
         ),
-        (
-            "Model selection",
-            "test cases are scored once, by the last checkpoint unless the configuration says `select: best`",
-        ),
+        ("Model selection", "test cases are scored once, by the last checkpoint, unless `select: best` is set"),
         ("Fine-tuning", _budget(experiment.finetuning.values())),
     ]
     if experiment.pretraining:
