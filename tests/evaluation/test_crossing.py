@@ -48,6 +48,14 @@ def test_a_dip_does_not_count_as_reached_early():
     assert 3 < crossing([1, 2, 3, 4], [curve[:, None, None] * np.ones((1, 2))] * 5, WIDE, test_to_train=0).value < 4
 
 
+@pytest.mark.parametrize(("curve", "may_rise"), [((0.1, 0.5, 0.4, 0.8), False), ((0.1, 0.4, 0.4, 0.8), True)])
+def test_a_curve_that_falls_by_more_than_chance_is_flagged(curve, may_rise):
+    noise = np.random.default_rng(0).normal(size=(5, 4, 1, 1))
+    for spread, expected in ((0, may_rise), (0.01, may_rise), (0.3, True)):
+        folds = list(np.array(curve)[:, None, None] - 0.5 + spread * noise)
+        assert crossing([1, 2, 3, 4], folds, WIDE, test_to_train=0).monotone is expected
+
+
 def test_the_interval_ends_where_the_paired_t_test_has_5_percent():
     rng = np.random.default_rng(0)
     curves = np.array([0.5, 0.6, 0.7, 0.8]) + 0.01 * rng.normal(size=(6, 4))
@@ -98,3 +106,4 @@ def test_intervals_cover(x, level, folds, seeds, noise):
     ]
     coverage = np.mean([result.low <= truth <= result.high for result in results])
     assert 0.93 <= coverage <= 0.97
+    assert np.mean([not result.monotone for result in results]) <= 0.05

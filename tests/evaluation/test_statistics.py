@@ -29,6 +29,24 @@ def test_interval_and_p_are_students_on_fold_means():
     assert (result.mean, result.n_runs, result.n_cases) == (pytest.approx(fold_means.mean()), 15, 100)
 
 
+def test_overlap_of_training_sets_widens_the_interval_as_nadeau_and_bengio_say():
+    values = simulated(np.random.default_rng(0), 5, 3, run=0.1) + 0.1
+    means = values.mean(axis=(1, 2))
+    error = means.std(ddof=1) * np.sqrt(1 / 5 + RATIO)
+    result = estimate(values, WIDE, test_to_train=RATIO)
+    margin = stats.t.ppf(0.975, 4) * error
+    assert (result.low, result.high) == pytest.approx((means.mean() - margin, means.mean() + margin))
+    assert result.p == pytest.approx(2 * stats.t.sf(means.mean() / error, 4))
+    plain = estimate(values, WIDE, test_to_train=0)
+    assert (result.plain_low, result.plain_high) == (plain.low, plain.high) == (plain.plain_low, plain.plain_high)
+
+
+def test_few_folds_tell_nothing_of_overlap():
+    values = simulated(np.random.default_rng(0), 2, 5, run=0.1)
+    result = estimate(values, WIDE, test_to_train=RATIO)
+    assert (result.low, result.high) == (result.plain_low, result.plain_high)
+
+
 def test_paired_difference_is_the_paired_t_test():
     rng = np.random.default_rng(1)
     arm, baseline = simulated(rng, 6, 1, run=0.1) + 0.1, simulated(rng, 6, 1, run=0.1)
@@ -88,10 +106,45 @@ def test_without_any_noise_the_interval_is_a_point(difference, p):
 
 @given(st.integers(1, 6), st.integers(1, 4), st.integers(1, 6), st.integers(0, 2**32 - 1))
 def test_interval_holds_the_mean_within_bounds_and_agrees_with_p(folds, seeds, cases, seed):
-    result = estimate(np.random.default_rng(seed).uniform(-1, 1, (folds, seeds, cases)), (-1, 1), test_to_train=0)
+    result = estimate(np.random.default_rng(seed).uniform(-1, 1, (folds, seeds, cases)), (-1, 1), test_to_train=RATIO)
+    assert -1 <= result.low <= result.plain_low <= result.mean <= result.plain_high
     assert -1 <= result.low <= result.mean <= result.high <= 1
     if result.p is not None and not np.isclose(result.p, 0.05, atol=1e-6):
         assert (result.p < 0.05) == (result.low > 0 or result.high < 0)
+
+
+def test_chance_is_the_spread_of_differences_whose_mean_is_known_to_be_zero():
+    baseline, null = np.random.default_rng(7).normal(size=(2, 5))
+    margin, df = chance_margin(list(np.stack([baseline, null], axis=1)), test_to_train=RATIO)
+    assert df == 5
+    rms = np.sqrt(((null - baseline) ** 2).mean())
+    assert margin == pytest.approx(stats.t.ppf(0.975, 5) * rms * np.sqrt(1 / 5 + RATIO))
+
+
+@pytest.mark.parametrize(("folds", "nulls"), [(2, 1), (2, 2), (5, 1), (5, 3)])
+def test_another_null_arm_is_within_what_chance_does(folds, nulls):
+    """Folds differ, and arms in the noise of their trainings alone. It is the same for all pairs, so 95 % is exact."""
+    rng = np.random.default_rng(8)
+    inside = {0: [], RATIO: []}
+    for _ in range(4000):
+        scores = rng.normal(size=(folds, 1)) + 0.1 * rng.normal(size=(folds, 1 + nulls + 2))
+        pair = np.diff(scores[:, -2:]).mean()  # two that the estimate has not seen
+        for ratio, found in inside.items():
+            margin, df = chance_margin(list(scores[:, : 1 + nulls]), test_to_train=ratio)
+            found.append(abs(pair) < margin)
+    assert df == folds * nulls
+    assert np.mean(inside[0]) == pytest.approx(0.95, abs=0.012)
+    assert np.mean(inside[RATIO]) >= np.mean(inside[0])
+
+
+@pytest.mark.parametrize("folds", [2, 5])
+def test_another_null_arm_is_within_the_band_around_the_baseline(folds):
+    """The baseline is in the estimate and in the difference, so that both are large at a time: more than 95 %."""
+    rng = np.random.default_rng(9)
+    scores = rng.normal(size=(4000, folds, 3))
+    margins = [chance_margin(list(each[:, :2]), test_to_train=0)[0] for each in scores]
+    difference = (scores[..., 2] - scores[..., 0]).mean(axis=1)
+    assert 0.945 <= np.mean(np.abs(difference) < margins) <= 0.98
 
 
 def test_holm_against_a_worked_example():
