@@ -82,7 +82,7 @@ class LabelledData(FoldData):
         self.training_cases = order[: self.n_labels]
 
     def describe(self) -> dict[str, Any]:
-        """See `StoreDataModule.describe`."""
+        """See `StoreDataModule.describe`; `n_train` counts the fold's training cases, labelled for the run or not."""
         used = {
             "label_amount": str(self.label_amount),
             "label_fraction": self.label_fraction,

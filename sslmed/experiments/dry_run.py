@@ -4,6 +4,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -15,6 +16,7 @@ from sslmed.experiments.devices import gpus
 from sslmed.experiments.executors.local import Executor, Local
 from sslmed.experiments.folds import FoldSizes, fold_sizes
 from sslmed.experiments.plan import Grid, Places, Run
+from sslmed.experiments.settings import Estimate
 from sslmed.experiments.sources import Source
 from sslmed.experiments.workflow import is_done
 from sslmed.preparation.readers.layouts import Dataset
@@ -61,7 +63,8 @@ def print_dry_run(
     lines.append(
         f"runs: {len(runs)}, of which {len(done)} are done and {len(todo)} are to do, {executor.jobs} side by side"
     )
-    lines += _cost_lines(grid, todo, [each for each in (dataset, pool) if each is not None], executor)
+    n_train = None if dataset is None else fold_sizes(dataset, fold=grid.folds[0], n_folds=grid.preset.n_folds).train
+    lines += _cost_lines(grid, todo, [each for each in (dataset, pool) if each is not None], n_train, executor)
     if todo and dataset is not None:
         lines += ["by hand, e.g.:", *_commands(todo[0], places, dataset, pool, grid.preset.prepare)]
     for line in lines:
@@ -113,16 +116,40 @@ def _fold_lines(grid: Grid, sizes: FoldSizes, transductive: bool) -> list[str]:
 def _is_transductive(runs: Sequence[Run]) -> bool:
     """Whether the configuration of any pretraining run on the dataset's own images says so."""
     of_arms = {run.arm: run for run in runs if run.labels is None and not Arm.parse(run.arm).external}
-    if not of_arms:
-        return False
+    return any(_data_settings(run).transductive for run in of_arms.values())
+
+
+def _data_settings(run: Run) -> Any:  # noqa: ANN401 - a jsonargparse Namespace
     from sslmed.experiments.check import parse  # takes seconds
 
-    return any(parse(run.arguments).data.init_args.transductive for run in of_arms.values())
+    return parse(run.arguments).data.init_args
 
 
-def _cost_lines(grid: Grid, todo: Sequence[Run], datasets: Sequence[Dataset], executor: Executor) -> list[str]:
+def training_seconds(estimate: Estimate, runs: Sequence[Run], n_train: int | None = None) -> float:
+    """What runs take one after another: epochs on few labels are shorter in proportion, updates are not.
+
+    Args:
+        estimate: What a run costs.
+        runs: All of them.
+        n_train: Number of training cases, if known: epochs on a number of labels are a fraction of those on all.
+    """
+    finetuning = [run for run in runs if run.labels is not None]
+    in_epochs = bool(finetuning) and _data_settings(finetuning[0]).epochs is not None
+    lengths = [_fraction(run, n_train) if in_epochs else 1.0 for run in finetuning]
+    return (len(runs) - len(finetuning)) * estimate.pretrain_seconds + sum(lengths) * estimate.finetune_seconds
+
+
+def _fraction(run: Run, n_train: int | None) -> float:
+    if run.labels is None or run.labels.fraction is not None:
+        return 1.0 if run.labels is None else run.labels.fraction or 1.0
+    return 1.0 if n_train is None else (run.labels.count or 0) / n_train
+
+
+def _cost_lines(
+    grid: Grid, todo: Sequence[Run], datasets: Sequence[Dataset], n_train: int | None, executor: Executor
+) -> list[str]:
     estimate, settings, jobs = grid.preset.estimate, grid.preset.prepare, executor.jobs
-    seconds = sum(estimate.pretrain_seconds if run.labels is None else estimate.finetune_seconds for run in todo)
+    seconds = training_seconds(estimate, todo, n_train)
     gib = len(todo) * estimate.disk_mib / 2**10
     for dataset in datasets if settings.geometry == "cube" else ():
         bytes_per_voxel = BYTES_PER_VOXEL * len(dataset.modalities) + (dataset.spatial_dims == 3)

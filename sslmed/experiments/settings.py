@@ -76,7 +76,16 @@ class PhantomSettings:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a run costs, as measured, for `--dry-run`: seconds of one core or GPU, memory and disk."""
+    """What a run costs, for `--dry-run`: seconds of one core or GPU, memory and disk.
+
+    Args:
+        device: What a job has for itself.
+        pretrain_seconds: Of one pretraining run.
+        finetune_seconds: Of one fine-tuning run with all labels. With fewer it takes as long where the preset counts
+            updates, and in proportion less where it counts epochs.
+        memory_gib: Of one job.
+        disk_mib: Of one run.
+    """
 
     device: Literal["core", "GPU"]
     pretrain_seconds: float
@@ -96,6 +105,7 @@ class Preset:
         phantom: How much phantom to draw.
         prepare: Settings of `sslmed prepare`.
         estimate: Cost of a run.
+        handover: Which checkpoint of pretraining, the last or the best in validation, fine-tuning starts from.
         null_arms: How many baselines with other initial weights the figure has, to show what chance alone does.
         fractions: Label fractions, in (0, 1]; by default the figure's.
         labels: Numbers of labels, or `all`, instead of fractions.
@@ -108,6 +118,7 @@ class Preset:
     phantom: PhantomSettings
     prepare: PrepareSettings
     estimate: Estimate
+    handover: Literal["last", "best"] = "last"
     null_arms: int = 0
     fractions: list[float] | None = None
     labels: list[int | Literal["all"]] | None = None

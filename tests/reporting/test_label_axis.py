@@ -9,15 +9,18 @@ from sslmed.core.label_amount import LabelAmount
 from sslmed.reporting.html.page import report_experiment
 from sslmed.reporting.label_axis import LabelAxis
 from sslmed.reporting.panels import draw_scores
-from sslmed.reporting.styles import looks
+from sslmed.reporting.styles import arm_styles
 from sslmed.reporting.tables import collect
 
 ARMS = ("baseline", "cpc")
 COUNTS = (1, 4, 16)
+PRIMARY = "dice_foreground"
 
 
 def test_a_number_of_labels_is_one_cell_and_exact_though_folds_differ_in_size(tmp_path):
-    tables = collect(write_runs(tmp_path, ARMS, folds=5, cases=3, counts=COUNTS, fractions=(1.0,)))
+    tables = collect(
+        write_runs(tmp_path, ARMS, folds=5, cases=3, counts=COUNTS, fractions=(1.0,), unequal=True), PRIMARY
+    )
     cells = tables.results.groupby("label_fraction")["n_labels"].agg(["min", "max"])
     assert cells.loc[: cells.index[-2]].to_numpy().tolist() == [[n, n] for n in COUNTS]
     # Folds have 40 to 44 training cases, 42 in the mean.
@@ -27,20 +30,20 @@ def test_a_number_of_labels_is_one_cell_and_exact_though_folds_differ_in_size(tm
 
 
 def test_a_number_that_is_all_labels_counts_once(tmp_path):
-    both = collect(write_runs(tmp_path, ARMS, folds=1, cases=3, counts=(40,), fractions=(1.0,)))
+    both = collect(write_runs(tmp_path, ARMS, folds=1, cases=3, counts=(40,), fractions=(1.0,)), PRIMARY)
     assert both.results["label_fraction"].unique().tolist() == [1.0]
     assert set(both.summary["n_runs"]) == {1}
 
 
 def test_a_missing_run_is_named_by_its_labels(tmp_path):
     runs = write_runs(tmp_path, ARMS, cases=3, counts=COUNTS, fractions=(1.0,), skip=[("cpc", 4, 1)])
-    assert collect(runs).missing == ("cpc 4 labels fold 1 seed 0",)
+    assert collect(runs, PRIMARY).missing == ("cpc 4 labels fold 1 seed 0",)
 
 
 def test_ticks_are_numbers_or_percentages_along_a_logarithmic_axis(tmp_path):
-    tables = collect(write_runs(tmp_path, ARMS, folds=1, cases=3, counts=COUNTS, fractions=(1.0,)))
+    tables = collect(write_runs(tmp_path, ARMS, folds=1, cases=3, counts=COUNTS, fractions=(1.0,)), PRIMARY)
     axes = Figure().add_subplot()
-    draw_scores(axes, tables.summary, looks(ARMS), "dice_foreground", tables.labels)
+    draw_scores(axes, tables, arm_styles(ARMS), PRIMARY)
     assert [text.get_text() for text in axes.get_xticklabels()] == [
         "1\nlabel", "4\nlabels", "16\nlabels", "100 %\nn = 40",
     ]  # fmt: skip
@@ -51,7 +54,7 @@ def test_ticks_are_numbers_or_percentages_along_a_logarithmic_axis(tmp_path):
 def test_the_report_speaks_of_numbers(tmp_path):
     page = report_experiment(write_experiment(tmp_path, arms=ARMS, cases=3, counts=COUNTS, fractions=()), tmp_path)
     text = page.read_text()
-    data = json.loads(text.split('type="application/json">')[1].split("</script>")[0])
+    data = json.loads(text.split('type="application/json" id="data">')[1].split("</script>")[0])
     assert data["amounts"] == ["1 label", "4 labels", "16 labels"]
     assert [*data["viewer"]["cells"]["cpc"]] == sorted(data["amounts"])
     assert "Convergence with 4 labels" in text

@@ -8,7 +8,7 @@ from wandb_workspaces.reports.v2 import interface as wr
 
 from sslmed.core.errors import UserError
 from sslmed.core.files import write_text
-from sslmed.experiments.arms import BASELINE, Arm, baseline_of
+from sslmed.experiments.arms import Arm, baseline_of
 from sslmed.experiments.plan import read_plan
 from sslmed.experiments.settings import read_experiment
 from sslmed.training.wandb.names import group_name
@@ -65,7 +65,7 @@ def build_dashboard(work: Path, entity: str) -> wr.Report:
         return wr.Runset(**place, name=job_type, filters=filters, groupby=["config.arm"] if by_arm else [])
 
     metrics = read_experiment(figure).metrics
-    tasks = [arm for arm in dict.fromkeys(run.arm for run in runs) if Arm.parse(arm).task != BASELINE]
+    tasks = [arm for arm in dict.fromkeys(run.arm for run in runs) if Arm.parse(arm).is_pretrained]
     amounts = sorted({run.labels for run in runs if run.labels is not None})
     middle = amounts[len(amounts) // 2]
     at_middle = f"Config('label_amount') = '{middle}'"

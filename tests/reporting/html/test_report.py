@@ -10,15 +10,13 @@ import pytest
 from synthetic_experiment import write_experiment
 
 from sslmed import cli
-from sslmed.core.label_amount import LabelAmount
 from sslmed.downstream.examples import load_examples
 from sslmed.reporting.html import formatting as numbers
 from sslmed.reporting.html import viewer
-from sslmed.reporting.html.listings import efficiency
 from sslmed.reporting.html.page import report_experiment
+from sslmed.reporting.html.tables import efficiency
 from sslmed.reporting.html.viewer import outlines
-from sslmed.reporting.label_axis import LabelAxis
-from sslmed.reporting.styles import looks
+from sslmed.reporting.styles import arm_styles
 
 
 def page_of(root, **runs):
@@ -98,7 +96,7 @@ def test_without_slices_it_says_so_and_without_the_prepared_data_it_does_without
     work = write_experiment(tmp_path, arms=("baseline",), cases=2, examples=False)
     (tmp_path / "stores" / "data-0123" / "store.json").unlink()
     page = report_experiment(work, tmp_path).read_text()
-    assert "have left no slices to look at" in page
+    assert "have left no slices to style at" in page
     assert "no longer where the runs found them" in page
 
 
@@ -144,12 +142,13 @@ def test_efficiency_says_what_is_not_reached():
         ["dice_foreground", "cpc", "updates_to_baseline", 80.0, np.nan, np.nan],
         ["dice_class_1", "cpc", "labels_to_baseline", 0.5, 0.25, 1],
     ]
-    tables = SimpleNamespace(
-        efficiency=pd.DataFrame(rows, columns=columns), labels=LabelAxis.of([LabelAmount(fraction=1.0)], {0: 40})
+    labels = LabelAxis.of([LabelAmount(fraction=1.0)], {0: 40})
+    tables = SimpleNamespace(efficiency=pd.DataFrame(rows, columns=columns), labels=labels)
+    experiment = SimpleNamespace(
+        tables=tables, metrics=["dice_foreground"], arm_styles=arm_styles(["cpc", "rpl", "rotation"])
     )
-    evidence = SimpleNamespace(tables=tables, metrics=["dice_foreground"], looks=looks(["cpc", "rpl", "rotation"]))
     names = ["arm", "labels", "labels_interval", "updates", "updates_interval"]
-    assert [[row[name] for name in names] for row in efficiency(evidence)] == [
+    assert [[row[name] for name in names] for row in efficiency(experiment)] == [
         ["rpl", "50 %", "25 % or more", "90", "up to 120"],
         ["cpc", "not reached", "25 % or more", "80", numbers.NONE],
     ]
@@ -159,4 +158,5 @@ def test_numbers_are_written_as_people_read_them():
     assert numbers.difference(-0.0312) == "\N{MINUS SIGN}0.031"
     assert numbers.interval(0.1, float("nan")) == ""
     assert [numbers.p_value(p) for p in (0.0004, 0.03, float("nan"))] == ["< 0.001", "0.030", numbers.NONE]
+    assert [numbers.duration(s) for s in (14.3, 754, 12000)] == ["14 s", "13 min", "3 h 20 min"]
     assert [numbers.listing(names) for names in (["a"], ["a", "b", "c"])] == ["a", "a, b and c"]
