@@ -92,6 +92,7 @@ class Preset:
         phantom: How much phantom to draw.
         prepare: Settings of `sslmed prepare`.
         estimate: Cost of a run.
+        fractions: Label fractions, if they are not the figure's.
         handover: Which checkpoint of pretraining, the last or the best in validation, fine-tuning starts from.
         null_arms: How many baselines with other initial weights the figure has, to show what chance alone does.
         shares: Preset of another figure, as `fig3/quick`, whose overlays are used where this one has none of that name.
@@ -103,6 +104,7 @@ class Preset:
     phantom: PhantomSettings
     prepare: PrepareSettings
     estimate: Estimate
+    fractions: list[float] | None = None
     handover: Literal["last", "best"] = "last"
     null_arms: int = 0
     shares: str | None = None
