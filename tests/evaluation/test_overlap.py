@@ -1,11 +1,11 @@
-"""Intervals of folds that share training cases, with the splits that training has: see `scripts/simulate_intervals.py`."""
+"""Intervals of folds that share training cases, with the real splits: see `scripts/simulate_intervals.py`."""
 
 import pytest
 from simulate_intervals import misses
 
 
 def check(table):
-    """At most 6 % false positives of differences, which is 94 % coverage, at every label fraction and for their mean."""
+    """At most 6 % false positives, which is 94 % coverage, at every label fraction and for their mean."""
     assert len(table) == 6
     assert (table["corrected"] <= 0.06).all()
     assert (table["wider"].between(1.5, 1.7)).all()
