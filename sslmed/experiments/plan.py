@@ -197,7 +197,7 @@ def _finetuning_run(
     if arm.initial_weights:
         options["initial_weights"] = str(arm.initial_weights)
     if parent is not None:
-        options["model.pretrained"] = str(places.work / parent.name / "checkpoints" / "last.ckpt")
+        options["model.pretrained"] = str(places.work / parent.name / "checkpoints" / f"{grid.preset.handover}.ckpt")
     if arm.external:
         options["model.adapt_channels"] = "true"
     configs = _configs(grid, arm, grid.experiment.finetuning, ["encoder", "finetune"])
@@ -238,8 +238,8 @@ def _run(
 
 def _fingerprint(configs: Iterable[Path], options: dict[str, str], parent: Run | None) -> str:
     """Hash what determines a run's result. Comments and places do not; the prepared store's name holds its key."""
-    relevant = {name: value for name, value in options.items() if name not in ("wandb", "model.pretrained")}
-    relevant["data.store"] = Path(relevant["data.store"]).name
+    relevant = {name: value for name, value in options.items() if name != "wandb"}
+    relevant |= {name: Path(relevant[name]).name for name in ("data.store", "model.pretrained") if name in relevant}
     content = [_read_yaml(path) for path in configs]
     identity = json.dumps([content, relevant, None if parent is None else parent.key], sort_keys=True)
     return hashlib.sha256(identity.encode()).hexdigest()[:16]

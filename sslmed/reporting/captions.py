@@ -2,6 +2,7 @@
 
 from sslmed.evaluation.statistics import ENOUGH_RUNS
 from sslmed.experiments.arms import Arm
+from sslmed.reporting.published import OUR_LABELS, published_curves
 from sslmed.reporting.tables import Tables
 
 INCOMPLETE = "†"
@@ -31,6 +32,8 @@ def caption(tables: Tables, metric: str) -> list[str]:
         f"{experiment['figure']}, dataset {experiment['dataset']}, preset {experiment['preset']}, {counts}.",
         f"Bars: {_bars(n_folds, n_folds * n_seeds)}. Bands: {_bands(n_folds)}.",
     ]
+    if not published_curves(experiment["figure"], experiment["dataset"]).empty:
+        lines.append(OUR_LABELS)
     lines += [CORRECTED] if n_folds >= ENOUGH_RUNS else []
     lines += [] if tables.null_bands.empty else [null_band(tables)]
     lines += [NO_DIFFERENCES] if few else []

@@ -79,6 +79,7 @@ def test_five_folds_on_the_published_dataset(tmp_path):
     runs = write_runs(tmp_path, SIX[:2], folds=5, cases=3, dataset="pancreas")
     page = "\n".join(texts(draw(tmp_path, runs, phantom=False)))
     assert "Dashed: as published by Taleb et al. 2020" in page
+    assert "our 100 % of the labels is 64 % of the labelled cases" in page
     assert "include the noise of training" in page
     assert "corrected for training sets that overlap between folds (Nadeau and Bengio 2003)" in page
     assert "no difference" not in page
