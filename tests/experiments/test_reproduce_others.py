@@ -53,7 +53,8 @@ def test_figure_4_grades_photographs_also_after_pretraining_on_any_folder_of_ima
     assert "broken.png" in capsys.readouterr().err
     out = tmp_path / "out" / "fig4" / "phantom-tiny-fundus"
     assert {path.name for path in out.iterdir()} == {
-        "results.csv", "cases.csv", "summary.csv", "tests.csv", "null_bands.csv", "efficiency.csv", "fig4.png", "fig4.svg", "report.html"
+        "results.csv", "cases.csv", "summary.csv", "tests.csv", "null_bands.csv", "efficiency.csv", "fig4.png", "fig4.svg",
+        "report.html",
     }  # fmt: skip
     results = pd.read_csv(out / "results.csv")
     assert results["value"].notna().all()
