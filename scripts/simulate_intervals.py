@@ -1,15 +1,16 @@
 """How often do intervals hold when folds share training cases? Scores are simulated, splits are the real ones.
 
-Each simulated experiment has its own effects: of every training case on what is learned from it, of every test case, and
-of every training. The difference of two arms over a fold is the sum of
+Each simulated experiment has its own effects: of every training case on what is learned from it, of every test case,
+and of every training. The difference of two arms over a fold is the sum of
 
 * what its labelled training cases do, and what the cases do that it pretrains on, which are all training cases: folds
   have many of them in common;
 * what its test cases do, which no other fold has;
 * the noise of training, which no other run has.
 
-`from cases` is the fraction of a fold's variance that the choice of its training cases makes up, in equal parts by
-labels and by pretraining. The true mean is 0, so an interval that excludes 0 is a false positive.
+`from_cases` is the fraction of a run's variance that the choice of its training cases makes up, in equal parts by
+labels and by pretraining. With more seeds it is a larger fraction of a fold's variance, as only the noise of training
+is averaged. The true mean is 0, so an interval that excludes 0 is a false positive.
 
     python scripts/simulate_intervals.py --experiments 20000     # about 2 minutes
 """
@@ -53,8 +54,8 @@ def misses(
     """Simulate experiments, and count how often the intervals miss the truth.
 
     Returns:
-        One row per label fraction, and a last one for their mean (`mean`): `corrected` and `plain`, the fractions of the
-        intervals that exclude the true mean, and `wider`, the ratio of their widths.
+        One row per label fraction, and a last one for their mean (`mean`): `corrected` and `plain`, the fractions of
+        the intervals that exclude the true mean, and `wider`, the ratio of their widths.
     """
     cases = [f"{i:03}" for i in range(n_cases)]
     splits = [split_cases(cases, fold=fold, n_folds=n_folds) for fold in range(n_folds)]
