@@ -1,6 +1,6 @@
 """Prints an experiment's tables in Markdown, as docs/results.md has them.
 
-    python scripts/results_tables.py runs/fig3/phantom-quick results/fig3/phantom-quick dice_foreground
+python scripts/results_tables.py runs/fig3/phantom-quick results/fig3/phantom-quick dice_foreground
 """
 
 import argparse

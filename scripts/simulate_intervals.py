@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from sslmed.core.label_amount import LabelAmount
 from sslmed.data.splits import count_labels, label_order, split_cases
 from sslmed.evaluation.statistics import estimate
 
@@ -70,7 +71,7 @@ def misses(
             ends = np.array([[found.low, found.high], [found.plain_low, found.plain_high]])
             missed[:, i] += (ends[:, 0] > 0) | (ends[:, 1] < 0)
             width[:, i] += ends[:, 1] - ends[:, 0]
-    n_labels = [count_labels(fraction, len(splits[0].train)) for fraction in FRACTIONS]
+    n_labels = [count_labels(LabelAmount(fraction=fraction), len(splits[0].train)) for fraction in FRACTIONS]
     return pd.DataFrame(
         {
             "from_cases": from_cases,
@@ -114,7 +115,7 @@ def _cases_in_use(splits: Sequence, cases: Sequence[str], seeds: int) -> tuple[F
         for seed in range(seeds):
             order = label_order(split.train, fold=fold, seed=seed, class_sets=one_class, stratify=False)
             for i, fraction in enumerate(FRACTIONS):
-                n_labels = count_labels(fraction, len(split.train))
+                n_labels = count_labels(LabelAmount(fraction=fraction), len(split.train))
                 labelled[i, fold, seed, [cases.index(case) for case in order[:n_labels]]] = n_labels**-0.5
     return labelled, pretrained_on
 

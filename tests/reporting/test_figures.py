@@ -97,7 +97,7 @@ def test_the_arms_of_a_single_fraction_stay_together(tmp_path):
     axes = Figure().add_subplot()
     draw_scores(axes, tables, arm_styles(SIX), "dice_foreground")
     assert axes.get_xlim() == (0.125, 0.5)
-    low, high = score_layout(tables.summary, "dice_foreground")["xaxis"]["range"]
+    low, high = score_layout(tables, "dice_foreground")["xaxis"]["range"]
     assert (10**low, 10**high) == pytest.approx((12.5, 50))
 
 

@@ -14,6 +14,7 @@ from synthetic_runs import write_runs
 
 from sslmed import cli
 from sslmed.core.errors import UserError
+from sslmed.core.label_amount import LabelAmount
 from sslmed.experiments.plan import Run, write_plan
 from sslmed.reporting.tables import Tables, collect
 from sslmed.reporting.wandb.summary import log_summary
@@ -42,8 +43,8 @@ def work(tmp_path: Path) -> Path:
 
 
 def _planned(path: Path) -> Run:
-    arm, fold, seed, percent = path.parts
-    numbers = {"fold": int(fold[4:]), "seed": int(seed[4:]), "fraction": float(percent) / 100}
+    arm, fold, seed, labels = path.parts
+    numbers = {"fold": int(fold[4:]), "seed": int(seed[4:]), "labels": LabelAmount.from_path(labels)}
     return Run(arm=arm, **numbers, name=str(path), job=arm, needs=None, arguments=(), key="")
 
 

@@ -76,7 +76,7 @@ def _grounds(experiment: FinishedExperiment) -> list[str]:
         )
     else:
         lines.append(
-            "Each arm is tested once, on its difference to the baseline averaged over all label fractions. "
+            "Each arm is tested once, on its difference to the baseline averaged over all amounts of labels. "
             f"Significant is what has p < {LEVEL} after Holm's correction for all arms. A difference that is not "
             f"significant is not shown to be zero: its interval says how large it may be. {CORRECTED}"
         )
@@ -86,7 +86,7 @@ def _grounds(experiment: FinishedExperiment) -> list[str]:
         if style.arm.is_pretrained and style.arm.name not in set(tables.tests["arm"])
     ]
     if untested and not tables.tests.empty:
-        lines.append(f"Not tested, as fewer than {ENOUGH_RUNS} runs have all label fractions: {listing(untested)}.")
+        lines.append(f"Not tested, as fewer than {ENOUGH_RUNS} runs have all amounts of labels: {listing(untested)}.")
     if not tables.null_bands.empty:
         lines.append(
             f"{null_band(tables)} Null arms are a control: they are not tested, and no p-value is adjusted for them."

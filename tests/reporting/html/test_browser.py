@@ -111,10 +111,10 @@ def test_slices_follow_slider_and_drop_downs(visit):
 
     before = dice()
     assert before == sorted(before, reverse=True)
-    page.locator("#viewer-fraction").select_option("5")
+    page.locator("#viewer-labels").select_option("5 %")
     assert sum(dice()) < sum(before)
     page.locator("#viewer-arm").select_option("baseline-2d")
-    assert page.locator("#viewer-fraction").input_value() == "5"  # kept where the other arm has it
+    assert page.locator("#viewer-labels").input_value() == "5 %"  # kept where the other arm has it
     for name in ("truth", "prediction"):
         assert best.locator(f".{name} path").count() > 0
         page.get_by_role("checkbox", name=name).uncheck()

@@ -10,6 +10,7 @@ import pytest
 from synthetic_experiment import write_experiment
 
 from sslmed import cli
+from sslmed.core.label_amount import LabelAmount
 from sslmed.downstream.examples import load_examples
 from sslmed.reporting.html import formatting as numbers
 from sslmed.reporting.html import viewer
@@ -17,6 +18,7 @@ from sslmed.reporting.html.answer import headline as headline_of
 from sslmed.reporting.html.page import report_experiment
 from sslmed.reporting.html.tables import efficiency
 from sslmed.reporting.html.viewer import outlines
+from sslmed.reporting.label_axis import LabelAxis
 
 
 def page_of(root, **runs):
@@ -144,7 +146,7 @@ def test_slices_are_bounded_and_what_is_left_out_is_named(tmp_path, monkeypatch)
     images = [text for text in whole["texts"] if text.startswith("data:")]
     assert len(images) <= 3 * 9  # three test cases: arms and fractions share their pictures
     worst = load_examples(work / "rotation" / "fold0" / "seed0" / "25" / "examples.npz")["worst"]
-    shown = whole["cells"]["rotation"]["25"]["worst"]
+    shown = whole["cells"]["rotation"]["25 %"]["worst"]
     assert (shown["case"], shown["dice"]) == (worst.case, worst.dice)
     for name in ("truth", "prediction"):
         assert [[whole["texts"][i] for i in each[name]] for each in shown["slices"]] == [
@@ -178,7 +180,8 @@ def test_efficiency_says_what_is_not_reached():
         ["dice_foreground", "cpc", "updates_to_baseline", 80.0, np.nan, np.nan, True],
         ["dice_class_1", "cpc", "labels_to_baseline", 0.5, 0.25, 1, True],
     ]
-    tables = SimpleNamespace(efficiency=pd.DataFrame(rows, columns=columns))
+    labels = LabelAxis.of([LabelAmount(fraction=1.0)], {0: 40})
+    tables = SimpleNamespace(efficiency=pd.DataFrame(rows, columns=columns), labels=labels)
     experiment = SimpleNamespace(tables=tables, metrics=["dice_foreground"], arms=["rpl", "cpc", "rotation"])
     names = ["arm", "labels", "labels_interval", "updates", "updates_interval"]
     assert [[row[name] for name in names] for row in efficiency(experiment)] == [
