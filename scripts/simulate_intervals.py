@@ -8,8 +8,9 @@ and of every training. The difference of two arms over a fold is the sum of
 * what its test cases do, which no other fold has;
 * the noise of training, which no other run has.
 
-`from cases` is the fraction of a fold's variance that the choice of its training cases makes up, in equal parts by
-labels and by pretraining. The true mean is 0, so an interval that excludes 0 is a false positive.
+`from_cases` is the fraction of a run's variance that the choice of its training cases makes up, in equal parts by
+labels and by pretraining. With more seeds it is a larger fraction of a fold's variance, as only the noise of training
+is averaged. The true mean is 0, so an interval that excludes 0 is a false positive.
 
     python scripts/simulate_intervals.py --experiments 20000     # about 2 minutes
 """

@@ -64,7 +64,8 @@ def test_the_same_experiment_again_overwrites_its_one_summary_run(
     work: Path, tables: Tables, figure: Path, server: FakeWandb, mode: str
 ) -> None:
     for _ in range(2):
-        log_summary(work, mode, tables={"summary": tables.summary}, figure=figure)
+        logged = {name: getattr(tables, name) for name in ("summary", "tests", "efficiency")}
+        log_summary(work, mode, tables=logged, figure=figure)
         for offline in (work / "wandb").glob("offline-run-*"):
             subprocess.run([sys.executable, "-m", "wandb", "sync", offline], cwd=work, check=True, capture_output=True)
     (run,) = server.runs.values()
