@@ -78,7 +78,7 @@ def test_five_folds_of_patients_get_an_answer_with_p_values(tmp_path):
     page = page_of(tmp_path, arms=("baseline", "cpc"), folds=5, cases=6, dataset="pancreas", fractions=(0.05, 1.0))
     assert "<strong>PHANTOM</strong>" not in page
     assert headline(page) == "Yes, with 1 of 1 arm: cpc."
-    assert "Mean difference to the baseline over label fractions" in page
+    assert "Mean difference to the baseline over all amounts of labels" in page
     assert "Secondary: difference to the baseline" in page
     assert "▲" in page
     assert "beside the published curves" in page
