@@ -39,18 +39,18 @@ def measure(sizes: Sizes, folder: Path) -> Findings:
     preset = read_preset(presets)
     prepared = phantoms.prepared(folder, preset.prepare.size)
     store = phantoms.repeat_store(prepared, folder / "cases", sizes.labelled, sizes.unlabelled)
-    arms, fractions = tuple(experiment.arms), tuple(experiment.fractions)
-    grid = Grid(experiment, preset, presets, arms, fractions, (preset.folds[0],), (preset.seeds[0],))
+    arms, labels = tuple(experiment.arms), experiment.label_amounts
+    grid = Grid(experiment, preset, presets, arms, labels, (preset.folds[0],), (preset.seeds[0],))
     plan = plan_runs(grid, Places(folder / "work", store.root), dataset="phantom", wandb="disabled")
     hours = 0.0
     finetuning: Pace | None = None
     for run in reversed(plan):  # all labels come first
         # Fine-tuning takes as long in all arms, but for what is frozen for a while; only the baseline needs no weights.
-        if run.fraction is None or run.arm == BASELINE:
-            pace = _begin(run.arguments, sizes, None if run.fraction is None else finetuning)
-            if run.fraction is not None:
+        if run.labels is None or run.arm == BASELINE:
+            pace = _begin(run.arguments, sizes, None if run.labels is None else finetuning)
+            if run.labels is not None:
                 finetuning = pace
-            times = 1 if run.fraction is None else len(arms) * len(preset.seeds)
+            times = 1 if run.labels is None else len(arms) * len(preset.seeds)
             hours += times * pace.hours
             name = run.name.replace(f"/fold{run.fold}", "")
             findings.add(f"{name}: updates per second", 1 / pace.seconds, "1/s")
@@ -61,7 +61,7 @@ def measure(sizes: Sizes, folder: Path) -> Findings:
     findings.add("GPU-hours in total", hours * len(preset.folds), "h")
     findings.remark(
         f"{FIGURE}, {sizes.preset}, with {sizes.labelled} labelled and {sizes.unlabelled} unlabelled cases: "
-        f"{len(arms)} arms, {len(fractions)} fractions, {len(preset.seeds)} seeds; precision and batch sizes are the "
+        f"{len(arms)} arms, {len(labels)} fractions, {len(preset.seeds)} seeds; precision and batch sizes are the "
         "preset's own"
     )
     return findings

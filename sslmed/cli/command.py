@@ -178,6 +178,8 @@ def _add_reproduce(commands: Commands) -> None:
     parser.add_argument("--preset", default="quick", help="quick, sound, paper, or a folder with a preset.yaml")
     parser.add_argument("--arms", nargs="+", metavar="ARM", help="arms to compare; the figure's by default")
     parser.add_argument("--fractions", nargs="+", type=float, metavar="F", help="label fractions in (0, 1]")
+    labels_help = "numbers of labelled training cases, or `all`, instead of fractions"
+    parser.add_argument("--labels", nargs="+", metavar="N", help=labels_help)
     parser.add_argument("--folds", nargs="+", type=int, metavar="K", help="folds to run; the preset's by default")
     parser.add_argument("--seeds", nargs="+", type=int, metavar="S", help="fine-tuning seeds; the preset's by default")
     parser.add_argument(
