@@ -11,6 +11,7 @@ from synthetic_experiment import write_experiment
 
 from sslmed import cli
 from sslmed.core.label_amount import LabelAmount
+from sslmed.core.text import duration
 from sslmed.downstream.examples import load_examples
 from sslmed.reporting.html import formatting as numbers
 from sslmed.reporting.html import viewer
@@ -194,4 +195,5 @@ def test_numbers_are_written_as_people_read_them():
     assert numbers.difference(-0.0312) == "\N{MINUS SIGN}0.031"
     assert numbers.interval(0.1, float("nan")) == ""
     assert [numbers.p_value(p) for p in (0.0004, 0.03, float("nan"))] == ["< 0.001", "0.030", numbers.NONE]
+    assert [duration(s) for s in (14.3, 754, 12000)] == ["14 s", "13 min", "3 h 20 min"]
     assert [numbers.listing(names) for names in (["a"], ["a", "b", "c"])] == ["a", "a, b and c"]
