@@ -9,12 +9,11 @@ from rich.table import Table
 
 from sslmed.core.text import percent
 from sslmed.data.splits import count_labels
-from sslmed.experiments.folds import split_dataset
+from sslmed.experiments.folds import split_dataset, targets
 from sslmed.experiments.plan import Grid, Run
 from sslmed.experiments.sources import Source
 from sslmed.experiments.workflow import is_done
-from sslmed.preparation.readers.fundus import Photo
-from sslmed.preparation.readers.layouts import Dataset
+from sslmed.preparation.readers.dataset import Dataset
 
 BYTES_PER_VOXEL = 2  # float16
 
@@ -65,11 +64,11 @@ def _names(runs: Sequence[Run]) -> str:
 
 def _labels_line(grid: Grid, source: Source, dataset: Dataset | None) -> str:
     if dataset is None:
-        return f"data: {source.folder} (not here yet: it will be {'drawn' if source.is_phantom else 'downloaded'})"
+        return f"data: {source.folder} (not here yet: it will be {'generated' if source.is_phantom else 'downloaded'})"
     n_labelled = sum(case.is_labelled for case in dataset.cases)
     split = split_dataset(dataset, fold=grid.folds[0], n_folds=grid.preset.n_folds)
-    grades = {case.id: case.grade for case in dataset.cases if isinstance(case, Photo)}
-    n_classes = len({grades.get(case) for case in split.train})  # 1 for volumes
+    classes = targets(dataset) if dataset.labels == "class" else {}
+    n_classes = len({classes.get(case) for case in split.train})  # 1 for other labels
     counts = ", ".join(
         f"{percent(f)} % = {count_labels(f, len(split.train), n_classes=n_classes)}" for f in grid.fractions
     )
@@ -81,11 +80,14 @@ def _labels_line(grid: Grid, source: Source, dataset: Dataset | None) -> str:
 
 
 def _cost_line(grid: Grid, todo: Sequence[Run], datasets: Sequence[Dataset], jobs: int) -> str:
-    estimate, settings = grid.preset.estimate, grid.preset.prepare
+    estimate = grid.preset.estimate
     seconds = sum(estimate.pretrain_seconds if run.fraction is None else estimate.finetune_seconds for run in todo)
     gib = len(todo) * estimate.disk_mib / 2**10
-    for dataset in datasets if settings.geometry == "cube" else ():
-        bytes_per_voxel = BYTES_PER_VOXEL * len(dataset.modalities) + (dataset.spatial_dims == 3)
+    for dataset in datasets:
+        settings = grid.prepare_settings(dataset.spatial_dims)
+        if settings.geometry != "cube":
+            continue
+        bytes_per_voxel = BYTES_PER_VOXEL * len(dataset.modalities) + (dataset.labels == "map")
         gib += len(dataset.cases) * bytes_per_voxel * settings.size**dataset.spatial_dims / 2**30
     return (
         f"estimate: {seconds / min(jobs, max(1, len(todo))) / 60:.0f} minutes of training, {gib:.2f} GiB of disk, "

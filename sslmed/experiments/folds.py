@@ -1,9 +1,8 @@
 """The folds of a dataset that is not yet prepared."""
 
-from sslmed.data.splits import Split, split_cases
+from sslmed.data.splits import Split, split_cases, strata
 from sslmed.preparation.groups import merge_groups
-from sslmed.preparation.readers.fundus import Photo
-from sslmed.preparation.readers.layouts import Dataset
+from sslmed.preparation.readers.dataset import Dataset
 
 
 def split_dataset(dataset: Dataset, *, fold: int, n_folds: int) -> Split:
@@ -13,10 +12,15 @@ def split_dataset(dataset: Dataset, *, fold: int, n_folds: int) -> Split:
         UserError: If there are too few labelled cases or patients.
     """
     labelled = [case for case in dataset.cases if case.is_labelled]
-    photos = [case for case in labelled if isinstance(case, Photo)]
-    patients = merge_groups({photo.id: [] if photo.patient is None else [photo.patient] for photo in photos})
-    classes = {photo.id: photo.grade for photo in photos}
-    ids = [case.id for case in labelled]
-    if not photos:
-        return split_cases(ids, fold=fold, n_folds=n_folds)
-    return split_cases(ids, fold=fold, n_folds=n_folds, groups=patients, classes=classes)
+    return split_cases(
+        [case.id for case in labelled],
+        fold=fold,
+        n_folds=n_folds,
+        groups=merge_groups({case.id: [] if case.patient is None else [case.patient] for case in labelled}),
+        classes=strata(dataset.labels, targets(dataset)),
+    )
+
+
+def targets(dataset: Dataset) -> dict[str, float]:
+    """Give the class or the value of each labelled case; nothing where labels are maps."""
+    return {case.id: case.label for case in dataset.cases if isinstance(case.label, int | float)}

@@ -28,35 +28,32 @@ class Experiment:
 
     Args:
         figure: Its name, e.g. `fig3`.
-        layout: Layout of its data: the Medical Segmentation Decathlon's, or that of APTOS 2019.
-        phantom: Kind of phantom that stands in for data.
+        labels: What labels of its data are, which decides what is trained and scored: label maps, classes or values.
         metrics: The scores that are drawn, the main one first.
         encoder: YAML of the encoder.
         finetuning: YAMLs of data and task of fine-tuning.
         arms: Name of each arm -> the YAML of its pretext task, or nothing for training from scratch.
         fractions: Label fractions, in (0, 1].
         regions: Scheme of the regions that are scored, see `SegmentationData`.
+        phantom: Kind of phantom that stands in for data, if any does.
+        photo: How photographs are prepared, see `PrepareSettings`.
     """
 
     figure: str
-    layout: Literal["decathlon", "fundus"]
-    phantom: str
+    labels: Literal["map", "class", "value"]
     metrics: list[str]
     encoder: str
     finetuning: list[str]
     arms: dict[str, str | None]
     fractions: list[float]
     regions: Literal["brain_tumour"] | None = None
-
-    @property
-    def spatial_dims(self) -> int:
-        """Dimensions of the images."""
-        return 3 if self.layout == "decathlon" else 2
+    phantom: str | None = None
+    photo: Literal["plain", "fundus"] = "plain"
 
 
 @dataclass(frozen=True)
 class PhantomSettings:
-    """How much phantom to draw: labelled and unlabelled cases, and the images' size in voxels or pixels."""
+    """How large a phantom to generate: labelled and unlabelled cases, and the images' size in voxels or pixels."""
 
     cases: int
     unlabelled: int
@@ -81,9 +78,10 @@ class Preset:
         n_folds: Number of folds over the labelled cases.
         folds: Which of them are run.
         seeds: Seeds of the fine-tuning runs.
-        phantom: How much phantom to draw.
         prepare: Settings of `sslmed prepare`.
         estimate: Cost of a run.
+        phantom: How large a phantom to generate, where the figure has one.
+        size_2d: Side of prepared photographs, in pixels; that of `prepare` by default.
         null_arms: How many baselines with other initial weights the figure has, to show what chance alone does.
         shares: Preset of another figure, as `fig3/quick`, whose overlays are used where this one has none of that name.
     """
@@ -91,9 +89,10 @@ class Preset:
     n_folds: int
     folds: list[int]
     seeds: list[int]
-    phantom: PhantomSettings
     prepare: PrepareSettings
     estimate: Estimate
+    phantom: PhantomSettings | None = None
+    size_2d: int | None = None
     null_arms: int = 0
     shares: str | None = None
 

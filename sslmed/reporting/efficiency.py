@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from sslmed.evaluation.crossing import crossing
+from sslmed.evaluation.metrics import lower_is_better
 from sslmed.evaluation.statistics import ENOUGH_RUNS, Floats
 from sslmed.experiments.arms import baseline_of
 from sslmed.reporting.summary import FAMILY, by_fold, difference_bounds, paired_differences
@@ -74,7 +75,8 @@ def _reaching(curves: pd.DataFrame, ends: pd.DataFrame, quantity: str, *, along:
         level = levels.get((*family, baseline_of(arm)))
         if level is None:
             continue
-        points = {x: paired_differences(point, level) for x, point in curve.groupby(along)}
+        rising = -1 if lower_is_better(curve["metric"].iloc[0]) else 1
+        points = {x: rising * paired_differences(point, level) for x, point in curve.groupby(along)}
         runs = reduce(pd.Index.intersection, (point.index for point in points.values()))
         if not runs.empty:
             of_points = [by_fold(point.loc[runs]) for point in points.values()]

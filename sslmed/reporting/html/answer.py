@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from sslmed.evaluation.metrics import METRIC_NAMES
+from sslmed.evaluation.metrics import METRIC_NAMES, lower_is_better
 from sslmed.evaluation.statistics import ENOUGH_RUNS
 from sslmed.experiments.arms import BASELINE, Arm
 from sslmed.reporting.html.evidence import Evidence
@@ -20,14 +20,14 @@ def answer(evidence: Evidence) -> dict[str, Any]:
     compared = cells.dropna(subset="diff")
     return {
         "metric": METRIC_NAMES.get(metric, metric),
-        "headline": _headline(compared),
+        "headline": _headline(compared, lower_is_better(metric)),
         "grounds": [] if compared.empty else _grounds(compared),
         "rows": [_row(cells[cells["arm"] == look.arm.name], look.arm, evidence.fractions) for look in evidence.looks],
         "n_runs": int(cells["n_runs"].max()),
     }
 
 
-def _headline(compared: pd.DataFrame) -> str:
+def _headline(compared: pd.DataFrame, lower_is_better: bool) -> str:
     if compared.empty:
         return "No answer: no arm has runs that a baseline has too."
     if compared["p"].isna().all():
@@ -35,6 +35,7 @@ def _headline(compared: pd.DataFrame) -> str:
     comparisons = count(len(compared), "comparison")
     significant = compared[compared["p_holm"] < LEVEL]
     better, worse = int((significant["diff"] > 0).sum()), int((significant["diff"] < 0).sum())
+    better, worse = (worse, better) if lower_is_better else (better, worse)
     if better and worse:
         return f"It depends: better than the baseline in {better}, worse in {worse} of {comparisons}."
     if better:
@@ -57,7 +58,7 @@ def _grounds(compared: pd.DataFrame) -> list[str]:
             *lines,
             f"With fewer than {ENOUGH_RUNS} runs per arm and label fraction, the intervals are over test cases only: "
             "they do not include the noise of training, which is how far the score would move if the same network "
-            "were trained again. So there is no p-value, and a difference whose interval leaves out zero may be an "
+            "were trained again. So there is no p-value, and a difference whose interval excludes zero may be an "
             "accident of one training run.",
         ]
     lines.append(

@@ -1,6 +1,7 @@
 """The charts of a report, as Plotly has them; colours are the page's, which knows whether it is dark."""
 
 from collections.abc import Iterable, Sequence
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -41,8 +42,8 @@ def charts(evidence: Evidence) -> dict[str, list[dict[str, Any]]]:
     """Draw what the figure shows, and the pretext losses.
 
     Returns:
-        `scores`, `convergence`, `published` and `pretext`: charts with `title` and Plotly's `figure`. A trace that
-        belongs to an arm says so in `meta`, by the arm's position among `evidence.looks`.
+        `scores`, `convergence`, `published`, `pretext` and `agreement`: charts with `title` and Plotly's `figure`. A
+        trace that belongs to an arm says so in `meta`, by the arm's position among `evidence.looks`.
     """
     summary, curves, arms = evidence.tables.summary, evidence.tables.curves, evidence.looks
     published = published_curves(evidence.figure, evidence.dataset)
@@ -68,6 +69,7 @@ def charts(evidence: Evidence) -> dict[str, list[dict[str, Any]]]:
             for i, look in enumerate(arms)
             if look.arm.task != BASELINE
         ],
+        "agreement": _agreement(evidence.tables.cases, arms) if evidence.labels == "value" else [],
     }
 
 
@@ -225,6 +227,26 @@ def _pretext(i: int, look: Look, records: dict[Run, dict[str, Any]]) -> dict[str
     ends = [_losses(record[key] for record in records.values()) for key in ("val_loss", "chance_loss")]
     final = f"{ends[0]} at the end, {ends[1]} by chance" if records else ""
     return {**_chart(look.arm.name, traces, layout), "final": final}
+
+
+def _agreement(cases: pd.DataFrame, arms: Sequence[Look]) -> list[dict[str, Any]]:
+    """Every test case's predicted against its true value, at the greatest label fraction, and where both are equal."""
+    fraction = cases["label_fraction"].max()
+    shown = cases[cases["label_fraction"] == fraction]
+    ends = [float(shown["truth"].min()), float(shown["truth"].max())]
+    style = {"dash": "dash", "width": 1.5}
+    traces = [go.Scatter(x=ends, y=ends, mode="lines", line=style, hoverinfo="skip", meta={"chance": True})]
+    for i, look in enumerate(arms):
+        of_arm = shown[shown["arm"] == look.arm.name]
+        points = zip(of_arm["case"], of_arm["truth"].tolist(), of_arm["prediction"].tolist(), strict=True)
+        hover = [
+            f"<b>{look.arm.name}</b>, {escape(case)}<br>{prediction:.4g}, true {truth:.4g}"
+            for case, truth, prediction in points
+        ]
+        trace = _line(i, look, of_arm["truth"].tolist(), of_arm["prediction"].tolist(), hover, opacity=0.7)
+        traces.append(trace.update(mode="markers", marker={"size": 6}))
+    layout = {"xaxis": {"title": {"text": "true value"}}, "yaxis": {"title": {"text": "predicted value"}}}
+    return [_chart(f"Predictions with {percent(fraction)} of the labels", traces, layout)]
 
 
 def _losses(values: Iterable[float | None]) -> str:

@@ -1,4 +1,4 @@
-"""Which grade test images have, and which one they were given."""
+"""Which class test images have, and which one they were given."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ def confusion(evidence: Evidence) -> dict[str, Any] | None:
         `classes`, and `cells`: arm -> percentage -> counts `[truth][prediction]`; nothing if the task is another.
     """
     cases = evidence.tables.cases
-    if "truth" not in cases:
+    if "probability_0" not in cases:
         return None
     n_classes = sum(column.startswith("probability_") for column in map(str, cases.columns))
     cells: dict[str, dict[str, list[list[int]]]] = {}
@@ -26,4 +26,4 @@ def confusion(evidence: Evidence) -> dict[str, Any] | None:
             np.add.at(counts, (answers["truth"].to_numpy(int), answers["prediction"].to_numpy(int)), 1)
             cells.setdefault(look.arm.name, {})[percent(float(fraction))] = counts.tolist()  # type: ignore[arg-type]
     names = [] if evidence.store is None else [*evidence.store.label_names.values()]
-    return {"classes": names or [f"grade {index}" for index in range(n_classes)], "cells": cells}
+    return {"classes": names or [f"class {index}" for index in range(n_classes)], "cells": cells}

@@ -76,9 +76,14 @@ class Evidence:
         """Name of the preset."""
         return str(self.tables.summary["preset"].iloc[0])
 
+    @cached_property
+    def labels(self) -> str:
+        """What labels are: `map`, `class` or `value`."""
+        return read_experiment(self.figure).labels
+
     @property
     def is_phantom(self) -> bool:
-        """Whether the images are drawn."""
+        """Whether the images are generated."""
         return self.dataset == PHANTOM
 
     @cached_property

@@ -28,6 +28,8 @@ from sslmed.reporting.styles import Look
 from sslmed.reporting.tables import Tables, collect
 
 NAME = "report.html"
+LOOKS = {"map": "Slices", "class": "Confusion", "value": "Predictions"}
+"""What labels are -> what is shown of single test cases."""
 
 
 def report_experiment(work: Path, out: Path) -> Path:
@@ -96,7 +98,8 @@ def _content(evidence: Evidence) -> dict[str, Any]:
         "arms": [swatch(look) | {"meaning": _meaning(look)} for look in evidence.looks],
         "caption": caption(evidence.tables, main),
         "charts": drawn,
-        "is_segmentation": matrix is None,
+        "labels": evidence.labels,
+        "looks": LOOKS[evidence.labels],
         "roles": ROLES,
         "viewer": examples,
         "confusion": matrix,

@@ -73,6 +73,7 @@ def viewer(evidence: Evidence) -> dict[str, Any] | None:
         "seed": seed,
         "classes": names[1:] or [f"class {index}" for index in range(1, n_classes + 1)],
         "channel": "" if evidence.store is None else evidence.store.modalities[0],
+        "of_volumes": evidence.store is None or evidence.store.spatial_dims == 3,
         "left_out": left_out,
     }
 
