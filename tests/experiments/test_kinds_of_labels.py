@@ -31,8 +31,8 @@ def reproduce(figure: str, data: Path, folder: Path, *options: str) -> int:
 @pytest.mark.parametrize(
     ("dims", "figure", "columns", "classes", "arms"),
     [
-        (2, "segmentation", ["mask"], CLASSES, ["jigsaw", "rotation"]),
-        (3, "segmentation", ["mask", "class"], CLASSES, ["exemplar", "cpc-2d", "baseline-2d"]),
+        (2, "segmentation", ["mask"], CLASSES, ["jigsaw"]),
+        (3, "segmentation", ["mask", "class"], CLASSES, ["baseline-2d", "cpc-2d"]),
         (2, "classification", ["class"], BINARY, ["cpc"]),
         (2, "classification", ["class", "value"], CLASSES, ["exemplar"]),
         (3, "classification", ["class"], CLASSES, ["jigsaw"]),
