@@ -77,7 +77,7 @@ def _choose_labels(path: Path, header: Sequence[str], labels: Labels | None) -> 
         columns = " and ".join(COLUMNS[kind] for kind in there)
         options = " or ".join(f"--labels {kind}" for kind in there)
         raise DataError([f"{path}: has the columns {columns}; say which of them are the labels: {options}"])
-    chosen: Labels = labels or next(iter(there), "none")
+    chosen: Labels = next(iter(there), "none") if labels is None else labels
     if chosen not in ("none", *there):
         raise DataError([f"{path}: has no column {COLUMNS[chosen]}, which is to hold the labels; {named}"])
     return chosen
