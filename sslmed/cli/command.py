@@ -132,8 +132,8 @@ def _add_prepare(commands: Commands) -> None:
     )
     photo_help = "take photographs whole, or crop them to the retina"
     parser.add_argument("--photo", choices=["plain", "fundus"], default="plain", help=photo_help)
-    labels_help = "labels to take from a table that has several columns of them: mask, class or value"
-    parser.add_argument("--labels", choices=["map", "class", "value"], help=labels_help)
+    task_help = "task whose labels to take from a table that has several columns of them: mask, class or value"
+    parser.add_argument("--task", choices=["segmentation", "classification", "regression"], help=task_help)
     parser.add_argument("--pool", action="store_true", help="take all images, which may be any folder's, and no label")
     parser.add_argument("--jobs", type=int, metavar="N", help="processes; all cores by default")
     parser.add_argument("--downloads", type=Path, default=Path("data"), metavar="DIR", help="where downloads go")
@@ -143,6 +143,7 @@ def _prepare(options: argparse.Namespace) -> None:
     from sslmed.evaluation.resolution import label_round_trip
     from sslmed.preparation.download.fetch import KNOWN, fetch
     from sslmed.preparation.prepare import PrepareSettings, prepare
+    from sslmed.preparation.readers.dataset import LABELS_OF_TASKS
 
     data = fetch(options.data, options.downloads) if options.data in KNOWN else Path(options.data)
     settings = PrepareSettings(
@@ -154,7 +155,8 @@ def _prepare(options: argparse.Namespace) -> None:
         foreground=options.foreground,
         photo=options.photo,
     )
-    store = prepare(data, options.store, settings, options.jobs, labels=options.labels, pool=options.pool)
+    labels = None if options.task is None else LABELS_OF_TASKS[options.task]
+    store = prepare(data, options.store, settings, options.jobs, labels=labels, pool=options.pool)
     print(f"{options.store}: {len(store.labelled)} labelled and {len(store.unlabelled)} unlabelled cases are ready")
     _say_copies(store)
     if store.labelled and store.labels == "map":
@@ -188,6 +190,8 @@ def _add_reproduce(commands: Commands) -> None:
     parser.add_argument("--preset", default="quick", help="quick, sound, paper, or a folder with a preset.yaml")
     parser.add_argument("--arms", nargs="+", metavar="ARM", help="arms to compare; the figure's by default")
     parser.add_argument("--fractions", nargs="+", type=float, metavar="F", help="label fractions in (0, 1]")
+    labels_help = "numbers of labelled training cases, or `all`, instead of fractions"
+    parser.add_argument("--labels", nargs="+", metavar="N", help=labels_help)
     parser.add_argument("--folds", nargs="+", type=int, metavar="K", help="folds to run; the preset's by default")
     parser.add_argument("--seeds", nargs="+", type=int, metavar="S", help="fine-tuning seeds; the preset's by default")
     parser.add_argument(

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from monai.networks.blocks.upsample import UpSample
-from monai.networks.layers.factories import Conv
+from monai.networks.layers.factories import Conv, Pool
 from torch import Tensor, nn
 
 from sslmed.core.errors import InputError
@@ -22,12 +23,25 @@ class UNetDecoder(nn.Module):
         num_classes: Channels of the output.
         dropout: Share of activations dropped within each block.
         norm_momentum: Weight of the current batch in the running statistics.
+        norm_eps: What batch normalisation adds to the variance.
+        extra_pooling: Max-pool the coarsest map by 2 first and enlarge it again, each voxel repeated, as the authors'
+            fine-tuning does: their encoder ends with the pooling of the pretext heads (`get_prediction_model` in
+            `utils/model_utils.py` of https://github.com/HealthML/self-supervised-3d-tasks). It costs detail.
 
     Attributes:
         factor: What the sides of images must be multiples of.
     """
 
-    def __init__(self, encoder: Encoder, num_classes: int, *, dropout: float = 0.5, norm_momentum: float = 0.1) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        num_classes: int,
+        *,
+        dropout: float = 0.5,
+        norm_momentum: float = 0.1,
+        norm_eps: float = 1e-5,
+        extra_pooling: bool = False,
+    ) -> None:
         super().__init__()
         dims, widths = encoder.spatial_dims, encoder.out_channels
         coarse_to_fine = list(zip(widths[:0:-1], widths[-2::-1], strict=True))
@@ -35,8 +49,10 @@ class UNetDecoder(nn.Module):
             UpSample(dims, coarse, fine, scale_factor=2, mode="deconv") for coarse, fine in coarse_to_fine
         )
         self.blocks = nn.ModuleList(
-            conv_block(dims, 2 * fine, fine, dropout=dropout, norm_momentum=norm_momentum) for _, fine in coarse_to_fine
+            conv_block(dims, 2 * fine, fine, dropout=dropout, norm_momentum=norm_momentum, norm_eps=norm_eps)
+            for _, fine in coarse_to_fine
         )
+        self.extra_pool = Pool["MAX", dims](2, ceil_mode=True) if extra_pooling else None
         self.classify = Conv["conv", dims](widths[0], num_classes, kernel_size=1)
         self.enlarge = (
             nn.Identity()
@@ -67,6 +83,8 @@ class UNetDecoder(nn.Module):
             msg = f"a U-Net with {halvings} poolings needs sides that {self.factor} divides, got {sides}"
             raise InputError(msg)
         x = maps[-1]
+        if self.extra_pool is not None:
+            x = F.interpolate(self.extra_pool(x), x.shape[2:], mode="nearest")
         for up, block, skip in zip(self.ups, self.blocks, maps[-2::-1], strict=True):
             x = block(torch.cat((skip, up(x)), dim=1))
         logits: Tensor = self.enlarge(self.classify(x))

@@ -20,6 +20,7 @@ class DenseNetEncoder(Encoder):
         growth_rate: Channels that a layer adds.
         init_features: Channels of the stem.
         dropout: Share of the channels that a layer adds which are dropped.
+        norm_momentum: Weight of the current batch in the running statistics (the authors' Keras code: 0.01).
     """
 
     stride = 2
@@ -32,6 +33,7 @@ class DenseNetEncoder(Encoder):
         growth_rate: int = 32,
         init_features: int = 64,
         dropout: float = 0.0,
+        norm_momentum: float = 0.1,
     ) -> None:
         super().__init__()
         self.spatial_dims = spatial_dims
@@ -42,7 +44,14 @@ class DenseNetEncoder(Encoder):
             channels.append(before + layers * growth_rate)
         self.out_channels = tuple(channels)
         self.features = DenseNet(
-            spatial_dims, in_channels, 1, init_features, growth_rate, block_config, dropout_prob=dropout
+            spatial_dims,
+            in_channels,
+            1,
+            init_features,
+            growth_rate,
+            block_config,
+            norm=("batch", {"momentum": norm_momentum}),
+            dropout_prob=dropout,
         ).features
         self.relu = nn.ReLU(inplace=True)
         inner = (f"denseblock{number}" for number in range(1, len(block_config)))

@@ -43,17 +43,17 @@ def check_runs(runs: Sequence[Run], work: Path, dataset: Dataset | None, pool: D
     Raises:
         UserError: If a configuration is refused, batches cannot be divided among devices, or a checkpoint does not fit.
     """
-    kinds = {(run.arm, run.fraction is None): run for run in reversed(runs)}
+    kinds = {(run.arm, run.labels is None): run for run in reversed(runs)}
     settings = {kind: parse(run.arguments) for kind, run in kinds.items()}
     for kind, run in kinds.items():
         share_size(settings[kind].data.init_args.batch_size, run.devices)
     for run in runs:
         images = pool if Arm.parse(run.arm).external else dataset
-        if run.fraction is None and images is not None and is_done(work, run):
+        if run.labels is None and images is not None and is_done(work, run):
             spatial_dims = 2 if Arm.parse(run.arm).slices else images.spatial_dims
             encoder = _build_encoder(settings[run.arm, True], spatial_dims, len(images.modalities))
             with contextlib.redirect_stdout(io.StringIO()):
-                load_encoder(encoder, work / run.name / "checkpoints" / "last.ckpt")
+                load_encoder(encoder, work / run.name / "checkpoints" / _handed_over(settings[run.arm, False]))
 
 
 def parse(arguments: Sequence[str]) -> Namespace:
@@ -73,6 +73,10 @@ def parse(arguments: Sequence[str]) -> Namespace:
         message = "\n".join(lines[next((i for i, line in enumerate(lines) if "error:" in line), 0) :])
         raise UserError(f"the configuration of a run is refused:\n{message}") from refused
     raise AssertionError("unreachable: the parser either refuses or hands out settings")
+
+
+def _handed_over(finetuning: Any) -> str:  # noqa: ANN401 - a jsonargparse Namespace
+    return Path(finetuning.model.init_args.pretrained).name
 
 
 def _build_encoder(settings: Any, spatial_dims: int, in_channels: int) -> Encoder:  # noqa: ANN401 - a jsonargparse Namespace

@@ -11,7 +11,7 @@ import yaml
 
 from sslmed.core.errors import UserError
 from sslmed.core.files import write_text
-from sslmed.core.text import percent
+from sslmed.core.label_amount import LabelAmount
 from sslmed.experiments.arms import EXTERNAL, NULL, SLICES, Arm
 from sslmed.experiments.settings import Experiment, Preset, config_root
 from sslmed.preparation.settings import PrepareSettings
@@ -25,7 +25,7 @@ class Run:
         arm: Name of the arm.
         fold: Test fold.
         seed: Seed of a fine-tuning run; `None` for pretraining.
-        fraction: Label fraction of a fine-tuning run; `None` for pretraining.
+        labels: Amount of labels of a fine-tuning run; `None` for pretraining.
         name: The run's directory below the experiment's.
         job: The job that does the run, with others of its arm and fold.
         needs: Name of the pretraining run whose weights a fine-tuning run starts from.
@@ -37,7 +37,7 @@ class Run:
     arm: str
     fold: int
     seed: int | None
-    fraction: float | None
+    labels: LabelAmount | None
     name: str
     job: str
     needs: str | None
@@ -55,7 +55,7 @@ class Grid:
         preset: Its size.
         preset_folder: Where the preset's overlays are.
         arms: Chosen arms.
-        fractions: Chosen label fractions.
+        labels: Chosen amounts of labels.
         folds: Chosen folds.
         seeds: Chosen seeds.
     """
@@ -64,14 +64,14 @@ class Grid:
     preset: Preset
     preset_folder: Path
     arms: tuple[str, ...]
-    fractions: tuple[float, ...]
+    labels: tuple[LabelAmount, ...]
     folds: tuple[int, ...]
     seeds: tuple[int, ...]
 
     @property
     def takes_slices(self) -> bool:
         """Whether arms may see slices: a slice of a volume has a part of its label map, but not its class or value."""
-        return self.experiment.labels == "map"
+        return self.experiment.label_kind == "map"
 
     def prepare_settings(self, spatial_dims: int) -> PrepareSettings:
         """How images of this many dimensions are prepared."""
@@ -82,10 +82,6 @@ class Grid:
     def __post_init__(self) -> None:
         for arm in map(Arm.parse, self.arms):
             self._check_arm(arm)
-        wrong = [fraction for fraction in self.fractions if not 0 < fraction <= 1]
-        if wrong:
-            msg = f"label fractions must be in (0, 1], got {', '.join(map(str, wrong))}: 5 % is 0.05"
-            raise UserError(msg)
         absent = [fold for fold in self.folds if not 0 <= fold < self.preset.n_folds]
         if absent:
             msg = f"folds must be in 0 to {self.preset.n_folds - 1}, got {', '.join(map(str, absent))}"
@@ -102,7 +98,7 @@ class Grid:
                 f"{self.preset_folder}: {', '.join(strays)} would not be read; names are {', '.join(sorted(overlays))}"
             )
             raise UserError(msg)
-        for name in ("arms", "fractions", "folds", "seeds"):
+        for name in ("arms", "labels", "folds", "seeds"):
             chosen = getattr(self, name)
             if not chosen or len(set(chosen)) < len(chosen):
                 msg = f"{name} must be at least one, each once, got {', '.join(map(str, chosen)) or 'none'}"
@@ -170,9 +166,9 @@ def plan_runs(grid: Grid, places: Places, *, dataset: str, wandb: str, devices: 
                 parent = _pretraining_run(grid, places, arm, fold, options)
                 runs.append(parent)
             runs += [
-                _finetuning_run(grid, places, arm, fold, seed, fraction, parent, options)
+                _finetuning_run(grid, places, arm, fold, seed, labels, parent, options)
                 for seed in grid.seeds
-                for fraction in grid.fractions
+                for labels in grid.labels
             ]
     return runs
 
@@ -192,7 +188,7 @@ def _pretraining_run(grid: Grid, places: Places, arm: Arm, fold: int, options: d
     # Several seeds wait for the pretraining, and then run side by side. A single one goes on in the same process:
     # importing the libraries takes as long as a short run.
     job = name if len(grid.seeds) > 1 else place
-    return _run(places, configs, options, None, arm=arm.name, fold=fold, seed=None, fraction=None, name=name, job=job)
+    return _run(places, configs, options, None, arm=arm.name, fold=fold, seed=None, labels=None, name=name, job=job)
 
 
 def _finetuning_run(
@@ -201,27 +197,26 @@ def _finetuning_run(
     arm: Arm,
     fold: int,
     seed: int,
-    fraction: float,
+    labels: LabelAmount,
     parent: Run | None,
     options: dict[str, str],
 ) -> Run:
     place = f"{arm.name}/fold{fold}"
     options = options | _fold_options(grid, places, fold)
-    options |= {"seed_everything": str(seed), "data.label_fraction": str(fraction)}
+    amount, value = labels.option
+    options |= {"seed_everything": str(seed), f"data.{amount}": value}
     if grid.experiment.regions is not None:
         options["data.regions"] = grid.experiment.regions
     if arm.initial_weights:
         options["initial_weights"] = str(arm.initial_weights)
     if parent is not None:
-        options["model.pretrained"] = str(places.work / parent.name / "checkpoints" / "last.ckpt")
+        options["model.pretrained"] = str(places.work / parent.name / "checkpoints" / f"{grid.preset.handover}.ckpt")
     if arm.external:
         options["model.adapt_channels"] = "true"
     configs = _configs(grid, places, arm, grid.experiment.finetuning, ["encoder", "finetune"])
     job = f"{place}/seed{seed}" if len(grid.seeds) > 1 else place
-    name = f"{place}/seed{seed}/{percent(fraction)}"
-    return _run(
-        places, configs, options, parent, arm=arm.name, fold=fold, seed=seed, fraction=fraction, name=name, job=job
-    )
+    name = f"{place}/seed{seed}/{labels.path}"
+    return _run(places, configs, options, parent, arm=arm.name, fold=fold, seed=seed, labels=labels, name=name, job=job)
 
 
 def _fold_options(grid: Grid, places: Places, fold: int) -> dict[str, str]:
@@ -254,8 +249,8 @@ def _run(
 
 def _fingerprint(configs: Iterable[Path], options: dict[str, str], parent: Run | None) -> str:
     """Hash what determines a run's result. Comments and places do not; the prepared store's name holds its key."""
-    relevant = {name: value for name, value in options.items() if name not in ("wandb", "model.pretrained")}
-    relevant["data.store"] = Path(relevant["data.store"]).name
+    relevant = {name: value for name, value in options.items() if name != "wandb"}
+    relevant |= {name: Path(relevant[name]).name for name in ("data.store", "model.pretrained") if name in relevant}
     content = [_read_yaml(path) for path in configs]
     identity = json.dumps([content, relevant, None if parent is None else parent.key], sort_keys=True)
     return hashlib.sha256(identity.encode()).hexdigest()[:16]
@@ -276,4 +271,9 @@ def write_plan(path: Path, runs: Sequence[Run]) -> None:
 
 def read_plan(path: Path) -> list[Run]:
     """Read what `write_plan` wrote."""
-    return [Run(**{**run, "arguments": tuple(run["arguments"])}) for run in json.loads(path.read_text())]
+    return [_read_run(run) for run in json.loads(path.read_text(encoding="utf-8"))]
+
+
+def _read_run(run: dict[str, Any]) -> Run:
+    labels = None if run["labels"] is None else LabelAmount(**run["labels"])
+    return Run(**{**run, "labels": labels, "arguments": tuple(run["arguments"])})

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from sslmed.core.errors import UserError
+from sslmed.core.label_amount import label_amounts
 from sslmed.core.startup import importing
 from sslmed.data.regions import brain_tumour_regions
 from sslmed.experiments.arms import EXTERNAL, Arm, null_arms
@@ -14,7 +15,7 @@ from sslmed.experiments.devices import check_devices, default_jobs
 from sslmed.experiments.dry_run import print_dry_run
 from sslmed.experiments.executors.local import Executor, Local
 from sslmed.experiments.executors.slurm import slurm
-from sslmed.experiments.folds import split_dataset
+from sslmed.experiments.folds import fold_sizes
 from sslmed.experiments.plan import Grid, Places, Run, plan_runs
 from sslmed.experiments.settings import preset_folder, read_experiment, read_preset
 from sslmed.experiments.sources import PHANTOM, Source, name_of, scan_pool
@@ -44,6 +45,7 @@ class Options:
         preset: Name or folder of a preset.
         arms: Arms to compare.
         fractions: Label fractions.
+        labels: Numbers of labelled training cases, or `all`, instead of fractions.
         folds: Folds to run.
         seeds: Seeds of fine-tuning.
         jobs: Jobs side by side.
@@ -63,6 +65,7 @@ class Options:
     preset: str = "quick"
     arms: Sequence[str] | None = None
     fractions: Sequence[float] | None = None
+    labels: Sequence[int | str] | None = None
     folds: Sequence[int] | None = None
     seeds: Sequence[int] | None = None
     jobs: int | None = None
@@ -113,7 +116,7 @@ def reproduce(options: Options) -> Outcome | None:
     if options.wandb == "online" and not options.dry_run:
         check_account(verify=True)
     experiment = grid.experiment
-    source = Source(options.data, options.downloads, experiment.labels, experiment.phantom, grid.preset.phantom)
+    source = Source(options.data, options.downloads, experiment.label_kind, experiment.phantom, grid.preset.phantom)
     dataset = None if options.dry_run and source.is_absent else source.fetch()
     pool = None if options.pool is None else scan_pool(options.pool)
     if dataset is not None:
@@ -131,13 +134,13 @@ def reproduce(options: Options) -> Outcome | None:
     if not all(is_done(work, run) for run in runs):
         _check_configuration(runs, work, dataset, pool)
     if options.dry_run:
-        print_dry_run(grid, runs, source, dataset, pool, work=work, jobs=executor.jobs)
+        print_dry_run(grid, runs, source, dataset, pool, places=places, executor=executor)
         return None
     with sole_command(work) as lock:
         executor.wait_for_others(work)
         if not all(is_done(work, run) for run in runs):
             settings = grid.prepare_settings(places.spatial_dims)
-            store = prepare(source.folder, places.store, settings, labels=experiment.labels)
+            store = prepare(source.folder, places.store, settings, labels=experiment.label_kind)
             if pool is not None and places.pool is not None:
                 _refuse_common_images(prepare(pool.root, places.pool, settings, pool=True), store)
             set_stale_runs_aside(work, runs)
@@ -184,7 +187,7 @@ def _grid(options: Options) -> Grid:
         preset=preset,
         preset_folder=folder,
         arms=tuple(arms),
-        fractions=tuple(experiment.fractions if options.fractions is None else options.fractions),
+        labels=label_amounts(options.fractions, options.labels) or preset.label_amounts or experiment.label_amounts,
         folds=tuple(preset.folds if options.folds is None else options.folds),
         seeds=tuple(preset.seeds if options.seeds is None else options.seeds),
     )
@@ -198,8 +201,8 @@ def _key(dataset: Dataset | None, grid: Grid) -> str:
 
 def _check_data(dataset: Dataset, pool: Dataset | None, grid: Grid) -> None:
     experiment = grid.experiment
-    if dataset.labels != experiment.labels:
-        found, wanted = LABELS[dataset.labels], LABELS[experiment.labels]
+    if dataset.labels != experiment.label_kind:
+        found, wanted = LABELS[dataset.labels], LABELS[experiment.label_kind]
         raise UserError(f"{dataset.root}: its labels are {found}; {experiment.figure} needs {wanted}")
     sliced = [arm for arm in grid.arms if Arm.parse(arm).slices]
     if sliced and dataset.spatial_dims == 2:
@@ -214,7 +217,9 @@ def _check_data(dataset: Dataset, pool: Dataset | None, grid: Grid) -> None:
     if not any(case.is_labelled for case in dataset.cases):
         raise UserError(f"{dataset.root}: has no labelled case, and without labels nothing can be fine-tuned or scored")
     for fold in grid.folds:
-        split_dataset(dataset, fold=fold, n_folds=grid.preset.n_folds)
+        sizes = fold_sizes(dataset, fold=fold, n_folds=grid.preset.n_folds)
+        for amount in grid.labels:
+            sizes.n_labels(amount)
     if experiment.regions is not None:
         brain_tumour_regions(dataset.label_names)
 

@@ -10,6 +10,8 @@ import yaml
 from jsonargparse import ArgumentParser
 
 from sslmed.core.errors import UserError
+from sslmed.core.label_amount import LabelAmount, label_amounts
+from sslmed.preparation.readers.dataset import LABELS_OF_TASKS, Labels, Task
 from sslmed.preparation.settings import PrepareSettings
 
 Settings = TypeVar("Settings")
@@ -28,27 +30,42 @@ class Experiment:
 
     Args:
         figure: Its name, e.g. `fig3`.
-        labels: What labels of its data are, which decides what is trained and scored: label maps, classes or values.
+        task: What is fine-tuned for, and so what the labels of its data must be: label maps, classes or values.
         metrics: The scores that are drawn, the main one first.
         encoder: YAML of the encoder.
         finetuning: YAMLs of data and task of fine-tuning.
         arms: Name of each arm -> the YAML of its pretext task, or nothing for training from scratch.
         fractions: Label fractions, in (0, 1].
+        labels: Numbers of labels, or `all`, instead of fractions.
         regions: Scheme of the regions that are scored, see `SegmentationData`.
         phantom: Kind of phantom that stands in for data, if any does.
         photo: How photographs are prepared, see `PrepareSettings`.
     """
 
     figure: str
-    labels: Literal["map", "class", "value"]
+    task: Task
     metrics: list[str]
     encoder: str
     finetuning: list[str]
     arms: dict[str, str | None]
-    fractions: list[float]
+    fractions: list[float] | None = None
+    labels: list[int | Literal["all"]] | None = None
     regions: Literal["brain_tumour"] | None = None
     phantom: str | None = None
     photo: Literal["plain", "fundus"] = "plain"
+
+    def __post_init__(self) -> None:
+        _ = self.label_amounts  # refuses what cannot be used
+
+    @property
+    def label_amounts(self) -> tuple[LabelAmount, ...]:
+        """Amounts of labels that the figure compares."""
+        return label_amounts(self.fractions, self.labels) or ()
+
+    @property
+    def label_kind(self) -> Labels:
+        """What labels of its data are."""
+        return LABELS_OF_TASKS[self.task]
 
 
 @dataclass(frozen=True)
@@ -62,8 +79,18 @@ class PhantomSettings:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a run costs, as measured, for `--dry-run`: seconds of one core or GPU, memory and disk."""
+    """What a run costs, for `--dry-run`: seconds of one core or GPU, memory and disk.
 
+    Args:
+        device: What a job has for itself.
+        pretrain_seconds: Of one pretraining run.
+        finetune_seconds: Of one fine-tuning run with all labels. With fewer it takes as long where the preset counts
+            updates, and in proportion less where it counts epochs.
+        memory_gib: Of one job.
+        disk_mib: Of one run.
+    """
+
+    device: Literal["core", "GPU"]
     pretrain_seconds: float
     finetune_seconds: float
     memory_gib: float
@@ -82,7 +109,10 @@ class Preset:
         estimate: Cost of a run.
         phantom: How large a phantom to generate, where the figure has one.
         size_2d: Side of prepared photographs, in pixels; that of `prepare` by default.
+        handover: Which checkpoint of pretraining, the last or the best in validation, fine-tuning starts from.
         null_arms: How many baselines with other initial weights the figure has, to show what chance alone does.
+        fractions: Label fractions, in (0, 1]; by default the figure's.
+        labels: Numbers of labels, or `all`, instead of fractions.
         shares: Preset of another figure, as `fig3/quick`, whose overlays are used where this one has none of that name.
     """
 
@@ -93,8 +123,19 @@ class Preset:
     estimate: Estimate
     phantom: PhantomSettings | None = None
     size_2d: int | None = None
+    handover: Literal["last", "best"] = "last"
     null_arms: int = 0
+    fractions: list[float] | None = None
+    labels: list[int | Literal["all"]] | None = None
     shares: str | None = None
+
+    def __post_init__(self) -> None:
+        _ = self.label_amounts  # refuses what cannot be used
+
+    @property
+    def label_amounts(self) -> tuple[LabelAmount, ...]:
+        """Amounts of labels, if the preset has its own."""
+        return label_amounts(self.fractions, self.labels) or ()
 
 
 def read_experiment(figure: str) -> Experiment:

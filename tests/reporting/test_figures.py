@@ -2,27 +2,29 @@
 
 import re
 
+import numpy as np
 import pytest
+from matplotlib.collections import FillBetweenPolyCollection
 from matplotlib.figure import Figure
 from synthetic_runs import TASKS, write_runs
 
 from sslmed.reporting.figures import draw_figure
-from sslmed.reporting.html.charts import _score_layout
+from sslmed.reporting.html.charts import score_layout
 from sslmed.reporting.panels import draw_scores
 from sslmed.reporting.published import published_curves
-from sslmed.reporting.styles import dodges, groups, looks
+from sslmed.reporting.styles import arm_styles, dodges, groups
 from sslmed.reporting.tables import collect
 
 SIX = ("baseline", *TASKS)
 EXTERNAL = tuple(f"{task}-external" for task in TASKS)
 SLICES = tuple(f"{arm}-2d" for arm in (*SIX, *EXTERNAL))
 REGIONS = ("dice_wt", "dice_tc", "dice_et")
-CASES_ONLY = "over test cases only: does not include training noise"
+CASES_ONLY = "over test cases only: they do not include training noise"
 
 
 def draw(tmp_path, runs, *, phantom=True, metrics=("dice_foreground",), notes=()):
     png, svg = tmp_path / "figure.png", tmp_path / "figure.svg"
-    draw_figure(collect(runs), png, svg, phantom=phantom, metrics=metrics, notes=notes)
+    draw_figure(collect(runs, metrics[0]), png, svg, phantom=phantom, metrics=metrics, notes=notes)
     assert png.read_bytes().startswith(b"\x89PNG")
     return svg.read_text()
 
@@ -45,6 +47,26 @@ def test_quick_figure_on_a_phantom(tmp_path):
     assert "published" not in page
 
 
+def test_null_arms_are_a_band_not_curves_and_few_runs_flag_nothing(tmp_path):
+    runs = write_runs(tmp_path, (*SIX[:2], "null"))
+    shown = texts(draw(tmp_path, runs))
+    assert "chance alone" in shown
+    assert "null" not in shown
+    page = "\n".join(shown)
+    assert "estimated from null (2 degrees of freedom)" in page
+    assert "no difference to the baseline is given" in page
+    tables = collect(runs, "dice_foreground")
+    axes = Figure().add_subplot()
+    draw_scores(axes, tables, arm_styles([*SIX[:2], "null"]), "dice_foreground")
+    (band,) = [area for area in axes.collections if isinstance(area, FillBetweenPolyCollection)]
+    assert len(axes.containers) == 2  # two curves with bars
+    corners = np.round(band.get_paths()[0].vertices, 9).tolist()
+    rows = tables.null_bands[tables.null_bands["metric"] == "dice_foreground"].round(9)
+    for row in rows.itertuples():
+        assert [row.label_fraction, row.low] in corners
+        assert [row.label_fraction, row.high] in corners
+
+
 def test_incomplete_cells_are_marked_and_named(tmp_path):
     runs = write_runs(tmp_path, SIX[:3], skip=[("rotation", 0.25, 1), ("jigsaw", 0.05, 0), ("jigsaw", 0.05, 1)])
     shown = texts(draw(tmp_path, runs))
@@ -57,7 +79,10 @@ def test_five_folds_on_the_published_dataset(tmp_path):
     runs = write_runs(tmp_path, SIX[:2], folds=5, cases=3, dataset="pancreas")
     page = "\n".join(texts(draw(tmp_path, runs, phantom=False)))
     assert "Dashed: as published by Taleb et al. 2020" in page
+    assert "our 100 % of the labels is 64 % of the labelled cases" in page
     assert "include the noise of training" in page
+    assert "corrected for training sets that overlap between folds (Nadeau and Bengio 2003)" in page
+    assert "no difference" not in page
     assert CASES_ONLY not in page
     assert "PHANTOM" not in page
 
@@ -68,11 +93,11 @@ def test_a_curve_without_an_interval_is_not_drawn(tmp_path):
 
 
 def test_the_arms_of_a_single_fraction_stay_together(tmp_path):
-    summary = collect(write_runs(tmp_path, SIX, fractions=(0.25,))).summary
+    tables = collect(write_runs(tmp_path, SIX, fractions=(0.25,)), "dice_foreground")
     axes = Figure().add_subplot()
-    draw_scores(axes, summary, looks(SIX), "dice_foreground")
+    draw_scores(axes, tables, arm_styles(SIX), "dice_foreground")
     assert axes.get_xlim() == (0.125, 0.5)
-    low, high = _score_layout(summary, "dice_foreground")["xaxis"]["range"]
+    low, high = score_layout(tables, "dice_foreground")["xaxis"]["range"]
     assert (10**low, 10**high) == pytest.approx((12.5, 50))
 
 
@@ -100,11 +125,11 @@ def test_many_arms_go_into_rows_by_kind_beside_the_published_ones(tmp_path):
     assert set(EXTERNAL) <= set(shown)
 
 
-def test_looks_differ_with_and_without_colour():
+def test_styles_differ_with_and_without_colour():
     arms = [*SIX, *EXTERNAL, *SLICES]
-    chosen = looks(arms[::-1])
-    assert [look.arm.name for look in chosen] == arms
-    styles = [look.style for look in chosen]
+    chosen = arm_styles(arms[::-1])
+    assert [style.arm.name for style in chosen] == arms
+    styles = [style.line_options for style in chosen]
     assert len({(style["marker"], style["linestyle"]) for style in styles}) == len(arms)
     assert len({(style["marker"], style["fillstyle"]) for style in styles}) == len(
         arms
@@ -114,7 +139,7 @@ def test_looks_differ_with_and_without_colour():
 
 def test_groups_are_all_or_each_kind_with_its_baseline():
     def names(arms):
-        return [[look.arm.name for look in group] for group in groups(looks(arms))]
+        return [[style.arm.name for style in group] for group in groups(arm_styles(arms))]
 
     few = ["baseline", "rotation", "rotation-external", "baseline-2d", "rotation-2d", "mine"]
     assert names(few) == [["baseline", "rotation", "mine", "rotation-external", "baseline-2d", "rotation-2d"]]

@@ -9,6 +9,11 @@ from typing import Literal, Self
 Labels = Literal["none", "map", "class", "value"]
 """What labels are, which decides what is trained and scored: absent, or a map, a class or a value of each image."""
 
+Task = Literal["segmentation", "classification", "regression"]
+
+LABELS_OF_TASKS: dict[Task, Labels] = {"segmentation": "map", "classification": "class", "regression": "value"}
+"""What a network is trained for -> what labels it needs."""
+
 
 @dataclass(frozen=True)
 class Case:

@@ -6,7 +6,7 @@ from pathlib import Path
 from sslmed.core.errors import DataError
 from sslmed.preparation.readers import nifti
 from sslmed.preparation.readers.csv_file import by_column, read_lines
-from sslmed.preparation.readers.dataset import Case, Dataset, Labels
+from sslmed.preparation.readers.dataset import LABELS_OF_TASKS, Case, Dataset, Labels
 from sslmed.preparation.readers.fundus import COLOURS
 from sslmed.preparation.readers.table_rows import COLUMNS, Rows
 
@@ -75,7 +75,7 @@ def _choose_labels(path: Path, header: Sequence[str], labels: Labels | None) -> 
     there = [kind for kind, column in COLUMNS.items() if column in header]
     if labels is None and len(there) > 1:
         columns = " and ".join(COLUMNS[kind] for kind in there)
-        options = " or ".join(f"--labels {kind}" for kind in there)
+        options = " or ".join(f"--task {task}" for task, kind in LABELS_OF_TASKS.items() if kind in there)
         raise DataError([f"{path}: has the columns {columns}; say which of them are the labels: {options}"])
     chosen: Labels = next(iter(there), "none") if labels is None else labels
     if chosen not in ("none", *there):

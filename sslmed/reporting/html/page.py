@@ -14,22 +14,21 @@ from sslmed.downstream.examples import ROLES
 from sslmed.evaluation.metrics import METRIC_NAMES
 from sslmed.experiments.arms import Arm
 from sslmed.experiments.plan import Run, read_plan
+from sslmed.experiments.settings import read_experiment
 from sslmed.reporting.captions import INCOMPLETE, caption
-from sslmed.reporting.html import listings
+from sslmed.reporting.html import tables as page_tables
 from sslmed.reporting.html.answer import answer
 from sslmed.reporting.html.charts import charts
 from sslmed.reporting.html.confusion import confusion
-from sslmed.reporting.html.evidence import Evidence
-from sslmed.reporting.html.formatting import percent
+from sslmed.reporting.html.experiment import FinishedExperiment
+from sslmed.reporting.html.meanings import EXTERNAL, NULL, OWN, SLICES, TASKS, meaning
 from sslmed.reporting.html.swatches import swatch
 from sslmed.reporting.html.viewer import viewer
-from sslmed.reporting.html.words import EXTERNAL, OWN, SLICES, TASKS, meaning
-from sslmed.reporting.styles import Look
 from sslmed.reporting.tables import Tables, collect
 
 NAME = "report.html"
-LOOKS = {"map": "Slices", "class": "Confusion", "value": "Predictions"}
-"""What labels are -> what is shown of single test cases."""
+PREDICTIONS = {"map": "Slices", "class": "Confusion", "value": "Predictions"}
+"""What labels are -> what is shown of the networks' answers."""
 
 
 def report_experiment(work: Path, out: Path) -> Path:
@@ -49,7 +48,8 @@ def report_experiment(work: Path, out: Path) -> Path:
     if not plan.is_file():
         raise UserError(f"{work}: has no plan.json; give an experiment's directory, as runs/fig3/phantom-quick")
     runs = read_plan(plan)
-    tables = collect([work / run.name for run in runs if run.fraction is not None])
+    finetuning = [work / run.name for run in runs if run.labels is not None]
+    tables = collect(finetuning, read_experiment(work.resolve().parent.name).metrics[0])
     work = work.resolve()
     path = out / work.parent.name / work.name / NAME
     write_report(path, work, runs, tables)
@@ -73,52 +73,62 @@ def write_report(path: Path, work: Path, runs: Sequence[Run], tables: Tables) ->
         undefined=StrictUndefined,
     )
     template = environment.get_template("report.html")
-    write_text(path, template.render(_content(Evidence(work, runs, tables))))
+    write_text(path, template.render(_content(FinishedExperiment(work, runs, tables))))
 
 
-def _content(evidence: Evidence) -> dict[str, Any]:
-    drawn = charts(evidence)
-    examples, matrix = viewer(evidence), confusion(evidence)
+def _content(experiment: FinishedExperiment) -> dict[str, Any]:
+    drawn = charts(experiment)
+    examples, matrix = viewer(experiment), confusion(experiment)
     figures = {f"{kind}-{i}": chart["figure"] for kind, of_kind in drawn.items() for i, chart in enumerate(of_kind)}
-    main = evidence.metrics[0]
-    summary = evidence.tables.summary
+    main = experiment.metrics[0]
+    summary = experiment.tables.summary
+    amounts = experiment.tables.labels.amounts
     n_labels = summary.groupby("label_fraction")["n_labels"].first()
     return {
-        "figure": evidence.figure,
-        "dataset": evidence.dataset,
-        "preset": evidence.preset,
-        "is_phantom": evidence.is_phantom,
-        "transductive": evidence.transductive,
-        "missing": evidence.missing,
+        "figure": experiment.figure,
+        "dataset": experiment.dataset,
+        "preset": experiment.preset,
+        "is_phantom": experiment.is_phantom,
+        "transductive": experiment.transductive,
+        "missing": experiment.missing,
         "incomplete": INCOMPLETE,
-        "answer": answer(evidence),
+        "answer": answer(experiment),
         "n_cases": int(summary.loc[summary["metric"] == main, "n_cases"].max()),
-        "fractions": [(percent(f), n_labels.get(f)) for f in evidence.fractions],
-        "metrics": [(METRIC_NAMES.get(metric, metric), meaning(metric)) for metric in evidence.metrics],
-        "arms": [swatch(look) | {"meaning": _meaning(look)} for look in evidence.looks],
-        "caption": caption(evidence.tables, main),
+        "amounts": [
+            (str(amount), n_labels.get(fraction) if amount.count is None else None)
+            for fraction, amount in amounts.items()
+        ],
+        "metrics": [(METRIC_NAMES.get(metric, metric), meaning(metric)) for metric in experiment.metrics],
+        "arms": [swatch(style) | {"meaning": _meaning(style.arm)} for style in experiment.arm_styles],
+        "has_null_band": not experiment.tables.null_bands.empty,
+        "null_arms": [(name, _meaning(Arm.parse(name))) for name in experiment.arms if Arm.parse(name).is_null],
+        "caption": caption(experiment.tables, main),
         "charts": drawn,
-        "labels": evidence.labels,
-        "looks": LOOKS[evidence.labels],
+        "label_kind": experiment.label_kind,
+        "predictions": PREDICTIONS[experiment.label_kind],
         "roles": ROLES,
         "viewer": examples,
         "confusion": matrix,
-        "cells": listings.all_cells(evidence),
-        "efficiency": listings.efficiency(evidence),
-        "cost": listings.cost(evidence),
-        "data": listings.data(evidence),
-        "protocol": listings.protocol(evidence),
-        "versions": listings.versions(evidence),
-        "page_data": {"charts": figures, "viewer": examples, "confusion": matrix},
+        "cells": page_tables.all_cells(experiment),
+        "efficiency": page_tables.efficiency(experiment),
+        "cost": page_tables.cost(experiment),
+        "data": page_tables.data(experiment),
+        "protocol": page_tables.protocol(experiment),
+        "versions": page_tables.versions(experiment),
+        "page_data": {
+            "amounts": [*map(str, amounts.values())],
+            "charts": figures,
+            "viewer": examples,
+            "confusion": matrix,
+        },
         "plotly": get_plotlyjs(),
         "style": _file("report.css"),
         "script": _file("report.js"),
     }
 
 
-def _meaning(look: Look) -> str:
-    arm: Arm = look.arm
-    return TASKS.get(arm.task, OWN) + SLICES * arm.slices + EXTERNAL * arm.external
+def _meaning(arm: Arm) -> str:
+    return (NULL if arm.is_null else TASKS.get(arm.task, OWN)) + SLICES * arm.slices + EXTERNAL * arm.external
 
 
 def _file(name: str) -> str:

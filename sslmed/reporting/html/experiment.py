@@ -1,4 +1,4 @@
-"""Gathers what a report tells about: the plan of an experiment, its finished runs, its tables, its prepared data."""
+"""What a report tells about: the plan of an experiment, its finished runs, its tables, its prepared data."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from sslmed.experiments.settings import read_experiment
 from sslmed.experiments.sources import PHANTOM
 from sslmed.experiments.workflow import has_results, read_results
 from sslmed.preparation.store import Store
-from sslmed.reporting.styles import Look, looks
+from sslmed.reporting.styles import ArmStyle, arm_styles
 from sslmed.reporting.tables import Tables
 
 
 @dataclass(frozen=True)
-class Evidence:
+class FinishedExperiment:
     """An experiment as its files have it.
 
     Attributes:
@@ -39,12 +39,12 @@ class Evidence:
     @property
     def pretraining(self) -> dict[Run, dict[str, Any]]:
         """The records of pretraining runs."""
-        return {run: record for run, record in self.records.items() if run.fraction is None}
+        return {run: record for run, record in self.records.items() if run.labels is None}
 
     @property
     def finetuning(self) -> dict[Run, dict[str, Any]]:
         """The records of fine-tuning runs."""
-        return {run: record for run, record in self.records.items() if run.fraction is not None}
+        return {run: record for run, record in self.records.items() if run.labels is not None}
 
     @property
     def missing(self) -> list[str]:
@@ -52,14 +52,20 @@ class Evidence:
         return [run.name for run in self.runs if run not in self.records]
 
     @property
-    def looks(self) -> list[Look]:
-        """How arms are drawn, those that have no result yet included."""
-        return looks({run.arm for run in self.runs})
+    def arm_styles(self) -> list[ArmStyle]:
+        """How arms are drawn, those that have no result yet included; null arms are a band instead."""
+        return arm_styles({run.arm for run in self.runs})
+
+    @property
+    def arms(self) -> list[str]:
+        """Names of all planned arms as tables list them: those drawn, then the null arms."""
+        drawn = [style.arm.name for style in self.arm_styles]
+        return [*drawn, *sorted({run.arm for run in self.runs}.difference(drawn))]
 
     @property
     def fractions(self) -> list[float]:
         """Planned label fractions, sorted."""
-        return sorted({run.fraction for run in self.runs if run.fraction is not None})
+        return [*self.tables.labels.amounts]
 
     @property
     def figure(self) -> str:
@@ -77,13 +83,13 @@ class Evidence:
         return str(self.tables.summary["preset"].iloc[0])
 
     @cached_property
-    def labels(self) -> str:
+    def label_kind(self) -> str:
         """What labels are: `map`, `class` or `value`."""
-        return read_experiment(self.figure).labels
+        return read_experiment(self.figure).label_kind
 
     @property
     def is_phantom(self) -> bool:
-        """Whether the images are generated."""
+        """Whether the images are synthetic."""
         return self.dataset == PHANTOM
 
     @cached_property
@@ -100,7 +106,7 @@ class Evidence:
     @cached_property
     def store(self) -> Store | None:
         """The prepared dataset, if it is still where the runs found it."""
-        run = next(run for run in self.runs if run.fraction is not None)
+        run = next(run for run in self.runs if run.labels is not None)
         try:
             return Store(Path(_option(run, "--data.store")))
         except UserError:
@@ -109,7 +115,7 @@ class Evidence:
     @property
     def pools(self) -> list[str]:
         """Names of the external pools that arms were pretrained on."""
-        external = [run for run in self.runs if run.fraction is None and Arm.parse(run.arm).external]
+        external = [run for run in self.runs if run.labels is None and Arm.parse(run.arm).external]
         stores = {Path(_option(run, "--data.store")).name for run in external}
         return sorted(name.removeprefix("pool-").rpartition("-")[0] for name in stores)
 

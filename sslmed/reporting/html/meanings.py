@@ -9,6 +9,7 @@ TASKS = {
     "cpc": "foresees one piece of an image from its neighbours (contrastive predictive coding)",
 }
 OWN = "a pretext task of its own"
+NULL = "the baseline again, with other initial weights: its difference to the baseline is chance, drawn as a grey band"
 SLICES = "; a 2-D network on axial slices, compared with baseline-2d"
 EXTERNAL = "; pretrained on images from elsewhere"
 
