@@ -94,7 +94,7 @@ def false_positives_and_coverage(summaries: pd.DataFrame) -> pd.DataFrame:
                 f"{kind}coverage": ((low <= truth) & (truth <= high)).mean(),
                 f"{kind}width": width.mean(),
             }
-        # The variance of the mean of k independent folds is a k-th of theirs: the ratio is 1, and more where noise is shared.
+        # Of k independent folds the mean has a k-th of their variance: the ratio is 1, and more where noise is shared.
         ratio = N_FOLDS * null["diff"].var() / null["variance_over_folds"].mean()
         rows.append(row | {"score": truth, "sd_of_difference": null["diff"].std(), "variance_ratio": ratio})
     return pd.DataFrame(rows)
