@@ -13,6 +13,7 @@ from sslmed.core.errors import InputError
 from sslmed.downstream import Classification
 from sslmed.encoders import UNetEncoder
 from sslmed.evaluation.metrics import summarise
+from sslmed.learning.augmentation import RandomAffine, RandomIntensity, augment
 
 OBJECTIVES = ("cross_entropy", "ordinal")
 
@@ -119,15 +120,13 @@ def test_rows_of_test_cases_and_the_table_of_predictions(objective: str, tmp_pat
 
 
 def test_augmentation_changes_images_within_their_range() -> None:
-    from sslmed.learning.augmentation import RandomAffine, RandomIntensity
-
     images = torch.rand(4, 3, 8, 6)
-    assert torch.equal(_task().augment(images), images)
-    for options in ({"affine": RandomAffine(flip=1.0)}, {"intensity": RandomIntensity(probability=1.0)}):
-        changed = _task(**options).augment(images)
+    assert torch.equal(augment(images, None, None), images)
+    for options in ((RandomAffine(flip=1.0), None), (None, RandomIntensity(probability=1.0))):
+        changed = augment(images, *options)
         assert changed.shape == images.shape
         assert not torch.allclose(changed, images, atol=1e-2)
-    flipped = _task(affine=RandomAffine(flip=1.0)).augment(images)
+    flipped = augment(images, RandomAffine(flip=1.0), None)
     assert torch.allclose(flipped, images.flip(2, 3), atol=1e-4)
 
 
