@@ -10,19 +10,18 @@ import pandas as pd
 import torch
 from monai.inferers.inferer import SlidingWindowInferer
 from monai.losses.dice import DiceCELoss
-from pytorch_lightning.cli import OptimizerCallable
 from torch import Tensor, nn
 
 from sslmed.core.errors import InputError
 from sslmed.data.samples import Sample
-from sslmed.downstream.base import DownstreamTask
+from sslmed.downstream.base import RANDOM, DownstreamTask, Pretrained
 from sslmed.downstream.examples import Example, examples_of, save_examples
 from sslmed.downstream.writers import WriteSegmentations
 from sslmed.encoders import Encoder
 from sslmed.encoders.decoder import UNetDecoder
 from sslmed.evaluation.segmentation import case_row, foreground_dice, region_dice
 from sslmed.learning.augmentation import RandomAffine, RandomIntensity, apply_affine, apply_intensity
-from sslmed.learning.optimization import Schedule, default_optimizer
+from sslmed.learning.optimization import DEFAULT, Optimization
 from sslmed.preparation.store import Store
 
 
@@ -36,16 +35,13 @@ class Segmentation(DownstreamTask):
         label_values: Values of the classes in the label files, background first.
         regions: Unions of classes that are scored as well: by name, their class indices (positions in `label_values`).
         loss: Takes logits `(B, K, *spatial)` and class indices `(B, 1, *spatial)`; by default Dice plus cross-entropy.
-        dropout: Share of activations dropped within each block of the decoder.
+        dropout: Fraction of activations dropped within each block of the decoder.
         norm_momentum: Weight of the current batch in the running statistics of the decoder's batch norms.
         affine: Random flips, rotations and zooms of images and labels in training.
         intensity: Random brightness and contrast of images in training.
         crop_size: Predict whole images by a sliding window of this size, if training was on crops.
         pretrained: See `DownstreamTask`.
-        frozen_fraction: See `DownstreamTask`.
-        optimizer: See `DownstreamTask`.
-        schedule: See `DownstreamTask`.
-        adapt_channels: See `DownstreamTask`.
+        optimization: See `DownstreamTask`.
 
     Raises:
         InputError: If a region is not made of foreground classes.
@@ -66,19 +62,16 @@ class Segmentation(DownstreamTask):
         affine: RandomAffine | None = None,
         intensity: RandomIntensity | None = None,
         crop_size: tuple[int, ...] | None = None,
-        pretrained: Path | None = None,
-        frozen_fraction: float = 0.0,
-        optimizer: OptimizerCallable = default_optimizer,
-        schedule: Schedule = "one_cycle",
-        adapt_channels: bool = False,
+        pretrained: Pretrained = RANDOM,
+        optimization: Optimization = DEFAULT,
     ) -> None:
-        super().__init__(encoder, pretrained, frozen_fraction, optimizer, schedule, adapt_channels=adapt_channels)
+        _check_regions(regions or {}, len(label_values))
+        decoder = UNetDecoder(encoder, len(label_values), dropout=dropout, norm_momentum=norm_momentum)
+        super().__init__(encoder, pretrained, optimization, decoder=decoder)
         self.label_values = tuple(label_values)
         self.regions = {} if regions is None else regions
         if self.regions:
             self.monitor = "val/dice_regions"  # the checkpoint is chosen by what is reported
-        _check_regions(self.regions, len(self.label_values))
-        self.decoder = UNetDecoder(encoder, len(self.label_values), dropout=dropout, norm_momentum=norm_momentum)
         self.segmentation_loss = DiceCELoss(softmax=True, to_onehot_y=True) if loss is None else loss
         self.affine = affine
         self.intensity = intensity

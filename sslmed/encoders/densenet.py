@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from monai.networks.nets.densenet import DenseNet
 from torch import Tensor, nn
 
-from sslmed.encoders.base import Encoder
+from sslmed.encoders.base import Encoder, halving
 
 
 class DenseNetEncoder(Encoder):
@@ -19,10 +19,8 @@ class DenseNetEncoder(Encoder):
         block_config: Layers of each dense block.
         growth_rate: Channels that a layer adds.
         init_features: Channels of the stem.
-        dropout: Share of the channels that a layer adds which are dropped.
+        dropout: Fraction of the channels that a layer adds which are dropped.
     """
-
-    stride = 2
 
     def __init__(
         self,
@@ -41,6 +39,7 @@ class DenseNetEncoder(Encoder):
             before = channels[-1] // 2 if block else init_features  # the transition between two blocks halves channels
             channels.append(before + layers * growth_rate)
         self.out_channels = tuple(channels)
+        self.reductions = halving(len(channels), first=2)
         self.features = DenseNet(
             spatial_dims, in_channels, 1, init_features, growth_rate, block_config, dropout_prob=dropout
         ).features

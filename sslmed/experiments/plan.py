@@ -194,9 +194,9 @@ def _finetuning_run(
     if grid.experiment.regions is not None:
         options["data.regions"] = grid.experiment.regions
     if parent is not None:
-        options["model.pretrained"] = str(places.work / parent.name / "checkpoints" / "last.ckpt")
+        options["model.pretrained.checkpoint"] = str(places.work / parent.name / "checkpoints" / "last.ckpt")
     if arm.external:
-        options["model.adapt_channels"] = "true"
+        options["model.pretrained.adapt_channels"] = "true"
     configs = _configs(grid, arm, grid.experiment.finetuning, ["encoder", "finetune"])
     job = f"{place}/seed{seed}" if len(grid.seeds) > 1 else place
     name = f"{place}/seed{seed}/{percent(fraction)}"
@@ -235,7 +235,7 @@ def _run(
 
 def _fingerprint(configs: Iterable[Path], options: dict[str, str], parent: Run | None) -> str:
     """Hash what determines a run's result. Comments and places do not; the prepared store's name holds its key."""
-    relevant = {name: value for name, value in options.items() if name not in ("wandb", "model.pretrained")}
+    relevant = {name: value for name, value in options.items() if name not in ("wandb", "model.pretrained.checkpoint")}
     relevant["data.store"] = Path(relevant["data.store"]).name
     content = [_read_yaml(path) for path in configs]
     identity = json.dumps([content, relevant, None if parent is None else parent.key], sort_keys=True)

@@ -62,7 +62,7 @@ class SSLMedCLI(LightningCLI):
     """LightningCLI whose runs live in one directory each and go on where they stopped.
 
     No hyper-parameter is stored in checkpoints: `config.yaml` is the record, and `--ckpt_path` could otherwise replace
-    what the command line says. Weights travel by `model.pretrained` only.
+    what the command line says. Weights travel by `model.pretrained.checkpoint` only.
     """
 
     datamodule: StoreDataModule
@@ -105,7 +105,7 @@ class SSLMedCLI(LightningCLI):
             trainer.devices = world_size()
         check_processes(trainer.devices)
         if self.subcommand != "fit" and "pretrained" in self.settings.model.init_args:
-            self.settings.model.init_args.pretrained = None  # the run's own checkpoint has all weights
+            self.settings.model.init_args.pretrained.checkpoint = None  # the run's own checkpoint has all weights
         self.run = RunDirectory(self.settings.run_dir.absolute())
 
     def _parse_ckpt_path(self) -> None:
@@ -145,7 +145,7 @@ class SSLMedCLI(LightningCLI):
     ) -> None:
         """Train, going on from the last checkpoint if there is one; score the test cases once; write the results."""
         if ckpt_path is not None:
-            msg = f"fit does not take --ckpt_path {ckpt_path}: give --model.pretrained, or the --run_dir to go on with"
+            msg = f"fit does not take --ckpt_path {ckpt_path}: give --model.pretrained.checkpoint, or the --run_dir to resume"
             raise UserError(msg)
         if rank() > 0:  # only the first process writes
             self._fit(model, datamodule)

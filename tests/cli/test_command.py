@@ -88,8 +88,12 @@ def test_a_finetuning_run_starts_from_every_pretrained_tensor_and_is_scored(
     assert sslmed("fit", "rotation", "--run_dir", str(tmp_path / "pretrain")) == 0
     pretrained = tmp_path / "pretrain" / "checkpoints" / "last.ckpt"
     # A learning rate of zero and a frozen encoder: what is saved is what training started from.
-    still = ["--model.optimizer=torch.optim.SGD", "--model.optimizer.lr=0", "--model.frozen_fraction=1"]
-    options = ["--model.pretrained", str(pretrained), "--run_dir", str(tmp_path / "tune"), *still]
+    still = [
+        "--model.optimization.optimizer=torch.optim.SGD",
+        "--model.optimization.optimizer.lr=0",
+        "--model.pretrained.frozen_fraction=1",
+    ]
+    options = ["--model.pretrained.checkpoint", str(pretrained), "--run_dir", str(tmp_path / "tune"), *still]
     assert sslmed("fit", "segmentation", *options) == 0
     before, after = _weights(pretrained), _weights(tmp_path / "tune" / "checkpoints" / "last.ckpt")
     keys = [key for key in after if key.startswith("encoder.")]
@@ -120,8 +124,8 @@ def test_a_compiled_network_learns_the_same(sslmed: Command, tmp_path: Path, mon
     # Adam would make a whole step of what rounding leaves of gradients that are zero.
     options = [
         "--model.init_args.encoder.init_args.dropout=0",
-        "--model.optimizer=torch.optim.SGD",
-        "--model.optimizer.lr=0.01",
+        "--model.optimization.optimizer=torch.optim.SGD",
+        "--model.optimization.optimizer.lr=0.01",
     ]
     for compiled in ("false", "true"):
         run = tmp_path / compiled
@@ -140,7 +144,11 @@ def test_a_stopped_and_resumed_fit_equals_an_uninterrupted_one_bit_by_bit(
 ) -> None:
     from sslmed.training.callbacks import History
 
-    optimizer = ["--model.optimizer=torch.optim.AdamW", "--model.optimizer.lr=0.01", "--model.optimizer.fused=true"]
+    optimizer = [
+        "--model.optimization.optimizer=torch.optim.AdamW",
+        "--model.optimization.optimizer.lr=0.01",
+        "--model.optimization.optimizer.fused=true",
+    ]
     if kind == "classification":
         data = aptos_dataset(grades=(0, 1, 2, 3, 4) * 5)
         optimizer += ["--data.store", str(prepare(data, tmp_path / "photographs.store", PrepareSettings(size=16)).root)]
@@ -201,7 +209,7 @@ def test_test_validate_and_predict_leave_the_record_alone(sslmed: Command, tmp_p
         (["--data.store", "nowhere"], "not a prepared dataset"),
         (["--data.fold", "5"], "fold 5 of 5"),
         (["--data.label_fraction", "0"], "label fraction"),
-        (["--model.pretrained", "absent.ckpt"], "no such checkpoint"),
+        (["--model.pretrained.checkpoint", "absent.ckpt"], "no such checkpoint"),
         (["--data.updates", "1"], "too few"),
     ],
 )

@@ -38,7 +38,7 @@ def test_every_arm_pretrains_once_per_fold_and_fine_tunes_every_cell() -> None:
 
 
 def test_arms_differ_in_nothing_but_the_weights_they_start_from() -> None:
-    own = ("labels.arm", "labels.key", "run_dir", "model.pretrained")
+    own = ("labels.arm", "labels.key", "run_dir", "model.pretrained.checkpoint")
     cells: dict[tuple, list] = {}
     for run in _plan(_grid()):
         if run.fraction is not None:
@@ -62,7 +62,7 @@ def test_several_devices_are_part_of_a_runs_configuration() -> None:
 
 def test_fine_tuning_starts_from_the_last_checkpoint_of_its_own_fold() -> None:
     for run in _plan(_grid()):
-        pretrained = _options(run).get("model.pretrained")
+        pretrained = _options(run).get("model.pretrained.checkpoint")
         if run.fraction is None or run.arm == "baseline":
             assert pretrained is None
         else:
@@ -111,7 +111,7 @@ def test_external_pools_and_slices_change_what_they_say_and_nothing_else() -> No
     assert (external["data.store"], external["seed_everything"]) == ("/stores/pool-1", "2")
     assert not {"data.fold", "data.n_folds"} & external.keys()
     tuned = [_options(runs[f"{arm}/fold2/seed0/5"]) for arm in arms]
-    assert [options.get("model.adapt_channels") for options in tuned] == [None, "true", None]
+    assert [options.get("model.pretrained.adapt_channels") for options in tuned] == [None, "true", None]
     assert {options["data.store"] for options in tuned} == {"/stores/phantom-1"}
     for stage in ("pretrain", "seed1/100"):
         assert parse(runs[f"rotation-2d/fold0/{stage}"].arguments).data.init_args.spatial_dims == 2
