@@ -96,7 +96,8 @@ class Head(Readout):
         if features.shape[1] != self.num_features:
             msg = (
                 f"the head was built for {self.num_features} features per image, but feature maps "
-                f"{tuple(coarsest.shape)} give {features.shape[1]}: set the head's image_size to what the encoder is given, or pool globally"
+                f"{tuple(coarsest.shape)} give {features.shape[1]}: set the head's image_size to what the encoder is "
+                "given, or pool globally"
             )
             raise InputError(msg)
         features = features.reshape(-1, self.num_images * self.num_features)
