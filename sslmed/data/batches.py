@@ -26,15 +26,17 @@ class Draw(NamedTuple):
 class EndlessBatches(Sampler[list[Draw]]):
     """An endless reshuffle of the cases, cut into batches; one pass over this sampler is one stretch of it.
 
-    Batch t is a function of (seed, t) alone, so a resumed run sees what an uninterrupted one sees. A batch holds no
-    case twice as long as there are `batch_size` cases; with fewer cases it is filled up with repeats, or, if `repeats`
-    is false, it is as large as the number of cases. Where several ranks train, each gets its share of every batch.
+    Batch t is a function of (seed, fold, t) alone, so a resumed run sees what an uninterrupted one sees. A batch holds
+    no case twice as long as there are `batch_size` cases; with fewer cases it is filled up with repeats, or, if
+    `repeats` is false, it is as large as the number of cases. Where several ranks train, each gets an equal part of
+    every batch.
 
     Args:
         n_cases: Number of cases.
         batch_size: Samples per batch, of all ranks together.
         length: Batches per stretch.
         seed: Seed of the reshuffle.
+        fold: Fold of the run, which has a reshuffle of its own.
         repeats: Whether a batch larger than the number of cases repeats cases.
         updates_done: Tells at the start of a stretch which t comes next. (Lightning's `set_epoch` does not reach batch
             samplers, and is a stretch behind after resuming.)
@@ -50,13 +52,14 @@ class EndlessBatches(Sampler[list[Draw]]):
         *,
         length: int,
         seed: int,
+        fold: int,
         repeats: bool,
         updates_done: Callable[[], int],
     ) -> None:
         self.n_cases = n_cases
         self.batch_size = batch_size if repeats else min(batch_size, n_cases)
         self.length = length
-        self.seed = seed
+        self.stream = f"{seed} {fold}"
         self.updates_done = updates_done
         size = share_size(self.batch_size, world_size())
         self._share = slice(rank() * size, (rank() + 1) * size)
@@ -77,7 +80,7 @@ class EndlessBatches(Sampler[list[Draw]]):
         cases = range(self.n_cases)
         queue: deque[int] = deque()
         update = 0
-        generator = random.Random(f"batches {self.seed}")  # noqa: S311 - not for secrets
+        generator = random.Random(f"batches {self.stream}")  # noqa: S311 - not for secrets
         while True:
             batch: list[int] = []
             while len(batch) < self.batch_size:
@@ -87,7 +90,7 @@ class EndlessBatches(Sampler[list[Draw]]):
                 position = next((i for i, case in enumerate(queue) if case not in batch), 0)
                 batch.append(queue[position])
                 del queue[position]
-            yield [Draw(case, f"{self.seed} {update} {place}") for place, case in enumerate(batch)]
+            yield [Draw(case, f"{self.stream} {update} {place}") for place, case in enumerate(batch)]
             update += 1
 
 

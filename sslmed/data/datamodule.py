@@ -22,7 +22,8 @@ class StoreDataModule(LightningDataModule):
         store: Folder written by `sslmed prepare`.
         spatial_dims: 2 trains on axial slices of volumes, a random one of each case in a batch; evaluation is of whole
             volumes. By default the store's own dimensions.
-        seed: Draws the batches and, where labels are used, their order.
+        seed: Draws, together with the fold, the batches and, where labels are used, their order.
+        fold: Fold of the run. Each has random numbers of its own.
         batch_size: Images per update.
         updates: Length of training in updates. Give this or `epochs`.
         epochs: Length of training in passes over the training images, as papers count it; of volumes, all slices.
@@ -47,6 +48,7 @@ class StoreDataModule(LightningDataModule):
         store: Path,
         spatial_dims: Literal[2, 3] | None = None,
         seed: int = 0,
+        fold: int = 0,
         batch_size: int = 4,
         updates: int | None = None,
         epochs: int | None = None,
@@ -63,6 +65,7 @@ class StoreDataModule(LightningDataModule):
         self.store = Store(store)
         self.spatial_dims = self.store.spatial_dims if spatial_dims is None else spatial_dims
         self.seed = seed
+        self.fold = fold
         self.batch_size = batch_size
         self.updates = updates
         self.epochs = epochs
@@ -84,7 +87,7 @@ class StoreDataModule(LightningDataModule):
 
     def describe(self) -> dict[str, Any]:
         """What tables need to know about the data of a run."""
-        return {"seed": self.seed, "spatial_dims": self.spatial_dims}
+        return {"seed": self.seed, "fold": self.fold, "spatial_dims": self.spatial_dims}
 
     def _check_equal_sizes(self) -> None:
         sizes = {self.store.image(case).shape[1:] for case in self.store.cases}
@@ -131,6 +134,7 @@ class StoreDataModule(LightningDataModule):
             self.batch_size,
             length=self.updates_per_validation,
             seed=self.seed,
+            fold=self.fold,
             repeats=self.label is not None,
             updates_done=lambda: 0 if self.trainer is None else self.trainer.global_step,
         )

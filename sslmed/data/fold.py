@@ -32,8 +32,7 @@ class FoldData(StoreDataModule):
     """
 
     def __init__(self, store: Path, fold: int = 0, n_folds: int = 5, split_seed: int = 0, **kwargs: object) -> None:
-        super().__init__(store, **kwargs)  # type: ignore[arg-type]
-        self.fold = fold
+        super().__init__(store, fold=fold, **kwargs)  # type: ignore[arg-type]
         self.split = split_cases(
             self.store.labelled,
             fold=fold,
@@ -42,10 +41,6 @@ class FoldData(StoreDataModule):
             groups=self.store.groups,
             classes=None if self.store.spatial_dims == 3 else {c: self.store.classes(c) for c in self.store.labelled},
         )
-
-    def describe(self) -> dict[str, Any]:
-        """See `StoreDataModule.describe`."""
-        return super().describe() | {"fold": self.fold}
 
 
 class LabelledData(FoldData):
@@ -75,7 +70,8 @@ class LabelledData(FoldData):
 
     def describe(self) -> dict[str, Any]:
         """See `StoreDataModule.describe`."""
-        return super().describe() | {"label_fraction": self.label_fraction, "n_labels": self.n_labels}
+        used = {"label_fraction": self.label_fraction, "n_labels": self.n_labels}
+        return super().describe() | used | {"n_train": len(self.split.train)}
 
     def val_dataloader(self) -> DataLoader[Sample]:
         """The fold's validation cases, the same for every arm, fraction and seed."""

@@ -12,7 +12,7 @@ import yaml
 from sslmed.core.errors import UserError
 from sslmed.core.files import write_text
 from sslmed.core.text import percent
-from sslmed.experiments.arms import BASELINE, EXTERNAL, SLICES, Arm
+from sslmed.experiments.arms import EXTERNAL, NULL, SLICES, Arm
 from sslmed.experiments.settings import Experiment, Preset, config_root
 
 
@@ -106,9 +106,9 @@ class Grid:
 
     def _check_arm(self, arm: Arm) -> None:
         figure, known = self.experiment.figure, self.experiment.arms
-        if arm.task not in known or (arm.task == BASELINE and arm.external):
+        if (arm.task not in known and not arm.is_null) or (arm.external and not arm.is_pretrained):
             suffixes = "<task>-external" + (f", each also with {SLICES}" if self.experiment.spatial_dims == 3 else "")
-            raise UserError(f"unknown arm {arm.name}: choose from {', '.join(known)} and {suffixes}")
+            raise UserError(f"unknown arm {arm.name}: choose from {', '.join(known)}, {NULL} and {suffixes}")
         if arm.slices and self.experiment.spatial_dims == 2:
             raise UserError(f"unknown arm {arm.name}: the images of {figure} are 2-D by themselves; use {arm.task}")
 
@@ -151,7 +151,7 @@ def plan_runs(grid: Grid, places: Places, *, dataset: str, wandb: str, devices: 
         for fold in grid.folds:
             options = common | {"labels.arm": arm.name}
             parent = None
-            if arm.task != BASELINE:
+            if arm.is_pretrained:
                 parent = _pretraining_run(grid, places, arm, fold, options)
                 runs.append(parent)
             runs += [
@@ -166,9 +166,10 @@ def _pretraining_run(grid: Grid, places: Places, arm: Arm, fold: int, options: d
     place = f"{arm.name}/fold{fold}"
     if arm.external:
         # The pool is the same for all folds; pretraining is not, so that its noise is in the intervals.
-        options = options | {"data.store": str(places.pool), "seed_everything": str(fold)}
+        options = options | {"data.store": str(places.pool), "data.fold": str(fold)}
     else:
-        options = options | _fold_options(grid, places, fold) | {"seed_everything": "0"}
+        options = options | _fold_options(grid, places, fold)
+    options |= {"seed_everything": "0"}
     data = "data/pool.yaml" if arm.external else "data/pretraining.yaml"
     configs = _configs(grid, arm, [data, str(grid.experiment.arms[arm.task])], ["encoder", "pretrain", arm.task])
     name = f"{place}/pretrain"
@@ -193,6 +194,8 @@ def _finetuning_run(
     options |= {"seed_everything": str(seed), "data.label_fraction": str(fraction)}
     if grid.experiment.regions is not None:
         options["data.regions"] = grid.experiment.regions
+    if arm.initial_weights:
+        options["initial_weights"] = str(arm.initial_weights)
     if parent is not None:
         options["model.pretrained.checkpoint"] = str(places.work / parent.name / "checkpoints" / "last.ckpt")
     if arm.external:

@@ -9,7 +9,7 @@ from typing import Literal
 from sslmed.core.errors import UserError
 from sslmed.core.startup import importing
 from sslmed.data.regions import brain_tumour_regions
-from sslmed.experiments.arms import BASELINE, EXTERNAL, Arm
+from sslmed.experiments.arms import EXTERNAL, Arm, null_arms
 from sslmed.experiments.devices import check_devices, default_jobs
 from sslmed.experiments.dry_run import print_dry_run
 from sslmed.experiments.executors.local import Executor, Local
@@ -165,9 +165,9 @@ def _grid(options: Options) -> Grid:
     experiment = read_experiment(options.figure)
     folder = preset_folder(options.figure, options.preset)
     preset = read_preset(folder)
-    arms = [*experiment.arms] if options.arms is None else [*options.arms]
+    arms = [*experiment.arms, *null_arms(preset.null_arms)] if options.arms is None else [*options.arms]
     if options.arms is None and options.pool is not None:
-        arms += [f"{arm}{EXTERNAL}" for arm in arms if arm != BASELINE]
+        arms += [f"{arm}{EXTERNAL}" for arm in arms if Arm.parse(arm).is_pretrained]
     external = [arm for arm in arms if Arm.parse(arm).external]
     if external and options.pool is None:
         raise UserError(f"{external[0]} is pretrained on an external pool: give its folder by --pool (make: POOL=)")

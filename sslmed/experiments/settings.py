@@ -84,6 +84,7 @@ class Preset:
         phantom: How much phantom to draw.
         prepare: Settings of `sslmed prepare`.
         estimate: Cost of a run.
+        null_arms: How many baselines with other initial weights the figure has, to show what chance alone does.
         shares: Preset of another figure, as `fig3/quick`, whose overlays are used where this one has none of that name.
     """
 
@@ -93,6 +94,7 @@ class Preset:
     phantom: PhantomSettings
     prepare: PrepareSettings
     estimate: Estimate
+    null_arms: int = 0
     shares: str | None = None
 
 

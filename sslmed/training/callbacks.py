@@ -5,33 +5,32 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from sslmed.core.files import atomic_path
+from sslmed.core.seeds import derived_seed
 from sslmed.learning.distributed import rank
 
 log = logging.getLogger(__name__)
 
 
 class SeedUpdates(Callback):
-    """Derives all that is random in update t, dropout included, from (seed, t, rank), so that resuming changes nothing.
+    """Derives all that is random in update t, dropout included, from (seed, fold, t, rank): resuming changes nothing.
 
     Args:
         seed: The run's seed.
+        fold: The run's fold.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, fold: int) -> None:
         self.seed = seed
+        self.fold = fold
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:  # noqa: ANN401, ARG002
         """Seed the global generators of all devices."""
-        # SeedSequence, because the CPU generator uses 32 bits of its seed: shifting one number past the other loses it.
-        # Zeros at the end change nothing there: rank 0 draws what a single process does.
-        entropy = np.random.SeedSequence([self.seed, trainer.global_step, rank()])
-        seed = int(entropy.generate_state(1)[0])
+        seed = derived_seed("update", self.seed, self.fold, trainer.global_step, rank())
         if trainer.strategy.root_device.type == "cpu":
             torch.default_generator.manual_seed(seed)  # torch.manual_seed notes for GPUs from where it was called: 2 ms
         else:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import pandas as pd
 import torch
 from jsonargparse import Namespace
+from jsonargparse.typing import NonNegativeInt
 from pytorch_lightning import Callback, LightningDataModule, LightningModule, Trainer
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from rich.console import Console
@@ -20,6 +21,7 @@ from sslmed import downstream, encoders, pretext  # noqa: F401
 from sslmed.core.errors import UserError
 from sslmed.core.logs import logging_to, silence_libraries
 from sslmed.core.memory import keep_freed_memory
+from sslmed.core.seeds import derived_seed
 from sslmed.data import finetuning, pretraining  # noqa: F401
 from sslmed.data.datamodule import StoreDataModule
 from sslmed.downstream.base import DownstreamTask
@@ -37,6 +39,7 @@ LABELS = {"label_values": "label_values", "region_classes": "regions", "num_clas
 """What a model is told about the labels: the data's attribute -> the model's argument, where it has one."""
 
 Wandb = Literal["disabled", "offline", "online"]
+Selection = Literal["last", "best"]
 
 
 @dataclass
@@ -77,6 +80,13 @@ class SSLMedCLI(LightningCLI):
         )
         parser.add_argument("--keep_memory", type=bool, default=True, help="keep freed memory: faster on CPU")
         parser.add_argument("--wandb", type=Wandb, default="disabled", help="mirror the run to Weights & Biases")
+        parser.add_argument("--select", type=Selection, default="last", help="checkpoint that is scored")
+        parser.add_argument(
+            "--initial_weights",
+            type=NonNegativeInt,
+            default=0,
+            help="another number gives other initial weights, and leaves all else as it is",
+        )
         parser.add_argument("--wait", type=bool, default=False, help="wait while another process writes run_dir")
         parser.add_class_arguments(RunLabels, "labels")
         parser.link_arguments("seed_everything", "data.init_args.seed")
@@ -86,6 +96,11 @@ class SSLMedCLI(LightningCLI):
             parser.link_arguments(f"data.{name}", f"model.init_args.encoder.init_args.{name}", apply_on="instantiate")
         for source, target in LABELS.items():
             parser.link_arguments(f"data.{source}", f"model.init_args.{target}", apply_on="instantiate")
+
+    @property
+    def _selected(self) -> Path:
+        """The checkpoint that is scored."""
+        return self.run.last if self.settings.select == "last" else self.run.best
 
     @property
     def settings(self) -> Namespace:
@@ -107,6 +122,8 @@ class SSLMedCLI(LightningCLI):
         if self.subcommand != "fit" and "pretrained" in self.settings.model.init_args:
             self.settings.model.init_args.pretrained.checkpoint = None  # the run's own checkpoint has all weights
         self.run = RunDirectory(self.settings.run_dir.absolute())
+        seed, fold = self.settings.seed_everything, self.settings.data.init_args.fold
+        torch.manual_seed(derived_seed("weights", seed, fold, self.settings.initial_weights))
 
     def _parse_ckpt_path(self) -> None:
         """Do not let a checkpoint's content change the configuration, as LightningCLI would."""
@@ -128,7 +145,7 @@ class SSLMedCLI(LightningCLI):
         self.history = History(self.run.metrics)
         checkpoints = checkpoint_callbacks(self.run, self.model.monitor, self.model.monitor_mode)
         callbacks: dict[str | None, list[Callback]] = {
-            "fit": [SeedUpdates(self.settings.seed_everything), self.history, *checkpoints],
+            "fit": [SeedUpdates(self.settings.seed_everything, self.datamodule.fold), self.history, *checkpoints],
         }
         if isinstance(self.model, DownstreamTask):
             callbacks["predict"] = [self.model.prediction_writer(self.run.path)]
@@ -172,7 +189,7 @@ class SSLMedCLI(LightningCLI):
             **provenance(self.trainer.strategy.root_device),
         }
         if isinstance(model, DownstreamTask):
-            cases = self._score(self.run.best)
+            cases = self._score(self._selected)
             results |= {"kind": "finetune", "metrics": summarise(cases)}
             if rank() == 0:
                 model.to(self.trainer.strategy.root_device)  # the trainer has left a GPU
@@ -190,12 +207,12 @@ class SSLMedCLI(LightningCLI):
         if not isinstance(model, DownstreamTask):
             msg = f"{self.run.path}: a pretraining run has no test cases; use `sslmed validate`"
             raise UserError(msg)
-        scores = summarise(self._score(self.run.best if ckpt_path is None else Path(ckpt_path)))
+        scores = summarise(self._score(self._selected if ckpt_path is None else Path(ckpt_path)))
         _print_table("Test cases", scores)
 
     def validate(self, model: LightningModule, ckpt_path: Path | str | None = None, **_: Any) -> None:  # noqa: ANN401
-        """Score the validation cases with a run's best checkpoint and print the result."""
-        self._load(self.run.best if ckpt_path is None else Path(ckpt_path))
+        """Score the validation cases with the selected checkpoint and print the result."""
+        self._load(self._selected if ckpt_path is None else Path(ckpt_path))
         (scores,) = self.trainer.validate(model, datamodule=self.datamodule, verbose=False)
         _print_table("Validation cases", scores)
 
@@ -204,7 +221,7 @@ class SSLMedCLI(LightningCLI):
         if not isinstance(model, DownstreamTask):
             msg = f"{self.run.path}: a pretraining run has nothing to predict with; give a fine-tuning run"
             raise UserError(msg)
-        self._load(self.run.best if ckpt_path is None else Path(ckpt_path))
+        self._load(self._selected if ckpt_path is None else Path(ckpt_path))
         self.trainer.predict(model, datamodule=self.datamodule, return_predictions=False)
 
     def _score(self, checkpoint: Path) -> pd.DataFrame:

@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
-from pytorch_lightning import LightningModule
+from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
+from torch import Tensor
 
 from sslmed.downstream.base import DownstreamTask
 from sslmed.learning.distributed import world_size
@@ -25,7 +26,7 @@ def checkpoint_callbacks(run: RunDirectory, monitor: str, mode: str) -> list[Mod
         mode: `max` or `min`.
     """
     return [
-        ModelCheckpoint(
+        _LaterWinsTies(
             run.checkpoints,
             filename=path.stem,
             monitor=monitored,
@@ -35,6 +36,15 @@ def checkpoint_callbacks(run: RunDirectory, monitor: str, mode: str) -> list[Mod
         )
         for path, monitored in ((run.best, monitor), (run.last, None))
     ]
+
+
+class _LaterWinsTies(ModelCheckpoint):
+    """Of equal scores the later checkpoint counts, which has been trained for longer."""
+
+    def check_monitor_top_k(self, trainer: Trainer, current: Tensor | None = None) -> bool:
+        """Whether a checkpoint is to be kept."""
+        is_tie = current is not None and self.best_model_score is not None and bool(current == self.best_model_score)
+        return is_tie or super().check_monitor_top_k(trainer, current)
 
 
 def trainer_options(config: Mapping[str, Any], model: LightningModule, run: RunDirectory) -> dict[str, Any]:

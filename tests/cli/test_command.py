@@ -114,6 +114,44 @@ def test_a_finetuning_run_starts_from_every_pretrained_tensor_and_is_scored(
     assert all(dice[example.case] == example.dice for example in examples.values())
 
 
+STILL = ["--model.optimizer=torch.optim.SGD", "--model.optimizer.lr=0"]
+"""Nothing is learned: the last checkpoint has the initial weights."""
+
+
+def test_initial_weights_differ_between_folds_and_seeds_and_are_those_of_all_arms_but_null(
+    sslmed: Command, tmp_path: Path
+) -> None:
+    def initial(name: str, kind: str, *options: str) -> dict[str, torch.Tensor]:
+        assert sslmed("fit", kind, "--run_dir", str(tmp_path / name), *STILL, *options) == 0
+        weights = _weights(tmp_path / name / "checkpoints" / "last.ckpt")
+        return {key: value for key, value in weights.items() if key.endswith("conv.weight")}
+
+    baseline = initial("baseline", "segmentation")
+    for name, option in (("fold", "--data.fold=1"), ("seed", "--seed_everything=1"), ("null", "--initial_weights=1")):
+        other = initial(name, "segmentation", option)
+        assert baseline.keys() == other.keys()
+        assert not any(torch.equal(baseline[key], other[key]) for key in baseline)
+    pretraining = initial("pretraining", "rotation")
+    pretrained = str(tmp_path / "pretraining" / "checkpoints" / "last.ckpt")
+    arm = initial("arm", "segmentation", "--model.pretrained", pretrained)
+    decoder = [key for key in baseline if key.startswith("decoder.")]
+    assert decoder
+    assert all(torch.equal(arm[key], baseline[key]) for key in decoder)
+    assert all(torch.equal(pretraining[key], baseline[key]) for key in pretraining if key.startswith("encoder."))
+
+
+@pytest.mark.parametrize("selected", ["last", "best"])
+def test_the_selected_checkpoint_is_scored(sslmed: Command, tmp_path: Path, selected: str) -> None:
+    run = tmp_path / "run"
+    options = ["--run_dir", str(run)] + ([] if selected == "last" else ["--select", selected])
+    other = run / "checkpoints" / ("best.ckpt" if selected == "last" else "last.ckpt")
+    assert sslmed("fit", "segmentation", *options) == 0
+    other.write_bytes(b"not looked at")
+    assert sslmed("test", "segmentation", *options) == 0
+    (run / "checkpoints" / f"{selected}.ckpt").write_bytes(b"looked at")
+    assert sslmed("test", "segmentation", *options) == 2
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch compiles for a CPU with g++, which is not here")
 def test_a_compiled_network_learns_the_same(sslmed: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

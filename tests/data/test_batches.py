@@ -14,7 +14,7 @@ def _stretches(
 ) -> list[list]:
     starts = iter([number * length for number in numbers])
     sampler = EndlessBatches(
-        n_cases, batch_size, length=length, seed=3, repeats=repeats, updates_done=lambda: next(starts)
+        n_cases, batch_size, length=length, seed=3, fold=0, repeats=repeats, updates_done=lambda: next(starts)
     )
     return [list(sampler) for _ in numbers]
 
@@ -42,12 +42,14 @@ def test_a_resumed_run_sees_what_an_uninterrupted_one_sees(n_cases: int, batch_s
     assert _stretches(n_cases, batch_size, list(range(start, 6))) == whole[start:]
 
 
-def test_the_seed_changes_the_order_and_no_two_draws_share_a_seed() -> None:
-    one, other = (
-        list(EndlessBatches(9, 3, length=6, seed=seed, repeats=False, updates_done=lambda: 0)) for seed in (0, 1)
-    )
-    assert [[draw.case for draw in batch] for batch in one] != [[draw.case for draw in batch] for batch in other]
-    seeds = [draw.seed for draw in chain(*one, *other)]
+def test_seed_and_fold_change_the_order_and_no_two_draws_share_a_seed() -> None:
+    runs = [
+        list(EndlessBatches(9, 3, length=6, seed=seed, fold=fold, repeats=False, updates_done=lambda: 0))
+        for seed, fold in ((0, 0), (1, 0), (0, 1), (1, 1))
+    ]
+    orders = {tuple(draw.case for draw in chain(*batches)) for batches in runs}
+    assert len(orders) == len(runs)
+    seeds = [draw.seed for batches in runs for draw in chain(*batches)]
     assert len(set(seeds)) == len(seeds)
 
 

@@ -108,8 +108,8 @@ def test_external_pools_and_slices_change_what_they_say_and_nothing_else() -> No
     runs = {run.name: run for run in _plan(_grid(arms=arms), pool=Path("/stores/pool-1"))}
     own, external, slices = (_options(runs[f"{arm}/fold2/pretrain"]) for arm in arms)
     assert own["data.store"] == slices["data.store"] == "/stores/phantom-1"
-    assert (external["data.store"], external["seed_everything"]) == ("/stores/pool-1", "2")
-    assert not {"data.fold", "data.n_folds"} & external.keys()
+    assert (external["data.store"], external["data.fold"]) == ("/stores/pool-1", "2")
+    assert "data.n_folds" not in external
     tuned = [_options(runs[f"{arm}/fold2/seed0/5"]) for arm in arms]
     assert [options.get("model.pretrained.adapt_channels") for options in tuned] == [None, "true", None]
     assert {options["data.store"] for options in tuned} == {"/stores/phantom-1"}
@@ -138,3 +138,24 @@ def test_an_unknown_key_is_refused_by_name(tmp_path: Path) -> None:
     (copy / "preset.yaml").write_text((copy / "preset.yaml").read_text() + "n_fold: 5\n")
     with pytest.raises(UserError, match=re.escape(str(copy / "preset.yaml")) + ".*n_fold"):
         read_preset(copy)
+
+
+def test_a_null_arm_is_a_baseline_with_other_initial_weights() -> None:
+    runs = _plan(_grid(arms=("baseline", "null", "null-2")))
+    by_arm = {arm: {run.name.partition("/")[2]: _options(run) for run in runs if run.arm == arm} for arm in _NULLS}
+    assert by_arm["baseline"].keys() == by_arm["null"].keys() == by_arm["null-2"].keys()
+    for name, baseline in by_arm["baseline"].items():
+        for arm, weights in _NULLS.items():
+            options = by_arm[arm][name]
+            assert options.get("initial_weights") == weights
+            differing = {key for key in options.keys() | baseline if options.get(key) != baseline.get(key)}
+            assert differing <= {"labels.arm", "labels.key", "run_dir", "initial_weights"}
+
+
+_NULLS = {"baseline": None, "null": "1", "null-2": "2"}
+
+
+@pytest.mark.parametrize("arm", ["null-1", "null-0", "null-external", "null-x"])
+def test_other_names_of_null_arms_are_refused(arm: str) -> None:
+    with pytest.raises(UserError, match=f"unknown arm {arm}"):
+        _grid(arms=("baseline", arm))

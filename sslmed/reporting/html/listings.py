@@ -159,7 +159,7 @@ def protocol(evidence: Evidence) -> list[tuple[str, str]]:
             "each fraction is the beginning of one seeded order of the training cases, the same for every arm; "
             "validation cases come on top, in every cell alike",
         ),
-        ("Model selection", "the checkpoint with the best validation score is scored on the test cases"),
+        ("Model selection", "test cases are scored once, by the last checkpoint, unless `select: best` is set"),
         ("Fine-tuning", _budget(evidence.finetuning.values())),
     ]
     if evidence.pretraining:
