@@ -162,9 +162,7 @@ class SSLMedCLI(LightningCLI):
     ) -> None:
         """Train, going on from the last checkpoint if there is one; score the test cases once; write the results."""
         if ckpt_path is not None:
-            msg = (
-                f"fit takes no --ckpt_path {ckpt_path}: give --model.pretrained.checkpoint, or the --run_dir to resume"
-            )
+            msg = f"fit takes no --ckpt_path {ckpt_path}: give --model.pretrained.checkpoint, or --run_dir to resume"
             raise UserError(msg)
         if rank() > 0:  # only the first process writes
             self._fit(model, datamodule)

@@ -114,7 +114,7 @@ def test_a_finetuning_run_starts_from_every_pretrained_tensor_and_is_scored(
     assert all(dice[example.case] == example.dice for example in examples.values())
 
 
-STILL = ["--model.optimizer=torch.optim.SGD", "--model.optimizer.lr=0"]
+STILL = ["--model.optimization.optimizer=torch.optim.SGD", "--model.optimization.optimizer.lr=0"]
 """Nothing is learned: the last checkpoint has the initial weights."""
 
 
@@ -133,7 +133,7 @@ def test_initial_weights_differ_between_folds_and_seeds_and_are_those_of_all_arm
         assert not any(torch.equal(baseline[key], other[key]) for key in baseline)
     pretraining = initial("pretraining", "rotation")
     pretrained = str(tmp_path / "pretraining" / "checkpoints" / "last.ckpt")
-    arm = initial("arm", "segmentation", "--model.pretrained", pretrained)
+    arm = initial("arm", "segmentation", "--model.pretrained.checkpoint", pretrained)
     decoder = [key for key in baseline if key.startswith("decoder.")]
     assert decoder
     assert all(torch.equal(arm[key], baseline[key]) for key in decoder)
