@@ -28,7 +28,9 @@ from sslmed.downstream.base import DownstreamTask
 from sslmed.encoders.checkpoint import read_state
 from sslmed.evaluation.metrics import summarise
 from sslmed.learning.distributed import check_processes, rank, world_size
+from sslmed.training.answers import draw_tasks, save_answers
 from sslmed.training.callbacks import History, SeedUpdates
+from sslmed.training.own_modules import import_own_modules, record_own_modules
 from sslmed.training.provenance import provenance
 from sslmed.training.run_directory import RunDirectory
 from sslmed.training.trainer_options import checkpoint_callbacks, trainer_options
@@ -69,6 +71,7 @@ class SSLMedCLI(LightningCLI):
     """
 
     datamodule: StoreDataModule
+    own_modules: Sequence[Path] = ()
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add what a run has beside model, data and trainer, and link what must agree."""
@@ -169,6 +172,7 @@ class SSLMedCLI(LightningCLI):
             return
         with self.run.locked(wait=self.settings.wait):
             self.run.begin(self._parser("fit").dump(self.settings, skip_unset=False, skip_validation=True))
+            record_own_modules(self.run.path, self.own_modules)
             with logging_to(self.run.log), self._mirrored_to_wandb():
                 self._fit(model, datamodule)
 
@@ -196,6 +200,10 @@ class SSLMedCLI(LightningCLI):
             cases = None
             last = self.history.rows[-1]
             results |= {"kind": "pretrain", "val_loss": last["val/loss"], "chance_loss": last["val/chance_loss"]}
+            if rank() == 0:
+                model.to(self.trainer.strategy.root_device)
+                pictures, results["answers"] = zip(*draw_tasks(self.trainer, answered=True), strict=True)
+                save_answers(self.run.answers, pictures)
         if rank() == 0:
             self.run.finish(results, cases)
             log.info("done: %s", self.run.results)
@@ -268,7 +276,8 @@ def main(args: Sequence[str], cli_class: type[SSLMedCLI] = SSLMedCLI) -> None:
     silence_libraries()
     # The parser of every subcommand would take as long to build as the one that is needed.
     subcommand = {args[0]: LightningCLI.subcommands()[args[0]]}
-    cli = type(cli_class.__name__, (cli_class,), {"subcommands": staticmethod(lambda: subcommand)})
+    attributes = {"subcommands": staticmethod(lambda: subcommand), "own_modules": import_own_modules(args)}
+    cli = type(cli_class.__name__, (cli_class,), attributes)
     try:
         cli(
             LightningModule,

@@ -74,10 +74,12 @@ def test_every_task_pretrains_and_leaves_a_complete_run_directory(sslmed: Comman
         "results.json",
         "checkpoints/best.ckpt",
         "checkpoints/last.ckpt",
+        "answers.png",
     }
     assert expected <= names <= expected | {".lock"}
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert results["kind"] == "pretrain"
+    assert all(": " in answer for answer in results["answers"])
     assert np.isfinite([results["val_loss"], results["chance_loss"]]).all()
     assert [row["update"] for row in results["validation"]] == [2, 4]
 

@@ -1,6 +1,8 @@
 """The charts of a report, as Plotly has them; colours are the page's, which knows whether it is dark."""
 
+import base64
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,6 @@ import plotly.graph_objects as go
 
 from sslmed.evaluation.metrics import METRIC_NAMES
 from sslmed.experiments.arms import BASELINE
-from sslmed.experiments.plan import Run
 from sslmed.reporting.captions import INCOMPLETE
 from sslmed.reporting.efficiency import middle_fraction
 from sslmed.reporting.html.evidence import Evidence
@@ -17,6 +18,7 @@ from sslmed.reporting.html.formatting import difference, interval, percent, scor
 from sslmed.reporting.panels import band, convergence
 from sslmed.reporting.published import published_curves
 from sslmed.reporting.styles import KINDS, Look, dodges
+from sslmed.training.run_directory import RunDirectory
 
 SYMBOLS = {
     "X": "x",
@@ -63,11 +65,7 @@ def charts(evidence: Evidence) -> dict[str, list[dict[str, Any]]]:
                 _score_layout(summary, comparison),
             )
         ],
-        "pretext": [
-            _pretext(i, look, {run: of for run, of in evidence.pretraining.items() if run.arm == look.arm.name})
-            for i, look in enumerate(arms)
-            if look.arm.task != BASELINE
-        ],
+        "pretext": [_pretext(i, look, evidence) for i, look in enumerate(arms) if look.arm.task != BASELINE],
     }
 
 
@@ -203,8 +201,10 @@ def _convergence(curves: pd.DataFrame, arms: Sequence[Look], metric: str) -> dic
     return {**chart, "not_drawn": single}
 
 
-def _pretext(i: int, look: Look, records: dict[Run, dict[str, Any]]) -> dict[str, Any]:
-    """Every fold's validation loss, and that of an answer by chance."""
+def _pretext(i: int, look: Look, evidence: Evidence) -> dict[str, Any]:
+    """Every fold's validation loss, that of an answer by chance, and the first fold's answers."""
+    records = {run: record for run, record in evidence.pretraining.items() if run.arm == look.arm.name}
+    answers = next(filter(None, (_answers(evidence.work / run.name, record) for run, record in records.items())), None)
     traces = []
     for run, record in records.items():
         rows = record["validation"]
@@ -224,7 +224,16 @@ def _pretext(i: int, look: Look, records: dict[Run, dict[str, Any]]) -> dict[str
     }
     ends = [_losses(record[key] for record in records.values()) for key in ("val_loss", "chance_loss")]
     final = f"{ends[0]} at the end, {ends[1]} by chance" if records else ""
-    return {**_chart(look.arm.name, traces, layout), "final": final}
+    return {**_chart(look.arm.name, traces, layout), "final": final, "answers": answers}
+
+
+def _answers(run: Path, record: dict[str, Any]) -> dict[str, Any] | None:
+    """Pictures of what the network has seen and answered, as a data URI, and what it answered in words."""
+    picture = RunDirectory(run).answers
+    if not picture.is_file():
+        return None
+    image = "data:image/png;base64," + base64.b64encode(picture.read_bytes()).decode()
+    return {"image": image, "words": record.get("answers", [])}
 
 
 def _losses(values: Iterable[float | None]) -> str:
