@@ -154,10 +154,10 @@ def keep_experiment(work: Path, experiment: Experiment) -> None:
     write_text(work / "experiment.json", json.dumps(asdict(experiment), indent=1) + "\n")
 
 
-def kept_experiment(work: Path) -> Experiment:
-    """Read the experiment of a directory."""
+def kept_experiment(work: Path, figure: str) -> Experiment:
+    """Read what `keep_experiment` wrote into a directory, or the figure of this name if it wrote nothing."""
     path = work / "experiment.json"
-    return _read(Experiment, path) if path.is_file() else read_experiment(work.parent.name)
+    return _read(Experiment, path) if path.is_file() else read_experiment(figure)
 
 
 def preset_folder(figure: str, preset: str) -> Path:

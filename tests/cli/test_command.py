@@ -21,7 +21,7 @@ from sslmed.preparation.prepare import PrepareSettings, prepare
 from sslmed.preparation.store import Store
 
 CONFIGS = config_root()
-TASKS = ["rotation", "jigsaw", "rpl", "exemplar", "cpc"]
+TASKS = sorted(path.stem for path in (CONFIGS / "pretext").glob("*.yaml"))
 SMALL = {"model": {"init_args": {"encoder": {"init_args": {"widths": [4, 8], "dropout": 0.1}}}}}
 Command = Callable[..., int]
 

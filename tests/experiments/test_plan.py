@@ -3,6 +3,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from families import PRESETS
 
 from sslmed.core.errors import UserError
 from sslmed.experiments.check import parse
@@ -117,8 +118,7 @@ def test_external_pools_and_slices_change_what_they_say_and_nothing_else() -> No
         assert parse(runs[f"rotation-2d/fold0/{stage}"].arguments).data.init_args.spatial_dims == 2
 
 
-@pytest.mark.parametrize("preset", ["quick", "sound", "paper"])
-@pytest.mark.parametrize("figure", ["fig2", "fig3", "fig4"])
+@pytest.mark.parametrize(("figure", "preset"), PRESETS)
 def test_every_run_of_every_preset_has_a_configuration_that_the_command_accepts(figure: str, preset: str) -> None:
     folder = preset_folder(figure, preset)
     own_in_2d = [path.stem for path in folder.glob("*-2d.yaml") if path.stem.removesuffix("-2d") in _TASKS]

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from families import PRESETS
 
 from sslmed.experiments.plan import Grid, Places, plan_runs
 from sslmed.experiments.settings import Preset, preset_folder, read_experiment, read_preset
@@ -50,8 +51,7 @@ def _write_store(root: Path, figure: str, preset: Preset, spatial_dims: int) -> 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["", "-2d"])
-@pytest.mark.parametrize("preset_name", ["quick", "sound", "paper"])
-@pytest.mark.parametrize("figure", ["fig2", "fig3", "fig4"])
+@pytest.mark.parametrize(("figure", "preset_name"), PRESETS)
 def test_every_network_takes_the_images_of_its_preset(
     figure: str, preset_name: str, suffix: str, tmp_path: Path
 ) -> None:

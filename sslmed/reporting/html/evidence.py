@@ -85,7 +85,7 @@ class Evidence:
     def metrics(self) -> list[str]:
         """The scores that the figure shows, the main one first, as far as the runs have them."""
         found = set(self.tables.summary["metric"])
-        return [metric for metric in kept_experiment(self.work).metrics if metric in found]
+        return [metric for metric in kept_experiment(self.work, self.figure).metrics if metric in found]
 
     @property
     def transductive(self) -> bool:

@@ -65,7 +65,7 @@ def build_dashboard(work: Path, entity: str) -> wr.Report:
         filters = " and ".join([f"Group = '{group}'", f"JobType = '{job_type}'", *conditions])
         return wr.Runset(**place, name=job_type, filters=filters, groupby=["config.arm"] if by_arm else [])
 
-    metrics = kept_experiment(work).metrics
+    metrics = kept_experiment(work, figure).metrics
     tasks = [arm for arm in dict.fromkeys(run.arm for run in runs) if Arm.parse(arm).task != BASELINE]
     fractions = sorted({run.fraction for run in runs if run.fraction is not None})
     middle = fractions[len(fractions) // 2]
