@@ -69,7 +69,8 @@ def experiment(number: int, *, out: Path, fractions: tuple[float, ...]) -> pd.Da
         for folder in (data, store.root, *work.glob("*/*/*/*/checkpoints")):
             shutil.rmtree(folder)
         runs.write_text("\n".join(run.name for run in plan) + "\n")
-    return collect([work / name for name in runs.read_text().split()]).summary.query("metric == @METRIC")
+    tables = collect([work / name for name in runs.read_text().split()], METRIC)
+    return tables.summary[tables.summary["metric"] == METRIC]
 
 
 def false_positives_and_coverage(summaries: pd.DataFrame) -> pd.DataFrame:

@@ -47,7 +47,7 @@ class LabelledData(FoldData):
     """Labelled cases for fine-tuning on a fraction of the labels.
 
     Args:
-        label_fraction: Share of the fold's training cases whose labels may be used, in (0, 1].
+        label_fraction: Fraction of the fold's training cases whose labels may be used, in (0, 1].
         kwargs: See `FoldData`.
 
     Attributes:
@@ -69,7 +69,7 @@ class LabelledData(FoldData):
         self.training_cases = order[: self.n_labels]
 
     def describe(self) -> dict[str, Any]:
-        """See `StoreDataModule.describe`."""
+        """See `StoreDataModule.describe`; `n_train` counts the fold's training cases, whatever the label fraction."""
         used = {"label_fraction": self.label_fraction, "n_labels": self.n_labels}
         return super().describe() | used | {"n_train": len(self.split.train)}
 

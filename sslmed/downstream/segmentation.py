@@ -37,6 +37,8 @@ class Segmentation(DownstreamTask):
         loss: Takes logits `(B, K, *spatial)` and class indices `(B, 1, *spatial)`; by default Dice plus cross-entropy.
         dropout: Fraction of activations dropped within each block of the decoder.
         norm_momentum: Weight of the current batch in the running statistics of the decoder's batch norms.
+        norm_eps: What these batch norms add to the variance.
+        extra_pooling: See `UNetDecoder`.
         affine: Random flips, rotations and zooms of images and labels in training.
         intensity: Random brightness and contrast of images in training.
         crop_size: Predict whole images by a sliding window of this size, if training was on crops.
@@ -59,6 +61,8 @@ class Segmentation(DownstreamTask):
         loss: nn.Module | None = None,
         dropout: float = 0.5,
         norm_momentum: float = 0.1,
+        norm_eps: float = 1e-5,
+        extra_pooling: bool = False,
         affine: RandomAffine | None = None,
         intensity: RandomIntensity | None = None,
         crop_size: tuple[int, ...] | None = None,
@@ -66,7 +70,14 @@ class Segmentation(DownstreamTask):
         optimization: Optimization = DEFAULT,
     ) -> None:
         _check_regions(regions or {}, len(label_values))
-        decoder = UNetDecoder(encoder, len(label_values), dropout=dropout, norm_momentum=norm_momentum)
+        decoder = UNetDecoder(
+            encoder,
+            len(label_values),
+            dropout=dropout,
+            norm_momentum=norm_momentum,
+            norm_eps=norm_eps,
+            extra_pooling=extra_pooling,
+        )
         super().__init__(encoder, pretrained, optimization, decoder=decoder)
         self.label_values = tuple(label_values)
         self.regions = {} if regions is None else regions

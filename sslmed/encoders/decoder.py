@@ -6,7 +6,7 @@ from itertools import pairwise
 import torch
 import torch.nn.functional as F
 from monai.networks.blocks.upsample import UpSample
-from monai.networks.layers.factories import Conv
+from monai.networks.layers.factories import Conv, Pool
 from torch import Tensor, nn
 
 from sslmed.core.errors import InputError
@@ -28,6 +28,10 @@ class UNetDecoder(Readout):
         out_channels: Numbers per voxel to answer with.
         dropout: Fraction of activations dropped within each block.
         norm_momentum: Weight of the current batch in the running statistics.
+        norm_eps: What batch normalisation adds to the variance.
+        extra_pooling: Max-pool the coarsest map by 2 first and enlarge it again, each voxel repeated, as the authors'
+            fine-tuning does: their encoder ends with the pooling of the pretext heads (`get_prediction_model` in
+            `utils/model_utils.py` of https://github.com/HealthML/self-supervised-3d-tasks). It costs detail.
 
     Attributes:
         output: The last layer, the only one that depends on `out_channels`.
@@ -37,7 +41,14 @@ class UNetDecoder(Readout):
     """
 
     def __init__(
-        self, encoder: Encoder, out_channels: int, *, dropout: float = 0.5, norm_momentum: float = 0.1
+        self,
+        encoder: Encoder,
+        out_channels: int,
+        *,
+        dropout: float = 0.5,
+        norm_momentum: float = 0.1,
+        norm_eps: float = 1e-5,
+        extra_pooling: bool = False,
     ) -> None:
         super().__init__()
         dims, widths, reductions = encoder.spatial_dims, encoder.out_channels, tuple(encoder.reductions)
@@ -53,9 +64,10 @@ class UNetDecoder(Readout):
             for (fine, coarse), (finer, reduction) in coarse_to_fine
         )
         self.blocks = nn.ModuleList(
-            conv_block(dims, 2 * fine, fine, dropout=dropout, norm_momentum=norm_momentum)
+            conv_block(dims, 2 * fine, fine, dropout=dropout, norm_momentum=norm_momentum, norm_eps=norm_eps)
             for (fine, _), _ in coarse_to_fine
         )
+        self.extra_pool = Pool["MAX", dims](2, ceil_mode=True) if extra_pooling else None
         self.output = Conv["conv", dims](widths[0], out_channels, kernel_size=1)
         stride = reductions[0]
         self.enlarge = (
@@ -79,6 +91,8 @@ class UNetDecoder(Readout):
         """
         sides = [self.stride * side for side in maps[0].shape[2:]] if sides is None else sides
         x = maps[-1]
+        if self.extra_pool is not None:
+            x = F.interpolate(self.extra_pool(x), x.shape[2:], mode="nearest")
         for up, block, skip in zip(self.ups, self.blocks, maps[-2::-1], strict=True):
             x = block(torch.cat((skip, _fit(up(x), skip.shape[2:])), dim=1))
         return _fit(self.enlarge(self.output(x)), sides)

@@ -20,6 +20,7 @@ class DenseNetEncoder(Encoder):
         growth_rate: Channels that a layer adds.
         init_features: Channels of the stem.
         dropout: Fraction of the channels that a layer adds which are dropped.
+        norm_momentum: Weight of the current batch in the running statistics (the authors' Keras code: 0.01).
     """
 
     def __init__(
@@ -30,6 +31,7 @@ class DenseNetEncoder(Encoder):
         growth_rate: int = 32,
         init_features: int = 64,
         dropout: float = 0.0,
+        norm_momentum: float = 0.1,
     ) -> None:
         super().__init__()
         self.spatial_dims = spatial_dims
@@ -41,7 +43,14 @@ class DenseNetEncoder(Encoder):
         self.out_channels = tuple(channels)
         self.reductions = halving(len(channels), first=2)
         self.features = DenseNet(
-            spatial_dims, in_channels, 1, init_features, growth_rate, block_config, dropout_prob=dropout
+            spatial_dims,
+            in_channels,
+            1,
+            init_features,
+            growth_rate,
+            block_config,
+            norm=("batch", {"momentum": norm_momentum}),
+            dropout_prob=dropout,
         ).features
         self.relu = nn.ReLU(inplace=True)
         inner = (f"denseblock{number}" for number in range(1, len(block_config)))

@@ -47,6 +47,8 @@ class Head(Readout):
         pooling: `average` or `max` over the whole map, or `flatten`: max pooling by 2, then every remaining voxel is a
             feature, as published.
         image_size: Sides of what the encoder is given (for patch tasks: the patch), in voxels; for `flatten` only.
+        norm_momentum: Weight of the current batch in the running statistics (the authors' Keras code: 0.01).
+        norm_eps: What batch normalisation adds to the variance (the authors' Keras code: 0.001).
 
     Raises:
         InputError: If `pooling` is `flatten` and `image_size` is absent or leaves no voxel after pooling.
@@ -61,6 +63,8 @@ class Head(Readout):
         dropout: float = 0.0,
         pooling: Pooling = "average",
         image_size: Sequence[int] | None = None,
+        norm_momentum: float = 0.1,
+        norm_eps: float = 1e-5,
     ) -> None:
         super().__init__()
         self.num_images = num_images
@@ -72,8 +76,9 @@ class Head(Readout):
             self.pool = nn.Sequential(Pool[kind, encoder.spatial_dims](1), nn.Flatten())
             self.num_features = encoder.out_channels[-1]
         sizes = (num_images * self.num_features, *widths)
+        norm = ("batch", {"momentum": norm_momentum, "eps": norm_eps})
         hidden = (
-            nn.Sequential(nn.Linear(before, after), ADN("AND", after, norm="batch", dropout=dropout, dropout_dim=1))
+            nn.Sequential(nn.Linear(before, after), ADN("AND", after, norm=norm, dropout=dropout, dropout_dim=1))
             for before, after in zip(sizes, widths, strict=False)
         )
         self.layers = nn.Sequential(*hidden, nn.Linear(sizes[-1], out_features))

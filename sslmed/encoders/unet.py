@@ -10,7 +10,13 @@ from sslmed.encoders.base import Encoder, halving
 
 
 def conv_block(
-    spatial_dims: int, in_channels: int, out_channels: int, *, dropout: float = 0.0, norm_momentum: float = 0.1
+    spatial_dims: int,
+    in_channels: int,
+    out_channels: int,
+    *,
+    dropout: float = 0.0,
+    norm_momentum: float = 0.1,
+    norm_eps: float = 1e-5,
 ) -> nn.Sequential:
     """Two 3-wide convolutions, each followed by ReLU and batch normalisation, with dropout between them.
 
@@ -22,8 +28,9 @@ def conv_block(
         out_channels: Channels of both convolutions.
         dropout: Fraction of single activations dropped after the first convolution.
         norm_momentum: Weight of the current batch in batch normalisation's running statistics.
+        norm_eps: What batch normalisation adds to the variance.
     """
-    norm = ("batch", {"momentum": norm_momentum})
+    norm = ("batch", {"momentum": norm_momentum, "eps": norm_eps})
     block = nn.Sequential(
         Convolution(
             spatial_dims, in_channels, out_channels, adn_ordering="AND", act="relu", norm=norm, dropout=dropout or None
@@ -49,6 +56,7 @@ class UNetEncoder(Encoder):
         widths: Channels of the feature maps, finest first.
         dropout: Fraction of activations dropped within each block.
         norm_momentum: Weight of the current batch in the running statistics (the authors' Keras code: 0.01).
+        norm_eps: What batch normalisation adds to the variance (the authors' Keras code: 0.001).
     """
 
     def __init__(
@@ -58,6 +66,7 @@ class UNetEncoder(Encoder):
         widths: Sequence[int] = (16, 32, 64, 128, 256),
         dropout: float = 0.5,
         norm_momentum: float = 0.1,
+        norm_eps: float = 1e-5,
     ) -> None:
         super().__init__()
         self.spatial_dims = spatial_dims
@@ -65,7 +74,7 @@ class UNetEncoder(Encoder):
         self.out_channels = tuple(widths)
         self.reductions = halving(len(widths))
         self.blocks = nn.ModuleList(
-            conv_block(spatial_dims, before, after, dropout=dropout, norm_momentum=norm_momentum)
+            conv_block(spatial_dims, before, after, dropout=dropout, norm_momentum=norm_momentum, norm_eps=norm_eps)
             for before, after in zip((in_channels, *widths), widths, strict=False)
         )
         self.pool = Pool["MAX", spatial_dims](2)

@@ -6,7 +6,8 @@ and has an open end where the curve may reach the level before the first point o
 
 Noise lets a flat curve cross a level several times, and the first crossing then comes too early. As the expected score
 rises, the mean and both ends of its interval are each replaced by the nearest curve that never falls (isotonic
-regression), which crosses once. This keeps the order of the three, so that the interval holds the estimate.
+regression), which crosses once. This keeps the order of the three, so that the interval holds the estimate. Where the
+true curve falls, the fall is averaged away; `Crossing.monotone` says whether the data contradict the assumption.
 """
 
 from collections.abc import Sequence
@@ -21,6 +22,8 @@ from sslmed.evaluation.statistics import Floats, estimate
 STEPS = 4
 """Points tested from one point of a curve to the next."""
 
+ROUNDING = 1e-9
+
 
 @dataclass(frozen=True)
 class Crossing:
@@ -30,31 +33,37 @@ class Crossing:
         value: Where the mean over folds reaches the level.
         low: Lower end of the 95 % interval.
         high: Upper end of the 95 % interval.
+        monotone: Whether the curve may rise all the way; false if the mean falls below the nearest curve that never
+            falls by more than its interval allows. Value and interval then rest on an assumption that does not hold.
     """
 
     value: float
     low: float
     high: float
+    monotone: bool
 
 
-def crossing(x: npt.ArrayLike, folds: Sequence[Floats], bounds: tuple[float, float]) -> Crossing:
+def crossing(
+    x: npt.ArrayLike, folds: Sequence[Floats], bounds: tuple[float, float], *, test_to_train: float
+) -> Crossing:
     """Estimate where a curve reaches a level.
 
-    The interval includes the noise that `estimate` includes for as many folds and seeds.
+    The interval includes the noise that `estimate` includes for as many folds and seeds, and its correction.
 
     Args:
         x: Abscissae of the points, increasing, between which each run's curve is a straight line, `(points,)`.
         folds: Curve minus level of each fold, paired by run and case, `(points, seeds, cases)`.
         bounds: Least and greatest possible value of a difference.
+        test_to_train: As in `estimate`.
     """
     refined = _refine(np.asarray(x, dtype=np.float64))
     fine = [_refine(fold) for fold in folds]
-    estimates = [estimate([fold[i] for fold in fine], bounds) for i in range(len(refined))]
-    mean, low, high = (
-        _first_reached(refined, np.array([getattr(each, name) for each in estimates]))
-        for name in ("mean", "high", "low")
-    )
-    return Crossing(mean, low, high)
+    points = range(len(refined))
+    estimates = [estimate([fold[i] for fold in fine], bounds, test_to_train=test_to_train) for i in points]
+    mean, low, high = (np.array([getattr(each, name) for each in estimates]) for name in ("mean", "low", "high"))
+    # The upper end of the curve is the first to reach the level.
+    value, first, last = (_first_reached(refined, curve) for curve in (mean, high, low))
+    return Crossing(value, first, last, _may_rise(mean[::STEPS], high[::STEPS]))
 
 
 def _refine(points: Floats) -> Floats:
@@ -73,3 +82,8 @@ def _first_reached(x: Floats, differences: Floats) -> float:
     if i == 0:
         return -np.inf
     return float(np.interp(0, rising[i - 1 : i + 1], x[i - 1 : i + 1])) if i < len(x) else np.inf
+
+
+def _may_rise(mean: Floats, high: Floats) -> bool:
+    """Whether the upper ends of the points' intervals are nowhere below the nearest curve that never falls."""
+    return bool((high >= isotonic_regression(mean).x - ROUNDING).all())

@@ -53,7 +53,7 @@ def check_runs(runs: Sequence[Run], work: Path, dataset: Dataset | None, pool: D
             spatial_dims = 2 if Arm.parse(run.arm).slices else images.spatial_dims
             encoder = _build_encoder(settings[run.arm, True], spatial_dims, len(images.modalities))
             with contextlib.redirect_stdout(io.StringIO()):
-                load_encoder(encoder, work / run.name / "checkpoints" / "last.ckpt")
+                load_encoder(encoder, work / run.name / "checkpoints" / _handed_over(settings[run.arm, False]))
 
 
 def parse(arguments: Sequence[str]) -> Namespace:
@@ -73,6 +73,10 @@ def parse(arguments: Sequence[str]) -> Namespace:
         message = "\n".join(lines[next((i for i, line in enumerate(lines) if "error:" in line), 0) :])
         raise UserError(f"the configuration of a run is refused:\n{message}") from refused
     raise AssertionError("unreachable: the parser either refuses or hands out settings")
+
+
+def _handed_over(finetuning: Any) -> str:  # noqa: ANN401 - a jsonargparse Namespace
+    return Path(finetuning.model.init_args.pretrained).name
 
 
 def _build_encoder(settings: Any, spatial_dims: int, in_channels: int) -> Encoder:  # noqa: ANN401 - a jsonargparse Namespace

@@ -9,8 +9,10 @@ from rich.table import Table
 
 from sslmed.core.text import percent
 from sslmed.data.splits import count_labels
+from sslmed.experiments.check import parse
 from sslmed.experiments.folds import split_dataset
 from sslmed.experiments.plan import Grid, Run
+from sslmed.experiments.settings import Estimate
 from sslmed.experiments.sources import Source
 from sslmed.experiments.workflow import is_done
 from sslmed.preparation.readers.fundus import Photo
@@ -80,9 +82,17 @@ def _labels_line(grid: Grid, source: Source, dataset: Dataset | None) -> str:
     )
 
 
+def training_seconds(estimate: Estimate, runs: Sequence[Run]) -> float:
+    """What runs take one after another: epochs on a fraction of the labels are that much shorter, updates are not."""
+    finetuning = [run for run in runs if run.fraction is not None]
+    in_epochs = bool(finetuning) and parse(finetuning[0].arguments).data.init_args.epochs is not None
+    lengths = [run.fraction if in_epochs and run.fraction is not None else 1.0 for run in finetuning]
+    return (len(runs) - len(finetuning)) * estimate.pretrain_seconds + sum(lengths) * estimate.finetune_seconds
+
+
 def _cost_line(grid: Grid, todo: Sequence[Run], datasets: Sequence[Dataset], jobs: int) -> str:
     estimate, settings = grid.preset.estimate, grid.preset.prepare
-    seconds = sum(estimate.pretrain_seconds if run.fraction is None else estimate.finetune_seconds for run in todo)
+    seconds = training_seconds(estimate, todo)
     gib = len(todo) * estimate.disk_mib / 2**10
     for dataset in datasets if settings.geometry == "cube" else ():
         bytes_per_voxel = BYTES_PER_VOXEL * len(dataset.modalities) + (dataset.spatial_dims == 3)

@@ -236,7 +236,8 @@ def _finetuning_run(
     if arm.initial_weights:
         options["initial_weights"] = str(arm.initial_weights)
     if parent is not None:
-        options["model.pretrained.checkpoint"] = str(places.work / parent.name / "checkpoints" / "last.ckpt")
+        checkpoint = places.work / parent.name / "checkpoints" / f"{grid.preset.handover}.ckpt"
+        options["model.pretrained.checkpoint"] = str(checkpoint)
     if arm.external:
         options["model.pretrained.adapt_channels"] = "true"
     configs = _configs(grid, arm, grid.experiment.finetuning, ["finetune"])
@@ -278,8 +279,9 @@ def _run(
 
 def _fingerprint(configs: Iterable[Path], options: dict[str, str], parent: Run | None) -> str:
     """Hash what determines a run's result. Comments and places do not; the prepared store's name holds its key."""
-    relevant = {name: value for name, value in options.items() if name not in ("wandb", "model.pretrained.checkpoint")}
-    relevant["data.store"] = Path(relevant["data.store"]).name
+    relevant = {name: value for name, value in options.items() if name != "wandb"}
+    paths = ("data.store", "model.pretrained.checkpoint")
+    relevant |= {name: Path(relevant[name]).name for name in paths if name in relevant}
     content = [read_yaml(path) for path in configs]
     identity = json.dumps([content, relevant, None if parent is None else parent.key], sort_keys=True)
     return hashlib.sha256(identity.encode()).hexdigest()[:16]

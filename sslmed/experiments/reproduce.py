@@ -183,7 +183,7 @@ def _grid(options: Options) -> Grid:
         preset=preset,
         preset_folder=folder,
         arms=tuple(arms),
-        fractions=tuple(experiment.fractions if options.fractions is None else options.fractions),
+        fractions=tuple(options.fractions or preset.fractions or experiment.fractions),
         folds=tuple(preset.folds if options.folds is None else options.folds),
         seeds=tuple(preset.seeds if options.seeds is None else options.seeds),
         encoder=None if options.encoder is None else find_encoder(options.encoder),

@@ -68,7 +68,15 @@ class PhantomSettings:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a run costs, as measured, for `--dry-run`: seconds of one core or GPU, memory and disk."""
+    """What a run costs, for `--dry-run`: seconds of one core or GPU, memory and disk.
+
+    Args:
+        pretrain_seconds: Of one pretraining run.
+        finetune_seconds: Of one fine-tuning run with all labels. With fewer it takes as long where the preset counts
+            updates, and in proportion less where it counts epochs.
+        memory_gib: Of one job.
+        disk_mib: Of one run.
+    """
 
     pretrain_seconds: float
     finetune_seconds: float
@@ -87,6 +95,8 @@ class Preset:
         phantom: How much phantom to draw.
         prepare: Settings of `sslmed prepare`.
         estimate: Cost of a run.
+        fractions: Label fractions, if they are not the figure's.
+        handover: Which checkpoint of pretraining, the last or the best in validation, fine-tuning starts from.
         null_arms: How many baselines with other initial weights the figure has, to show what chance alone does.
         shares: Preset of another figure, as `fig3/quick`, whose overlays are used where this one has none of that name.
     """
@@ -97,6 +107,8 @@ class Preset:
     phantom: PhantomSettings
     prepare: PrepareSettings
     estimate: Estimate
+    fractions: list[float] | None = None
+    handover: Literal["last", "best"] = "last"
     null_arms: int = 0
     shares: str | None = None
 

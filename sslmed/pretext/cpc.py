@@ -69,18 +69,37 @@ def similarities(predicted: Tensor, actual: Tensor) -> Tensor:
     return queries @ keys.transpose(1, 2)
 
 
-def scores(predicted: Tensor, actual: Tensor) -> Tensor:
-    """Published score `(B, columns)`: mean over steps and dimensions of the product of `(B, columns, S, E)`."""
-    return (predicted * actual).mean((2, 3))
+def scores(predicted: Tensor, actual: Tensor) -> tuple[Tensor, Tensor]:
+    """Published score, the mean over steps and dimensions of the product of predicted and actual embeddings.
+
+    Args:
+        predicted: `(B, columns, S, E)`.
+        actual: `(B, columns, S, E)`.
+
+    Returns:
+        With N = B · columns: `(N, 1)` of each prediction and its own column, `(N, N - 1)` of it and every other one.
+    """
+    queries, keys = predicted.flatten(2).flatten(0, 1), actual.flatten(2).flatten(0, 1)
+    of_pairs = queries @ keys.T / keys.shape[1]
+    own = torch.eye(len(keys), dtype=torch.bool, device=keys.device)
+    return of_pairs[own][:, None], of_pairs[~own].reshape(len(keys), -1)
 
 
 def binary_cross_entropy(predicted: Tensor, actual: Tensor) -> Tensor:
-    """The authors' objective: tell the actual embeddings `(B, columns, S, E)` from those of another case.
+    """The authors' objective: tell the actual embeddings from those of another column, of any case of the batch.
 
-    One negative for each positive. It comes from the same place of the next case of the batch, where the authors' code
-    may take it from the same case.
+    The authors' code (`preprocess_grid_3d` of https://github.com/HealthML/self-supervised-3d-tasks) draws one negative
+    for each positive. Here the loss is the mean over all that it may draw: what the published one is on average,
+    without the noise of the draw, so that validation passes compare.
+
+    Args:
+        predicted: `(B, columns, S, E)`.
+        actual: `(B, columns, S, E)`.
+
+    Returns:
+        The mean of the positives' loss and the negatives'.
     """
-    positive, negative = scores(predicted, actual), scores(predicted, actual.roll(1, dims=0))
+    positive, negative = scores(predicted, actual)
     return (F.softplus(-positive).mean() + F.softplus(negative).mean()) / 2
 
 
@@ -238,7 +257,7 @@ class CPC(PretextTask[None]):
         return binary_cross_entropy(predicted, actual)
 
     def measures(self, outputs: Tensor, targets: None = None) -> dict[str, Tensor]:  # noqa: ARG002
-        """How often the actual embedding scores highest, as `accuracy`."""
+        """How often the actual embedding scores highest, as `accuracy`: for `bce`, of the two of a pair."""
         return {"accuracy": self._is_right(outputs).mean()}
 
     def answers(self, outputs: Tensor, targets: None = None) -> list[Answer]:  # noqa: ARG002
@@ -249,7 +268,8 @@ class CPC(PretextTask[None]):
         """Whether the actual embedding scores highest, as 0 or 1: `(B, …)`."""
         predicted, actual = outputs.unbind(1)
         if self.objective == "bce":
-            return (scores(predicted, actual) > scores(predicted, actual.roll(1, dims=0))).float()
+            positive, negative = scores(predicted, actual)
+            return (positive > negative).float().reshape(len(outputs), -1)
         cosines = similarities(predicted, actual)
         right = cosines.argmax(2) == torch.arange(cosines.shape[1], device=cosines.device)
         return right.float().reshape(len(right), len(outputs), -1).transpose(0, 1).flatten(1)

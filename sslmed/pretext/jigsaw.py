@@ -66,8 +66,9 @@ class Jigsaw(ClassificationTask):
         encoder: See `PretextTask`; it sees one patch at a time.
         num_permutations: Number of classes.
         jitter: How much smaller than its cell a patch is, in voxels (published: 3 of 42 in 3-D, 8 of 74 and 4 of 42 in
-            2-D); by default a tenth of the cell.
+            2-D); by default a tenth of the cell, but at least 1.
         permutation_seed: Seed of the choice of permutations.
+        centred_validation: In validation, cut patches from the middle of their cells, as published; else at random.
         head: Builds the classifier.
         optimization: See `PretextTask`.
 
@@ -83,16 +84,20 @@ class Jigsaw(ClassificationTask):
         num_permutations: int = 100,
         jitter: int | None = None,
         permutation_seed: int = 0,
+        centred_validation: bool = False,
         head: HeadCallable = Head,
         optimization: Optimization = DEFAULT,
     ) -> None:
         num_patches = GRID**encoder.spatial_dims
         super().__init__(encoder, num_patches, num_permutations, head, optimization)
         self.jitter = check_jitter(jitter)
+        self.centred_validation = centred_validation
         self.register_buffer("permutations", far_permutations(num_permutations, num_patches, permutation_seed))
 
     def make_task(self, images: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """Cut every image into patches and shuffle them by a random permutation.
+
+        In evaluation mode patches are cut from the middle of their cells if `centred_validation` says so.
 
         Args:
             images: `(B, C, *spatial)`.
@@ -107,4 +112,5 @@ class Jigsaw(ClassificationTask):
         self.encoder.check(images)
         targets = torch.randint(self.num_classes, (len(images),), generator=generator, device=images.device)
         cells = self.permutations[targets.to(self.permutations.device)].to(images.device)
-        return cut_cells(images, cells, self.jitter, self.encoder.minimum_side, generator), targets
+        centred = self.centred_validation and not self.training
+        return cut_cells(images, cells, self.jitter, self.encoder.minimum_side, generator, centred=centred), targets

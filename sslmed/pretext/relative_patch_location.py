@@ -19,7 +19,7 @@ class RelativePatchLocation(ClassificationTask):
     Args:
         encoder: See `PretextTask`; it sees one patch at a time.
         jitter: How much smaller than its cell a patch is, in voxels (published: 3 of 42 in 3-D, 8 of 74 and 4 of 42 in
-            2-D); by default a tenth of the cell.
+            2-D); by default a tenth of the cell, but at least 1.
         head: Builds the classifier.
         optimization: See `PretextTask`.
     """

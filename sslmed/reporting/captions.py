@@ -1,12 +1,22 @@
 """What a figure says below its panels: what was run, what bars and bands mean, and what is missing."""
 
 from sslmed.evaluation.statistics import ENOUGH_RUNS
+from sslmed.experiments.arms import Arm
+from sslmed.reporting.published import OUR_LABELS, published_curves
 from sslmed.reporting.tables import Tables
 
 INCOMPLETE = "†"
 NAMED_MISSING = 4
-OVER_CASES = "over test cases only: does not include training noise"
+OVER_CASES = "over test cases only: they do not include training noise"
 RANGE = "from the lowest to the highest run"
+CHANCE = "chance alone"
+"""What the band of the null arms is called."""
+
+CORRECTED = "Intervals are corrected for training sets that overlap between folds (Nadeau and Bengio 2003)."
+NO_DIFFERENCES = (
+    f"With fewer than {ENOUGH_RUNS} runs per arm and label fraction, no difference to the baseline is given: baselines "
+    "that differ in their initial weights alone would often seem to differ."
+)
 
 
 def caption(tables: Tables, metric: str) -> list[str]:
@@ -17,17 +27,33 @@ def caption(tables: Tables, metric: str) -> list[str]:
     counts = (
         f"{_count(n_folds, 'fold')} \N{MULTIPLICATION SIGN} {_count(n_seeds, 'seed')}, {_count(n_cases, 'test case')}"
     )
+    few = n_folds * n_seeds < ENOUGH_RUNS
     lines = [
         f"{experiment['figure']}, dataset {experiment['dataset']}, preset {experiment['preset']}, {counts}.",
         f"Bars: {_bars(n_folds, n_folds * n_seeds)}. Bands: {_bands(n_folds)}.",
     ]
+    if not published_curves(experiment["figure"], experiment["dataset"]).empty:
+        lines.append(OUR_LABELS)
+    lines += [CORRECTED] if n_folds >= ENOUGH_RUNS else []
+    lines += [] if tables.null_bands.empty else [null_band(tables)]
+    lines += [NO_DIFFERENCES] if few else []
     if tables.missing:
         rest = len(tables.missing) - NAMED_MISSING
         more = f", and {_count(rest, 'further run')}" if rest > 0 else ""
         lines.append(f"{INCOMPLETE} missing: {', '.join(tables.missing[:NAMED_MISSING])}{more}.")
-        if n_folds * n_seeds >= ENOUGH_RUNS:
+        if not few:
             lines.append(f"Where fewer than {ENOUGH_RUNS} are left, bars are {OVER_CASES}, and bands {RANGE}.")
     return lines
+
+
+def null_band(tables: Tables) -> str:
+    """Say what the band of the null arms means."""
+    nulls = [arm for arm in tables.results["arm"].unique() if Arm.parse(arm).is_null]
+    df = tables.null_bands["df"].min()
+    return (
+        "Grey: what chance alone does. With 95 % probability another baseline, with other initial weights, has its "
+        f"score there; estimated from {', '.join(nulls)} ({_count(df, 'degree')} of freedom)."
+    )
 
 
 def _bars(n_folds: int, n_runs: int) -> str:

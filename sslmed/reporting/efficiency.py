@@ -1,6 +1,6 @@
 """What pretraining saves: the labels, and the updates, with which an arm reaches its baseline's score."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from functools import reduce
 from typing import Any
 
@@ -13,31 +13,39 @@ from sslmed.experiments.arms import baseline_of
 from sslmed.reporting.summary import FAMILY, by_fold, difference_bounds, paired_differences
 
 ARM = [*FAMILY, "arm"]
-COLUMNS = [*ARM, "quantity", "n_runs", "value", "ci_low", "ci_high"]
+COLUMNS = [*ARM, "quantity", "n_runs", "value", "ci_low", "ci_high", "monotone"]
 LABELS = "labels_to_baseline"
 UPDATES = "updates_to_baseline"
+SCALES: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
+    LABELS: (np.log, np.exp),
+    UPDATES: (np.asarray, np.asarray),
+}
+"""Quantity -> from it to the scale along which scores are interpolated, and back."""
 
 
-def labels_to_baseline(values: pd.DataFrame) -> pd.DataFrame:
+def labels_to_baseline(values: pd.DataFrame, *, test_to_train: float) -> pd.DataFrame:
     """Estimate the label fraction at which each arm reaches the baseline's score with all labels.
 
     Scores are interpolated along the logarithm of the fraction. The interval includes what those of the differences do.
 
     Args:
         values: As in `summarise_cells`.
+        test_to_train: See `sslmed.evaluation.statistics.estimate`.
 
     Returns:
         `COLUMNS`, one row per metric and arm, the baseline too. `value` and `ci_high` are empty where they are beyond
-        the greatest fraction; a `value` that is the least fraction means that one or less. No row is given where no run
-        has all fractions and a baseline with all labels.
+        the greatest fraction; a `value` that is the least fraction means that one or less. `monotone` is false where
+        the arm's scores fall with more labels by more than chance, so that the row should not be relied on. No row is
+        given where fewer than five runs have all fractions and a baseline with all labels.
 
     Raises:
         DataError: Runs to be compared were scored on different cases.
     """
-    return _reaching(values, values[values["label_fraction"] == 1], LABELS, along="label_fraction")
+    ends = values[values["label_fraction"] == 1]
+    return _reaching(values, ends, LABELS, "label_fraction", test_to_train=test_to_train)
 
 
-def updates_to_baseline(curves: pd.DataFrame) -> pd.DataFrame:
+def updates_to_baseline(curves: pd.DataFrame, *, test_to_train: float) -> pd.DataFrame:
     """Estimate the updates after which each arm reaches the baseline's last validation score, at the middle fraction.
 
     The k-th validation passes of an arm's runs are taken together, at their mean update, as with a budget in epochs the
@@ -45,10 +53,11 @@ def updates_to_baseline(curves: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         curves: One row per run, validation pass and metric: the columns of `CELL`, `fold`, `seed`, `update`, `value`.
+        test_to_train: See `sslmed.evaluation.statistics.estimate`.
 
     Returns:
-        As `labels_to_baseline`. With fewer than five folds both ends of the interval are empty: of a pass there is one
-        score per run, not one per case, and a few folds tell too little about noise.
+        As `labels_to_baseline`, but with fewer than five folds there are no rows: of a pass there is one score per run,
+        not one per case, and a few folds tell too little about noise.
     """
     shown = curves[curves["label_fraction"] == middle_fraction(curves)]
     run = [*ARM, "fold", "seed"]
@@ -56,7 +65,7 @@ def updates_to_baseline(curves: pd.DataFrame) -> pd.DataFrame:
     last = shown["update"] == shown.groupby(run)["update"].transform("max")
     mean_update = shown.groupby([*(shown[key] for key in ARM), number])["update"].transform("mean")
     passes = shown.assign(update=mean_update, case="validation")
-    return _reaching(passes, passes[last], UPDATES, along="update")
+    return _reaching(passes, passes[last], UPDATES, "update", test_to_train=test_to_train)
 
 
 def middle_fraction(curves: pd.DataFrame) -> float:
@@ -65,7 +74,9 @@ def middle_fraction(curves: pd.DataFrame) -> float:
     return float(fractions[len(fractions) // 2])
 
 
-def _reaching(curves: pd.DataFrame, ends: pd.DataFrame, quantity: str, *, along: str) -> pd.DataFrame:
+def _reaching(
+    curves: pd.DataFrame, ends: pd.DataFrame, quantity: str, along: str, *, test_to_train: float
+) -> pd.DataFrame:
     """Find where each arm's curve along a column reaches the end of its baseline's curve."""
     levels = dict(iter(ends.groupby(ARM)))
     arms: dict[Any, pd.DataFrame] = dict(iter(curves.groupby(ARM)))
@@ -76,20 +87,19 @@ def _reaching(curves: pd.DataFrame, ends: pd.DataFrame, quantity: str, *, along:
             continue
         points = {x: paired_differences(point, level) for x, point in curve.groupby(along)}
         runs = reduce(pd.Index.intersection, (point.index for point in points.values()))
-        if not runs.empty:
+        enough = len(runs) if quantity == LABELS else runs.get_level_values("fold").nunique()
+        if enough >= ENOUGH_RUNS:
             of_points = [by_fold(point.loc[runs]) for point in points.values()]
             folds = [np.stack(fold) for fold in zip(*of_points, strict=True)]
-            reached = _reached(np.array([*points]), folds, curve["metric"].iloc[0], quantity)
-            rows.append([*family, arm, quantity, len(runs), *reached])
+            x, (to_scale, from_scale) = np.array([*points]), SCALES[quantity]
+            bounds = difference_bounds(curve["metric"].iloc[0])
+            found = crossing(to_scale(x), folds, bounds, test_to_train=test_to_train)
+            reached = _within(x, *map(from_scale, (found.value, found.low, found.high)))
+            rows.append([*family, arm, quantity, len(runs), *reached, found.monotone])
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _reached(x: Floats, folds: Sequence[Floats], metric: str, quantity: str) -> list[float]:
-    """Give value and interval in units of x; what lies beyond its range is cut to what is known, or empty."""
-    to_scale, from_scale = (np.log, np.exp) if quantity == LABELS else (np.asarray, np.asarray)
-    found = crossing(to_scale(x), folds, difference_bounds(metric))
-    value, low, high = (float(from_scale(position)) for position in (found.value, found.low, found.high))
+def _within(x: Floats, value: float, low: float, high: float) -> list[float]:
+    """Cut what lies beyond the range of x to what is known, or leave it empty."""
     value, low, high = max(value, x[0]), min(max(low, 0), x[-1]), max(high, x[0])
-    if quantity == UPDATES and len(folds) < ENOUGH_RUNS:
-        low = high = np.nan
-    return [end if np.isfinite(end) else np.nan for end in (value, low, high)]
+    return [float(end) if np.isfinite(end) else np.nan for end in (value, low, high)]

@@ -6,17 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from sslmed.core.files import atomic_path
 from sslmed.core.text import percent
 from sslmed.evaluation.metrics import METRIC_NAMES
-from sslmed.reporting.captions import caption
+from sslmed.reporting.captions import CHANCE, caption
 from sslmed.reporting.efficiency import middle_fraction
-from sslmed.reporting.panels import draw_comparison, draw_convergence, draw_scores
+from sslmed.reporting.panels import NULL_BAND, draw_comparison, draw_convergence, draw_scores
 from sslmed.reporting.published import published_curves
-from sslmed.reporting.styles import Look, groups, looks
+from sslmed.reporting.styles import ArmStyle, arm_styles, groups
 from sslmed.reporting.tables import Tables
 
 MOST_IN_A_ROW = 3
@@ -46,18 +48,20 @@ def draw_figure(
         tables: Finished runs of one experiment.
         png: File to write.
         svg: File to write.
-        phantom: Whether the images are drawn; the title then says so.
+        phantom: Whether the images are synthetic; the title then says so.
         metrics: The scores shown, in a panel each; convergence is that of the first.
         notes: Further lines below the figure, e.g. that pretraining was transductive.
     """
-    arms = looks(tables.results["arm"].unique())
+    arms = arm_styles(tables.results["arm"].unique())
     with matplotlib.rc_context(STYLE):
         figure = _draw_panels(_panels(tables, metrics), groups(arms))
-        subject = "PHANTOM, drawn images, not patients" if phantom else tables.summary["dataset"].iloc[0]
+        subject = "PHANTOM, synthetic images, not patients" if phantom else tables.summary["dataset"].iloc[0]
         title = f"Data efficiency of self-supervised pretraining: {subject}"
         figure.suptitle(title, fontsize=13, fontweight="bold", x=0.01, ha="left")  # clear of the legend
         figure.supxlabel("\n".join([*caption(tables, metrics[0]), *notes]), fontsize=9, x=0.01, ha="left")
-        handles = [Line2D([], [], label=look.arm.name, **look.style) for look in arms]
+        handles: list[Artist] = [Line2D([], [], label=style.arm.name, **style.line_options) for style in arms]
+        if not tables.null_bands.empty:
+            handles.append(Patch(label=CHANCE, **NULL_BAND))
         figure.legend(handles=handles, loc="outside right upper", frameon=False, handlelength=3.2)
         for path, kind, metadata in ((png, "png", {}), (svg, "svg", {"Date": None})):
             with atomic_path(path) as temporary:
@@ -68,20 +72,20 @@ def _panels(tables: Tables, metrics: Sequence[str]) -> list[Panel]:
     """List titles and what draws each panel, given its `axes` and `arms`."""
     experiment = tables.summary.iloc[0]
     titles = ["Test score" if len(metrics) == 1 else f"Test score, {METRIC_NAMES.get(name, name)}" for name in metrics]
-    scores = [partial(draw_scores, summary=tables.summary, metric=metric) for metric in metrics]
-    convergence = partial(draw_convergence, curves=tables.curves, metric=metrics[0])
+    scores = [partial(draw_scores, tables=tables, metric=metric) for metric in metrics]
+    convergence = partial(draw_convergence, tables=tables, metric=metrics[0])
     panels: list[Panel] = [
         *zip(titles, scores, strict=True),
         (f"Convergence with {percent(middle_fraction(tables.curves))} % of the labels", convergence),
     ]
     published = published_curves(experiment["figure"], experiment["dataset"])
     if not published.empty:
-        comparison = partial(draw_comparison, summary=tables.summary, published=published)
+        comparison = partial(draw_comparison, tables=tables, published=published)
         panels.append(("Dashed: as published by Taleb et al. 2020", comparison))
     return panels
 
 
-def _draw_panels(panels: Sequence[Panel], rows: Sequence[Sequence[Look]]) -> Figure:
+def _draw_panels(panels: Sequence[Panel], rows: Sequence[Sequence[ArmStyle]]) -> Figure:
     """Draw all panels for each group of arms, in one row of up to three, else in two; the scores' axes are the same."""
     columns = len(panels) if len(panels) <= MOST_IN_A_ROW else -(-len(panels) // 2)
     height = -(-len(panels) // columns)
@@ -90,7 +94,7 @@ def _draw_panels(panels: Sequence[Panel], rows: Sequence[Sequence[Look]]) -> Fig
     for axes in grid[:, len(panels) :].flat:
         axes.remove()
     for of_row, arms in zip(grid, rows, strict=True):
-        kind = arms[-1].kind.words if len(rows) > 1 else ""  # a baseline that is shown again comes first
+        kind = arms[-1].kind.description if len(rows) > 1 else ""  # a baseline that is shown again comes first
         for axes, first, (title, draw) in zip(of_row, grid[0], panels, strict=False):
             if axes is not first:
                 axes.sharey(first)

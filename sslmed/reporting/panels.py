@@ -1,6 +1,7 @@
 """The panels of a figure: score against label fraction, convergence, and published curves."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,22 +13,39 @@ from sslmed.evaluation.metrics import METRIC_NAMES, score_bounds
 from sslmed.evaluation.statistics import ENOUGH_RUNS, estimate
 from sslmed.reporting.captions import INCOMPLETE
 from sslmed.reporting.efficiency import middle_fraction
-from sslmed.reporting.styles import Look, dodges
+from sslmed.reporting.styles import ArmStyle, dodges
+from sslmed.reporting.tables import Tables
+
+NULL_BAND: dict[str, Any] = {"color": "#808080", "alpha": 0.25, "linewidth": 0}
+"""How the range of what chance alone does is drawn."""
+
+BAND_MARGIN = 1.1
+"""Factor by which the null band goes beyond the least and the greatest fraction: over all arms that are dodged."""
 
 
-def draw_scores(axes: Axes, summary: pd.DataFrame, arms: Sequence[Look], metric: str) -> None:
+def draw_scores(axes: Axes, tables: Tables, arms: Sequence[ArmStyle], metric: str) -> None:
     """Draw every arm's test score with its interval; an incomplete cell is marked, and an absent one leaves a gap."""
-    scores = summary[summary["metric"] == metric]
+    scores = tables.summary[tables.summary["metric"] == metric]
     fractions = np.sort(scores["label_fraction"].unique())
-    for look, dodge in zip(arms, dodges(len(arms)), strict=True):
-        cells = scores[scores["arm"] == look.arm.name].set_index("label_fraction").reindex(fractions)
+    for at, low, upper in null_outlines(tables, arms, metric):
+        axes.fill_between(at, low, upper, zorder=0, **NULL_BAND)
+    for style, dodge in zip(arms, dodges(len(arms)), strict=True):
+        cells = scores[scores["arm"] == style.arm.name].set_index("label_fraction").reindex(fractions)
         mean, high, x = cells["mean"].to_numpy(), cells["ci_high"].to_numpy(), fractions * dodge
         interval = np.stack([mean - cells["ci_low"].to_numpy(), high - mean])
-        axes.errorbar(x, mean, yerr=interval, capsize=2.5, elinewidth=1, **look.style)
+        axes.errorbar(x, mean, yerr=interval, capsize=2.5, elinewidth=1, **style.line_options)
         for i in np.flatnonzero(cells["n_runs"].to_numpy() != scores["n_runs"].max()):
             y, transform = (0.01, axes.get_xaxis_transform()) if np.isnan(mean[i]) else (high[i], axes.transData)
             axes.text(
-                x[i], y, INCOMPLETE, color=look.colour, transform=transform, ha="center", va="bottom", size=13, zorder=9
+                x[i],
+                y,
+                INCOMPLETE,
+                color=style.colour,
+                transform=transform,
+                ha="center",
+                va="bottom",
+                size=13,
+                zorder=9,
             )
     n_labels = scores.groupby("label_fraction")["n_labels"].first()
     axes.set_xscale("log")
@@ -39,17 +57,29 @@ def draw_scores(axes: Axes, summary: pd.DataFrame, arms: Sequence[Look], metric:
     axes.set_ylabel(METRIC_NAMES.get(metric, metric))
 
 
-def draw_convergence(axes: Axes, curves: pd.DataFrame, arms: Sequence[Look], metric: str) -> None:
+def null_outlines(tables: Tables, arms: Sequence[ArmStyle], metric: str) -> Iterator[list[list[float]]]:
+    """Give label fractions, lower and upper ends of the null band of each baseline among the arms."""
+    bands = tables.null_bands[tables.null_bands["metric"] == metric]
+    for _, of_baseline in bands[bands["arm"].isin([style.arm.name for style in arms])].groupby("arm"):
+        table = of_baseline.sort_values("label_fraction")[["label_fraction", "low", "high"]]
+        outline = table.iloc[[0, *range(len(table)), -1]].to_numpy().T
+        outline[0, [0, -1]] *= 1 / BAND_MARGIN, BAND_MARGIN
+        yield outline.tolist()
+
+
+def draw_convergence(axes: Axes, tables: Tables, arms: Sequence[ArmStyle], metric: str) -> None:
     """Draw every arm's validation score during training, at the middle label fraction."""
     single = []
-    for i, look in enumerate(arms):
-        runs = convergence(curves, look.arm.name, metric)
+    for i, style in enumerate(arms):
+        runs = convergence(tables.curves, style.arm.name, metric)
         if runs.shape[1] < 2:
-            single.append(look.arm.name)
+            single.append(style.arm.name)
             continue
-        axes.fill_between(runs.index, *band(runs, metric), color=look.colour, alpha=0.12, linewidth=0)
+        axes.fill_between(
+            runs.index, *band(runs, metric, tables.test_to_train), color=style.colour, alpha=0.12, linewidth=0
+        )
         step = len(runs) // 8 + 1
-        axes.plot(runs.index, runs.mean(axis=1), markevery=(i % step, step), **look.style)
+        axes.plot(runs.index, runs.mean(axis=1), markevery=(i % step, step), **style.line_options)
     if single:  # no band, and a curve without one is not drawn
         text = f"not drawn, as fewer than two runs\nhave no interval: {', '.join(single)}"
         axes.text(0.98, 0.02, text, transform=axes.transAxes, ha="right", va="bottom", size=8)
@@ -64,21 +94,21 @@ def convergence(curves: pd.DataFrame, arm: str, metric: str) -> pd.DataFrame:
     return of_arm.pivot(index="update", columns=["fold", "seed"], values="value").dropna()
 
 
-def draw_comparison(axes: Axes, summary: pd.DataFrame, arms: Sequence[Look], published: pd.DataFrame) -> None:
+def draw_comparison(axes: Axes, tables: Tables, arms: Sequence[ArmStyle], published: pd.DataFrame) -> None:
     """Draw arms beside their published curves, which are dashed and without intervals, as there are none."""
-    for look in arms:
-        curve = published[published["arm"] == look.arm.name]
-        style = look.style | {"linestyle": "--", "linewidth": 1, "markersize": 3.5}
-        axes.plot(curve["label_fraction"], curve["value"], alpha=0.7, **style)
-    draw_scores(axes, summary, arms, published["metric"].iloc[0])
+    for style in arms:
+        curve = published[published["arm"] == style.arm.name]
+        dashed = style.line_options | {"linestyle": "--", "linewidth": 1, "markersize": 3.5}
+        axes.plot(curve["label_fraction"], curve["value"], alpha=0.7, **dashed)
+    draw_scores(axes, tables, arms, published["metric"].iloc[0])
 
 
-def band(runs: pd.DataFrame, metric: str) -> tuple[list[float], list[float]]:
+def band(runs: pd.DataFrame, metric: str, test_to_train: float) -> tuple[list[float], list[float]]:
     """Give lower and upper ends for each update: the interval, or the range where there are too few folds for one."""
     fold_of_run = runs.columns.get_level_values("fold")
     folds = fold_of_run.unique()
     if len(folds) < ENOUGH_RUNS:
         return list(runs.min(axis=1)), list(runs.max(axis=1))
     by_fold = [[scores[fold_of_run == fold][:, None] for fold in folds] for scores in runs.to_numpy()]
-    estimates = [estimate(scores, score_bounds(metric)) for scores in by_fold]
+    estimates = [estimate(scores, score_bounds(metric), test_to_train=test_to_train) for scores in by_fold]
     return [e.low for e in estimates], [e.high for e in estimates]

@@ -29,18 +29,18 @@ def publish(outcome: Outcome) -> int:
         print("no run has finished: there is nothing to draw", file=sys.stderr)
         return 1
     with sole_command(work):
-        tables = collect([work / run.name for run in finetuning])
+        tables = collect([work / run.name for run in finetuning], outcome.metrics[0])
         remove_leftovers(out)
         write_tables(tables, out)
         figure = out / f"{work.parent.name}.png"
         svg = figure.with_suffix(".svg")
         notes = [*outcome.notes, *_notes(work, runs)]
         draw_figure(tables, figure, svg, phantom=outcome.phantom, metrics=outcome.metrics, notes=notes)
-        print(f"results.csv, cases.csv, summary.csv, efficiency.csv, {figure.name} and {figure.stem}.svg are in {out}")
+        print(f"the tables, {figure.name} and {figure.stem}.svg are in {out}")
         write_report(out / NAME, work, runs, tables)
-        print(f"to look at: {out / NAME}")
+        print(f"to style at: {out / NAME}")
         if outcome.wandb != "disabled":
-            summaries = {"summary": tables.summary, "efficiency": tables.efficiency}
+            summaries = {"summary": tables.summary, "tests": tables.tests, "efficiency": tables.efficiency}
             log_summary(work, outcome.wandb, tables=summaries, figure=figure)
     return 1 if failed else 0
 

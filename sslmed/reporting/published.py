@@ -30,6 +30,12 @@ COUNTERPARTS = {
 }
 """Our figure and dataset -> what to compare with."""
 
+OUR_LABELS = (
+    "Beside published curves: with five folds, our 100 % of the labels is 64 % of the labelled cases; "
+    "the others are for test and validation."
+)
+"""A sentence for figures that have both."""
+
 
 def published_curves(figure: str, dataset: str) -> pd.DataFrame:
     """Read the published counterpart of a figure.

@@ -26,12 +26,12 @@ class Kind(NamedTuple):
     Attributes:
         line: Matplotlib's line style.
         filling: Which part of the marker is filled.
-        words: What sets the kind apart from volumes and the dataset's own pool.
+        description: What sets the kind apart from volumes and the dataset's own pool.
     """
 
     line: str | tuple[int, tuple[int, ...]]
     filling: str
-    words: str
+    description: str
 
 
 KINDS = {
@@ -40,18 +40,18 @@ KINDS = {
     (True, False): Kind(":", "none", ", 2-D slices"),
     (True, True): Kind((0, (4, 1, 1, 1, 1, 1)), "bottom", ", 2-D, external pool"),
 }
-"""Whether the network sees slices of volumes, and whether pretraining was on an external pool -> look."""
+"""Whether the network sees slices of volumes, and whether pretraining was on an external pool -> style."""
 
 CROWDED = 8
 """More arms than this do not go into one panel."""
 
 
 @dataclass(frozen=True)
-class Look:
+class ArmStyle:
     """Colour and marker say the task; line and filling of the marker say the kind.
 
     Attributes:
-        arm: Whose look it is.
+        arm: Whose style it is.
         colour: Of line and marker.
         marker: Matplotlib's marker.
     """
@@ -66,7 +66,7 @@ class Look:
         return KINDS[self.arm.slices, self.arm.external]
 
     @property
-    def style(self) -> dict[str, Any]:
+    def line_options(self) -> dict[str, Any]:
         """Keyword arguments of matplotlib's lines."""
         return {
             "color": self.colour,
@@ -79,26 +79,29 @@ class Look:
         }
 
 
-def looks(names: Iterable[str]) -> list[Look]:
-    """Give every arm its look, in the order in which they are listed: by kind, the baseline before the tasks."""
-    arms = [Arm.parse(name) for name in names]
+def arm_styles(names: Iterable[str]) -> list[ArmStyle]:
+    """Give every arm its style, in the order in which they are listed: by kind, the baseline before the tasks.
+
+    Null arms have none: they are not curves of their own, but a band around the baseline.
+    """
+    arms = [arm for arm in map(Arm.parse, names) if not arm.is_null]
     new_tasks = sorted({arm.task for arm in arms} - set(KNOWN))
     chosen = KNOWN | {task: FURTHER[i % len(FURTHER)] for i, task in enumerate(new_tasks)}
     kinds, tasks = list(KINDS.values()), list(chosen)
     return sorted(
-        (Look(arm, *chosen[arm.task]) for arm in arms),
-        key=lambda look: (kinds.index(look.kind), tasks.index(look.arm.task)),
+        (ArmStyle(arm, *chosen[arm.task]) for arm in arms),
+        key=lambda style: (kinds.index(style.kind), tasks.index(style.arm.task)),
     )
 
 
-def groups(arms: Sequence[Look]) -> list[list[Look]]:
+def groups(arms: Sequence[ArmStyle]) -> list[list[ArmStyle]]:
     """Divide arms into those that share panels: all, or if that is too many, each kind with its baseline."""
     if len(arms) <= CROWDED:
         return [list(arms)]
-    names = [{look.arm.name for look in arms if look.kind == kind} for kind in KINDS.values()]
+    names = [{style.arm.name for style in arms if style.kind == kind} for kind in KINDS.values()]
     names = [of_kind | {baseline_of(name) for name in of_kind} for of_kind in names]
     names = [shown for shown in names if not any(shown < other for other in names)]
-    return [[look for look in arms if look.arm.name in shown] for shown in names]
+    return [[style for style in arms if style.arm.name in shown] for shown in names]
 
 
 def dodges(number: int) -> list[float]:

@@ -7,27 +7,29 @@ import pandas as pd
 
 from sslmed.core.errors import DataError
 from sslmed.evaluation.metrics import score_bounds
-from sslmed.evaluation.statistics import Floats, estimate, holm
-from sslmed.experiments.arms import baseline_of
+from sslmed.evaluation.statistics import ENOUGH_RUNS, Floats, estimate, holm
+from sslmed.experiments.arms import Arm, baseline_of
 
 FAMILY = ["figure", "dataset", "preset", "metric"]
-"""The p-values of one metric of one figure are adjusted together."""
-
 CELL = [*FAMILY, "arm", "label_fraction"]
-SCORE = ["n_labels", "n_runs", "n_cases", "mean", "ci_low", "ci_high"]
-DIFFERENCE = ["diff", "diff_low", "diff_high", "p"]
+SCORE = ["n_labels", "n_runs", "n_cases", "mean", "ci_low", "ci_high", "ci_plain_low", "ci_plain_high"]
+DIFFERENCE = ["diff", "diff_low", "diff_high", "diff_plain_low", "diff_plain_high", "p"]
 
 
-def summarise_cells(values: pd.DataFrame) -> pd.DataFrame:
+def summarise_cells(values: pd.DataFrame, *, primary: str, test_to_train: float) -> pd.DataFrame:
     """Estimate the mean of every cell, and its difference to the baseline over the runs that both have.
 
     Args:
         values: One row per run, case and metric (`sslmed.evaluation.metrics.case_values`): the columns of `CELL`,
             `n_labels`, `fold`, `seed`, `case`, `value`.
+        primary: The metric whose p-values are adjusted: those of all cells of a figure together, by Holm's method. Null
+            arms are a control and belong to no family.
+        test_to_train: See `sslmed.evaluation.statistics.estimate`.
 
     Returns:
         The columns of `CELL`, `SCORE`, `DIFFERENCE`, and `p_holm`, one row per cell, sorted. A baseline's difference is
-        empty, and so are p-values of fewer than five runs. `n_labels` is the mean over runs, rounded.
+        empty, and so is one over fewer than five runs, whose interval could not include the noise of training.
+        `n_labels` is the mean over runs, rounded.
 
     Raises:
         DataError: Runs to be compared were scored on different cases.
@@ -35,13 +37,16 @@ def summarise_cells(values: pd.DataFrame) -> pd.DataFrame:
     cells: dict[Any, pd.DataFrame] = dict(iter(values.groupby(CELL)))
     rows = []
     for (*family, arm, fraction), cell in cells.items():
-        row = [*family, arm, fraction, round(float(cell["n_labels"].mean())), *_score(cell)]
+        row = [*family, arm, fraction, round(float(cell["n_labels"].mean())), *_score(cell, test_to_train)]
         baseline = cells.get((*family, baseline_of(arm), fraction))
-        rows.append(row if baseline is None or baseline is cell else row + _difference(cell, baseline))
+        if baseline is not None and baseline is not cell:
+            row += difference(paired_differences(cell, baseline), cell["metric"].iloc[0], test_to_train)
+        rows.append(row)
     columns = [*CELL, *SCORE, *DIFFERENCE]
     summary = pd.DataFrame([row + [None] * (len(columns) - len(row)) for row in rows], columns=columns)
     summary = summary.astype(dict.fromkeys(DIFFERENCE, float))
-    return summary.assign(p_holm=summary.groupby(FAMILY)["p"].transform(_adjusted))
+    is_primary = (summary["metric"] == primary) & ~summary["arm"].map(lambda arm: Arm.parse(arm).is_null)
+    return summary.assign(p_holm=adjusted(summary["p"].where(is_primary)))
 
 
 def paired_differences(cell: pd.DataFrame, baseline: pd.DataFrame) -> pd.DataFrame:
@@ -80,29 +85,37 @@ def by_fold(runs: pd.DataFrame) -> list[Floats]:
     return folds
 
 
+def difference(runs: pd.DataFrame, metric: str, test_to_train: float) -> list[float | None]:
+    """Give the values of `DIFFERENCE`; none with fewer than five runs.
+
+    Args:
+        runs: Paired differences, one row per run (fold, seed) and one column per case.
+        metric: Of what.
+        test_to_train: See `sslmed.evaluation.statistics.estimate`.
+    """
+    if len(runs) < ENOUGH_RUNS:
+        return []
+    found = estimate(by_fold(runs), difference_bounds(metric), test_to_train=test_to_train)
+    return [found.mean, found.low, found.high, found.plain_low, found.plain_high, found.p]
+
+
 def difference_bounds(metric: str) -> tuple[float, float]:
     """Give the least and the greatest difference of two scores."""
     low, high = score_bounds(metric)
     return low - high, high - low
 
 
-def _score(cell: pd.DataFrame) -> list[float]:
-    score = estimate(by_fold(_runs_by_cases(cell)), score_bounds(cell["metric"].iloc[0]))
-    return [score.n_runs, score.n_cases, score.mean, score.low, score.high]
+def adjusted(p_values: "pd.Series[float]") -> "pd.Series[float]":
+    """Adjust a family of p-values by Holm's method; the empty ones stay empty and do not count."""
+    tested = p_values.dropna()
+    return pd.Series(holm(tested), index=tested.index).reindex(p_values.index)
 
 
-def _difference(cell: pd.DataFrame, baseline: pd.DataFrame) -> list[float | None]:
-    runs = paired_differences(cell, baseline)
-    if runs.empty:
-        return []
-    difference = estimate(by_fold(runs), difference_bounds(cell["metric"].iloc[0]))
-    return [difference.mean, difference.low, difference.high, difference.p]
+def _score(cell: pd.DataFrame, test_to_train: float) -> list[float]:
+    bounds = score_bounds(cell["metric"].iloc[0])
+    score = estimate(by_fold(_runs_by_cases(cell)), bounds, test_to_train=test_to_train)
+    return [score.n_runs, score.n_cases, score.mean, score.low, score.high, score.plain_low, score.plain_high]
 
 
 def _runs_by_cases(cell: pd.DataFrame) -> pd.DataFrame:
     return cell.pivot(index=["fold", "seed"], columns="case", values="value")
-
-
-def _adjusted(p_values: "pd.Series[float]") -> "pd.Series[float]":
-    tested = p_values.dropna()
-    return pd.Series(holm(tested), index=tested.index).reindex(p_values.index)

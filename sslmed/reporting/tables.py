@@ -4,6 +4,7 @@ import csv
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import isnan
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ import pandas as pd
 from sslmed.core.errors import DataError, UserError
 from sslmed.core.files import atomic_path
 from sslmed.evaluation.metrics import case_values
+from sslmed.reporting.arm_tests import compare_arms
 from sslmed.reporting.efficiency import labels_to_baseline, updates_to_baseline
+from sslmed.reporting.null_bands import null_bands
 from sslmed.reporting.summary import FAMILY, summarise_cells
 
 RUN = ["figure", "dataset", "preset", "arm", "spatial_dims", "label_fraction", "n_labels", "fold", "seed"]
@@ -29,25 +32,33 @@ class Tables:
         results: One row per run and metric: test scores.
         cases: One row per run and test case, sorted: what the runs' `cases.csv` say.
         summary: One row per metric, arm and label fraction, see `summarise_cells`.
+        tests: One row per arm: its primary test, see `compare_arms`.
+        null_bands: One row per metric, baseline and label fraction: what chance alone does, see `null_bands`.
         efficiency: One row per metric, arm and quantity, see `labels_to_baseline` and `updates_to_baseline`.
         curves: One row per run, `update` and metric: scores of the validation cases.
         missing: The runs without results, in the order given, e.g. `rotation 25 % fold 1 seed 0`.
+        test_to_train: Number of test cases over that of training cases, mean over folds: how much intervals are
+            corrected for the overlap of training sets.
     """
 
     results: pd.DataFrame
     cases: pd.DataFrame
     summary: pd.DataFrame
+    tests: pd.DataFrame
+    null_bands: pd.DataFrame
     efficiency: pd.DataFrame
     curves: pd.DataFrame
     missing: tuple[str, ...]
+    test_to_train: float
 
 
-def collect(run_dirs: Iterable[Path]) -> Tables:
+def collect(run_dirs: Iterable[Path], primary: str) -> Tables:
     """Read fine-tuning runs and summarise them.
 
     Args:
         run_dirs: Every planned run of one experiment, `.../<arm>/fold<k>/seed<s>/<percent>`; those without
             `results.json` are listed as missing.
+        primary: The metric in which arms are tested: the first of the figure's.
 
     Raises:
         UserError: No run has finished.
@@ -63,26 +74,30 @@ def collect(run_dirs: Iterable[Path]) -> Tables:
     curves = _long(_joined(runs, [pd.DataFrame(run.record["validation"]) for run in runs]), "update")
     curves = curves.assign(metric=curves["metric"].str.removeprefix("val/"))
     values = _joined(runs, [run.case_values() for run in runs])
-    updates = updates_to_baseline(curves[curves["metric"].isin(results["metric"])])
-    efficiency = pd.concat([_by_metric(values, labels_to_baseline), updates])
+    ratio = float(np.mean([*{run.record["fold"]: run.test_to_train for run in runs}.values()]))
+    updates = updates_to_baseline(curves[curves["metric"].isin(results["metric"])], test_to_train=ratio)
+    efficiency = pd.concat([_by_metric(values, partial(labels_to_baseline, test_to_train=ratio)), updates])
     return Tables(
         results=results,
         cases=_joined(runs, [run.cases for run in runs]),
-        summary=_by_metric(values, summarise_cells),
+        summary=_by_metric(values, partial(summarise_cells, primary=primary, test_to_train=ratio)),
+        tests=compare_arms(_of_metric(values, primary), test_to_train=ratio),
+        null_bands=_by_metric(values, partial(null_bands, test_to_train=ratio)),
         efficiency=efficiency.sort_values([*FAMILY, "arm", "quantity"], ignore_index=True),
         curves=curves,
         missing=tuple(_name(path) for path in paths if path not in finished),
+        test_to_train=ratio,
     )
 
 
 def write_tables(tables: Tables, folder: Path) -> None:
-    """Write `results.csv`, `cases.csv` (one row per run, test case and value), `summary.csv` and `efficiency.csv`.
+    """Write a CSV file for each table but the curves; `cases.csv` has one row per run, test case and value.
 
     Equal runs give equal bytes.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    short = {"results": tables.results, "summary": tables.summary, "efficiency": tables.efficiency}
-    for name, table in short.items():
+    for name in ("results", "summary", "tests", "null_bands", "efficiency"):
+        table: pd.DataFrame = getattr(tables, name)
         with atomic_path(folder / f"{name}.csv") as temporary:
             table.to_csv(temporary, index=False, lineterminator="\n")
     with atomic_path(folder / "cases.csv") as temporary:
@@ -98,15 +113,22 @@ class _FinishedRun:
     def read(cls, path: Path) -> "_FinishedRun":
         try:
             record = json.loads((path / "results.json").read_text(encoding="utf-8"))
-            # Ids are text even where they look like a number ("007") or like a missing value ("NA").
+            # Ids are text even where they style like a number ("007") or like a missing value ("NA").
             cases = pd.read_csv(path / "cases.csv", dtype={"case": str}, keep_default_na=False)
+            absent = sorted({*RUN, "n_train", "metrics", "validation"}.difference(record))
+            if absent:
+                raise ValueError(f"results.json has no {', '.join(absent)}")
         except (OSError, ValueError) as error:
-            raise DataError([f"{path}: {error}; remove the run, and the same command makes it anew"]) from error
+            raise DataError([f"{path}: {error}; remove the run, and the same command makes it again"]) from error
         return cls(record, cases.sort_values("case", ignore_index=True))
 
     @property
     def identity(self) -> tuple[Any, ...]:
         return tuple(self.record[key] for key in RUN)
+
+    @property
+    def test_to_train(self) -> float:
+        return len(self.cases) / float(self.record["n_train"])
 
     def case_values(self) -> pd.DataFrame:
         """Give one value per case for every metric, whose mean is the run's score."""
@@ -130,12 +152,16 @@ def _long(table: pd.DataFrame, *keys: str) -> pd.DataFrame:
 
 def _by_metric(values: pd.DataFrame, summarise: Callable[[pd.DataFrame], pd.DataFrame]) -> pd.DataFrame:
     """Summarise metric by metric: all at once, the cases of a large experiment would fill the memory."""
-    identity = [*RUN, "case"]
-    summaries = [
-        summarise(values[identity].assign(metric=metric, value=values[metric]).dropna(subset="value"))
-        for metric in values.columns.difference(identity).tolist()
-    ]
-    return pd.concat(summaries, ignore_index=True)
+    metrics = values.columns.difference([*RUN, "case"]).tolist()
+    return pd.concat([summarise(_of_metric(values, metric)) for metric in metrics], ignore_index=True)
+
+
+def _of_metric(values: pd.DataFrame, metric: str) -> pd.DataFrame:
+    if metric not in values:
+        raise UserError(
+            f"{metric}: no run has this score; there are {', '.join(values.columns.difference([*RUN, 'case']))}"
+        )
+    return values[[*RUN, "case"]].assign(metric=metric, value=values[metric]).dropna(subset="value")
 
 
 def _name(path: Path) -> str:

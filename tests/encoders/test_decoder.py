@@ -1,5 +1,7 @@
+import itertools
 from itertools import product
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -10,6 +12,7 @@ from outside import PatchTransformer
 
 from sslmed.encoders import Encoder, ResNetEncoder, UNetEncoder
 from sslmed.encoders.decoder import UNetDecoder
+from sslmed.encoders.heads import Head
 
 every_encoder = pytest.mark.parametrize("name", ENCODERS)
 both_ranks = pytest.mark.parametrize("dims", [2, 3])
@@ -61,6 +64,33 @@ def test_scores_of_coarse_maps_are_interpolated_linearly():
     decoder.output.register_forward_hook(lambda *arguments: seen.append(arguments[-1]))
     decoder(maps)
     torch.testing.assert_close(logits, F.interpolate(seen[0], (32, 64), mode="bilinear", align_corners=False))
+
+
+@pytest.mark.parametrize(
+    "sides", [(16, 24), (12, 20)]
+)  # the coarsest map is 4 by 6, and 3 by 5, whose last is pooled alone
+def test_extra_pooling_repeats_the_largest_of_each_2_by_2_by_hand(sides):
+    encoder = UNetEncoder(2, 1, (2, 3, 4)).eval()
+    decoder = UNetDecoder(encoder, 3, extra_pooling=True).eval()
+    plain = UNetDecoder(encoder, 3).eval()
+    plain.load_state_dict(decoder.state_dict())  # it has no weights of its own
+    *fine, coarsest = encoder(torch.rand(2, 1, *sides))
+    pooled = np.empty_like(coarsest.detach().numpy())
+    height, width = pooled.shape[2:]
+    for i, j in itertools.product(range(0, height, 2), range(0, width, 2)):
+        pooled[:, :, i : i + 2, j : j + 2] = coarsest.detach()[:, :, i : i + 2, j : j + 2].amax((2, 3), keepdim=True)
+    torch.testing.assert_close(decoder([*fine, coarsest]), plain([*fine, torch.tensor(pooled)]))
+
+
+@pytest.mark.parametrize("eps", [1e-5, 1e-3])
+def test_batch_norms_are_as_asked_for(eps):
+    encoder = UNetEncoder(2, 1, (2, 3, 4), norm_momentum=0.01, norm_eps=eps)
+    decoder = UNetDecoder(encoder, 3, norm_momentum=0.01, norm_eps=eps)
+    head = Head(encoder, 1, 3, norm_momentum=0.01, norm_eps=eps)
+    for network in (encoder, decoder, head):
+        norms = [module for module in network.modules() if isinstance(module, torch.nn.modules.batchnorm._BatchNorm)]
+        assert norms
+        assert {(norm.momentum, norm.eps) for norm in norms} == {(0.01, eps)}
 
 
 def test_on_a_unet_nothing_is_interpolated():

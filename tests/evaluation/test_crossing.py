@@ -33,19 +33,27 @@ def rising(x, folds, seeds, cases, rng, *, level, arm=0.0, run=0.0, case=0.0, re
 @pytest.mark.parametrize(("level", "reached"), [(0.3, 2.5), (0.8, 4.0), (-0.1, -np.inf), (0.9, np.inf)])
 def test_without_noise_it_is_where_straight_lines_reach_the_level(level, reached):
     curve = np.array([0.0, 0.2, 0.4, 0.8]) - level
-    result = crossing([1, 2, 3, 4], [np.full((2, 3), 1) * curve[:, None, None]] * 5, WIDE)
+    result = crossing([1, 2, 3, 4], [np.full((2, 3), 1) * curve[:, None, None]] * 5, WIDE, test_to_train=0)
     assert (result.value, result.low, result.high) == (pytest.approx(reached),) * 3
 
 
 def test_one_point_is_reached_or_not():
     for difference, expected in [(0.1, -np.inf), (-0.1, np.inf)]:
-        assert crossing([1.0], [np.full((1, 1, 3), difference)], WIDE).value == expected
+        assert crossing([1.0], [np.full((1, 1, 3), difference)], WIDE, test_to_train=0).value == expected
 
 
 def test_a_dip_does_not_count_as_reached_early():
     """The nearest curve that never falls: 0.3 and -0.5 become their mean, so that 0 is reached after them."""
     curve = np.array([-1, 0.3, -0.5, 1])
-    assert 3 < crossing([1, 2, 3, 4], [curve[:, None, None] * np.ones((1, 2))] * 5, WIDE).value < 4
+    assert 3 < crossing([1, 2, 3, 4], [curve[:, None, None] * np.ones((1, 2))] * 5, WIDE, test_to_train=0).value < 4
+
+
+@pytest.mark.parametrize(("curve", "may_rise"), [((0.1, 0.5, 0.4, 0.8), False), ((0.1, 0.4, 0.4, 0.8), True)])
+def test_a_curve_that_falls_by_more_than_chance_is_flagged(curve, may_rise):
+    noise = np.random.default_rng(0).normal(size=(5, 4, 1, 1))
+    for spread, expected in ((0, may_rise), (0.01, may_rise), (0.3, True)):
+        folds = list(np.array(curve)[:, None, None] - 0.5 + spread * noise)
+        assert crossing([1, 2, 3, 4], folds, WIDE, test_to_train=0).monotone is expected
 
 
 def test_the_interval_ends_where_the_paired_t_test_has_5_percent():
@@ -58,7 +66,7 @@ def test_the_interval_ends_where_the_paired_t_test_has_5_percent():
         at = [np.interp(position, x, curve) for curve in curves]
         return stats.ttest_rel(at, level).pvalue - 0.05
 
-    result = crossing(x, list((curves - level[:, None])[:, :, None, None]), WIDE)
+    result = crossing(x, list((curves - level[:, None])[:, :, None, None]), WIDE, test_to_train=0)
     ends = brentq(excess, 0.5, result.value), brentq(excess, result.value, 2.5)
     assert (result.low, result.high) == pytest.approx(ends, abs=3e-3)
     assert result.value == pytest.approx(np.interp(level.mean(), curves.mean(axis=0), x))
@@ -68,8 +76,8 @@ def test_the_interval_ends_where_the_paired_t_test_has_5_percent():
 def test_interval_holds_the_value_and_a_higher_level_is_reached_later(folds, seeds, cases, points, seed):
     rng = np.random.default_rng(seed)
     differences = list(rng.uniform(-1, 1, (folds, points, seeds, cases)))
-    first = crossing(range(points), differences, WIDE)
-    later = crossing(range(points), [fold - 0.1 for fold in differences], WIDE)
+    first = crossing(range(points), differences, WIDE, test_to_train=0)
+    later = crossing(range(points), [fold - 0.1 for fold in differences], WIDE, test_to_train=0)
     assert first.low <= first.value <= first.high
     assert first.value <= later.value
     assert first.low <= later.low
@@ -92,6 +100,10 @@ def test_intervals_cover(x, level, folds, seeds, noise):
     cases = 1 if x is UPDATES else 20
     fine = np.linspace(0, len(x) - 1, 10001)
     truth = np.interp(level, np.interp(fine, range(len(x)), expected(x)), np.interp(fine, range(len(x)), x))
-    results = [crossing(x, list(rising(x, folds, seeds, cases, rng, level=level, **noise)), WIDE) for _ in range(600)]
+    results = [
+        crossing(x, list(rising(x, folds, seeds, cases, rng, level=level, **noise)), WIDE, test_to_train=0)
+        for _ in range(600)
+    ]
     coverage = np.mean([result.low <= truth <= result.high for result in results])
     assert 0.93 <= coverage <= 0.97
+    assert np.mean([not result.monotone for result in results]) <= 0.05

@@ -6,9 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from sslmed.evaluation.statistics import estimate, holm
+from sslmed.evaluation.statistics import chance_margin, estimate, holm
 
 WIDE = (-100.0, 100.0)
+RATIO = 20 / 64
+"""Test to training cases of five folds, a fifth of whose training cases validate."""
 
 
 def simulated(rng, folds, seeds, cases=20, *, fold=0.0, run=0.0, case=0.1, rest=0.05):
@@ -21,23 +23,41 @@ def test_interval_and_p_are_students_on_fold_means():
     values = simulated(np.random.default_rng(0), 5, 3, run=0.1) + 0.1
     fold_means = values.mean(axis=(1, 2))
     expected = stats.ttest_1samp(fold_means, 0)
-    result = estimate(values, WIDE)
+    result = estimate(values, WIDE, test_to_train=0)
     assert (result.low, result.high) == pytest.approx(tuple(expected.confidence_interval(0.95)))
     assert result.p == pytest.approx(expected.pvalue)
     assert (result.mean, result.n_runs, result.n_cases) == (pytest.approx(fold_means.mean()), 15, 100)
+
+
+def test_overlap_of_training_sets_widens_the_interval_as_nadeau_and_bengio_say():
+    values = simulated(np.random.default_rng(0), 5, 3, run=0.1) + 0.1
+    means = values.mean(axis=(1, 2))
+    error = means.std(ddof=1) * np.sqrt(1 / 5 + RATIO)
+    result = estimate(values, WIDE, test_to_train=RATIO)
+    margin = stats.t.ppf(0.975, 4) * error
+    assert (result.low, result.high) == pytest.approx((means.mean() - margin, means.mean() + margin))
+    assert result.p == pytest.approx(2 * stats.t.sf(means.mean() / error, 4))
+    plain = estimate(values, WIDE, test_to_train=0)
+    assert (result.plain_low, result.plain_high) == (plain.low, plain.high) == (plain.plain_low, plain.plain_high)
+
+
+def test_few_folds_tell_nothing_of_overlap():
+    values = simulated(np.random.default_rng(0), 2, 5, run=0.1)
+    result = estimate(values, WIDE, test_to_train=RATIO)
+    assert (result.low, result.high) == (result.plain_low, result.plain_high)
 
 
 def test_paired_difference_is_the_paired_t_test():
     rng = np.random.default_rng(1)
     arm, baseline = simulated(rng, 6, 1, run=0.1) + 0.1, simulated(rng, 6, 1, run=0.1)
     expected = stats.ttest_rel(arm.mean(axis=(1, 2)), baseline.mean(axis=(1, 2)))
-    assert estimate(arm - baseline, WIDE).p == pytest.approx(expected.pvalue)
+    assert estimate(arm - baseline, WIDE, test_to_train=0).p == pytest.approx(expected.pvalue)
 
 
 def test_few_runs_give_students_interval_over_cases_and_no_p():
     values = simulated(np.random.default_rng(2), 1, 2)
     expected = stats.ttest_1samp(values.mean(axis=(0, 1)), 0).confidence_interval(0.95)
-    result = estimate(values, WIDE)
+    result = estimate(values, WIDE, test_to_train=0)
     assert (result.low, result.high) == pytest.approx(tuple(expected))
     assert result.p is None
 
@@ -56,7 +76,7 @@ def test_few_runs_give_students_interval_over_cases_and_no_p():
 )
 def test_intervals_cover(folds, seeds, noise):
     rng = np.random.default_rng(3)
-    results = [estimate(simulated(rng, folds, seeds, **noise), WIDE) for _ in range(2000)]
+    results = [estimate(simulated(rng, folds, seeds, **noise), WIDE, test_to_train=0) for _ in range(2000)]
     assert 0.93 <= np.mean([result.low < 0 < result.high for result in results]) <= 0.97
 
 
@@ -68,28 +88,63 @@ def test_false_positives_of_paired_differences_are_nominal(folds, seeds):
     for _ in range(2000):
         cases = 0.2 * rng.normal(size=(folds, 1, 20))
         arm, baseline = (cases + simulated(rng, folds, seeds, run=0.05, case=0.03) for _ in range(2))
-        p_values.append(estimate(arm - baseline, WIDE).p)
+        p_values.append(estimate(arm - baseline, WIDE, test_to_train=0).p)
     assert 0.03 <= np.mean(np.array(p_values) < 0.05) <= 0.07
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (2, 1, 1), (1, 5, 1)])
 def test_where_noise_cannot_be_told_the_interval_is_the_whole_range(shape):
-    result = estimate(np.full(shape, 0.7), (0, 1))
+    result = estimate(np.full(shape, 0.7), (0, 1), test_to_train=0)
     assert (result.mean, result.low, result.high, result.p) == (pytest.approx(0.7), 0, 1, None)
 
 
 @pytest.mark.parametrize(("difference", "p"), [(0.0, 1.0), (0.25, 0.0)])
 def test_without_any_noise_the_interval_is_a_point(difference, p):
-    result = estimate(np.full((5, 1, 4), difference), (-1, 1))
+    result = estimate(np.full((5, 1, 4), difference), (-1, 1), test_to_train=0)
     assert (result.low, result.high, result.p) == (difference, difference, p)
 
 
 @given(st.integers(1, 6), st.integers(1, 4), st.integers(1, 6), st.integers(0, 2**32 - 1))
 def test_interval_holds_the_mean_within_bounds_and_agrees_with_p(folds, seeds, cases, seed):
-    result = estimate(np.random.default_rng(seed).uniform(-1, 1, (folds, seeds, cases)), (-1, 1))
+    result = estimate(np.random.default_rng(seed).uniform(-1, 1, (folds, seeds, cases)), (-1, 1), test_to_train=RATIO)
+    assert -1 <= result.low <= result.plain_low <= result.mean <= result.plain_high
     assert -1 <= result.low <= result.mean <= result.high <= 1
     if result.p is not None and not np.isclose(result.p, 0.05, atol=1e-6):
         assert (result.p < 0.05) == (result.low > 0 or result.high < 0)
+
+
+def test_chance_is_the_spread_of_differences_whose_mean_is_known_to_be_zero():
+    baseline, null = np.random.default_rng(7).normal(size=(2, 5))
+    margin, df = chance_margin(list(np.stack([baseline, null], axis=1)), test_to_train=RATIO)
+    assert df == 5
+    rms = np.sqrt(((null - baseline) ** 2).mean())
+    assert margin == pytest.approx(stats.t.ppf(0.975, 5) * rms * np.sqrt(1 / 5 + RATIO))
+
+
+@pytest.mark.parametrize(("folds", "nulls"), [(2, 1), (2, 2), (5, 1), (5, 3)])
+def test_another_null_arm_is_within_what_chance_does(folds, nulls):
+    """Folds differ, and arms in the noise of their trainings alone. It is the same for all pairs, so 95 % is exact."""
+    rng = np.random.default_rng(8)
+    inside = {0: [], RATIO: []}
+    for _ in range(4000):
+        scores = rng.normal(size=(folds, 1)) + 0.1 * rng.normal(size=(folds, 1 + nulls + 2))
+        pair = np.diff(scores[:, -2:]).mean()  # two that the estimate has not seen
+        for ratio, found in inside.items():
+            margin, df = chance_margin(list(scores[:, : 1 + nulls]), test_to_train=ratio)
+            found.append(abs(pair) < margin)
+    assert df == folds * nulls
+    assert np.mean(inside[0]) == pytest.approx(0.95, abs=0.012)
+    assert np.mean(inside[RATIO]) >= np.mean(inside[0])
+
+
+@pytest.mark.parametrize("folds", [2, 5])
+def test_another_null_arm_is_within_the_band_around_the_baseline(folds):
+    """The baseline is in the estimate and in the difference, so that both are large at a time: more than 95 %."""
+    rng = np.random.default_rng(9)
+    scores = rng.normal(size=(4000, folds, 3))
+    margins = [chance_margin(list(each[:, :2]), test_to_train=0)[0] for each in scores]
+    difference = (scores[..., 2] - scores[..., 0]).mean(axis=1)
+    assert 0.945 <= np.mean(np.abs(difference) < margins) <= 0.98
 
 
 def test_holm_against_a_worked_example():
@@ -113,7 +168,7 @@ def test_after_holm_false_positives_stay_nominal_with_a_common_baseline(better):
     for _ in range(2000):
         baseline = [simulated(rng, 5, 1, run=0.05) for _ in range(3)]
         p_values = [
-            estimate(gain + simulated(rng, 5, 1, run=0.05) - of_fraction, WIDE).p
+            estimate(gain + simulated(rng, 5, 1, run=0.05) - of_fraction, WIDE, test_to_train=0).p
             for gain in gains
             for of_fraction in baseline
         ]

@@ -70,6 +70,22 @@ def test_fine_tuning_starts_from_the_last_checkpoint_of_its_own_fold() -> None:
             assert pretrained == f"/work/{run.arm}/fold{run.fold}/pretrain/checkpoints/last.ckpt"
 
 
+def test_a_preset_says_which_checkpoint_is_handed_over(tmp_path: Path) -> None:
+    copy = tmp_path / "tiny"
+    shutil.copytree(TINY, copy)
+    (copy / "preset.yaml").write_text((copy / "preset.yaml").read_text() + "handover: best\n")
+    for last, best in zip(_plan(_grid()), _plan(_grid(copy)), strict=True):
+        assert best.name == last.name
+        if last.needs is None:
+            assert best.key == last.key  # pretraining, and what is trained from scratch, is as before
+        else:
+            assert best.key != last.key
+            assert _options(best)["model.pretrained.checkpoint"] == f"/work/{last.needs}/checkpoints/best.ckpt"
+    (copy / "preset.yaml").write_text((copy / "preset.yaml").read_text().replace("best", "first"))
+    with pytest.raises(UserError, match="handover"):
+        read_preset(copy)
+
+
 def test_keys_follow_settings_and_not_comments_or_places(tmp_path: Path) -> None:
     copy = tmp_path / "tiny"
     shutil.copytree(TINY, copy)

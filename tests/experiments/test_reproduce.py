@@ -184,10 +184,11 @@ def test_a_wrong_checkpoint_is_refused_before_anything_runs(finished: Path, tmp_
     shutil.copytree(finished, tmp_path / "copy")
     work = _work(tmp_path / "copy")
     (work / "rotation" / "fold0" / "seed0" / "40" / "results.json").unlink()
-    (work / "rotation" / "fold0" / "pretrain" / "checkpoints" / "last.ckpt").write_bytes(b"broken")
+    handed_over = work / "rotation" / "fold0" / "pretrain" / "checkpoints" / "last.ckpt"
+    handed_over.write_bytes(b"broken")
     for options in (["--dry-run"], []):
         assert _reproduce(tmp_path / "copy", *options) == 2
-        assert "not a checkpoint" in capsys.readouterr().err
+        assert f"{handed_over}: not a checkpoint" in capsys.readouterr().err
 
 
 def test_results_hold_what_the_figure_needs(finished: Path) -> None:

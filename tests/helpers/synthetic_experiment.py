@@ -1,12 +1,12 @@
-"""An experiment as `reproduce` leaves it: a plan, runs with scores drawn at random, pretext losses, slices."""
+"""An experiment as `reproduce` leaves it: a plan, runs with random scores, pretext losses, slices."""
 
 import json
 
 import numpy as np
-from synthetic_runs import TASKS, write_runs
+from synthetic_runs import PRIMARY, TASKS, write_runs
 
 from sslmed.downstream.examples import Example, examples_of, save_examples
-from sslmed.experiments.arms import BASELINE, Arm
+from sslmed.experiments.arms import Arm
 from sslmed.experiments.plan import Run, write_plan
 from sslmed.preparation.settings import VERSION
 from sslmed.reporting.tables import collect
@@ -28,7 +28,7 @@ def write_experiment(root, figure="fig3", dataset="phantom", arms=("baseline", *
     for path in paths:
         arm, fold, seed, percent = path.parts[-4:]
         parent = f"{arm}/{fold}/pretrain"
-        pretrained = Arm.parse(arm).task != BASELINE
+        pretrained = Arm.parse(arm).is_pretrained
         if pretrained and parent not in plan:
             store = root / "stores" / ("pool-more-eyes-0123" if Arm.parse(arm).external else "data-0123")
             plan[parent] = _planned(arm, fold, None, None, parent, store)
@@ -40,7 +40,7 @@ def write_experiment(root, figure="fig3", dataset="phantom", arms=("baseline", *
             _complete(path, len(plan))
     write_plan(work / "plan.json", [*plan.values()])
     if examples and figure != "fig4":
-        _write_examples(work, paths, side, len(CLASSES[figure]))
+        _write_examples(paths, side, len(CLASSES[figure]), PRIMARY[figure])
     return work
 
 
@@ -88,8 +88,8 @@ def _write_store(root, figure):
     (root / "store.json").write_text(json.dumps(content))
 
 
-def _write_examples(work, paths, side, n_classes):
-    cases = collect(paths).cases
+def _write_examples(paths, side, n_classes, primary):
+    cases = collect(paths, primary).cases
     for path in paths:
         if (path / "results.json").is_file():
             arm, fold, seed, percent = path.parts[-4:]

@@ -8,10 +8,14 @@ import pandas as pd
 
 from sslmed.evaluation.metrics import summarise
 from sslmed.evaluation.segmentation import case_row
+from sslmed.experiments.arms import Arm
 
 FRACTIONS = (0.05, 0.25, 1.0)
+PRIMARY = {"fig2": "dice_wt", "fig3": "dice_foreground", "fig4": "qwk"}
+"""The first metric of each figure."""
+
 TASKS = ("rotation", "jigsaw", "rpl", "exemplar", "cpc")
-GAINS = {"baseline": 0.0, "rotation": 0.05, "jigsaw": 0.03, "rpl": 0.02, "exemplar": -0.01, "cpc": 0.06}
+GAINS = {"rotation": 0.05, "jigsaw": 0.03, "rpl": 0.02, "exemplar": -0.01, "cpc": 0.06}
 GRADES = (0.45, 0.1, 0.25, 0.08, 0.12)
 
 
@@ -43,7 +47,7 @@ def _write_run(path, arm, fold, seed, fraction, n_cases, dataset, figure):
     path.mkdir(parents=True)
     of_fold = np.random.default_rng(fold)
     of_run = np.random.default_rng(zlib.crc32(f"{arm} {fold} {seed} {fraction}".encode()))
-    gain = GAINS[arm.removesuffix("-2d").removesuffix("-external")] + 0.04 * ("-external" in arm)
+    gain = GAINS.get(Arm.parse(arm).task, 0) + 0.04 * ("-external" in arm)
     error = 0.45 - 0.1 * np.log2(fraction / 0.05) / 2 - gain * (1 - fraction) + 0.02 * of_run.normal()
     error += 0.15 * arm.endswith("-2d")
     score_case = {"fig2": _brain, "fig3": _pancreas, "fig4": _fundus}[figure]
@@ -51,12 +55,18 @@ def _write_run(path, arm, fold, seed, fraction, n_cases, dataset, figure):
     table = pd.DataFrame(rows)
     table.to_csv(path / "cases.csv", index=False)
     metrics = summarise(table)
-    followed = {"fig2": "dice_wt", "fig3": "dice_foreground", "fig4": "qwk"}[figure]
+    followed = PRIMARY[figure]
     updates = np.arange(10, 160, 10)
     curve = metrics[followed] * (1 - np.exp(-updates / (40 + 300 * max(error, 0)))) + 0.01 * of_run.normal(size=15)
     record = {
         **{"kind": "finetune", "figure": figure, "dataset": dataset, "preset": "quick", "arm": arm, "fold": fold},
-        **{"seed": seed, "label_fraction": fraction, "n_labels": round(40 * fraction), "metrics": metrics},
+        **{
+            "seed": seed,
+            "label_fraction": fraction,
+            "n_labels": round(40 * fraction),
+            "n_train": 40,
+            "metrics": metrics,
+        },
         "spatial_dims": 2 if arm.endswith("-2d") or figure == "fig4" else 3,
         "validation": [
             {"update": int(update), "seconds": 1.5, "train/loss": 1.0, f"val/{followed}": float(score)}

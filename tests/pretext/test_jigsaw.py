@@ -40,6 +40,25 @@ def test_pieces_lie_where_the_permutation_says(shape, channels):
     assert np.max(offsets, axis=0).tolist() == [jitter] * dims
 
 
+@pytest.mark.parametrize("centred", [False, True])
+def test_validation_cuts_the_middle_of_cells_where_asked_to(centred):
+    task = Jigsaw(UNetEncoder(2, 1, widths=(2, 4)), jitter=2, centred_validation=centred)
+    image = torch.arange(27 * 27.0).reshape(1, 1, 27, 27)
+
+    def offsets():
+        """How far each patch lies from the corner of its cell, over ten puzzles."""
+        patches, targets = task.make_task(image.expand(10, -1, -1, -1))
+        first = np.stack(np.unravel_index(patches.amin((2, 3, 4)).long().numpy(), (27, 27)), axis=-1)
+        return first % 9, targets
+
+    task.train()
+    assert offsets()[0].max() == 2
+    task.eval()
+    seen, targets = offsets()
+    assert (seen == 1).all() == centred
+    assert len(set(targets.tolist())) > 1  # labels stay random
+
+
 @pytest.mark.parametrize(("length", "least", "mean"), [(27, 24, 26.1), (9, 6, 8.05)])
 def test_the_default_permutations_are_far_apart(length, least, mean):
     distances = hamming(far_permutations(100, length, seed=0))

@@ -44,19 +44,47 @@ def test_offsets_reach_both_ends_of_every_axis():
         ((128, 128), None, (38, 38)),  # the default is a tenth of the cell of 42
         ((32, 40, 49), None, (9, 12, 15)),
         ((48, 48, 48), None, (15, 15, 15)),
+        ((24, 26, 29), None, (7, 7, 8)),  # but at least 1
     ],
 )
 def test_sizes(shape, jitter, patch):
-    patches = cut_cells(torch.zeros(1, 1, *shape), torch.tensor([[0, 8]]), jitter, 8, None)
+    patches = cut_cells(torch.zeros(1, 1, *shape), torch.tensor([[0, 8]]), jitter, 4, None)
     assert patches.shape == (1, 2, 1, *patch)
 
 
 def test_default_jitter_leaves_the_encoder_enough():
-    patches = cut_cells(torch.zeros(1, 1, 48, 50), torch.tensor([[0]]), None, 16, None)
-    assert patches.shape[3:] == (16, 16)
+    patches = cut_cells(torch.zeros(1, 1, 51, 69), torch.tensor([[0]]), None, 16, None)
+    assert patches.shape[3:] == (16, 21)
+    patches = cut_cells(torch.zeros(1, 1, 54, 66), torch.tensor([[0]]), None, 20 - 3, None)
+    assert patches.shape[3:] == (17, 20)
 
 
-@pytest.mark.parametrize(("shape", "jitter"), [((32, 32, 32), None), ((48, 64, 64), 1)])
+@given(side=st.integers(3, 90), minimum=st.integers(1, 30))
+def test_default_jitter_is_at_least_1_wherever_that_leaves_a_patch(side, minimum):
+    image, cell = torch.zeros(1, 1, side, side), side // 3
+    if cell - 1 < minimum:
+        with pytest.raises(ValueError, match="less jitter"):
+            cut_cells(image, torch.tensor([[4]]), None, minimum, None)
+    else:
+        patch = cut_cells(image, torch.tensor([[4]]), None, minimum, None).shape[-1]
+        assert minimum <= patch <= cell - 1
+        assert cell - patch == max(1, min(cell // 10, cell - minimum))
+
+
+@pytest.mark.parametrize("jitter", [0, 1, 2, 3])
+def test_centred_patches_are_the_middle_of_their_cells(jitter):
+    image = torch.rand(1, 1, 24, 27)
+    patches = cut_cells(image, torch.arange(9)[None], jitter, 4, None, centred=True)
+    for (row, column), patch in zip(np.ndindex(3, 3), patches[0, :, 0].numpy(), strict=True):
+        cell = image[0, 0, 8 * row : 8 * row + 8, 9 * column : 9 * column + 9].numpy()
+        before, after = (
+            jitter // 2,
+            jitter - jitter // 2,
+        )  # of an odd jitter, the smaller part comes first, as published
+        assert np.array_equal(patch, cell[before : 8 - after, before : 9 - after])
+
+
+@pytest.mark.parametrize(("shape", "jitter"), [((48, 48, 48), None), ((48, 64, 64), 1)])
 def test_patches_too_small_for_the_encoder_are_refused(shape, jitter):
     with pytest.raises(ValueError, match=rf"{shape[0]}, {shape[1]}.*patches of .*at least 16.*fewer levels"):
         cut_cells(torch.zeros(1, 1, *shape), torch.tensor([[0]]), jitter, 16, None)

@@ -27,11 +27,13 @@ def runs(scores, *, points, column, folds=5, cases=3, spread=0.01):
 
 
 def of_labels(scores, **kwargs):
-    return labels_to_baseline(runs(scores, points=FRACTIONS, column="label_fraction", **kwargs)).set_index("arm")
+    table = runs(scores, points=FRACTIONS, column="label_fraction", **kwargs)
+    return labels_to_baseline(table, test_to_train=0).set_index("arm")
 
 
 def of_updates(scores, **kwargs):
-    return updates_to_baseline(runs(scores, points=(10, 20, 40), column="update", cases=1, **kwargs)).set_index("arm")
+    table = runs(scores, points=(10, 20, 40), column="update", cases=1, **kwargs)
+    return updates_to_baseline(table, test_to_train=0).set_index("arm")
 
 
 def test_labels_are_interpolated_along_the_logarithm():
@@ -54,36 +56,48 @@ def test_what_lies_beyond_the_range_is_a_bound_or_empty():
     assert (unsure["ci_low"], np.isnan(unsure["ci_high"])) == (0, True)
 
 
-def test_updates_are_counted_to_the_last_score_of_the_baseline_and_need_five_folds_for_an_interval():
+def test_updates_are_counted_to_the_last_score_of_the_baseline_and_need_five_folds():
     scores = {"baseline": (0.2, 0.4, 0.6), "rotation": (0.3, 0.5, 0.7)}
     row = of_updates(scores).loc["rotation"]
     noise = 0.01 * np.random.default_rng(0).normal(size=5).mean()
     assert row["value"] == pytest.approx(20 + 20 * (0.1 - noise) / 0.2)
     assert 20 < row["ci_low"] < row["value"] < row["ci_high"] < 40
-    few = of_updates(scores, folds=4).loc["rotation"]
-    assert few["value"] > 0
-    assert few[["ci_low", "ci_high"]].isna().all()
+    assert of_updates(scores, folds=4).empty
+
+
+def test_labels_need_five_runs():
+    scores = {"baseline": (0.2, 0.4, 0.6), "rotation": (0.5, 0.7, 0.7)}
+    assert of_labels(scores, folds=4).empty
+    assert not of_labels(scores, folds=5).empty
+
+
+def test_a_curve_that_falls_is_flagged():
+    table = of_labels({"baseline": (0.2, 0.4, 0.6), "rotation": (0.5, 0.3, 0.7), "cpc": (0.5, 0.6, 0.7)})
+    assert table["monotone"].to_dict() == {"baseline": True, "cpc": True, "rotation": False}
 
 
 def test_passes_of_runs_with_a_few_more_updates_are_taken_together():
     table = runs({"baseline": (0.2, 0.4, 0.6), "cpc": (0.3, 0.6, 0.7)}, points=(10, 20, 30), column="update", cases=1)
     table["update"] += table["update"] // 10 * (table["fold"] == 0)  # an epoch of fold 0 has one update more
-    row = updates_to_baseline(table.assign(value=table["value"].round(1))).set_index("arm").loc["cpc"]
+    rounded = table.assign(value=table["value"].round(1))
+    row = updates_to_baseline(rounded, test_to_train=0).set_index("arm").loc["cpc"]
     assert row["value"] == pytest.approx(20 + 2 / 5)
 
 
 def test_rows_are_those_that_can_be_compared(tmp_path):
     arms = ("baseline", "rotation", "baseline-2d", "rotation-2d")
-    tables = collect(write_runs(tmp_path / "all", arms, skip=[("rotation", 0.25, 1)]))
+    skip = [("rotation", 0.25, 1)]
+    tables = collect(write_runs(tmp_path / "all", arms, folds=6, cases=3, skip=skip), "dice_foreground")
     assert list(tables.efficiency) == COLUMNS
     assert set(tables.efficiency["arm"]) == set(arms)
     of_labels = tables.efficiency.query("metric == 'dice_foreground' and quantity == 'labels_to_baseline'")
-    assert of_labels.set_index("arm")["n_runs"].to_dict() == {**dict.fromkeys(arms, 2), "rotation": 1}
+    assert of_labels.set_index("arm")["n_runs"].to_dict() == {**dict.fromkeys(arms, 6), "rotation": 5}
     updates = tables.efficiency.query("quantity == 'updates_to_baseline'")
     assert set(updates["metric"]) == {"dice_foreground"}  # what is followed during training
     # No baseline, or none with all labels.
-    assert collect(write_runs(tmp_path / "none", ("rotation",))).efficiency.empty
-    tables = collect(write_runs(tmp_path / "few", arms[:2], fractions=(0.05, 0.25)))
+    five = {"folds": 5, "cases": 2}
+    assert collect(write_runs(tmp_path / "none", ("rotation",), **five), "dice_foreground").efficiency.empty
+    tables = collect(write_runs(tmp_path / "few", arms[:2], fractions=(0.05, 0.25), **five), "dice_foreground")
     assert set(tables.efficiency["quantity"]) == {"updates_to_baseline"}
 
 
@@ -96,4 +110,4 @@ def test_refuses_runs_that_were_scored_on_other_cases():
     table = runs({"baseline": (0.2, 0.4, 0.6), "cpc": (0.3, 0.6, 0.7)}, points=FRACTIONS, column="label_fraction")
     changed = (table["arm"] == "cpc") & (table["label_fraction"] == 0.1) & (table["case"] == "01")
     with pytest.raises(DataError, match="cpc and baseline were scored on different test cases"):
-        labels_to_baseline(table.assign(case=table["case"].mask(changed, "other")))
+        labels_to_baseline(table.assign(case=table["case"].mask(changed, "other")), test_to_train=0)

@@ -49,7 +49,7 @@ def _planned(path: Path) -> Run:
 
 @pytest.fixture
 def tables(work: Path) -> Tables:
-    return collect(work.glob("*/*/*/*"))
+    return collect(work.glob("*/*/*/*"), "dice_foreground")
 
 
 @pytest.fixture

@@ -16,33 +16,37 @@ HEADERS = {
     "results": f"{RUN},metric,value",
     "cases": f"{RUN},case,metric,value",
     "summary": "figure,dataset,preset,metric,arm,label_fraction,n_labels,n_runs,n_cases,mean,ci_low,ci_high,"
-    "diff,diff_low,diff_high,p,p_holm",
-    "efficiency": "figure,dataset,preset,metric,arm,quantity,n_runs,value,ci_low,ci_high",
+    "ci_plain_low,ci_plain_high,diff,diff_low,diff_high,diff_plain_low,diff_plain_high,p,p_holm",
+    "tests": "figure,dataset,preset,metric,arm,n_runs,n_cases,diff,diff_low,diff_high,diff_plain_low,diff_plain_high,"
+    "p,p_holm",
+    "null_bands": "figure,dataset,preset,metric,arm,label_fraction,n_folds,df,low,high",
+    "efficiency": "figure,dataset,preset,metric,arm,quantity,n_runs,value,ci_low,ci_high,monotone",
 }
+PRIMARY = "dice_foreground"
 ARMS = ("baseline", "rotation", "baseline-2d", "rotation-2d")
 
 
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory):
-    return collect(write_runs(tmp_path_factory.mktemp("runs"), ARMS))
+    return collect(write_runs(tmp_path_factory.mktemp("runs"), (*ARMS, "null", "null-2")), PRIMARY)
 
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory):
-    root, arms = tmp_path_factory.mktemp("runs"), ("baseline", "rotation", "cpc")
-    return collect(write_runs(root, arms, folds=5, seeds=3, cases=4, fractions=(0.1, 1.0)))
+    root, arms = tmp_path_factory.mktemp("runs"), ("baseline", "rotation", "cpc", "null")
+    return collect(write_runs(root, arms, folds=5, seeds=3, cases=4, fractions=(0.1, 1.0)), PRIMARY)
 
 
 @pytest.fixture(scope="module")
 def fundus(tmp_path_factory):
     root, arms = tmp_path_factory.mktemp("runs"), ("baseline", "rotation", "rotation-external")
-    return collect(write_runs(root, arms, folds=5, cases=12, fractions=(0.1, 1.0), figure="fig4"))
+    return collect(write_runs(root, arms, folds=5, cases=12, fractions=(0.1, 1.0), figure="fig4"), "qwk")
 
 
 def test_files_have_the_columns_are_sorted_and_repeat_byte_by_byte(tmp_path):
     paths = write_runs(tmp_path / "runs", ARMS[:2])
-    write_tables(collect(paths), tmp_path / "a")
-    write_tables(collect(paths[::-1]), tmp_path / "b")
+    write_tables(collect(paths, PRIMARY), tmp_path / "a")
+    write_tables(collect(paths[::-1], PRIMARY), tmp_path / "b")
     for name, header in HEADERS.items():
         content = (tmp_path / "a" / f"{name}.csv").read_bytes()
         assert content.split(b"\n")[0].decode() == header
@@ -66,23 +70,25 @@ def test_mean_is_that_of_the_runs(quick, sound, fundus):
         pd.testing.assert_series_equal(tables.summary.set_index(keys)["mean"], of_runs, check_names=False)
 
 
-def test_only_baselines_and_p_values_of_few_runs_are_empty(quick, sound):
-    complete = HEADERS["summary"].split(",")[:12]
+def test_only_baselines_and_differences_of_few_runs_are_empty(quick, sound):
+    columns = HEADERS["summary"].split(",")
+    complete, of_differences = columns[:14], columns[14:]
     for tables in (quick, sound):
         assert not tables.summary[complete].isna().any(axis=None)
-    is_baseline = quick.summary["arm"].str.startswith("baseline")
-    assert (quick.summary["diff"].isna() == is_baseline).all()
-    assert quick.summary["p"].isna().all()
+    assert quick.summary[of_differences].isna().all(axis=None)
+    assert quick.tests.empty
+    assert quick.efficiency.empty
     is_baseline = sound.summary["arm"] == "baseline"
-    for column in ("diff", "diff_low", "diff_high", "p", "p_holm"):
+    for column in of_differences[:-1]:
         assert (sound.summary[column].isna() == is_baseline).all()
     assert set(sound.summary["n_runs"]) == {15}
     assert set(sound.summary["n_cases"]) == {20}
 
 
-def test_2d_arms_are_compared_with_the_2d_baseline(quick):
+def test_2d_arms_are_compared_with_the_2d_baseline(tmp_path):
+    tables = collect(write_runs(tmp_path, ARMS, folds=5, cases=2), PRIMARY)
     for suffix in ("", "-2d"):
-        means = quick.summary.query("metric == 'dice_foreground'").set_index(["arm", "label_fraction"])
+        means = tables.summary.query("metric == 'dice_foreground'").set_index(["arm", "label_fraction"])
         expected = means.loc[f"rotation{suffix}", "mean"] - means.loc[f"baseline{suffix}", "mean"]
         np.testing.assert_allclose(means.loc[f"rotation{suffix}", "diff"], expected)
 
@@ -104,11 +110,12 @@ def test_classifications_keep_what_determines_their_scores(fundus, tmp_path):
 @pytest.mark.parametrize("figure", ["fig3", "fig4"])
 def test_cases_are_written_as_pandas_does_and_may_come_in_any_order(figure, tmp_path):
     paths = write_runs(tmp_path / "runs", ARMS[:2], folds=1, figure=figure)
-    summary = collect(paths).summary
+    primary = {"fig3": PRIMARY, "fig4": "qwk"}[figure]
+    summary = collect(paths, primary).summary
     for index, path in enumerate(paths):
         cases = pd.read_csv(path / "cases.csv", dtype={"case": str}).replace({"case": {"003": '003, "thin"'}})
         cases[:: (-1) ** index].to_csv(path / "cases.csv", index=False)
-    tables = collect(paths)
+    tables = collect(paths, primary)
     pd.testing.assert_frame_equal(tables.summary, summary, check_exact=True)
     write_tables(tables, tmp_path)
     identity = [*RUN.split(","), "case"]
@@ -121,50 +128,95 @@ def test_external_arms_are_compared_with_the_baseline_and_kappa_may_be_negative(
     expected = means.loc["rotation-external", "mean"] - means.loc["baseline", "mean"]
     np.testing.assert_allclose(means.loc["rotation-external", "diff"], expected)
     # Of a single case nothing is known but what the score can be at all.
-    runs = write_runs(tmp_path, ARMS[:2], folds=1, cases=1, fractions=(1.0,), figure="fig4")
-    single = collect(runs).summary.query("arm == 'rotation'").set_index("metric")
+    runs = write_runs(tmp_path, ARMS[:2], folds=1, seeds=5, cases=1, fractions=(1.0,), figure="fig4")
+    single = collect(runs, "qwk").summary.query("arm == 'rotation'").set_index("metric")
     columns = ["ci_low", "ci_high", "diff_low", "diff_high"]
     assert list(single.loc["qwk", columns]) == [-1, 1, -2, 2]
     assert list(single.loc["auroc", columns]) == [0, 1, -1, 1]
 
 
 @pytest.mark.parametrize("metric", ["dice_foreground", "dice_paper"])
-def test_differences_are_the_paired_t_test_of_folds(sound, metric):
+def test_plain_differences_are_the_paired_t_test_of_folds_and_the_others_wider(sound, metric):
     folds = sound.results.query("metric == @metric").groupby(["arm", "label_fraction", "fold"])["value"].mean()
     row = sound.summary.query("metric == @metric and arm == 'cpc' and label_fraction == 0.1").squeeze()
     expected = stats.ttest_rel(folds["cpc", 0.1], folds["baseline", 0.1])
-    assert row["p"] == pytest.approx(expected.pvalue)
-    assert (row["diff_low"], row["diff_high"]) == pytest.approx(tuple(expected.confidence_interval(0.95)))
+    plain = expected.confidence_interval(0.95)
+    assert (row["diff_plain_low"], row["diff_plain_high"]) == pytest.approx(tuple(plain))
+    wider = np.sqrt(1 + 5 * 4 / 40)  # five folds of 4 test cases and 40 training cases
+    assert row["diff_high"] - row["diff_low"] == pytest.approx(wider * (plain.high - plain.low))
+    assert row["p"] == pytest.approx(2 * stats.t.sf(abs(expected.statistic) / wider, 4))
 
 
-def test_holm_is_over_arms_and_fractions_of_a_metric(sound):
-    for _, family in sound.summary.dropna(subset="p").groupby("metric"):
-        assert len(family) == 4
-        smallest = family["p"].idxmin()
-        assert family.loc[smallest, "p_holm"] == pytest.approx(min(1, 4 * family.loc[smallest, "p"]))
-        assert (family["p_holm"] >= family["p"]).all()
+def test_holm_is_over_the_cells_of_the_primary_metric_without_null_arms(sound):
+    of_primary = sound.summary[sound.summary["metric"] == PRIMARY]
+    family = of_primary[of_primary["arm"].isin(["rotation", "cpc"])]
+    assert sound.summary["p_holm"].notna().sum() == len(family) == 4
+    smallest = family["p"].idxmin()
+    assert family.loc[smallest, "p_holm"] == pytest.approx(min(1, 4 * family.loc[smallest, "p"]))
+    assert (family["p_holm"] >= family["p"]).all()
+    assert sound.summary.loc[sound.summary["arm"] == "null", "p"].notna().all()
+
+
+def test_each_arm_but_the_null_arms_has_one_test_the_mean_over_fractions(sound):
+    assert sound.tests["arm"].tolist() == ["cpc", "rotation"]
+    assert set(sound.tests["metric"]) == {PRIMARY}
+    scores = sound.results[sound.results["metric"] == PRIMARY].groupby(["arm", "fold"])["value"].mean()
+    row = sound.tests.set_index("arm").loc["cpc"]
+    expected = stats.ttest_rel(scores["cpc"], scores["baseline"])
+    plain = expected.confidence_interval(0.95)
+    assert row["diff"] == pytest.approx((scores["cpc"] - scores["baseline"]).mean())
+    assert (row["diff_plain_low"], row["diff_plain_high"]) == pytest.approx(tuple(plain))
+    assert row["p"] == pytest.approx(2 * stats.t.sf(abs(expected.statistic) / np.sqrt(1.5), 4))
+    assert (row["n_runs"], row["n_cases"]) == (15, 20)
+    smallest, largest = sorted(sound.tests["p"])
+    assert sorted(sound.tests["p_holm"]) == pytest.approx([min(1, 2 * smallest), max(2 * smallest, largest)])
+
+
+def test_an_arm_is_tested_on_the_runs_with_all_fractions_if_five_are_left(tmp_path):
+    skip = [("rotation", 0.25, 1), ("cpc", 1.0, 0), ("cpc", 0.05, 2)]
+    tables = collect(write_runs(tmp_path, ("baseline", "rotation", "cpc"), folds=6, cases=2, skip=skip), PRIMARY)
+    assert tables.tests[["arm", "n_runs", "n_cases"]].to_numpy().tolist() == [["rotation", 5, 10]]
+    scores = tables.results[tables.results["metric"] == PRIMARY].query("fold != 1").groupby("arm")["value"].mean()
+    assert tables.tests["diff"].tolist() == pytest.approx([scores["rotation"] - scores["baseline"]])
+
+
+def test_the_null_band_is_around_the_baseline_and_as_wide_as_null_arms_differ(quick, sound):
+    assert set(quick.null_bands["arm"]) == {"baseline"}  # baseline-2d has no null arm
+    keys = ["label_fraction", "arm", "fold"]
+    of_folds = sound.results[sound.results["metric"] == PRIMARY].groupby(keys)["value"].mean()
+    for row in sound.null_bands[sound.null_bands["metric"] == PRIMARY].itertuples():
+        baseline, null = (of_folds[row.label_fraction, arm] for arm in ("baseline", "null"))
+        margin = stats.t.ppf(0.975, 5) * np.sqrt(((null - baseline) ** 2).mean() * (1 / 5 + 4 / 40))
+        assert (row.low, row.high) == pytest.approx((baseline.mean() - margin, baseline.mean() + margin))
+        assert (row.n_folds, row.df) == (5, 5)
+    assert set(quick.null_bands["df"]) == {4}  # two folds, two null arms
 
 
 def test_missing_runs_are_listed_and_differences_use_the_runs_both_have(tmp_path):
-    tables = collect(write_runs(tmp_path, ARMS[:2], folds=3, skip=[("rotation", 0.25, 1)]))
+    tables = collect(write_runs(tmp_path, ARMS[:2], folds=6, cases=2, skip=[("rotation", 0.25, 1)]), PRIMARY)
     assert tables.missing == ("rotation 25 % fold 1 seed 0",)
     scores = tables.results.query("metric == 'dice_foreground' and label_fraction == 0.25").pivot(
         index="fold", columns="arm", values="value"
     )
     row = tables.summary.query("metric == 'dice_foreground' and arm == 'rotation' and label_fraction == 0.25").squeeze()
-    assert row["n_runs"] == 2
+    assert row["n_runs"] == 5
     assert row["diff"] == pytest.approx((scores["rotation"] - scores["baseline"]).mean())
 
 
 def test_refuses_nothing_damage_and_unlike_cases(tmp_path):
     with pytest.raises(UserError, match="no run has finished"):
-        collect([tmp_path / "baseline" / "fold0" / "seed0" / "5"])
-    paths = write_runs(tmp_path, ARMS[:2], folds=1)
+        collect([tmp_path / "baseline" / "fold0" / "seed0" / "5"], PRIMARY)
+    paths = write_runs(tmp_path, ARMS[:2], folds=1, seeds=5)
     path = tmp_path / "rotation" / "fold0" / "seed0" / "5"
     cases = pd.read_csv(path / "cases.csv", dtype={"case": str})
     cases.replace({"case": {"003": "104"}}).to_csv(path / "cases.csv", index=False)
     with pytest.raises(DataError, match="rotation and baseline were scored on different test cases"):
-        collect(paths)
+        collect(paths, PRIMARY)
     (path / "results.json").write_text(json.dumps({})[:-1])
-    with pytest.raises(DataError, match=r"5: .*makes it anew"):
-        collect(paths)
+    with pytest.raises(DataError, match=r"5: .*makes it again"):
+        collect(paths, PRIMARY)
+    (path / "results.json").write_text("{}")
+    with pytest.raises(DataError, match=r"5: results.json has no arm, .*n_train.*makes it again"):
+        collect(paths, PRIMARY)
+    with pytest.raises(UserError, match="qwk: no run has this score; there are dice_class_1"):
+        collect(paths[:3], "qwk")

@@ -6,86 +6,113 @@ import pandas as pd
 
 from sslmed.evaluation.metrics import METRIC_NAMES
 from sslmed.evaluation.statistics import ENOUGH_RUNS
-from sslmed.experiments.arms import BASELINE, Arm
-from sslmed.reporting.html.evidence import Evidence
-from sslmed.reporting.html.formatting import count, difference, interval, percent, score
+from sslmed.experiments.arms import BASELINE, Arm, baseline_of
+from sslmed.reporting.captions import CORRECTED, NO_DIFFERENCES, null_band
+from sslmed.reporting.html.experiment import FinishedExperiment
+from sslmed.reporting.html.formatting import count, difference, interval, listing, p_value, score
 
 LEVEL = 0.05
 
 
-def answer(evidence: Evidence) -> dict[str, Any]:
-    """Give the answer in a sentence, what it rests on, and every difference to the baseline, for the main metric."""
-    metric = evidence.metrics[0]
-    cells = evidence.tables.summary[evidence.tables.summary["metric"] == metric]
-    compared = cells.dropna(subset="diff")
+def answer(experiment: FinishedExperiment) -> dict[str, Any]:
+    """Give the answer in a sentence, what it rests on, the test of each arm, and every cell, for the main metric."""
+    metric = experiment.metrics[0]
+    tables = experiment.tables
+    cells = tables.summary[tables.summary["metric"] == metric]
+    arms = [style.arm for style in experiment.arm_styles]
+    differ = bool(cells["diff"].notna().any())
     return {
         "metric": METRIC_NAMES.get(metric, metric),
-        "headline": _headline(compared),
-        "grounds": [] if compared.empty else _grounds(compared),
-        "rows": [_row(cells[cells["arm"] == look.arm.name], look.arm, evidence.fractions) for look in evidence.looks],
+        "headline": _headline(tables.tests, _can_be_compared(cells, arms)),
+        "grounds": _grounds(experiment),
+        "tests": [_test(row) for arm in arms for _, row in tables.tests[tables.tests["arm"] == arm.name].iterrows()],
+        "shows_differences": differ,
+        "rows": [_row(cells[cells["arm"] == arm.name], arm, experiment.fractions, differ=differ) for arm in arms],
         "n_runs": int(cells["n_runs"].max()),
     }
 
 
-def _headline(compared: pd.DataFrame) -> str:
-    if compared.empty:
+def _can_be_compared(cells: pd.DataFrame, arms: list[Arm]) -> bool:
+    """Whether any arm and the one it is compared with have run at a common label fraction."""
+    run = {name: set(of_arm["label_fraction"]) for name, of_arm in cells.groupby("arm")}
+    pretrained = [arm.name for arm in arms if arm.is_pretrained]
+    return any(run.get(name, set()) & run.get(baseline_of(name), set()) for name in pretrained)
+
+
+def _headline(tests: pd.DataFrame, can_be_compared: bool) -> str:
+    if not can_be_compared:
         return "No answer: no arm has runs that a baseline has too."
-    if compared["p"].isna().all():
+    if tests.empty:
         return "This experiment is too small to tell."
-    comparisons = count(len(compared), "comparison")
-    significant = compared[compared["p_holm"] < LEVEL]
-    better, worse = int((significant["diff"] > 0).sum()), int((significant["diff"] < 0).sum())
-    if better and worse:
-        return f"It depends: better than the baseline in {better}, worse in {worse} of {comparisons}."
-    if better:
-        return f"Yes, in {better} of {comparisons}."
-    if worse:
-        return f"No: worse than the baseline in {worse} of {comparisons}, better in none."
-    return f"Not shown: in none of {comparisons} is the difference to the baseline more than chance."
-
-
-def _grounds(compared: pd.DataFrame) -> list[str]:
-    above, below = int((compared["diff_low"] > 0).sum()), int((compared["diff_high"] < 0).sum())
-    ranked = compared.sort_values("diff", kind="stable")
-    lowest, highest = ranked.iloc[0], ranked.iloc[-1]
-    lines = [
-        f"Differences to the baseline range from {_place(lowest)} to {_place(highest)}. Of the {len(compared)}, "
-        f"{above} have a 95 % interval above zero, {below} below zero, and {len(compared) - above - below} include it."
-    ]
-    if compared["p"].isna().all():
-        return [
-            *lines,
-            f"With fewer than {ENOUGH_RUNS} runs per arm and label fraction, the intervals are over test cases only: "
-            "they do not include the noise of training, which is how far the score would move if the same network "
-            "were trained again. So there is no p-value, and a difference whose interval leaves out zero may be an "
-            "accident of one training run.",
-        ]
-    lines.append(
-        f"Significant is what has p < {LEVEL} after Holm's correction for all comparisons of this score. A difference "
-        "that is not significant is not shown to be zero: its interval says how large it may be."
+    significant = tests[tests["p_holm"] < LEVEL]
+    better, worse = (
+        significant.loc[side, "arm"].tolist() for side in (significant["diff"] > 0, significant["diff"] < 0)
     )
-    without = int(compared["p"].isna().sum())
-    if without:
-        lines.append(f"{count(without, 'comparison')} with fewer than {ENOUGH_RUNS} runs without p-value.")
+    of_all = f"of {count(len(tests), 'arm')}"
+    if better and worse:
+        return f"It depends on the task: {listing(better)} helped, {listing(worse)} did harm."
+    if better:
+        return f"Yes, with {len(better)} {of_all}: {listing(better)}."
+    if worse:
+        return f"No: worse than the baseline with {len(worse)} {of_all}, better with none."
+    return f"Not shown: with none {of_all} is the difference to the baseline more than chance."
+
+
+def _grounds(experiment: FinishedExperiment) -> list[str]:
+    """Say what the answer rests on, a paragraph each."""
+    tables = experiment.tables
+    lines = []
+    if tables.tests.empty:
+        lines.append(
+            f"{NO_DIFFERENCES} The scores' intervals are over test cases only: they do not include the noise of "
+            "training, which is how far the score would move if the same network were trained again. So there is no "
+            "p-value either, and no label efficiency."
+        )
+    else:
+        lines.append(
+            "Each arm is tested once, on its difference to the baseline averaged over all label fractions. "
+            f"Significant is what has p < {LEVEL} after Holm's correction for all arms. A difference that is not "
+            f"significant is not shown to be zero: its interval says how large it may be. {CORRECTED}"
+        )
+    untested = [
+        style.arm.name
+        for style in experiment.arm_styles
+        if style.arm.is_pretrained and style.arm.name not in set(tables.tests["arm"])
+    ]
+    if untested and not tables.tests.empty:
+        lines.append(f"Not tested, as fewer than {ENOUGH_RUNS} runs have all label fractions: {listing(untested)}.")
+    if not tables.null_bands.empty:
+        lines.append(
+            f"{null_band(tables)} Null arms are a control: they are not tested, and no p-value is adjusted for them."
+        )
     return lines
 
 
-def _place(cell: "pd.Series[Any]") -> str:
-    return f"{difference(cell['diff'])} ({cell['arm']} with {percent(cell['label_fraction'])} of the labels)"
+def _test(row: "pd.Series[Any]") -> dict[str, Any]:
+    return {
+        "arm": row["arm"],
+        "n_runs": f"{row['n_runs']:.0f}",
+        "diff": difference(row["diff"]),
+        "interval": interval(row["diff_low"], row["diff_high"], signed=True),
+        "plain_interval": interval(row["diff_plain_low"], row["diff_plain_high"], signed=True),
+        "p": p_value(row["p"]),
+        "p_holm": p_value(row["p_holm"]),
+        "significant": bool(row["p_holm"] < LEVEL),
+    }
 
 
-def _row(of_arm: pd.DataFrame, arm: Arm, fractions: list[float]) -> dict[str, Any]:
-    """One cell per label fraction: a baseline's score, another's difference to it, or nothing where none has run."""
+def _row(of_arm: pd.DataFrame, arm: Arm, fractions: list[float], *, differ: bool) -> dict[str, Any]:
+    """One cell per label fraction: a score, or the difference to the baseline, or nothing where none has run."""
     by_fraction = of_arm.set_index("label_fraction").reindex(fractions)
-    is_baseline = arm.task == BASELINE
+    shows_score = arm.task == BASELINE or not differ
     return {
         "arm": arm.name,
-        "is_baseline": is_baseline,
+        "is_baseline": arm.task == BASELINE,
         "cells": [
             {
-                "value": score(cell["mean"]) if is_baseline else difference(cell["diff"]),
+                "value": score(cell["mean"]) if shows_score else difference(cell["diff"]),
                 "interval": interval(cell["ci_low"], cell["ci_high"])
-                if is_baseline
+                if shows_score
                 else interval(cell["diff_low"], cell["diff_high"], signed=True),
                 "side": "above" if cell["diff_low"] > 0 else "below" if cell["diff_high"] < 0 else "",
                 "significant": bool(cell["p_holm"] < LEVEL),

@@ -13,11 +13,12 @@ from sslmed.evaluation.metrics import METRIC_NAMES
 from sslmed.experiments.arms import BASELINE
 from sslmed.reporting.captions import INCOMPLETE
 from sslmed.reporting.efficiency import middle_fraction
-from sslmed.reporting.html.evidence import Evidence
+from sslmed.reporting.html.experiment import FinishedExperiment
 from sslmed.reporting.html.formatting import difference, interval, percent, score
-from sslmed.reporting.panels import band, convergence
+from sslmed.reporting.panels import band, convergence, null_outlines
 from sslmed.reporting.published import published_curves
-from sslmed.reporting.styles import KINDS, Look, dodges
+from sslmed.reporting.styles import KINDS, ArmStyle, dodges
+from sslmed.reporting.tables import Tables
 from sslmed.training.run_directory import RunDirectory
 
 SYMBOLS = {
@@ -39,52 +40,55 @@ DASHES = dict(zip(KINDS.values(), ("solid", "dashdot", "dot", "longdashdot"), st
 PUBLISHED_DASH = "dash"
 
 
-def charts(evidence: Evidence) -> dict[str, list[dict[str, Any]]]:
+def charts(experiment: FinishedExperiment) -> dict[str, list[dict[str, Any]]]:
     """Draw what the figure shows, and the pretext losses.
 
     Returns:
         `scores`, `convergence`, `published` and `pretext`: charts with `title` and Plotly's `figure`. A trace that
-        belongs to an arm says so in `meta`, by the arm's position among `evidence.looks`.
+        belongs to an arm says so in `meta`, by the arm's position among `experiment.arm_styles`.
     """
-    summary, curves, arms = evidence.tables.summary, evidence.tables.curves, evidence.looks
-    published = published_curves(evidence.figure, evidence.dataset)
-    published = published[published["arm"].isin([look.arm.name for look in arms])]
+    tables, arms = experiment.tables, experiment.arm_styles
+    published = published_curves(experiment.figure, experiment.dataset)
+    published = published[published["arm"].isin([style.arm.name for style in arms])]
     comparison = "" if published.empty else str(published["metric"].iloc[0])
     return {
         "scores": [
-            _chart(_capital(_name(metric)), _score_traces(summary, arms, metric), _score_layout(summary, metric))
-            for metric in evidence.metrics
+            _chart(_capital(_name(metric)), _score_traces(tables, arms, metric), score_layout(tables.summary, metric))
+            for metric in experiment.metrics
         ],
-        "convergence": [_convergence(curves, arms, evidence.metrics[0])],
+        "convergence": [_convergence(tables, arms, experiment.metrics[0])],
         "published": []
         if published.empty
         else [
             _chart(
                 _capital(_name(comparison)),
-                [*_published_traces(published, arms), *_score_traces(summary, arms, comparison)],
-                _score_layout(summary, comparison),
+                [*_published_traces(published, arms), *_score_traces(tables, arms, comparison)],
+                score_layout(tables.summary, comparison),
             )
         ],
-        "pretext": [_pretext(i, look, evidence) for i, look in enumerate(arms) if look.arm.task != BASELINE],
+        "pretext": [_pretext(i, style, experiment) for i, style in enumerate(arms) if style.arm.task != BASELINE],
     }
 
 
-def symbol(look: Look) -> str:
+def symbol(style: ArmStyle) -> str:
     """Plotly's name of an arm's marker."""
-    return SYMBOLS[look.marker] + FILLINGS[look.kind.filling]
+    return SYMBOLS[style.marker] + FILLINGS[style.kind.filling]
 
 
 def _chart(title: str, traces: Sequence[go.Scatter], layout: dict[str, Any]) -> dict[str, Any]:
     return {"title": title, "figure": {"data": [trace.to_plotly_json() for trace in traces], "layout": layout}}
 
 
-def _score_traces(summary: pd.DataFrame, arms: Sequence[Look], metric: str) -> list[go.Scatter]:
-    scores = summary[summary["metric"] == metric]
+def _score_traces(tables: Tables, arms: Sequence[ArmStyle], metric: str) -> list[go.Scatter]:
+    scores = tables.summary[tables.summary["metric"] == metric]
     fractions = np.sort(scores["label_fraction"].unique())
     most_runs = scores["n_runs"].max()
-    traces = []
-    for i, (look, dodge) in enumerate(zip(arms, dodges(len(arms)), strict=True)):
-        cells = scores[scores["arm"] == look.arm.name].set_index("label_fraction").reindex(fractions)
+    traces = [
+        _area([100 * x for x in fractions_of_band], low, high, {"null_band": True})
+        for fractions_of_band, low, high in null_outlines(tables, arms, metric)
+    ]
+    for i, (style, dodge) in enumerate(zip(arms, dodges(len(arms)), strict=True)):
+        cells = scores[scores["arm"] == style.arm.name].set_index("label_fraction").reindex(fractions)
         x = (100 * fractions * dodge).tolist()
         bars = {
             "type": "data",
@@ -94,8 +98,8 @@ def _score_traces(summary: pd.DataFrame, arms: Sequence[Look], metric: str) -> l
             "thickness": 1,
             "width": 3,
         }
-        hover = [_hover(look, fraction, cell) for fraction, cell in cells.iterrows()]
-        traces.append(_line(i, look, x, _values(cells["mean"]), hover, error_y=bars))
+        hover = [_hover(style, fraction, cell) for fraction, cell in cells.iterrows()]
+        traces.append(_line(i, style, x, _values(cells["mean"]), hover, error_y=bars))
         absent = cells["mean"].isna()
         incomplete = (cells["n_runs"] != most_runs) & ~absent
         for shown, heights, axis in ((incomplete, cells["ci_high"], "y"), (absent, absent * 0.0, "y2")):
@@ -105,9 +109,9 @@ def _score_traces(summary: pd.DataFrame, arms: Sequence[Look], metric: str) -> l
     return traces
 
 
-def _hover(look: Look, fraction: Any, cell: "pd.Series[Any]") -> str:  # noqa: ANN401 - an index label
+def _hover(style: ArmStyle, fraction: Any, cell: "pd.Series[Any]") -> str:  # noqa: ANN401 - an index label
     lines = [
-        f"<b>{look.arm.name}</b>, {percent(fraction)} of the labels",
+        f"<b>{style.arm.name}</b>, {percent(fraction)} of the labels",
         f"{score(cell['mean'])} {interval(cell['ci_low'], cell['ci_high'])}",
     ]
     if not pd.isna(cell["diff"]):
@@ -116,14 +120,14 @@ def _hover(look: Look, fraction: Any, cell: "pd.Series[Any]") -> str:  # noqa: A
     return "<br>".join(lines)
 
 
-def _line(i: int, look: Look, x: list[Any], y: list[Any], hover: list[str], **more: Any) -> go.Scatter:  # noqa: ANN401
-    width = 3 if look.arm.task == BASELINE else 2
+def _line(i: int, style: ArmStyle, x: list[Any], y: list[Any], hover: list[str], **more: Any) -> go.Scatter:  # noqa: ANN401
+    width = 3 if style.arm.task == BASELINE else 2
     return go.Scatter(
         x=x,
         y=y,
         mode="lines+markers",
-        line={"width": width, "dash": DASHES[look.kind]},
-        marker={"symbol": symbol(look), "size": 9},
+        line={"width": width, "dash": DASHES[style.kind]},
+        marker={"symbol": symbol(style), "size": 9},
         hovertext=hover,
         hoverinfo="text",
         meta={"arm": i},
@@ -145,7 +149,8 @@ def _daggers(i: int, x: list[Any], y: list[Any], axis: str) -> go.Scatter:
     )
 
 
-def _score_layout(summary: pd.DataFrame, metric: str) -> dict[str, Any]:
+def score_layout(summary: pd.DataFrame, metric: str) -> dict[str, Any]:
+    """Give the axes of a chart of scores against label fractions."""
     scores = summary[summary["metric"] == metric]
     n_labels = scores.groupby("label_fraction")["n_labels"].first()
     single = {"range": np.log10([50 * n_labels.index[0], 200 * n_labels.index[0]]).tolist()}
@@ -162,61 +167,64 @@ def _score_layout(summary: pd.DataFrame, metric: str) -> dict[str, Any]:
     }
 
 
-def _published_traces(published: pd.DataFrame, arms: Sequence[Look]) -> list[go.Scatter]:
+def _published_traces(published: pd.DataFrame, arms: Sequence[ArmStyle]) -> list[go.Scatter]:
     traces = []
-    for i, look in enumerate(arms):
-        curve = published[published["arm"] == look.arm.name]
+    for i, style in enumerate(arms):
+        curve = published[published["arm"] == style.arm.name]
         x, y = (100 * curve["label_fraction"]).tolist(), curve["value"].tolist()
         hover = [
-            f"<b>{look.arm.name}</b>, {percent(at / 100)} of the labels<br>{score(value)} as published"
+            f"<b>{style.arm.name}</b>, {percent(at / 100)} of the labels<br>{score(value)} as published"
             for at, value in zip(x, y, strict=True)
         ]
-        trace = _line(i, look, x, y, hover, opacity=0.6)
+        trace = _line(i, style, x, y, hover, opacity=0.6)
         traces.append(trace.update(line={"dash": PUBLISHED_DASH, "width": 1.5}, marker={"size": 6}))
     return traces
 
 
-def _convergence(curves: pd.DataFrame, arms: Sequence[Look], metric: str) -> dict[str, Any]:
+def _area(x: list[Any], low: Sequence[float], high: Sequence[float], meta: dict[str, Any]) -> go.Scatter:
+    outline = {"x": x + x[::-1], "y": [*map(float, low), *map(float, high[::-1])]}
+    return go.Scatter(**outline, fill="toself", mode="lines", line={"width": 0}, hoverinfo="skip", meta=meta)
+
+
+def _convergence(tables: Tables, arms: Sequence[ArmStyle], metric: str) -> dict[str, Any]:
     traces, single = [], []
-    for i, look in enumerate(arms):
-        runs = convergence(curves, look.arm.name, metric)
+    for i, style in enumerate(arms):
+        runs = convergence(tables.curves, style.arm.name, metric)
         if runs.shape[1] < 2:
-            single.append(look.arm.name)
+            single.append(style.arm.name)
             continue
-        updates, (low, high) = runs.index.tolist(), band(runs, metric)
-        area = {"x": updates + updates[::-1], "y": [*map(float, low), *map(float, high[::-1])]}
-        traces.append(
-            go.Scatter(**area, fill="toself", mode="lines", line={"width": 0}, hoverinfo="skip", meta={"arm": i})
-        )
+        updates, (low, high) = runs.index.tolist(), band(runs, metric, tables.test_to_train)
+        traces.append(_area(updates, low, high, {"arm": i}))
         hover = [
-            f"<b>{look.arm.name}</b> after {update} updates<br>{score(value)} {interval(*ends)}"
+            f"<b>{style.arm.name}</b> after {update} updates<br>{score(value)} {interval(*ends)}"
             for update, value, *ends in zip(updates, runs.mean(axis=1), low, high, strict=True)
         ]
-        traces.append(_line(i, look, updates, runs.mean(axis=1).tolist(), hover))
+        traces.append(_line(i, style, updates, runs.mean(axis=1).tolist(), hover))
     layout = {
         "xaxis": {"title": {"text": "updates", "standoff": 8}},
         "yaxis": {"title": {"text": f"validation {_name(metric)}"}},
     }
-    chart = _chart(f"Convergence with {percent(middle_fraction(curves))} of the labels", traces, layout)
+    chart = _chart(f"Convergence with {percent(middle_fraction(tables.curves))} of the labels", traces, layout)
     return {**chart, "not_drawn": single}
 
 
-def _pretext(i: int, look: Look, evidence: Evidence) -> dict[str, Any]:
+def _pretext(i: int, style: ArmStyle, experiment: FinishedExperiment) -> dict[str, Any]:
     """Every fold's validation loss, that of an answer by chance, and the first fold's answers."""
-    records = {run: record for run, record in evidence.pretraining.items() if run.arm == look.arm.name}
-    answers = next(filter(None, (_answers(evidence.work / run.name, record) for run, record in records.items())), None)
+    records = {run: record for run, record in experiment.pretraining.items() if run.arm == style.arm.name}
+    found = (_answers(experiment.work / run.name, record) for run, record in records.items())
+    answers = next(filter(None, found), None)
     traces = []
     for run, record in records.items():
         rows = record["validation"]
         updates = [row["update"] for row in rows]
         losses, chance = ([row[f"val/{name}"] for row in rows] for name in ("loss", "chance_loss"))
         hover = [
-            f"<b>{look.arm.name}</b>, fold {run.fold}, {update} updates<br>{_loss(loss)}, by chance {_loss(guess)}"
+            f"<b>{style.arm.name}</b>, fold {run.fold}, {update} updates<br>{_loss(loss)}, by chance {_loss(guess)}"
             for update, loss, guess in zip(updates, losses, chance, strict=True)
         ]
-        style = {"dash": "dash", "width": 1.5}
-        guessed = go.Scatter(x=updates, y=chance, mode="lines", line=style, hoverinfo="skip", meta={"chance": True})
-        line = _line(i, look, updates, losses, hover, opacity=1 if run.fold == 0 else 0.65)
+        dashed = {"dash": "dash", "width": 1.5}
+        guessed = go.Scatter(x=updates, y=chance, mode="lines", line=dashed, hoverinfo="skip", meta={"chance": True})
+        line = _line(i, style, updates, losses, hover, opacity=1 if run.fold == 0 else 0.65)
         traces += [guessed, line.update(marker={"size": 6}, line={"width": 1.5})]
     layout = {
         "xaxis": {"title": {"text": "updates", "standoff": 4}},
@@ -224,7 +232,7 @@ def _pretext(i: int, look: Look, evidence: Evidence) -> dict[str, Any]:
     }
     ends = [_losses(record[key] for record in records.values()) for key in ("val_loss", "chance_loss")]
     final = f"{ends[0]} at the end, {ends[1]} by chance" if records else ""
-    return {**_chart(look.arm.name, traces, layout), "final": final, "answers": answers}
+    return {**_chart(style.arm.name, traces, layout), "final": final, "answers": answers}
 
 
 def _answers(run: Path, record: dict[str, Any]) -> dict[str, Any] | None:

@@ -14,17 +14,17 @@ from sslmed.downstream.examples import ROLES
 from sslmed.evaluation.metrics import METRIC_NAMES
 from sslmed.experiments.arms import Arm
 from sslmed.experiments.plan import Run, read_plan
+from sslmed.experiments.settings import kept_experiment
 from sslmed.reporting.captions import INCOMPLETE, caption
-from sslmed.reporting.html import listings
+from sslmed.reporting.html import tables as page_tables
 from sslmed.reporting.html.answer import answer
 from sslmed.reporting.html.charts import charts
 from sslmed.reporting.html.confusion import confusion
-from sslmed.reporting.html.evidence import Evidence
+from sslmed.reporting.html.experiment import FinishedExperiment
 from sslmed.reporting.html.formatting import percent
+from sslmed.reporting.html.meanings import EXTERNAL, NULL, OWN, SLICES, TASKS, meaning
 from sslmed.reporting.html.swatches import swatch
 from sslmed.reporting.html.viewer import viewer
-from sslmed.reporting.html.words import EXTERNAL, OWN, SLICES, TASKS, meaning
-from sslmed.reporting.styles import Look
 from sslmed.reporting.tables import Tables, collect
 
 NAME = "report.html"
@@ -47,7 +47,8 @@ def report_experiment(work: Path, out: Path) -> Path:
     if not plan.is_file():
         raise UserError(f"{work}: has no plan.json; give an experiment's directory, as runs/fig3/phantom-quick")
     runs = read_plan(plan)
-    tables = collect([work / run.name for run in runs if run.fraction is not None])
+    finetuning = [work / run.name for run in runs if run.fraction is not None]
+    tables = collect(finetuning, kept_experiment(work, work.resolve().parent.name).metrics[0])
     work = work.resolve()
     path = out / work.parent.name / work.name / NAME
     write_report(path, work, runs, tables)
@@ -71,41 +72,43 @@ def write_report(path: Path, work: Path, runs: Sequence[Run], tables: Tables) ->
         undefined=StrictUndefined,
     )
     template = environment.get_template("report.html")
-    write_text(path, template.render(_content(Evidence(work, runs, tables))))
+    write_text(path, template.render(_content(FinishedExperiment(work, runs, tables))))
 
 
-def _content(evidence: Evidence) -> dict[str, Any]:
-    drawn = charts(evidence)
-    examples, matrix = viewer(evidence), confusion(evidence)
+def _content(experiment: FinishedExperiment) -> dict[str, Any]:
+    drawn = charts(experiment)
+    examples, matrix = viewer(experiment), confusion(experiment)
     figures = {f"{kind}-{i}": chart["figure"] for kind, of_kind in drawn.items() for i, chart in enumerate(of_kind)}
-    main = evidence.metrics[0]
-    summary = evidence.tables.summary
+    main = experiment.metrics[0]
+    summary = experiment.tables.summary
     n_labels = summary.groupby("label_fraction")["n_labels"].first()
     return {
-        "figure": evidence.figure,
-        "dataset": evidence.dataset,
-        "preset": evidence.preset,
-        "is_phantom": evidence.is_phantom,
-        "transductive": evidence.transductive,
-        "missing": evidence.missing,
+        "figure": experiment.figure,
+        "dataset": experiment.dataset,
+        "preset": experiment.preset,
+        "is_phantom": experiment.is_phantom,
+        "transductive": experiment.transductive,
+        "missing": experiment.missing,
         "incomplete": INCOMPLETE,
-        "answer": answer(evidence),
+        "answer": answer(experiment),
         "n_cases": int(summary.loc[summary["metric"] == main, "n_cases"].max()),
-        "fractions": [(percent(f), n_labels.get(f)) for f in evidence.fractions],
-        "metrics": [(METRIC_NAMES.get(metric, metric), meaning(metric)) for metric in evidence.metrics],
-        "arms": [swatch(look) | {"meaning": _meaning(look)} for look in evidence.looks],
-        "caption": caption(evidence.tables, main),
+        "fractions": [(percent(f), n_labels.get(f)) for f in experiment.fractions],
+        "metrics": [(METRIC_NAMES.get(metric, metric), meaning(metric)) for metric in experiment.metrics],
+        "arms": [swatch(style) | {"meaning": _meaning(style.arm)} for style in experiment.arm_styles],
+        "has_null_band": not experiment.tables.null_bands.empty,
+        "null_arms": [(name, _meaning(Arm.parse(name))) for name in experiment.arms if Arm.parse(name).is_null],
+        "caption": caption(experiment.tables, main),
         "charts": drawn,
         "is_segmentation": matrix is None,
         "roles": ROLES,
         "viewer": examples,
         "confusion": matrix,
-        "cells": listings.all_cells(evidence),
-        "efficiency": listings.efficiency(evidence),
-        "cost": listings.cost(evidence),
-        "data": listings.data(evidence),
-        "protocol": listings.protocol(evidence),
-        "versions": listings.versions(evidence),
+        "cells": page_tables.all_cells(experiment),
+        "efficiency": page_tables.efficiency(experiment),
+        "cost": page_tables.cost(experiment),
+        "data": page_tables.data(experiment),
+        "protocol": page_tables.protocol(experiment),
+        "versions": page_tables.versions(experiment),
         "page_data": {"charts": figures, "viewer": examples, "confusion": matrix},
         "plotly": get_plotlyjs(),
         "style": _file("report.css"),
@@ -113,9 +116,8 @@ def _content(evidence: Evidence) -> dict[str, Any]:
     }
 
 
-def _meaning(look: Look) -> str:
-    arm: Arm = look.arm
-    return TASKS.get(arm.task, OWN) + SLICES * arm.slices + EXTERNAL * arm.external
+def _meaning(arm: Arm) -> str:
+    return (NULL if arm.is_null else TASKS.get(arm.task, OWN)) + SLICES * arm.slices + EXTERNAL * arm.external
 
 
 def _file(name: str) -> str:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from sslmed.experiments.arms import BASELINE
-from sslmed.reporting.styles import KINDS, Look
+from sslmed.reporting.styles import KINDS, ArmStyle
 
 SHAPES = {
     "X": "M-4-2L-2-4L0-2L2-4L4-2L2 0L4 2L2 4L0 2L-2 4L-4 2L-2 0Z",
@@ -24,17 +24,17 @@ LIGHTER = 0.35
 """How far colours are moved towards white in dark mode."""
 
 
-def swatch(look: Look) -> dict[str, Any]:
+def swatch(style: ArmStyle) -> dict[str, Any]:
     """Give what the page needs to draw a sample of an arm's line."""
     return {
-        "name": look.arm.name,
-        "light": look.colour,
-        "dark": _lighter(look.colour),
-        "path": SHAPES[look.marker],
-        "dash": DASHES[look.kind],
-        "is_open": look.kind.filling in ("none", "left"),
-        "has_dot": look.kind.filling in ("left", "bottom"),
-        "width": 3 if look.arm.task == BASELINE else 2,
+        "name": style.arm.name,
+        "light": style.colour,
+        "dark": _lighter(style.colour),
+        "path": SHAPES[style.marker],
+        "dash": DASHES[style.kind],
+        "is_open": style.kind.filling in ("none", "left"),
+        "has_dot": style.kind.filling in ("left", "bottom"),
+        "width": 3 if style.arm.task == BASELINE else 2,
     }
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 from sslmed.core.text import percent
 from sslmed.downstream.examples import Example, load_examples
 from sslmed.experiments.plan import Run
-from sslmed.reporting.html.evidence import Evidence
+from sslmed.reporting.html.experiment import FinishedExperiment
 from sslmed.training.run_directory import RunDirectory
 
 MOST_BYTES = 12_000_000
@@ -44,42 +44,44 @@ class Pool:
         return self._positions[text]
 
 
-def viewer(evidence: Evidence) -> dict[str, Any] | None:
+def viewer(experiment: FinishedExperiment) -> dict[str, Any] | None:
     """Gather the examples of the first fold and seed.
 
     Returns:
         `texts` (images as data URIs, outlines as SVG paths), `cells`: arm -> percentage -> role -> example, whose
         slices refer to texts by position, `fold`, `seed`, `classes`, and `left_out`; nothing where no run has examples.
     """
-    with_examples = [run for run in evidence.finetuning if RunDirectory(evidence.work / run.name).examples.is_file()]
+    drawn = {style.arm.name for style in experiment.arm_styles}
+    finished = [run for run in experiment.finetuning if run.arm in drawn]
+    with_examples = [run for run in finished if RunDirectory(experiment.work / run.name).examples.is_file()]
     if not with_examples:
         return None
     fold, seed = min((run.fold, run.seed) for run in with_examples)
     pool, left_out, n_classes = Pool(), [], 1
     cells: dict[str, dict[str, Any]] = {}
-    for run in _ordered([run for run in with_examples if (run.fold, run.seed) == (fold, seed)], evidence):
+    for run in _ordered([run for run in with_examples if (run.fold, run.seed) == (fold, seed)], experiment):
         if pool.size > MOST_BYTES:
             left_out.append(f"{run.arm} {percent(run.fraction or 0)} %")
             continue
-        examples = load_examples(RunDirectory(evidence.work / run.name).examples)
+        examples = load_examples(RunDirectory(experiment.work / run.name).examples)
         n_classes = max(n_classes, *(int(max(each.truth.max(), each.prediction.max())) for each in examples.values()))
         of_arm = cells.setdefault(run.arm, {})
         of_arm[percent(run.fraction or 0)] = {role: _encoded(example, pool) for role, example in examples.items()}
-    names = [] if evidence.store is None else list(evidence.store.label_names.values())
+    names = [] if experiment.store is None else list(experiment.store.label_names.values())
     return {
         "texts": pool.texts,
         "cells": cells,
         "fold": fold,
         "seed": seed,
         "classes": names[1:] or [f"class {index}" for index in range(1, n_classes + 1)],
-        "channel": "" if evidence.store is None else evidence.store.modalities[0],
+        "channel": "" if experiment.store is None else experiment.store.modalities[0],
         "left_out": left_out,
     }
 
 
-def _ordered(runs: list[Run], evidence: Evidence) -> Iterator[Run]:
+def _ordered(runs: list[Run], experiment: FinishedExperiment) -> Iterator[Run]:
     """By arm, as everywhere, then by label fraction."""
-    names = [look.arm.name for look in evidence.looks]
+    names = [style.arm.name for style in experiment.arm_styles]
     yield from sorted(runs, key=lambda run: (names.index(run.arm), run.fraction))
 
 

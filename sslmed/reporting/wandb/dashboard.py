@@ -9,7 +9,7 @@ from wandb_workspaces.reports.v2 import interface as wr
 from sslmed.core.errors import UserError
 from sslmed.core.files import write_text
 from sslmed.core.text import percent
-from sslmed.experiments.arms import BASELINE, Arm, baseline_of
+from sslmed.experiments.arms import Arm, baseline_of
 from sslmed.experiments.plan import read_plan
 from sslmed.experiments.settings import kept_experiment
 from sslmed.training.wandb.names import group_name
@@ -66,7 +66,7 @@ def build_dashboard(work: Path, entity: str) -> wr.Report:
         return wr.Runset(**place, name=job_type, filters=filters, groupby=["config.arm"] if by_arm else [])
 
     metrics = kept_experiment(work, figure).metrics
-    tasks = [arm for arm in dict.fromkeys(run.arm for run in runs) if Arm.parse(arm).task != BASELINE]
+    tasks = [arm for arm in dict.fromkeys(run.arm for run in runs) if Arm.parse(arm).is_pretrained]
     fractions = sorted({run.fraction for run in runs if run.fraction is not None})
     middle = fractions[len(fractions) // 2]
     at_middle = f"Config('label_fraction') = {middle}"
@@ -79,7 +79,7 @@ def build_dashboard(work: Path, entity: str) -> wr.Report:
         width="fluid",
         blocks=[
             wr.H1("Data efficiency"),
-            wr.P("Mean over test cases, and the ends of its 95 % interval (dashed), against the share of labels used."),
+            wr.P("Mean over test cases, and the ends of its 95 % interval (dashed), against the fraction of labels."),
             _grid(
                 runs_of("summary"),
                 [figure_panel, *(_efficiency(arm, metrics[0], identity_of(work)) for arm in tasks)],

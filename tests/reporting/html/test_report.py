@@ -13,10 +13,10 @@ from sslmed import cli
 from sslmed.downstream.examples import load_examples
 from sslmed.reporting.html import formatting as numbers
 from sslmed.reporting.html import viewer
-from sslmed.reporting.html.listings import efficiency
 from sslmed.reporting.html.page import report_experiment
+from sslmed.reporting.html.tables import efficiency
 from sslmed.reporting.html.viewer import outlines
-from sslmed.reporting.styles import looks
+from sslmed.reporting.styles import arm_styles
 
 
 def page_of(root, **runs):
@@ -96,7 +96,7 @@ def test_without_slices_it_says_so_and_without_the_prepared_data_it_does_without
     work = write_experiment(tmp_path, arms=("baseline",), cases=2, examples=False)
     (tmp_path / "stores" / "data-0123" / "store.json").unlink()
     page = report_experiment(work, tmp_path).read_text()
-    assert "have left no slices to look at" in page
+    assert "have left no slices to style at" in page
     assert "no longer where the runs found them" in page
 
 
@@ -143,9 +143,11 @@ def test_efficiency_says_what_is_not_reached():
         ["dice_class_1", "cpc", "labels_to_baseline", 0.5, 0.25, 1],
     ]
     tables = SimpleNamespace(efficiency=pd.DataFrame(rows, columns=columns))
-    evidence = SimpleNamespace(tables=tables, metrics=["dice_foreground"], looks=looks(["cpc", "rpl", "rotation"]))
+    experiment = SimpleNamespace(
+        tables=tables, metrics=["dice_foreground"], arm_styles=arm_styles(["cpc", "rpl", "rotation"])
+    )
     names = ["arm", "labels", "labels_interval", "updates", "updates_interval"]
-    assert [[row[name] for name in names] for row in efficiency(evidence)] == [
+    assert [[row[name] for name in names] for row in efficiency(experiment)] == [
         ["rpl", "50 %", "25 % or more", "90", "up to 120"],
         ["cpc", "not reached", "25 % or more", "80", numbers.NONE],
     ]

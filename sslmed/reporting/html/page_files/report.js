@@ -13,6 +13,7 @@ function translucent(hex, alpha) {
 }
 
 function coloured(trace) {
+  if (trace.meta.null_band) return { ...trace, fillcolor: translucent(colour("--quiet"), 0.22) };
   if (trace.meta.chance) return { ...trace, line: { ...trace.line, color: colour("--quiet") } };
   const own = colour(`--arm-${trace.meta.arm}`);
   return {

@@ -8,7 +8,7 @@ import pandas as pd
 
 from sslmed.evaluation.metrics import METRIC_NAMES
 from sslmed.reporting.efficiency import LABELS, UPDATES
-from sslmed.reporting.html.evidence import Evidence
+from sslmed.reporting.html.experiment import FinishedExperiment
 from sslmed.reporting.html.formatting import (
     NONE,
     difference,
@@ -26,31 +26,31 @@ QUANTITIES = {"labels": LABELS, "updates": UPDATES}
 """Column of the table -> quantity."""
 
 
-def all_cells(evidence: Evidence) -> list[dict[str, Any]]:
+def all_cells(experiment: FinishedExperiment) -> list[dict[str, Any]]:
     """Every score of every arm and label fraction, a table for each metric, those of the figure first."""
-    summary = evidence.tables.summary
-    others = [metric for metric in summary["metric"].unique() if metric not in evidence.metrics]
+    summary = experiment.tables.summary
+    others = [metric for metric in summary["metric"].unique() if metric not in experiment.metrics]
     return [
         {
-            "metric": _name(metric, evidence),
-            "rows": _cells(summary[summary["metric"] == metric], evidence),
+            "metric": _name(metric, experiment),
+            "rows": _cells(summary[summary["metric"] == metric], experiment),
         }
-        for metric in [*evidence.metrics, *others]
+        for metric in [*experiment.metrics, *others]
     ]
 
 
-def _name(metric: str, evidence: Evidence) -> str:
+def _name(metric: str, experiment: FinishedExperiment) -> str:
     """Call Dice scores of single classes by the classes' names."""
     of_class = metric.removeprefix("dice_class_")
-    if of_class != metric and evidence.store is not None:
-        return f"Dice of {evidence.store.label_names[int(of_class)]}"
+    if of_class != metric and experiment.store is not None:
+        return f"Dice of {experiment.store.label_names[int(of_class)]}"
     return METRIC_NAMES.get(metric, metric)
 
 
-def _cells(scores: pd.DataFrame, evidence: Evidence) -> list[dict[str, Any]]:
+def _cells(scores: pd.DataFrame, experiment: FinishedExperiment) -> list[dict[str, Any]]:
     most_runs = scores["n_runs"].max()
     names = ["arm", "label_fraction"]
-    planned = pd.MultiIndex.from_product([[look.arm.name for look in evidence.looks], evidence.fractions], names=names)
+    planned = pd.MultiIndex.from_product([experiment.arms, experiment.fractions], names=names)
     by_cell = scores.set_index(names).reindex(planned).reset_index()
     return [
         {
@@ -70,18 +70,20 @@ def _cells(scores: pd.DataFrame, evidence: Evidence) -> list[dict[str, Any]]:
     ]
 
 
-def efficiency(evidence: Evidence) -> list[dict[str, str]]:
+def efficiency(experiment: FinishedExperiment) -> list[dict[str, str]]:
     """How many labels, and how many updates, each arm needs to be as good as the baseline; the figure's scores."""
-    table = evidence.tables.efficiency
+    table = experiment.tables.efficiency
     rows = []
-    for metric in evidence.metrics:
-        for look in evidence.looks:
-            of_arm = table[(table["metric"] == metric) & (table["arm"] == look.arm.name)].set_index("quantity")
+    for metric in experiment.metrics:
+        for arm in experiment.arms:
+            of_arm = table[(table["metric"] == metric) & (table["arm"] == arm)].set_index("quantity")
             if not of_arm.empty:
-                row = {"arm": look.arm.name, "metric": METRIC_NAMES.get(metric, metric)}
+                row = {"arm": arm, "metric": METRIC_NAMES.get(metric, metric)}
                 for column, quantity in QUANTITIES.items():
                     found = of_arm.reindex([quantity]).iloc[0]
-                    row[column] = _reached(found["value"], quantity) if quantity in of_arm.index else NONE
+                    is_given = quantity in of_arm.index
+                    row[column] = _reached(found["value"], quantity) if is_given else NONE
+                    row[column] += " (its curve falls)" if is_given and not found["monotone"] else ""
                     row[f"{column}_interval"] = _ends(found["ci_low"], found["ci_high"], quantity)
                 rows.append(row)
     return rows
@@ -103,17 +105,17 @@ def _amount(value: float, quantity: str) -> str:
     return f"{100 * value:.3g} %" if quantity == LABELS else f"{value:.0f}"
 
 
-def cost(evidence: Evidence) -> list[dict[str, str]]:
+def cost(experiment: FinishedExperiment) -> list[dict[str, str]]:
     """What the runs of each arm took, pretraining and fine-tuning apart."""
     rows = []
-    for look in evidence.looks:
-        for stage, records in (("pretraining", evidence.pretraining), ("fine-tuning", evidence.finetuning)):
-            of_arm = [record for run, record in records.items() if run.arm == look.arm.name]
+    for arm in experiment.arms:
+        for stage, records in (("pretraining", experiment.pretraining), ("fine-tuning", experiment.finetuning)):
+            of_arm = [record for run, record in records.items() if run.arm == arm]
             if of_arm and all("seconds" in record for record in of_arm):
                 seconds = [record["seconds"] for record in of_arm]
                 rows.append(
                     {
-                        "arm": look.arm.name,
+                        "arm": arm,
                         "stage": stage,
                         "runs": str(len(of_arm)),
                         "each": duration(float(np.mean(seconds))),
@@ -125,12 +127,12 @@ def cost(evidence: Evidence) -> list[dict[str, str]]:
     return rows
 
 
-def data(evidence: Evidence) -> list[tuple[str, str]]:
+def data(experiment: FinishedExperiment) -> list[tuple[str, str]]:
     """What is known of the dataset, term by term."""
-    store, cases = evidence.store, evidence.tables.cases
-    n_labels = evidence.tables.results.groupby("label_fraction")["n_labels"].agg(["min", "max"])
+    store, cases = experiment.store, experiment.tables.cases
+    n_labels = experiment.tables.results.groupby("label_fraction")["n_labels"].agg(["min", "max"])
     terms = [
-        ("Dataset", evidence.dataset),
+        ("Dataset", experiment.dataset),
         ("Test cases scored", f"{cases['case'].nunique():,}"),
         ("Labelled training cases", ", ".join(f"{percent(f)}: {_range(*n)}" for f, *n in n_labels.itertuples())),
     ]
@@ -147,9 +149,9 @@ def data(evidence: Evidence) -> list[tuple[str, str]]:
     return [*terms, ("Prepared grid", grid)]
 
 
-def protocol(evidence: Evidence) -> list[tuple[str, str]]:
+def protocol(experiment: FinishedExperiment) -> list[tuple[str, str]]:
     """How the runs were made, term by term."""
-    results = evidence.tables.results
+    results = experiment.tables.results
     folds, seeds = (sorted(map(int, results[key].unique())) for key in ("fold", "seed"))
     terms = [
         ("Folds", f"{', '.join(map(str, folds))}: each is the test set of its runs, scored once"),
@@ -160,14 +162,14 @@ def protocol(evidence: Evidence) -> list[tuple[str, str]]:
             "validation cases come on top, in every cell alike",
         ),
         ("Model selection", "test cases are scored once, by the last checkpoint, unless `select: best` is set"),
-        ("Fine-tuning", _budget(evidence.finetuning.values())),
+        ("Fine-tuning", _budget(experiment.finetuning.values())),
     ]
-    if evidence.pretraining:
+    if experiment.pretraining:
         seen = "the images of training, unlabelled and test cases (transductive)"
-        seen = seen if evidence.transductive else "the images of training and unlabelled cases, never of a test case"
-        terms += [("Pretraining", f"{_budget(evidence.pretraining.values())}, once per arm and fold; sees {seen}")]
-    if evidence.pools:
-        terms.append(("External pool", f"{listing(evidence.pools)}: pretrains the arms with -external instead"))
+        seen = seen if experiment.transductive else "the images of training and unlabelled cases, never of a test case"
+        terms += [("Pretraining", f"{_budget(experiment.pretraining.values())}, once per arm and fold; sees {seen}")]
+    if experiment.pools:
+        terms.append(("External pool", f"{listing(experiment.pools)}: pretrains the arms with -external instead"))
     return terms
 
 
@@ -176,9 +178,9 @@ def _budget(records: Iterable[dict[str, Any]]) -> str:
     return " or ".join(f"{updates:,} updates, {passes} validation passes" for updates, passes in budgets)
 
 
-def versions(evidence: Evidence) -> list[tuple[str, str]]:
+def versions(experiment: FinishedExperiment) -> list[tuple[str, str]]:
     """What the runs were made with; several values where runs differ."""
-    records = list(evidence.records.values())
+    records = list(experiment.records.values())
     names = list(dict.fromkeys(name for record in records for name in record.get("versions", {})))
     terms = [(name, _distinct(record.get("versions", {}).get(name) for record in records)) for name in names]
     return [("git commit", _distinct(record.get("git") for record in records)), *terms]

@@ -1,4 +1,4 @@
-"""Gathers what a report tells about: the plan of an experiment, its finished runs, its tables, its prepared data."""
+"""What a report tells about: the plan of an experiment, its finished runs, its tables, its prepared data."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from sslmed.experiments.settings import kept_experiment
 from sslmed.experiments.sources import PHANTOM
 from sslmed.experiments.workflow import has_results, read_results
 from sslmed.preparation.store import Store
-from sslmed.reporting.styles import Look, looks
+from sslmed.reporting.styles import ArmStyle, arm_styles
 from sslmed.reporting.tables import Tables
 
 
 @dataclass(frozen=True)
-class Evidence:
+class FinishedExperiment:
     """An experiment as its files have it.
 
     Attributes:
@@ -52,9 +52,15 @@ class Evidence:
         return [run.name for run in self.runs if run not in self.records]
 
     @property
-    def looks(self) -> list[Look]:
-        """How arms are drawn, those that have no result yet included."""
-        return looks({run.arm for run in self.runs})
+    def arm_styles(self) -> list[ArmStyle]:
+        """How arms are drawn, those that have no result yet included; null arms are a band instead."""
+        return arm_styles({run.arm for run in self.runs})
+
+    @property
+    def arms(self) -> list[str]:
+        """Names of all planned arms as tables list them: those drawn, then the null arms."""
+        drawn = [style.arm.name for style in self.arm_styles]
+        return [*drawn, *sorted({run.arm for run in self.runs}.difference(drawn))]
 
     @property
     def fractions(self) -> list[float]:
@@ -78,7 +84,7 @@ class Evidence:
 
     @property
     def is_phantom(self) -> bool:
-        """Whether the images are drawn."""
+        """Whether the images are synthetic."""
         return self.dataset == PHANTOM
 
     @cached_property

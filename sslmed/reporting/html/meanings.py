@@ -9,6 +9,7 @@ TASKS = {
     "cpc": "foresees one piece of an image from its neighbours (contrastive predictive coding)",
 }
 OWN = "a pretext task of its own"
+NULL = "the baseline again, with other initial weights: its difference to the baseline is chance, drawn as a grey band"
 SLICES = "; a 2-D network on axial slices, compared with baseline-2d"
 EXTERNAL = "; pretrained on images from elsewhere"
 
@@ -19,6 +20,6 @@ def meaning(metric: str) -> str:
         return "the overlap of the predicted region with the expert's: 0 is none, 1 perfect"
     return {
         "qwk": "agreement with the expert's grades, larger mistakes counting more: 0 is chance, 1 perfect",
-        "accuracy": "the share of images given the expert's grade",
+        "accuracy": "the fraction of images given the expert's grade",
         "auroc": "how well the probabilities set a grade apart from the others: 0.5 is chance, 1 perfect",
     }[metric]
