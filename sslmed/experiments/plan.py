@@ -83,7 +83,8 @@ class Grid:
         if wild:
             msg = f"seeds must be in 0 to 2**32 - 1, got {', '.join(map(str, wild))}"
             raise UserError(msg)
-        overlays = {*RESERVED, *self.experiment.arms}
+        ours = [path.stem for path in (config_root() / "pretext").glob("*.yaml")]  # a preset may be another figure's
+        overlays = {*RESERVED, *self.experiment.arms, *ours}
         suffixes = [EXTERNAL, *([SLICES] if self.experiment.spatial_dims == 3 else [])]
         overlays |= {f"{name}{suffix}" for name in overlays - {"preset"} for suffix in suffixes}
         strays = sorted(path.name for path in self.preset_folder.glob("*.yaml") if path.stem not in overlays)

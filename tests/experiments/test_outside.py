@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -59,10 +60,12 @@ def _run_outside(folder: Path, *arguments: str) -> subprocess.CompletedProcess[s
 
 
 @pytest.mark.slow
-def test_an_own_task_and_an_own_encoder_go_through_a_whole_figure(mine: Path, tmp_path: Path) -> None:
+def test_an_own_task_and_an_own_encoder_go_through_a_whole_figure(
+    mine: Path, tmp_path: Path, decathlon_dataset: Callable[..., Path]
+) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    preset, pool = str(mine / "small"), tmp_path / "downloads" / "phantom-pancreas-12-2-16x16x16" / "imagesTs"
+    preset, pool = str(mine / "small"), decathlon_dataset("Pool", labelled=0, unlabelled=6)
     task = str(mine / "mae.yaml")
     arms = ["baseline", task, "rotation", "baseline-2d", f"{task}-2d"]
     options = ["--preset", preset, "--arms", *arms, "--encoder", str(mine / "vit.yaml"), "--fractions", "1"]
