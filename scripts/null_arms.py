@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from sslmed.core.label_amount import LabelAmount
 from sslmed.core.workers import run_in_processes
 from sslmed.experiments.plan import Grid, Places, plan_runs
 from sslmed.experiments.settings import read_experiment, read_preset
@@ -56,8 +57,9 @@ def experiment(number: int, *, out: Path, fractions: tuple[float, ...]) -> pd.Da
     runs = work / "runs.csv"
     if not runs.is_file():
         logging.disable(logging.INFO)
+        labels = tuple(LabelAmount(fraction=fraction) for fraction in fractions)
         data, settings, preset = work / "data", read_experiment("fig3"), read_preset(PRESET)
-        grid = Grid(settings, preset, PRESET, ARMS, fractions, tuple(preset.folds), tuple(preset.seeds))
+        grid = Grid(settings, preset, PRESET, ARMS, labels, tuple(preset.folds), tuple(preset.seeds))
         with contextlib.redirect_stderr(io.StringIO()):
             phantom = preset.phantom
             KINDS["pancreas"](data, cases=phantom.cases, unlabelled=0, size=phantom.size, seed=number, jobs=1)

@@ -1,15 +1,16 @@
 """How often do intervals hold when folds share training cases? Scores are simulated, splits are the real ones.
 
-Each simulated experiment has its own effects: of every training case on what is learned from it, of every test case, and
-of every training. The difference of two arms over a fold is the sum of
+Each simulated experiment has its own effects: of every training case on what is learned from it, of every test case,
+and of every training. The difference of two arms over a fold is the sum of
 
 * what its labelled training cases do, and what the cases do that it pretrains on, which are all training cases: folds
   have many of them in common;
 * what its test cases do, which no other fold has;
 * the noise of training, which no other run has.
 
-`from cases` is the fraction of a fold's variance that the choice of its training cases makes up, in equal parts by
-labels and by pretraining. The true mean is 0, so an interval that excludes 0 is a false positive.
+`from_cases` is the fraction of a run's variance that the choice of its training cases makes up, in equal parts by
+labels and by pretraining. With more seeds it is a larger fraction of a fold's variance, as only the noise of training
+is averaged. The true mean is 0, so an interval that excludes 0 is a false positive.
 
     python scripts/simulate_intervals.py --experiments 20000     # about 2 minutes
 """
@@ -21,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from sslmed.core.label_amount import LabelAmount
 from sslmed.data.splits import count_labels, label_order, split_cases
 from sslmed.evaluation.statistics import estimate
 
@@ -53,8 +55,8 @@ def misses(
     """Simulate experiments, and count how often the intervals miss the truth.
 
     Returns:
-        One row per label fraction, and a last one for their mean (`mean`): `corrected` and `plain`, the fractions of the
-        intervals that exclude the true mean, and `wider`, the ratio of their widths.
+        One row per label fraction, and a last one for their mean (`mean`): `corrected` and `plain`, the fractions of
+        the intervals that exclude the true mean, and `wider`, the ratio of their widths.
     """
     cases = [f"{i:03}" for i in range(n_cases)]
     splits = [split_cases(cases, fold=fold, n_folds=n_folds) for fold in range(n_folds)]
@@ -69,7 +71,7 @@ def misses(
             ends = np.array([[found.low, found.high], [found.plain_low, found.plain_high]])
             missed[:, i] += (ends[:, 0] > 0) | (ends[:, 1] < 0)
             width[:, i] += ends[:, 1] - ends[:, 0]
-    n_labels = [count_labels(fraction, len(splits[0].train)) for fraction in FRACTIONS]
+    n_labels = [count_labels(LabelAmount(fraction=fraction), len(splits[0].train)) for fraction in FRACTIONS]
     return pd.DataFrame(
         {
             "from_cases": from_cases,
@@ -113,7 +115,7 @@ def _cases_in_use(splits: Sequence, cases: Sequence[str], seeds: int) -> tuple[F
         for seed in range(seeds):
             order = label_order(split.train, fold=fold, seed=seed, class_sets=one_class, stratify=False)
             for i, fraction in enumerate(FRACTIONS):
-                n_labels = count_labels(fraction, len(split.train))
+                n_labels = count_labels(LabelAmount(fraction=fraction), len(split.train))
                 labelled[i, fold, seed, [cases.index(case) for case in order[:n_labels]]] = n_labels**-0.5
     return labelled, pretrained_on
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import Findings
+from sslmed.core.label_amount import LabelAmount
 from sslmed.experiments.plan import Grid, Places, plan_runs, write_plan
 from sslmed.experiments.settings import preset_folder, read_experiment, read_preset
 from sslmed.phantoms import KINDS
@@ -23,13 +24,13 @@ SHARE = "share of a job that is not training"
 
 @dataclass(frozen=True)
 class Sizes:
-    """Preset of the figure, and the label fractions to fine-tune on; its other ones are taken to cost as much."""
+    """Preset of the figure, and the amounts of labels to fine-tune on; its other ones are taken to cost as much."""
 
     preset: str = "quick"
-    fractions: tuple[float, ...] = (0.25,)
+    labels: tuple[LabelAmount, ...] = (LabelAmount(fraction=0.25),)
 
 
-SIZES = {"quick": Sizes(), "full": Sizes(fractions=tuple(read_experiment(FIGURE).fractions))}
+SIZES = {"quick": Sizes(), "full": Sizes(labels=read_experiment(FIGURE).label_amounts)}
 
 
 def measure(sizes: Sizes, folder: Path) -> Findings:
@@ -45,7 +46,7 @@ def measure(sizes: Sizes, folder: Path) -> Findings:
     prepare(folder / "data", folder / "store", preset.prepare)
     findings.add("preparing them", time.perf_counter() - start, "s")
 
-    grid = Grid(experiment, preset, presets, (ARM,), sizes.fractions, (preset.folds[0],), (preset.seeds[0],))
+    grid = Grid(experiment, preset, presets, (ARM,), sizes.labels, (preset.folds[0],), (preset.seeds[0],))
     places = Places(work=folder / "work", store=folder / "store")
     plan = plan_runs(grid, places, dataset="phantom", wandb="disabled")
     write_plan(folder / "plan.json", plan)
@@ -61,13 +62,13 @@ def measure(sizes: Sizes, folder: Path) -> Findings:
     findings.add("starting Python, importing", starting, "s")
 
     pretraining, *finetuning = runs.values()
-    repeats = len(experiment.fractions) / len(finetuning)
+    repeats = len(experiment.label_amounts) / len(finetuning)
     training = pretraining["training"] + repeats * _total(finetuning, "training")
     whole = starting + pretraining["total"] + repeats * _total(finetuning, "total")
     findings.add(SHARE, 100 * (1 - training / whole), "%")
     findings.remark(
-        f"a job of {FIGURE}, {sizes.preset}: {ARM} and {len(experiment.fractions)} fine-tunings in one process with 1 "
-        f"thread; measured: {len(finetuning)} of the fine-tunings"
+        f"a job of {FIGURE}, {sizes.preset}: {ARM} and {len(experiment.label_amounts)} fine-tunings in one process "
+        f"with 1 thread; measured: {len(finetuning)} of the fine-tunings"
     )
     return findings
 

@@ -181,6 +181,8 @@ def _add_reproduce(commands: Commands) -> None:
     encoder_help = "densenet, resnet, unet, or a YAML of your own; the figure's by default"
     parser.add_argument("--encoder", metavar="ENCODER", help=encoder_help)
     parser.add_argument("--fractions", nargs="+", type=float, metavar="F", help="label fractions in (0, 1]")
+    labels_help = "numbers of labelled training cases, or `all`, instead of fractions"
+    parser.add_argument("--labels", nargs="+", metavar="N", help=labels_help)
     parser.add_argument("--folds", nargs="+", type=int, metavar="K", help="folds to run; the preset's by default")
     parser.add_argument("--seeds", nargs="+", type=int, metavar="S", help="fine-tuning seeds; the preset's by default")
     parser.add_argument(

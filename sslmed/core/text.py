@@ -1,6 +1,11 @@
-"""How quantities are written, in paths and for readers."""
+"""How quantities are written for readers."""
 
 
-def percent(fraction: float) -> str:
-    """A label fraction as it is written in paths: `5`, `100`, `2.5`."""
-    return f"{100 * fraction:.10g}"
+def duration(seconds: float) -> str:
+    """`42 s`, `12 min`, `3 h 20 min`, `5.4 days`."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 100:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min" if minutes < 48 * 60 else f"{minutes / 1440:.1f} days"

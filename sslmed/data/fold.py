@@ -6,6 +6,7 @@ from typing import Any
 from torch.utils.data import DataLoader
 
 from sslmed.core.errors import UserError
+from sslmed.core.label_amount import LabelAmount
 from sslmed.data.datamodule import StoreDataModule
 from sslmed.data.samples import Sample
 from sslmed.data.splits import count_labels, label_order, split_cases
@@ -44,18 +45,30 @@ class FoldData(StoreDataModule):
 
 
 class LabelledData(FoldData):
-    """Labelled cases for fine-tuning on a fraction of the labels.
+    """Labelled cases for fine-tuning on a part of the labels.
 
     Args:
         label_fraction: Fraction of the fold's training cases whose labels may be used, in (0, 1].
+        n_labels: Number of training cases whose labels may be used, instead of a fraction. With neither, all may be.
         kwargs: See `FoldData`.
 
     Attributes:
+        label_amount: The amount of labels as it was asked for.
+        label_fraction: The fraction asked for; of a number, its fraction of the fold's training cases.
         n_labels: Number of labelled training cases in use.
+
+    Raises:
+        UserError: If both are given, or the number is above that of training cases or, where each case has a class,
+            below that of classes.
     """
 
-    def __init__(self, store: Path, label_fraction: float = 1.0, **kwargs: object) -> None:
+    def __init__(
+        self, store: Path, label_fraction: float | None = None, n_labels: int | None = None, **kwargs: object
+    ) -> None:
         super().__init__(store, **kwargs)  # type: ignore[arg-type]
+        if label_fraction is None and n_labels is None:
+            label_fraction = 1.0
+        self.label_amount = LabelAmount(label_fraction, n_labels)
         stored = "map" if self.store.spatial_dims == 3 else "class"
         if self.label != stored:
             raise UserError(f"{store}: {type(self).__name__} cannot use it; it holds {STORED[stored]}")
@@ -64,17 +77,21 @@ class LabelledData(FoldData):
         is_class = self.label == "class"
         order = label_order(train, fold=self.fold, seed=self.seed, class_sets=class_sets, stratify=is_class)
         n_classes = len(frozenset().union(*class_sets.values())) if is_class else 1
-        self.label_fraction = label_fraction
-        self.n_labels = count_labels(label_fraction, len(train), n_classes=n_classes)
+        self.n_labels = count_labels(self.label_amount, len(train), n_classes=n_classes)
+        self.label_fraction = self.n_labels / len(train) if label_fraction is None else label_fraction
         self.training_cases = order[: self.n_labels]
 
     def describe(self) -> dict[str, Any]:
-        """See `StoreDataModule.describe`; `n_train` counts the fold's training cases, whatever the label fraction."""
-        used = {"label_fraction": self.label_fraction, "n_labels": self.n_labels}
+        """See `StoreDataModule.describe`; `n_train` counts the fold's training cases, labelled for the run or not."""
+        used = {
+            "label_amount": str(self.label_amount),
+            "label_fraction": self.label_fraction,
+            "n_labels": self.n_labels,
+        }
         return super().describe() | used | {"n_train": len(self.split.train)}
 
     def val_dataloader(self) -> DataLoader[Sample]:
-        """The fold's validation cases, the same for every arm, fraction and seed."""
+        """The fold's validation cases, the same for every arm, amount of labels and seed."""
         return self._evaluation_loader(self.split.validation, native=False, label=self.label)
 
     def test_dataloader(self) -> DataLoader[Sample]:

@@ -13,7 +13,7 @@ from sslmed.data.splits import hold_out
 
 
 class PretrainingData(FoldData):
-    """The fold's training cases, whatever the label fraction, and all unlabelled ones.
+    """The fold's training cases, however many labels fine-tuning has, and all unlabelled ones.
 
     Validation is over the fold's validation cases. Test cases are never seen unless `transductive`.
 

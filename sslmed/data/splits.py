@@ -1,4 +1,4 @@
-"""Folds, validation sets and nested label fractions as pure functions of case ids and seeds.
+"""Folds, validation sets and nested sets of labels as pure functions of case ids and seeds.
 
 Nothing here depends on the order of the input, on files, or on the Python version: of the standard generator only
 `random.Random(str).random()` is used, the sequence that Python promises never to change.
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from sslmed.core.errors import UserError
+from sslmed.core.label_amount import LabelAmount
 
 VALIDATION_PARTS = 5  # validation is one fifth of the cases that are not tested on
 
@@ -81,7 +82,7 @@ def split_cases(
 def label_order(
     train: Iterable[str], *, fold: int, seed: int, class_sets: Mapping[str, frozenset[int]], stratify: bool
 ) -> tuple[str, ...]:
-    """Order training cases so that a label fraction is a prefix: fractions are nested, and the same for every arm.
+    """Order training cases so that any amount of labels is a prefix: amounts are nested, and the same for every arm.
 
     The order opens with a smallest set of cases in which all classes occur that occur at all.
 
@@ -106,22 +107,29 @@ def label_order(
     return (*opening, *rest)
 
 
-def count_labels(fraction: float, n_train: int, *, n_classes: int = 1) -> int:
-    """Number of training cases that a label fraction stands for: `max(n_classes, floor(fraction * n_train + 0.5))`.
+def count_labels(amount: LabelAmount, n_train: int, *, n_classes: int = 1) -> int:
+    """Number of training cases that an amount of labels stands for.
+
+    A fraction f is `max(n_classes, floor(f * n_train + 0.5))`, at most all; a number is itself.
 
     Args:
-        fraction: Label fraction in (0, 1], taken as the decimal number that is written: 0.29 of 50 are 14.5, hence 15.
-        n_train: Number of training cases, the upper limit.
+        amount: A fraction is taken as the decimal number that is written: 0.29 of 50 are 14.5, hence 15.
+        n_train: Number of training cases.
         n_classes: The least number, one label per class in classification.
 
     Raises:
-        UserError: If `fraction` is outside (0, 1] or there is no training case.
+        UserError: If there is no training case, or a number is below `n_classes` or above `n_train`.
     """
-    if not 0 < fraction <= 1:
-        raise UserError(f"a label fraction must be in (0, 1], got {fraction}")
     if n_train < 1:
-        raise UserError(f"there is no labelled training case to take a fraction of (n_train = {n_train})")
-    return min(n_train, max(n_classes, _round_half_up(Fraction(str(fraction)) * n_train)))
+        raise UserError(f"there is no labelled training case to take {amount.of_labels} of (n_train = {n_train})")
+    if amount.fraction is not None:
+        return min(n_train, max(n_classes, _round_half_up(Fraction(str(amount.fraction)) * n_train)))
+    count = amount.count or 0
+    if count > n_train:
+        raise UserError(f"{amount}: there are only {n_train} labelled training cases; `all` takes all of them")
+    if count < n_classes:
+        raise UserError(f"{amount}: each of the {n_classes} classes needs one, so the least number is {n_classes}")
+    return count
 
 
 def hold_out(case_ids: Iterable[str], *, seed: int) -> tuple[tuple[str, ...], tuple[str, ...]]:

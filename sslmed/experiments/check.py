@@ -43,13 +43,13 @@ def check_runs(runs: Sequence[Run], work: Path, dataset: Dataset | None, pool: D
     Raises:
         UserError: If a configuration is refused, batches cannot be divided among devices, or a checkpoint does not fit.
     """
-    kinds = {(run.arm, run.fraction is None): run for run in reversed(runs)}
+    kinds = {(run.arm, run.labels is None): run for run in reversed(runs)}
     settings = {kind: parse(run.arguments) for kind, run in kinds.items()}
     for kind, run in kinds.items():
         share_size(settings[kind].data.init_args.batch_size, run.devices)
     for run in runs:
         images = pool if Arm.parse(run.arm).external else dataset
-        if run.fraction is None and images is not None and is_done(work, run):
+        if run.labels is None and images is not None and is_done(work, run):
             spatial_dims = 2 if Arm.parse(run.arm).slices else images.spatial_dims
             encoder = _build_encoder(settings[run.arm, True], spatial_dims, len(images.modalities))
             with contextlib.redirect_stdout(io.StringIO()):

@@ -1,24 +1,30 @@
 """`sslmed reproduce --dry-run`: what would be done, and what it would cost."""
 
 import shlex
+import sys
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import fields
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from sslmed.core.text import percent
-from sslmed.data.splits import count_labels
-from sslmed.experiments.check import parse
-from sslmed.experiments.folds import split_dataset
-from sslmed.experiments.plan import Grid, Run
+from sslmed.core.text import duration
+from sslmed.data.splits import hold_out
+from sslmed.experiments.arms import Arm
+from sslmed.experiments.devices import gpus
+from sslmed.experiments.executors.local import Executor, Local
+from sslmed.experiments.folds import FoldSizes, fold_sizes
+from sslmed.experiments.plan import Grid, Places, Run
 from sslmed.experiments.settings import Estimate
 from sslmed.experiments.sources import Source
 from sslmed.experiments.workflow import is_done
-from sslmed.preparation.readers.fundus import Photo
 from sslmed.preparation.readers.layouts import Dataset
+from sslmed.preparation.settings import PrepareSettings
 
 BYTES_PER_VOXEL = 2  # float16
+SSLMED = [sys.executable, "-m", "sslmed"]
+"""The command in any shell and folder."""
 
 
 def print_dry_run(
@@ -28,8 +34,8 @@ def print_dry_run(
     dataset: Dataset | None,
     pool: Dataset | None,
     *,
-    work: Path,
-    jobs: int,
+    places: Places,
+    executor: Executor,
 ) -> None:
     """Print each job with its runs, done and to do, and estimates of time, disk and memory.
 
@@ -39,10 +45,11 @@ def print_dry_run(
         source: Where the data comes from.
         dataset: The dataset, if it is here.
         pool: The external pool, if there is one.
-        work: The experiment's directory.
-        jobs: Jobs side by side.
+        places: Where files are.
+        executor: Where jobs would run.
     """
     console = Console(soft_wrap=True)
+    work = places.work
     done = {run for run in runs if is_done(work, run)}
     table = Table("run", "done", "to do", title=f"{work.parent.name}: {work.name}", title_justify="left")
     for job in dict.fromkeys(run.job for run in runs):
@@ -52,52 +59,131 @@ def print_dry_run(
         )
     console.print(table)
     todo = [run for run in runs if run not in done]
-    console.print(_labels_line(grid, source, dataset))
-    console.print(f"runs: {len(runs)}, of which {len(done)} are done and {len(todo)} are to do, {jobs} side by side")
-    console.print(_cost_line(grid, todo, [each for each in (dataset, pool) if each is not None], jobs))
+    lines = _data_lines(grid, runs, source, dataset, pool)
+    lines.append(
+        f"runs: {len(runs)}, of which {len(done)} are done and {len(todo)} are to do, {executor.jobs} side by side"
+    )
+    n_train = None if dataset is None else fold_sizes(dataset, fold=grid.folds[0], n_folds=grid.preset.n_folds).train
+    lines += _cost_lines(grid, todo, [each for each in (dataset, pool) if each is not None], n_train, executor)
     if todo and dataset is not None:
-        run = todo[0]
-        command = "sslmed fit" if run.devices == 1 else f"torchrun --nproc-per-node {run.devices} -m sslmed fit"
-        console.print(f"by hand, e.g.: {command} {shlex.join(run.arguments)}", highlight=False, markup=False)
+        lines += ["by hand, e.g.:", *_commands(todo[0], places, dataset, pool, grid.preset.prepare)]
+    for line in lines:
+        console.print(line, highlight=False, markup=False)
 
 
 def _names(runs: Sequence[Run]) -> str:
-    return ", ".join("pretraining" if run.fraction is None else f"{percent(run.fraction)} %" for run in runs)
+    return ", ".join("pretraining" if run.labels is None else str(run.labels) for run in runs)
 
 
-def _labels_line(grid: Grid, source: Source, dataset: Dataset | None) -> str:
+def _data_lines(
+    grid: Grid, runs: Sequence[Run], source: Source, dataset: Dataset | None, pool: Dataset | None
+) -> list[str]:
+    """Count the data: of each fold, of what pretraining sees, and of labels."""
+    lines = []
     if dataset is None:
-        return f"data: {source.folder} (not here yet: it will be {'drawn' if source.is_phantom else 'downloaded'})"
-    n_labelled = sum(case.is_labelled for case in dataset.cases)
-    split = split_dataset(dataset, fold=grid.folds[0], n_folds=grid.preset.n_folds)
-    grades = {case.id: case.grade for case in dataset.cases if isinstance(case, Photo)}
-    n_classes = len({grades.get(case) for case in split.train})  # 1 for volumes
-    counts = ", ".join(
-        f"{percent(f)} % = {count_labels(f, len(split.train), n_classes=n_classes)}" for f in grid.fractions
-    )
-    return (
-        f"data: {dataset.root}: {n_labelled} labelled, {len(dataset.cases) - n_labelled} unlabelled cases\n"
-        f"fold {grid.folds[0]}: {len(split.train)} training, {len(split.validation)} validation, "
-        f"{len(split.test)} test cases; labelled for training: {counts}"
-    )
+        verb = "generated" if source.is_phantom else "downloaded"
+        lines.append(f"data: {source.folder} (not here yet: it will be {verb})")
+    else:
+        n_labelled = sum(case.is_labelled for case in dataset.cases)
+        n_unlabelled = len(dataset.cases) - n_labelled
+        lines.append(f"data: {dataset.root}: {n_labelled} labelled, {n_unlabelled} unlabelled cases")
+        transductive = _is_transductive(runs)
+        for fold in grid.folds:
+            lines += _fold_lines(grid, fold_sizes(dataset, fold=fold, n_folds=grid.preset.n_folds), transductive)
+        if dataset.spatial_dims == 2:
+            lines.append("copies of an image are found while preparing, and count once in pretraining")
+    if pool is not None:
+        seen, validation = map(len, hold_out([case.id for case in pool.cases], seed=0))
+        lines.append(f"external pool: {pool.root}: pretraining sees {seen} images; {validation} are for its validation")
+    return lines
 
 
-def training_seconds(estimate: Estimate, runs: Sequence[Run]) -> float:
-    """What runs take one after another: epochs on a fraction of the labels are that much shorter, updates are not."""
-    finetuning = [run for run in runs if run.fraction is not None]
-    in_epochs = bool(finetuning) and parse(finetuning[0].arguments).data.init_args.epochs is not None
-    lengths = [run.fraction if in_epochs and run.fraction is not None else 1.0 for run in finetuning]
+def _fold_lines(grid: Grid, sizes: FoldSizes, transductive: bool) -> list[str]:
+    seen = sizes.train + sizes.unlabelled + sizes.test * transductive
+    n_labels = {amount: sizes.n_labels(amount) for amount in sorted(grid.labels)}
+    labels = ", ".join(str(a) if a.fraction is None else f"{a} = {number}" for a, number in n_labels.items())
+    lines = [
+        f"fold {sizes.fold}: {sizes.train} training, {sizes.validation} validation, {sizes.test} test cases; "
+        f"pretraining sees {seen} images{', those of test cases too' * transductive}; labelled for training: {labels}"
+    ]
+    for number in dict.fromkeys(n_labels.values()):
+        same = [str(amount) for amount, its_number in n_labels.items() if its_number == number]
+        if len(same) > 1:
+            lines.append(f"warning: in fold {sizes.fold}, {' and '.join(same)} are the same, n = {number}: drop one")
+    return lines
+
+
+def _is_transductive(runs: Sequence[Run]) -> bool:
+    """Whether the configuration of any pretraining run on the dataset's own images says so."""
+    of_arms = {run.arm: run for run in runs if run.labels is None and not Arm.parse(run.arm).external}
+    return any(_data_settings(run).transductive for run in of_arms.values())
+
+
+def _data_settings(run: Run) -> Any:  # noqa: ANN401 - a jsonargparse Namespace
+    from sslmed.experiments.check import parse  # takes seconds
+
+    return parse(run.arguments).data.init_args
+
+
+def training_seconds(estimate: Estimate, runs: Sequence[Run], n_train: int | None = None) -> float:
+    """What runs take one after another: epochs on few labels are shorter in proportion, updates are not.
+
+    Args:
+        estimate: What a run costs.
+        runs: All of them.
+        n_train: Number of training cases, if known: epochs on a number of labels are a fraction of those on all.
+    """
+    finetuning = [run for run in runs if run.labels is not None]
+    in_epochs = bool(finetuning) and _data_settings(finetuning[0]).epochs is not None
+    lengths = [_fraction(run, n_train) if in_epochs else 1.0 for run in finetuning]
     return (len(runs) - len(finetuning)) * estimate.pretrain_seconds + sum(lengths) * estimate.finetune_seconds
 
 
-def _cost_line(grid: Grid, todo: Sequence[Run], datasets: Sequence[Dataset], jobs: int) -> str:
-    estimate, settings = grid.preset.estimate, grid.preset.prepare
-    seconds = training_seconds(estimate, todo)
+def _fraction(run: Run, n_train: int | None) -> float:
+    if run.labels is None or run.labels.fraction is not None:
+        return 1.0 if run.labels is None else run.labels.fraction or 1.0
+    return 1.0 if n_train is None else (run.labels.count or 0) / n_train
+
+
+def _cost_lines(
+    grid: Grid, todo: Sequence[Run], datasets: Sequence[Dataset], n_train: int | None, executor: Executor
+) -> list[str]:
+    estimate, settings, jobs = grid.preset.estimate, grid.preset.prepare, executor.jobs
+    seconds = training_seconds(estimate, todo, n_train)
     gib = len(todo) * estimate.disk_mib / 2**10
     for dataset in datasets if settings.geometry == "cube" else ():
         bytes_per_voxel = BYTES_PER_VOXEL * len(dataset.modalities) + (dataset.spatial_dims == 3)
         gib += len(dataset.cases) * bytes_per_voxel * settings.size**dataset.spatial_dims / 2**30
-    return (
-        f"estimate: {seconds / min(jobs, max(1, len(todo))) / 60:.0f} minutes of training, {gib:.2f} GiB of disk, "
-        f"{jobs * estimate.memory_gib:.1f} GiB of memory"
-    )
+    lines = [
+        f"estimate: {duration(seconds / min(jobs, max(1, len(todo))))} of training with a {estimate.device} for each "
+        f"job, {gib:.2f} GiB of disk, {jobs * estimate.memory_gib:.1f} GiB of memory"
+    ]
+    if estimate.device == "GPU" and isinstance(executor, Local) and not gpus():
+        lines.append(
+            "warning: this estimate is for GPUs, and here is none: training on the CPU takes many times longer"
+        )
+    return lines
+
+
+def _commands(run: Run, places: Places, dataset: Dataset, pool: Dataset | None, settings: PrepareSettings) -> list[str]:
+    """Give the lines that do a run in a shell, preparing its images before if they are not."""
+    lines = []
+    external = pool is not None and run.labels is None and Arm.parse(run.arm).external
+    images, store = (pool, places.pool) if external else (dataset, places.store)
+    if images is not None and store is not None and not (store / "store.json").is_file():
+        command = [*SSLMED, "prepare", str(images.root.absolute()), "--store", str(store), *_options(settings)]
+        lines.append(shlex.join(command + ["--pool"] * external))
+    several = ["-m", "torch.distributed.run", "--nproc-per-node", str(run.devices)]
+    launch = SSLMED if run.devices == 1 else [sys.executable, *several, *SSLMED[1:]]
+    return [*lines, shlex.join([*launch, "fit", *run.arguments])]
+
+
+def _options(settings: PrepareSettings) -> list[str]:
+    """Options of `sslmed prepare` for what is not the default."""
+    options = []
+    for field in fields(settings):
+        value = getattr(settings, field.name)
+        if value != field.default:
+            values = value if isinstance(value, tuple) else [value]
+            options += [f"--{field.name.replace('_', '-')}", *map(str, values)]
+    return options

@@ -1,22 +1,83 @@
-"""The folds of a dataset that is not yet prepared."""
+"""The folds of a dataset that is not yet prepared: copies of images are not yet known."""
 
-from sslmed.data.splits import Split, split_cases
+from dataclasses import dataclass
+
+from sslmed.core.errors import UserError
+from sslmed.core.label_amount import LabelAmount
+from sslmed.data.splits import Split, count_labels, split_cases
 from sslmed.preparation.groups import merge_groups
 from sslmed.preparation.readers.fundus import Photo
 from sslmed.preparation.readers.layouts import Dataset
 
 
+@dataclass(frozen=True)
+class FoldSizes:
+    """How many cases there are for what in a fold.
+
+    Attributes:
+        fold: Number of the fold.
+        train: Training cases.
+        validation: Validation cases.
+        test: Test cases.
+        unlabelled: Cases without labels that pretraining may see: none of a patient who is validated or tested on.
+        classes: Classes that need a label each; 1 for volumes.
+    """
+
+    fold: int
+    train: int
+    validation: int
+    test: int
+    unlabelled: int
+    classes: int
+
+    def n_labels(self, amount: LabelAmount) -> int:
+        """Number of labelled training cases that an amount stands for.
+
+        Raises:
+            UserError: If the fold has not as many training cases, or there are fewer labels than classes.
+        """
+        try:
+            return count_labels(amount, self.train, n_classes=self.classes)
+        except UserError as error:
+            raise UserError(f"fold {self.fold}: {error}") from error
+
+
+def fold_sizes(dataset: Dataset, *, fold: int, n_folds: int) -> FoldSizes:
+    """Count the cases of a fold as training will, but for copies of images.
+
+    Raises:
+        UserError: If there are too few labelled cases or patients.
+    """
+    patients = _patients(dataset)
+    split = split_dataset(dataset, fold=fold, n_folds=n_folds)
+    held_out = {patients[case] for case in (*split.validation, *split.test)}
+    unlabelled = [case.id for case in dataset.cases if not case.is_labelled]
+    grades = {case.id: case.grade for case in dataset.cases if isinstance(case, Photo)}
+    return FoldSizes(
+        fold=fold,
+        train=len(split.train),
+        validation=len(split.validation),
+        test=len(split.test),
+        unlabelled=sum(patients[case] not in held_out for case in unlabelled),
+        classes=len({grades.get(case) for case in split.train}),
+    )
+
+
 def split_dataset(dataset: Dataset, *, fold: int, n_folds: int) -> Split:
-    """Divide the labelled cases as training will, before anything is prepared: copies of images are not yet known.
+    """Divide the labelled cases as training will.
 
     Raises:
         UserError: If there are too few labelled cases or patients.
     """
     labelled = [case for case in dataset.cases if case.is_labelled]
-    photos = [case for case in labelled if isinstance(case, Photo)]
-    patients = merge_groups({photo.id: [] if photo.patient is None else [photo.patient] for photo in photos})
-    classes = {photo.id: photo.grade for photo in photos}
+    classes = {case.id: case.grade for case in labelled if isinstance(case, Photo)}
     ids = [case.id for case in labelled]
-    if not photos:
+    if not classes:
         return split_cases(ids, fold=fold, n_folds=n_folds)
-    return split_cases(ids, fold=fold, n_folds=n_folds, groups=patients, classes=classes)
+    return split_cases(ids, fold=fold, n_folds=n_folds, groups=_patients(dataset), classes=classes)
+
+
+def _patients(dataset: Dataset) -> dict[str, str]:
+    """Case id -> a name that it shares with the other cases of its patient."""
+    patients = {case.id: case.patient if isinstance(case, Photo) else None for case in dataset.cases}
+    return merge_groups({case: [] if patient is None else [patient] for case, patient in patients.items()})

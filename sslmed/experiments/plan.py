@@ -9,7 +9,7 @@ from typing import Any
 
 from sslmed.core.errors import UserError
 from sslmed.core.files import write_text
-from sslmed.core.text import percent
+from sslmed.core.label_amount import LabelAmount
 from sslmed.experiments.arms import EXTERNAL, NULL, SLICES, Arm
 from sslmed.experiments.own import RESERVED, encoder_class
 from sslmed.experiments.settings import Experiment, Preset, config_root, read_experiment, read_yaml
@@ -23,7 +23,7 @@ class Run:
         arm: Name of the arm.
         fold: Test fold.
         seed: Seed of a fine-tuning run; `None` for pretraining.
-        fraction: Label fraction of a fine-tuning run; `None` for pretraining.
+        labels: Amount of labels of a fine-tuning run; `None` for pretraining.
         name: The run's directory below the experiment's.
         job: The job that does the run, with others of its arm and fold.
         needs: Name of the pretraining run whose weights a fine-tuning run starts from.
@@ -35,7 +35,7 @@ class Run:
     arm: str
     fold: int
     seed: int | None
-    fraction: float | None
+    labels: LabelAmount | None
     name: str
     job: str
     needs: str | None
@@ -53,7 +53,7 @@ class Grid:
         preset: Its size.
         preset_folder: Where the preset's overlays are.
         arms: Chosen arms.
-        fractions: Chosen label fractions.
+        labels: Chosen amounts of labels.
         folds: Chosen folds.
         seeds: Chosen seeds.
         encoder: YAML of another encoder than the figure's.
@@ -63,7 +63,7 @@ class Grid:
     preset: Preset
     preset_folder: Path
     arms: tuple[str, ...]
-    fractions: tuple[float, ...]
+    labels: tuple[LabelAmount, ...]
     folds: tuple[int, ...]
     seeds: tuple[int, ...]
     encoder: Path | None = None
@@ -71,10 +71,6 @@ class Grid:
     def __post_init__(self) -> None:
         for arm in map(Arm.parse, self.arms):
             self._check_arm(arm)
-        wrong = [fraction for fraction in self.fractions if not 0 < fraction <= 1]
-        if wrong:
-            msg = f"label fractions must be in (0, 1], got {', '.join(map(str, wrong))}: 5 % is 0.05"
-            raise UserError(msg)
         absent = [fold for fold in self.folds if not 0 <= fold < self.preset.n_folds]
         if absent:
             msg = f"folds must be in 0 to {self.preset.n_folds - 1}, got {', '.join(map(str, absent))}"
@@ -93,7 +89,7 @@ class Grid:
                 f"{self.preset_folder}: {', '.join(strays)} would not be read; names are {', '.join(sorted(overlays))}"
             )
             raise UserError(msg)
-        for name in ("arms", "fractions", "folds", "seeds"):
+        for name in ("arms", "labels", "folds", "seeds"):
             chosen = getattr(self, name)
             if not chosen or len(set(chosen)) < len(chosen):
                 msg = f"{name} must be at least one, each once, got {', '.join(map(str, chosen)) or 'none'}"
@@ -195,9 +191,9 @@ def plan_runs(grid: Grid, places: Places, *, dataset: str, wandb: str, devices: 
                 parent = _pretraining_run(grid, places, arm, fold, options)
                 runs.append(parent)
             runs += [
-                _finetuning_run(grid, places, arm, fold, seed, fraction, parent, options)
+                _finetuning_run(grid, places, arm, fold, seed, labels, parent, options)
                 for seed in grid.seeds
-                for fraction in grid.fractions
+                for labels in grid.labels
             ]
     return runs
 
@@ -216,7 +212,7 @@ def _pretraining_run(grid: Grid, places: Places, arm: Arm, fold: int, options: d
     # Several seeds wait for the pretraining, and then run side by side. A single one goes on in the same process:
     # importing the libraries takes as long as a short run.
     job = name if len(grid.seeds) > 1 else place
-    return _run(places, configs, options, None, arm=arm.name, fold=fold, seed=None, fraction=None, name=name, job=job)
+    return _run(places, configs, options, None, arm=arm.name, fold=fold, seed=None, labels=None, name=name, job=job)
 
 
 def _finetuning_run(
@@ -225,13 +221,14 @@ def _finetuning_run(
     arm: Arm,
     fold: int,
     seed: int,
-    fraction: float,
+    labels: LabelAmount,
     parent: Run | None,
     options: dict[str, str],
 ) -> Run:
     place = f"{arm.name}/fold{fold}"
     options = options | _fold_options(grid, places, fold)
-    options |= {"seed_everything": str(seed), "data.label_fraction": str(fraction)}
+    amount, value = labels.option
+    options |= {"seed_everything": str(seed), f"data.{amount}": value}
     if grid.experiment.regions is not None:
         options["data.regions"] = grid.experiment.regions
     if arm.initial_weights:
@@ -243,10 +240,8 @@ def _finetuning_run(
         options["model.pretrained.adapt_channels"] = "true"
     configs = _configs(grid, arm, grid.experiment.finetuning, ["finetune"])
     job = f"{place}/seed{seed}" if len(grid.seeds) > 1 else place
-    name = f"{place}/seed{seed}/{percent(fraction)}"
-    return _run(
-        places, configs, options, parent, arm=arm.name, fold=fold, seed=seed, fraction=fraction, name=name, job=job
-    )
+    name = f"{place}/seed{seed}/{labels.path}"
+    return _run(places, configs, options, parent, arm=arm.name, fold=fold, seed=seed, labels=labels, name=name, job=job)
 
 
 def _fold_options(grid: Grid, places: Places, fold: int) -> dict[str, str]:
@@ -295,4 +290,9 @@ def write_plan(path: Path, runs: Sequence[Run]) -> None:
 
 def read_plan(path: Path) -> list[Run]:
     """Read what `write_plan` wrote."""
-    return [Run(**{**run, "arguments": tuple(run["arguments"])}) for run in json.loads(path.read_text())]
+    return [_read_run(run) for run in json.loads(path.read_text(encoding="utf-8"))]
+
+
+def _read_run(run: dict[str, Any]) -> Run:
+    labels = None if run["labels"] is None else LabelAmount(**run["labels"])
+    return Run(**{**run, "labels": labels, "arguments": tuple(run["arguments"])})

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from sslmed.core.errors import UserError
+from sslmed.core.label_amount import label_amounts
 from sslmed.core.startup import importing
 from sslmed.data.regions import brain_tumour_regions
 from sslmed.experiments.arms import EXTERNAL, Arm, null_arms
@@ -14,7 +15,7 @@ from sslmed.experiments.devices import check_devices, default_jobs
 from sslmed.experiments.dry_run import print_dry_run
 from sslmed.experiments.executors.local import Executor, Local
 from sslmed.experiments.executors.slurm import slurm
-from sslmed.experiments.folds import split_dataset
+from sslmed.experiments.folds import fold_sizes
 from sslmed.experiments.own import add_arms, find_encoder
 from sslmed.experiments.plan import Grid, Places, Run, plan_runs
 from sslmed.experiments.settings import keep_experiment, preset_folder, read_experiment, read_preset
@@ -43,6 +44,7 @@ class Options:
         arms: Arms to compare: names, and paths of YAML files of pretext tasks.
         encoder: Name or YAML of an encoder; by default the figure's.
         fractions: Label fractions.
+        labels: Numbers of labelled training cases, or `all`, instead of fractions.
         folds: Folds to run.
         seeds: Seeds of fine-tuning.
         jobs: Jobs side by side.
@@ -63,6 +65,7 @@ class Options:
     arms: Sequence[str] | None = None
     encoder: str | None = None
     fractions: Sequence[float] | None = None
+    labels: Sequence[int | str] | None = None
     folds: Sequence[int] | None = None
     seeds: Sequence[int] | None = None
     jobs: int | None = None
@@ -129,7 +132,7 @@ def reproduce(options: Options) -> Outcome | None:
     if not all(is_done(work, run) for run in runs):
         _check_configuration(runs, work, dataset, pool)
     if options.dry_run:
-        print_dry_run(grid, runs, source, dataset, pool, work=work, jobs=executor.jobs)
+        print_dry_run(grid, runs, source, dataset, pool, places=places, executor=executor)
         return None
     with sole_command(work) as lock:
         executor.wait_for_others(work)
@@ -183,7 +186,7 @@ def _grid(options: Options) -> Grid:
         preset=preset,
         preset_folder=folder,
         arms=tuple(arms),
-        fractions=tuple(options.fractions or preset.fractions or experiment.fractions),
+        labels=label_amounts(options.fractions, options.labels) or preset.label_amounts or experiment.label_amounts,
         folds=tuple(preset.folds if options.folds is None else options.folds),
         seeds=tuple(preset.seeds if options.seeds is None else options.seeds),
         encoder=None if options.encoder is None else find_encoder(options.encoder),
@@ -210,7 +213,9 @@ def _check_data(dataset: Dataset, pool: Dataset | None, grid: Grid) -> None:
     if not any(case.is_labelled for case in dataset.cases):
         raise UserError(f"{dataset.root}: has no labelled case, and without labels nothing can be fine-tuned or scored")
     for fold in grid.folds:
-        split_dataset(dataset, fold=fold, n_folds=grid.preset.n_folds)
+        sizes = fold_sizes(dataset, fold=fold, n_folds=grid.preset.n_folds)
+        for amount in grid.labels:
+            sizes.n_labels(amount)
     if experiment.regions is not None:
         brain_tumour_regions(dataset.label_names)
 

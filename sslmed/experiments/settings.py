@@ -13,6 +13,7 @@ from jsonargparse import ArgumentParser
 
 from sslmed.core.errors import UserError
 from sslmed.core.files import write_text
+from sslmed.core.label_amount import LabelAmount, label_amounts
 from sslmed.preparation.settings import PrepareSettings
 
 Settings = TypeVar("Settings")
@@ -38,6 +39,7 @@ class Experiment:
         finetuning: YAMLs of data and task of fine-tuning.
         arms: Name of each arm -> the YAML of its pretext task, or nothing for training from scratch.
         fractions: Label fractions, in (0, 1].
+        labels: Numbers of labels, or `all`, instead of fractions.
         regions: Scheme of the regions that are scored, see `SegmentationData`.
     """
 
@@ -48,8 +50,17 @@ class Experiment:
     encoder: str
     finetuning: list[str]
     arms: dict[str, str | None]
-    fractions: list[float]
+    fractions: list[float] | None = None
+    labels: list[int | Literal["all"]] | None = None
     regions: Literal["brain_tumour"] | None = None
+
+    def __post_init__(self) -> None:
+        _ = self.label_amounts  # refuses what cannot be used
+
+    @property
+    def label_amounts(self) -> tuple[LabelAmount, ...]:
+        """Amounts of labels that the figure compares."""
+        return label_amounts(self.fractions, self.labels) or ()
 
     @property
     def spatial_dims(self) -> int:
@@ -71,6 +82,7 @@ class Estimate:
     """What a run costs, for `--dry-run`: seconds of one core or GPU, memory and disk.
 
     Args:
+        device: What a job has for itself.
         pretrain_seconds: Of one pretraining run.
         finetune_seconds: Of one fine-tuning run with all labels. With fewer it takes as long where the preset counts
             updates, and in proportion less where it counts epochs.
@@ -78,6 +90,7 @@ class Estimate:
         disk_mib: Of one run.
     """
 
+    device: Literal["core", "GPU"]
     pretrain_seconds: float
     finetune_seconds: float
     memory_gib: float
@@ -95,9 +108,10 @@ class Preset:
         phantom: How much phantom to draw.
         prepare: Settings of `sslmed prepare`.
         estimate: Cost of a run.
-        fractions: Label fractions, if they are not the figure's.
         handover: Which checkpoint of pretraining, the last or the best in validation, fine-tuning starts from.
         null_arms: How many baselines with other initial weights the figure has, to show what chance alone does.
+        fractions: Label fractions, in (0, 1]; by default the figure's.
+        labels: Numbers of labels, or `all`, instead of fractions.
         shares: Preset of another figure, as `fig3/quick`, whose overlays are used where this one has none of that name.
     """
 
@@ -107,10 +121,19 @@ class Preset:
     phantom: PhantomSettings
     prepare: PrepareSettings
     estimate: Estimate
-    fractions: list[float] | None = None
     handover: Literal["last", "best"] = "last"
     null_arms: int = 0
+    fractions: list[float] | None = None
+    labels: list[int | Literal["all"]] | None = None
     shares: str | None = None
+
+    def __post_init__(self) -> None:
+        _ = self.label_amounts  # refuses what cannot be used
+
+    @property
+    def label_amounts(self) -> tuple[LabelAmount, ...]:
+        """Amounts of labels, if the preset has its own."""
+        return label_amounts(self.fractions, self.labels) or ()
 
 
 def read_experiment(figure: str) -> Experiment:

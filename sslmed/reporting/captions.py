@@ -14,8 +14,8 @@ CHANCE = "chance alone"
 
 CORRECTED = "Intervals are corrected for training sets that overlap between folds (Nadeau and Bengio 2003)."
 NO_DIFFERENCES = (
-    f"With fewer than {ENOUGH_RUNS} runs per arm and label fraction, no difference to the baseline is given: baselines "
-    "that differ in their initial weights alone would often seem to differ."
+    f"With fewer than {ENOUGH_RUNS} runs per arm and amount of labels, no difference to the baseline is given: "
+    "baselines that differ in their initial weights alone would often seem to differ."
 )
 
 

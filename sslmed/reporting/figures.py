@@ -12,7 +12,6 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from sslmed.core.files import atomic_path
-from sslmed.core.text import percent
 from sslmed.evaluation.metrics import METRIC_NAMES
 from sslmed.reporting.captions import CHANCE, caption
 from sslmed.reporting.efficiency import middle_fraction
@@ -73,10 +72,11 @@ def _panels(tables: Tables, metrics: Sequence[str]) -> list[Panel]:
     experiment = tables.summary.iloc[0]
     titles = ["Test score" if len(metrics) == 1 else f"Test score, {METRIC_NAMES.get(name, name)}" for name in metrics]
     scores = [partial(draw_scores, tables=tables, metric=metric) for metric in metrics]
+    shown = tables.labels.amounts[middle_fraction(tables.curves)]
     convergence = partial(draw_convergence, tables=tables, metric=metrics[0])
     panels: list[Panel] = [
         *zip(titles, scores, strict=True),
-        (f"Convergence with {percent(middle_fraction(tables.curves))} % of the labels", convergence),
+        (f"Convergence with {shown.of_labels}", convergence),
     ]
     published = published_curves(experiment["figure"], experiment["dataset"])
     if not published.empty:

@@ -8,7 +8,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
-from sslmed.core.text import percent
 from sslmed.evaluation.metrics import METRIC_NAMES, score_bounds
 from sslmed.evaluation.statistics import ENOUGH_RUNS, estimate
 from sslmed.reporting.captions import INCOMPLETE
@@ -49,7 +48,7 @@ def draw_scores(axes: Axes, tables: Tables, arms: Sequence[ArmStyle], metric: st
             )
     n_labels = scores.groupby("label_fraction")["n_labels"].first()
     axes.set_xscale("log")
-    axes.set_xticks(fractions, [f"{percent(fraction)} %\nn = {n_labels[fraction]}" for fraction in fractions])
+    axes.set_xticks(fractions, ["\n".join(tables.labels.tick(fraction, n_labels[fraction])) for fraction in fractions])
     axes.xaxis.set_minor_locator(NullLocator())
     if len(fractions) == 1:  # or its arms would be spread over the whole panel
         axes.set_xlim(fractions[0] / 2, fractions[0] * 2)

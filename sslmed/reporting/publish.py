@@ -24,7 +24,7 @@ def publish(outcome: Outcome) -> int:
     failed = failures(work, runs)
     for line in failed:
         print(f"failed: {line}", file=sys.stderr)
-    finetuning = [run for run in runs if run.fraction is not None]
+    finetuning = [run for run in runs if run.labels is not None]
     if not any(has_results(work, run) for run in finetuning):
         print("no run has finished: there is nothing to draw", file=sys.stderr)
         return 1
@@ -46,7 +46,7 @@ def publish(outcome: Outcome) -> int:
 
 
 def _notes(work: Path, runs: Sequence[Run]) -> list[str]:
-    pretraining = [run for run in runs if run.fraction is None and has_results(work, run)]
+    pretraining = [run for run in runs if run.labels is None and has_results(work, run)]
     if any(read_results(work, run).get("transductive", False) for run in pretraining):
         return ["Transductive: pretraining has seen the images of the test cases."]
     return []

@@ -3,7 +3,7 @@
 import csv
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import isnan
 from pathlib import Path
@@ -14,9 +14,11 @@ import pandas as pd
 
 from sslmed.core.errors import DataError, UserError
 from sslmed.core.files import atomic_path
+from sslmed.core.label_amount import LabelAmount
 from sslmed.evaluation.metrics import case_values
 from sslmed.reporting.arm_tests import compare_arms
 from sslmed.reporting.efficiency import labels_to_baseline, updates_to_baseline
+from sslmed.reporting.label_axis import LabelAxis
 from sslmed.reporting.null_bands import null_bands
 from sslmed.reporting.summary import FAMILY, summarise_cells
 
@@ -39,6 +41,7 @@ class Tables:
         missing: The runs without results, in the order given, e.g. `rotation 25 % fold 1 seed 0`.
         test_to_train: Number of test cases over that of training cases, mean over folds: how much intervals are
             corrected for the overlap of training sets.
+        labels: The amounts of labels by label fraction. That of a number of labels is the same in all folds.
     """
 
     results: pd.DataFrame
@@ -50,14 +53,15 @@ class Tables:
     curves: pd.DataFrame
     missing: tuple[str, ...]
     test_to_train: float
+    labels: LabelAxis
 
 
 def collect(run_dirs: Iterable[Path], primary: str) -> Tables:
     """Read fine-tuning runs and summarise them.
 
     Args:
-        run_dirs: Every planned run of one experiment, `.../<arm>/fold<k>/seed<s>/<percent>`; those without
-            `results.json` are listed as missing.
+        run_dirs: Every planned run of one experiment, `.../<arm>/fold<k>/seed<s>/<percent>`, or `n<number>` at
+            the end; those without `results.json` are listed as missing.
         primary: The metric in which arms are tested: the first of the figure's.
 
     Raises:
@@ -69,7 +73,12 @@ def collect(run_dirs: Iterable[Path], primary: str) -> Tables:
     if not finished:
         msg = "no run has finished, so there is nothing to summarise; the runs' run.log files say what happened"
         raise UserError(msg)
-    runs = sorted((_FinishedRun.read(path) for path in finished), key=lambda run: run.identity)
+    records = {path: _FinishedRun.read(path) for path in finished}
+    n_train = {run.record["fold"]: run.record["n_train"] for run in records.values()}
+    labels = LabelAxis.of({LabelAmount.from_path(path.name) for path in paths}, n_train)
+    placed = [run.at(labels.fraction(LabelAmount.from_path(path.name))) for path, run in records.items()]
+    # A number of labels that is all labels in every fold has the same runs as `all`: they count once.
+    runs = sorted({run.identity: run for run in placed}.values(), key=lambda run: run.identity)
     results = _long(_joined(runs, [pd.DataFrame([run.record["metrics"]]) for run in runs]))
     curves = _long(_joined(runs, [pd.DataFrame(run.record["validation"]) for run in runs]), "update")
     curves = curves.assign(metric=curves["metric"].str.removeprefix("val/"))
@@ -87,6 +96,7 @@ def collect(run_dirs: Iterable[Path], primary: str) -> Tables:
         curves=curves,
         missing=tuple(_name(path) for path in paths if path not in finished),
         test_to_train=ratio,
+        labels=labels,
     )
 
 
@@ -113,7 +123,7 @@ class _FinishedRun:
     def read(cls, path: Path) -> "_FinishedRun":
         try:
             record = json.loads((path / "results.json").read_text(encoding="utf-8"))
-            # Ids are text even where they style like a number ("007") or like a missing value ("NA").
+            # Ids are text even where they look like a number ("007") or like a missing value ("NA").
             cases = pd.read_csv(path / "cases.csv", dtype={"case": str}, keep_default_na=False)
             absent = sorted({*RUN, "n_train", "metrics", "validation"}.difference(record))
             if absent:
@@ -121,6 +131,10 @@ class _FinishedRun:
         except (OSError, ValueError) as error:
             raise DataError([f"{path}: {error}; remove the run, and the same command makes it again"]) from error
         return cls(record, cases.sort_values("case", ignore_index=True))
+
+    def at(self, label_fraction: float) -> "_FinishedRun":
+        """Give the run the label fraction of its cell."""
+        return replace(self, record=self.record | {"label_fraction": label_fraction})
 
     @property
     def identity(self) -> tuple[Any, ...]:
@@ -165,8 +179,8 @@ def _of_metric(values: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 
 def _name(path: Path) -> str:
-    arm, fold, seed, percent = path.absolute().parts[-4:]
-    return f"{arm} {percent} % fold {fold.removeprefix('fold')} seed {seed.removeprefix('seed')}"
+    arm, fold, seed, labels = path.absolute().parts[-4:]
+    return f"{arm} {LabelAmount.from_path(labels)} fold {fold.removeprefix('fold')} seed {seed.removeprefix('seed')}"
 
 
 class _Echo:

@@ -4,6 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from sslmed.core.errors import UserError
 from sslmed.data.finetuning import ClassificationData, SegmentationData
@@ -47,6 +49,28 @@ def test_fractions_are_nested_and_share_validation_and_test_cases(store: Path) -
     for small, large in pairwise(modules):
         assert set(small.training_cases) < set(large.training_cases)
         assert small.split == large.split
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(1, 6), st.integers(1, 100), st.integers(0, 4), st.integers(0, 3))
+def test_numbers_and_fractions_are_prefixes_of_one_order(
+    store: Path, count: int, percentage: int, fold: int, seed: int
+) -> None:
+    every = SegmentationData(store=store, fold=fold, seed=seed, updates=10)
+    by_count = SegmentationData(store=store, n_labels=count, fold=fold, seed=seed, updates=10)
+    by_fraction = SegmentationData(store=store, label_fraction=percentage / 100, fold=fold, seed=seed, updates=10)
+    assert by_count.training_cases == every.training_cases[:count]
+    assert by_fraction.training_cases == every.training_cases[: by_fraction.n_labels]
+    assert by_count.split == by_fraction.split == every.split
+    assert by_count.describe()["n_labels"] == count
+    assert by_count.label_fraction == count / 6
+
+
+def test_both_a_number_and_a_fraction_are_refused_and_too_large_a_number(store: Path) -> None:
+    with pytest.raises(UserError, match="one of them"):
+        SegmentationData(store=store, n_labels=2, label_fraction=0.5, updates=10)
+    with pytest.raises(UserError, match="7 labels: there are only 6 labelled training cases"):
+        SegmentationData(store=store, n_labels=7, updates=10)
 
 
 def test_batches_have_the_stored_voxels_and_one_size_for_every_fraction(store: Path) -> None:
@@ -95,6 +119,10 @@ def test_photographs_are_stratified_and_every_fraction_has_every_grade(graded: P
         for part in (validation, data.split.test, data.training_cases):
             assert len({data.store.classes(case) for case in part}) == len(part) == (4 if part is validation else 5)
         assert data.n_labels == data.num_classes == 5
+        by_number = ClassificationData(store=graded, fold=fold, n_labels=5, batch_size=8, updates=10)
+        assert by_number.training_cases == data.training_cases
+        with pytest.raises(UserError, match="4 labels: each of the 5 classes needs one, so the least number is 5"):
+            ClassificationData(store=graded, fold=fold, n_labels=4, updates=10)
         (batch,) = data.test_dataloader()
         assert (batch["image"].shape, batch["label"].dtype) == ((5, 3, 8, 8), torch.int64)
         assert [frozenset({int(grade)}) for grade in batch["label"]] == [data.store.classes(c) for c in batch["case"]]

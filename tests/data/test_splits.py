@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sslmed.core.errors import UserError
+from sslmed.core.label_amount import LabelAmount
 from sslmed.data.splits import count_labels, hold_out, label_order, split_cases
 from sslmed.preparation.groups import merge_groups
 
@@ -132,7 +133,7 @@ def test_fractions_are_nested_and_proportional_and_hold_every_class(classes, see
     sets = {case: frozenset({ord(c)}) for case, c in classes.items()}
     n_classes = len(set(classes.values()))
     order = label_order(classes, fold=0, seed=seed, class_sets=sets, stratify=True)
-    counts = [count_labels(f, len(order), n_classes=n_classes) for f in FRACTIONS]
+    counts = [count_labels(LabelAmount(fraction=f), len(order), n_classes=n_classes) for f in FRACTIONS]
     assert counts == sorted(counts)
     assert counts[-1] == len(order)
     total = Counter(classes.values())
@@ -163,8 +164,18 @@ def test_the_rest_of_a_stratified_order_is_interleaved():
         (1, 7, 1, 7),
     ],
 )
-def test_count_labels(fraction, n_train, n_classes, expected):
-    assert count_labels(fraction, n_train, n_classes=n_classes) == expected
+def test_fractions_are_counted(fraction, n_train, n_classes, expected):
+    assert count_labels(LabelAmount(fraction=fraction), n_train, n_classes=n_classes) == expected
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [(4, "the 5 classes needs one, so the least number is 5"), (8, "only 7 labelled training cases")],
+)
+def test_numbers_of_labels_are_themselves_within_what_there_is(count, words):
+    assert [count_labels(LabelAmount(count=n), 7, n_classes=5) for n in (5, 6, 7)] == [5, 6, 7]
+    with pytest.raises(UserError, match=words):
+        count_labels(LabelAmount(count=count), 7, n_classes=5)
 
 
 CASES = [f"case{i}" for i in range(10)]
@@ -184,10 +195,8 @@ CASES = [f"case{i}" for i in range(10)]
         (lambda: split_cases(CASES[:2], fold=0, n_folds=2), "no training case is left in fold 0"),
         (lambda: label_order([], fold=0, seed=0, class_sets={}, stratify=False), "no labelled case"),
         (lambda: label_order(["a"], fold=0, seed=0, class_sets={}, stratify=False), "no class set: a"),
-        (lambda: count_labels(0.0, 10), r"in \(0, 1\], got 0.0"),
-        (lambda: count_labels(5, 10), "got 5"),
-        (lambda: count_labels(math.nan, 10), "got nan"),
-        (lambda: count_labels(0.5, 0), "no labelled training case"),
+        (lambda: LabelAmount(fraction=math.nan), "got nan"),
+        (lambda: count_labels(LabelAmount(fraction=0.5), 0), "no labelled training case"),
     ],
 )
 def test_unusable_input_is_refused(call, message):

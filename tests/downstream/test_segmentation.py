@@ -37,7 +37,7 @@ def test_the_paper_network_has_its_published_number_of_parameters() -> None:
     assert sum(p.numel() for p in network.parameters()) == down + up + 16 * 3 + 3
 
 
-def test_the_default_loss_is_dice_plus_cross_entropy() -> None:
+def test_the_default_loss_is_dice_plus_cross_entropy(device: torch.device) -> None:
     generator = np.random.default_rng(0)
     logits = generator.normal(size=(2, 3, 2, 3, 4))
     labels = generator.integers(0, 3, size=(2, 1, 2, 3, 4))
@@ -47,7 +47,7 @@ def test_the_default_loss_is_dice_plus_cross_entropy() -> None:
     overlap = (probabilities * one_hot).sum(space)
     dice = 1 - (2 * overlap + 1e-5) / (probabilities.sum(space) + one_hot.sum(space) + 1e-5)
     cross_entropy = -np.log((probabilities * one_hot).sum(1)).mean()
-    loss = _task().segmentation_loss(torch.tensor(logits), torch.tensor(labels))
+    loss = _task().segmentation_loss(torch.tensor(logits, device=device), torch.tensor(labels, device=device))
     assert loss.item() == pytest.approx(dice.mean() + cross_entropy, abs=1e-6)
 
 
@@ -67,11 +67,11 @@ def test_freezing_stops_gradients_and_leaves_batch_norm_statistics_untouched() -
     assert all(parameter.grad is not None for parameter in task.encoder.parameters())
 
 
-def test_augmentation_moves_image_and_label_alike() -> None:
+def test_augmentation_moves_image_and_label_alike(device: torch.device) -> None:
     from sslmed.learning.augmentation import RandomAffine, RandomIntensity
 
     task = _task(affine=RandomAffine(flip=0.5, quarter_turns=1.0), intensity=RandomIntensity(probability=0.0))
-    labels = torch.randint(0, 3, (4, 1, 8, 8, 8), dtype=torch.uint8)
+    labels = torch.randint(0, 3, (4, 1, 8, 8, 8), dtype=torch.uint8, device=device)
     images, moved = task.augment(labels.float() / 2, labels)
     assert not torch.equal(moved, labels)
     assert torch.allclose(images * 2, moved.float(), atol=1e-3)
@@ -137,12 +137,13 @@ def test_a_region_must_be_made_of_foreground_classes(classes: tuple[int, ...]) -
         _task(regions={"tc": classes})
 
 
-def test_it_overfits_one_batch() -> None:
-    task = _task().train()
+def test_it_overfits_one_batch(device: torch.device) -> None:
+    task = _task().train().to(device)
     generator = torch.Generator().manual_seed(1)
     labels = torch.zeros(2, 1, 8, 8, 8, dtype=torch.uint8)
     labels[:, :, 2:6, 2:6, 1:4], labels[:, :, 2:6, 2:6, 4:7] = 1, 2
-    images = labels / 2 + 0.1 * torch.rand(labels.shape, generator=generator)
+    images = (labels / 2 + 0.1 * torch.rand(labels.shape, generator=generator)).to(device)
+    labels = labels.to(device)
     optimizer = torch.optim.AdamW(task.parameters(), lr=1e-2)
     for _ in range(40):
         optimizer.zero_grad()

@@ -6,8 +6,9 @@ import pytest
 from families import PRESETS
 
 from sslmed.core.errors import UserError
+from sslmed.core.label_amount import LabelAmount, label_amounts
 from sslmed.experiments.check import parse
-from sslmed.experiments.plan import Grid, Places, Run, percent, plan_runs
+from sslmed.experiments.plan import Grid, Places, Run, plan_runs, read_plan, write_plan
 from sslmed.experiments.settings import preset_folder, read_experiment, read_preset
 
 TINY = Path(__file__).parent / "tiny"
@@ -16,7 +17,12 @@ _TASKS = [arm for arm in read_experiment("fig3").arms if arm != "baseline"]
 
 def _grid(folder: Path = TINY, figure: str = "fig3", **chosen: tuple) -> Grid:
     experiment, preset = read_experiment(figure), read_preset(folder)
-    options = {"arms": tuple(experiment.arms), "fractions": (0.05, 1.0), "folds": (0, 2), "seeds": (0, 1)} | chosen
+    options = {
+        "arms": tuple(experiment.arms),
+        "labels": (LabelAmount(fraction=0.05), LabelAmount(fraction=1.0)),
+        "folds": (0, 2),
+        "seeds": (0, 1),
+    } | chosen
     return Grid(experiment=experiment, preset=preset, preset_folder=folder, **options)
 
 
@@ -41,13 +47,14 @@ def test_every_arm_pretrains_once_per_fold_and_fine_tunes_every_cell() -> None:
 def test_arms_differ_in_nothing_but_the_weights_they_start_from() -> None:
     own = ("labels.arm", "labels.key", "run_dir", "model.pretrained.checkpoint")
     cells: dict[tuple, list] = {}
-    for run in _plan(_grid()):
-        if run.fraction is not None:
+    labels = (LabelAmount(count=4), LabelAmount(fraction=0.05), LabelAmount(fraction=1.0))
+    for run in _plan(_grid(labels=labels)):
+        if run.labels is not None:
             configs = [
                 value for name, value in zip(run.arguments[::2], run.arguments[1::2], strict=True) if name == "-c"
             ]
             shared = {name: value for name, value in _options(run).items() if name not in own}
-            cells.setdefault((run.fold, run.seed, run.fraction), []).append((configs, shared))
+            cells.setdefault((run.fold, run.seed, run.labels), []).append((configs, shared))
     for arms in cells.values():
         assert len(arms) == 6
         assert all(arm == arms[0] for arm in arms)
@@ -64,7 +71,7 @@ def test_several_devices_are_part_of_a_runs_configuration() -> None:
 def test_fine_tuning_starts_from_the_last_checkpoint_of_its_own_fold() -> None:
     for run in _plan(_grid()):
         pretrained = _options(run).get("model.pretrained.checkpoint")
-        if run.fraction is None or run.arm == "baseline":
+        if run.labels is None or run.arm == "baseline":
             assert pretrained is None
         else:
             assert pretrained == f"/work/{run.arm}/fold{run.fold}/pretrain/checkpoints/last.ckpt"
@@ -105,7 +112,10 @@ def test_keys_follow_settings_and_not_comments_or_places(tmp_path: Path) -> None
         ({"arms": ("baseline-external",)}, "unknown arm baseline-external"),
         ({"folder": preset_folder("fig3", "paper"), "figure": "fig4", "arms": ("baseline",)}, "-2d.yaml"),
         ({"figure": "fig4", "arms": ("rotation-2d",)}, "2-D by themselves; use rotation"),
-        ({"fractions": (5.0,)}, "5 % is 0.05"),
+        (
+            {"labels": (LabelAmount(count=4), LabelAmount(count=4))},
+            "labels must be .* each once, got 4 labels, 4 labels",
+        ),
         ({"folds": (3,)}, "folds must be in 0 to 2"),
         ({"seeds": (1, 1)}, "each once"),
         ({"arms": ()}, "at least one"),
@@ -116,8 +126,30 @@ def test_impossible_grids_are_refused(chosen: dict, words: str) -> None:
         _grid(**chosen)
 
 
-def test_percent() -> None:
-    assert [percent(fraction) for fraction in (0.05, 0.07, 0.125, 1.0)] == ["5", "7", "12.5", "100"]
+def test_numbers_of_labels_have_runs_of_their_own_and_all_is_100_percent(tmp_path: Path) -> None:
+    by_count = label_amounts(None, ["1", "4", "all"])
+    assert by_count is not None
+    runs = {run.name: run for run in _plan(_grid(labels=by_count)) if run.labels is not None}
+    assert {name.rpartition("/")[2] for name in runs} == {"n1", "n4", "100"}
+    four = _options(runs["rotation/fold2/seed1/n4"])
+    assert four["data.n_labels"] == "4"
+    assert "data.label_fraction" not in four
+    assert parse(runs["rotation/fold2/seed1/n4"].arguments).data.init_args.n_labels == 4
+    by_fraction = {run.name: run for run in _plan(_grid())}
+    assert runs["rotation/fold2/seed1/100"] == by_fraction["rotation/fold2/seed1/100"]
+    write_plan(tmp_path / "plan.json", [*runs.values()])
+    assert read_plan(tmp_path / "plan.json") == [*runs.values()]
+
+
+def test_a_preset_may_say_labels_instead_of_fractions_but_not_both(tmp_path: Path) -> None:
+    copy = tmp_path / "tiny"
+    shutil.copytree(TINY, copy)
+    preset = copy / "preset.yaml"
+    preset.write_text((TINY / "preset.yaml").read_text() + "labels: [1, 2, all]\n")
+    assert read_preset(copy).label_amounts == (LabelAmount(count=1), LabelAmount(count=2), LabelAmount(fraction=1.0))
+    preset.write_text(preset.read_text() + "fractions: [0.5]\n")
+    with pytest.raises(UserError, match=re.escape(str(preset)) + ".*not both"):
+        read_preset(copy)
 
 
 def test_external_pools_and_slices_change_what_they_say_and_nothing_else() -> None:
@@ -139,7 +171,7 @@ def test_every_run_of_every_preset_has_a_configuration_that_the_command_accepts(
     folder = preset_folder(figure, preset)
     own_in_2d = [path.stem for path in folder.glob("*-2d.yaml") if path.stem.removesuffix("-2d") in _TASKS]
     arms = ("baseline", *_TASKS, *own_in_2d)
-    grid = _grid(folder, figure, arms=arms, folds=(0,), seeds=(0,), fractions=(1.0,))
+    grid = _grid(folder, figure, arms=arms, folds=(0,), seeds=(0,), labels=(LabelAmount(fraction=1.0),))
     kinds = {tuple(value for value in run.arguments if value.endswith(".yaml")): run for run in _plan(grid)}
     for run in kinds.values():
         assert parse(run.arguments).model.class_path.startswith("sslmed.")

@@ -19,7 +19,7 @@ TINY = Path(__file__).parent / "tiny"
 pytestmark = pytest.mark.slow
 
 ARMS = ["baseline", "rotation", "exemplar"]
-TABLES = ["results.csv", "cases.csv", "summary.csv", "efficiency.csv"]
+TABLES = ["results.csv", "cases.csv", "summary.csv", "tests.csv", "null_bands.csv", "efficiency.csv"]
 
 
 def _command(folder: Path, *options: str, arms: list[str] = ARMS) -> list[str]:

@@ -37,8 +37,7 @@ def test_figure_2_scores_regions_of_four_channels_in_3d_and_2d_also_after_pretra
     dims = results.groupby("arm")["spatial_dims"].unique().explode()
     assert dims.to_dict() == {"baseline": 3, "rotation-external": 3, "baseline-2d": 2, "jigsaw-2d": 2}
     summary = pd.read_csv(tmp_path / "out" / "fig2" / "phantom-tiny" / "summary.csv")
-    assert summary[summary["arm"].isin(["baseline", "baseline-2d"])]["diff"].isna().all()
-    assert summary[summary["arm"] == "jigsaw-2d"]["diff"].notna().all()
+    assert summary["diff"].isna().all()  # of few runs
     log = tmp_path / "runs" / "fig2" / "phantom-tiny" / "rotation-external" / "fold0" / "seed0" / "40" / "run.log"
     assert "adapted from 2 to 4 input channels" in log.read_text()
 
@@ -53,9 +52,8 @@ def test_figure_4_grades_photographs_also_after_pretraining_on_any_folder_of_ima
     assert _reproduce("fig4", tmp_path, "tiny-fundus", arms, "--pool", str(pool)) == 0
     assert "broken.png" in capsys.readouterr().err
     out = tmp_path / "out" / "fig4" / "phantom-tiny-fundus"
-    assert {path.name for path in out.iterdir()} == {
-        "results.csv", "cases.csv", "summary.csv", "efficiency.csv", "fig4.png", "fig4.svg", "report.html"
-    }  # fmt: skip
+    tables = {f"{name}.csv" for name in ("results", "cases", "summary", "tests", "null_bands", "efficiency")}
+    assert {path.name for path in out.iterdir()} == {*tables, "fig4.png", "fig4.svg", "report.html"}
     results = pd.read_csv(out / "results.csv")
     assert results["value"].notna().all()
     assert set(results["metric"]) == {"qwk", "accuracy", "auroc"}

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from pytorch_lightning import LightningModule, Trainer
 
+from sslmed.core.label_amount import LabelAmount
 from sslmed.data.datamodule import StoreDataModule
 from sslmed.experiments.plan import Grid, Places, Run, plan_runs
 from sslmed.experiments.settings import Preset, preset_folder, read_experiment, read_preset
@@ -48,7 +49,7 @@ def build_runs(figure: str, preset_name: str, arms: Sequence[str], folder: Path)
     experiment, presets = read_experiment(figure), preset_folder(figure, preset_name)
     preset = read_preset(presets)
     _write_store(folder / "store", figure, preset, experiment.spatial_dims)
-    grid = Grid(experiment, preset, presets, tuple(arms), fractions=(1.0,), folds=(0,), seeds=(0,))
+    grid = Grid(experiment, preset, presets, tuple(arms), labels=(LabelAmount(fraction=1.0),), folds=(0,), seeds=(0,))
     for run in plan_runs(grid, Places(folder / "work", folder / "store"), dataset="toy", wandb="disabled"):
         if run.needs is None:  # else the weights are not there
             with pytest.raises(_BuiltError) as built:

@@ -36,11 +36,11 @@ class MaskedAutoencoder(PretextTask[tuple[Tensor, Tensor]]):
 
     def loss(self, outputs: Tensor, targets: tuple[Tensor, Tensor]) -> Tensor:
         images, hidden = targets
-        return (outputs - images)[hidden].square().mean()
+        return ((outputs - images).square() * hidden).sum() / hidden.sum()
 
     def chance_answer(self, outputs: Tensor, targets: tuple[Tensor, Tensor]) -> Tensor:
         images, hidden = targets
-        return images[hidden].mean().expand_as(outputs)
+        return ((images * hidden).sum() / hidden.sum()).expand_as(outputs)
 
     def answers(self, outputs: Tensor, targets: tuple[Tensor, Tensor]) -> list[Answer]:
         return [Answer("filled in", image) for image in outputs]

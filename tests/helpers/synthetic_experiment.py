@@ -5,6 +5,7 @@ import json
 import numpy as np
 from synthetic_runs import PRIMARY, TASKS, write_runs
 
+from sslmed.core.label_amount import LabelAmount
 from sslmed.downstream.examples import Example, examples_of, save_examples
 from sslmed.experiments.arms import Arm
 from sslmed.experiments.plan import Run, write_plan
@@ -26,16 +27,16 @@ def write_experiment(root, figure="fig3", dataset="phantom", arms=("baseline", *
     _write_store(root / "stores" / "data-0123", figure)
     plan = {}
     for path in paths:
-        arm, fold, seed, percent = path.parts[-4:]
+        arm, fold, seed, labels = path.parts[-4:]
         parent = f"{arm}/{fold}/pretrain"
         pretrained = Arm.parse(arm).is_pretrained
         if pretrained and parent not in plan:
             store = root / "stores" / ("pool-more-eyes-0123" if Arm.parse(arm).external else "data-0123")
             plan[parent] = _planned(arm, fold, None, None, parent, store)
             _write_pretraining(work / parent, Arm.parse(arm).task, len(plan))
-        fraction = float(percent) / 100
+        amount = LabelAmount.from_path(labels)
         name = "/".join(path.parts[-4:])
-        plan[name] = _planned(arm, fold, int(seed.removeprefix("seed")), fraction, name, root / "stores" / "data-0123")
+        plan[name] = _planned(arm, fold, int(seed.removeprefix("seed")), amount, name, root / "stores" / "data-0123")
         if (path / "results.json").is_file():
             _complete(path, len(plan))
     write_plan(work / "plan.json", [*plan.values()])
@@ -44,10 +45,10 @@ def write_experiment(root, figure="fig3", dataset="phantom", arms=("baseline", *
     return work
 
 
-def _planned(arm, fold, seed, fraction, name, store):
+def _planned(arm, fold, seed, labels, name, store):
     number = int(fold.removeprefix("fold"))
     arguments = ("--data.store", str(store))
-    return Run(arm, number, seed, fraction, name, job=arm, needs=None, arguments=arguments, key="")
+    return Run(arm, number, seed, labels, name, job=arm, needs=None, arguments=arguments, key="")
 
 
 def _cost(number):
@@ -89,12 +90,14 @@ def _write_store(root, figure):
 
 
 def _write_examples(paths, side, n_classes, primary):
-    cases = collect(paths, primary).cases
+    tables = collect(paths, primary)
+    cases = tables.cases
     for path in paths:
         if (path / "results.json").is_file():
-            arm, fold, seed, percent = path.parts[-4:]
+            arm, fold, seed, labels = path.parts[-4:]
             mine = (cases["arm"] == arm) & (cases["fold"] == int(fold[4:])) & (cases["seed"] == int(seed[4:]))
-            scores = cases[mine & (cases["label_fraction"] == float(percent) / 100)]
+            fraction = tables.labels.fraction(LabelAmount.from_path(labels))
+            scores = cases[mine & (cases["label_fraction"] == fraction)]
             chosen = {role: _example(case, dice, side, n_classes) for role, case, dice in examples_of(scores)}
             save_examples(path / "examples.npz", chosen)
 

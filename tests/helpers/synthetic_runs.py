@@ -6,6 +6,7 @@ import zlib
 import numpy as np
 import pandas as pd
 
+from sslmed.core.label_amount import LabelAmount
 from sslmed.evaluation.metrics import summarise
 from sslmed.evaluation.segmentation import case_row
 from sslmed.experiments.arms import Arm
@@ -27,24 +28,31 @@ def write_runs(
     cases=8,
     dataset="phantom",
     fractions=FRACTIONS,
+    counts=(),
     skip=(),
     figure="fig3",
+    unequal=False,
 ):
-    """Write runs below root, without those in `skip` (arm, fraction, fold), and return the directories of all."""
+    """Write runs below root, without those in `skip` (arm, fraction or count, fold); return the directories of all.
+
+    A fold has 40 training cases, or, if they are unequal, fold k has 40 + k.
+    """
+    amounts = [*(LabelAmount(count=count) for count in counts), *(LabelAmount(fraction=f) for f in fractions)]
     paths = []
     for arm in arms:
         for fold in range(folds):
             for seed in range(seeds):
-                for fraction in fractions:
-                    path = root / arm / f"fold{fold}" / f"seed{seed}" / f"{100 * fraction:g}"
+                for amount in amounts:
+                    path = root / arm / f"fold{fold}" / f"seed{seed}" / amount.path
                     paths.append(path)
-                    if (arm, fraction, fold) not in skip:
-                        _write_run(path, arm, fold, seed, fraction, cases, dataset, figure)
+                    if (arm, amount.fraction or amount.count, fold) not in skip:
+                        _write_run(path, arm, fold, seed, amount, cases, dataset, figure, 40 + fold * unequal)
     return paths
 
 
-def _write_run(path, arm, fold, seed, fraction, n_cases, dataset, figure):
+def _write_run(path, arm, fold, seed, amount, n_cases, dataset, figure, n_train):
     path.mkdir(parents=True)
+    fraction = amount.fraction or amount.count / n_train
     of_fold = np.random.default_rng(fold)
     of_run = np.random.default_rng(zlib.crc32(f"{arm} {fold} {seed} {fraction}".encode()))
     gain = GAINS.get(Arm.parse(arm).task, 0) + 0.04 * ("-external" in arm)
@@ -62,9 +70,10 @@ def _write_run(path, arm, fold, seed, fraction, n_cases, dataset, figure):
         **{"kind": "finetune", "figure": figure, "dataset": dataset, "preset": "quick", "arm": arm, "fold": fold},
         **{
             "seed": seed,
+            "label_amount": str(amount),
             "label_fraction": fraction,
-            "n_labels": round(40 * fraction),
-            "n_train": 40,
+            "n_labels": amount.count or round(n_train * fraction),
+            "n_train": n_train,
             "metrics": metrics,
         },
         "spatial_dims": 2 if arm.endswith("-2d") or figure == "fig4" else 3,

@@ -13,6 +13,7 @@ import yaml
 from rank_checks import contrastive_task, draws, evaluate, run_all
 
 from sslmed.core.errors import UserError
+from sslmed.core.label_amount import LabelAmount
 from sslmed.data.batches import EndlessBatches
 from sslmed.experiments.executors.ranks import launch
 from sslmed.experiments.job import do_runs
@@ -133,7 +134,14 @@ def test_a_job_on_two_devices_leaves_what_one_on_one_leaves(
 
     def run(name: str, devices: int, *options: str) -> Run:
         arguments = (*common, "--trainer.devices", str(devices), "--run_dir", str(tmp_path / name), *options)
-        identity = {"arm": "baseline", "fold": 0, "seed": 0, "fraction": 1.0, "needs": None, "key": ""}
+        identity = {
+            "arm": "baseline",
+            "fold": 0,
+            "seed": 0,
+            "labels": LabelAmount(fraction=1.0),
+            "needs": None,
+            "key": "",
+        }
         return Run(**identity, name=name, job="job", arguments=arguments, devices=devices)  # type: ignore[arg-type]
 
     alone, together = run("alone", 1), run("together", 2)

@@ -2,7 +2,9 @@
 
 import re
 
+import numpy as np
 import pytest
+from matplotlib.collections import FillBetweenPolyCollection
 from matplotlib.figure import Figure
 from synthetic_runs import TASKS, write_runs
 
@@ -45,6 +47,26 @@ def test_quick_figure_on_a_phantom(tmp_path):
     assert "published" not in page
 
 
+def test_null_arms_are_a_band_not_curves_and_few_runs_flag_nothing(tmp_path):
+    runs = write_runs(tmp_path, (*SIX[:2], "null"))
+    shown = texts(draw(tmp_path, runs))
+    assert "chance alone" in shown
+    assert "null" not in shown
+    page = "\n".join(shown)
+    assert "estimated from null (2 degrees of freedom)" in page
+    assert "no difference to the baseline is given" in page
+    tables = collect(runs, "dice_foreground")
+    axes = Figure().add_subplot()
+    draw_scores(axes, tables, arm_styles([*SIX[:2], "null"]), "dice_foreground")
+    (band,) = [area for area in axes.collections if isinstance(area, FillBetweenPolyCollection)]
+    assert len(axes.containers) == 2  # two curves with bars
+    corners = np.round(band.get_paths()[0].vertices, 9).tolist()
+    rows = tables.null_bands[tables.null_bands["metric"] == "dice_foreground"].round(9)
+    for row in rows.itertuples():
+        assert [row.label_fraction, row.low] in corners
+        assert [row.label_fraction, row.high] in corners
+
+
 def test_incomplete_cells_are_marked_and_named(tmp_path):
     runs = write_runs(tmp_path, SIX[:3], skip=[("rotation", 0.25, 1), ("jigsaw", 0.05, 0), ("jigsaw", 0.05, 1)])
     shown = texts(draw(tmp_path, runs))
@@ -59,6 +81,8 @@ def test_five_folds_on_the_published_dataset(tmp_path):
     assert "Dashed: as published by Taleb et al. 2020" in page
     assert "our 100 % of the labels is 64 % of the labelled cases" in page
     assert "include the noise of training" in page
+    assert "corrected for training sets that overlap between folds (Nadeau and Bengio 2003)" in page
+    assert "no difference" not in page
     assert CASES_ONLY not in page
     assert "PHANTOM" not in page
 
@@ -73,7 +97,7 @@ def test_the_arms_of_a_single_fraction_stay_together(tmp_path):
     axes = Figure().add_subplot()
     draw_scores(axes, tables, arm_styles(SIX), "dice_foreground")
     assert axes.get_xlim() == (0.125, 0.5)
-    low, high = score_layout(tables.summary, "dice_foreground")["xaxis"]["range"]
+    low, high = score_layout(tables, "dice_foreground")["xaxis"]["range"]
     assert (10**low, 10**high) == pytest.approx((12.5, 50))
 
 
@@ -101,7 +125,7 @@ def test_many_arms_go_into_rows_by_kind_beside_the_published_ones(tmp_path):
     assert set(EXTERNAL) <= set(shown)
 
 
-def test_looks_differ_with_and_without_colour():
+def test_styles_differ_with_and_without_colour():
     arms = [*SIX, *EXTERNAL, *SLICES]
     chosen = arm_styles(arms[::-1])
     assert [style.arm.name for style in chosen] == arms

@@ -23,7 +23,7 @@ def answer(experiment: FinishedExperiment) -> dict[str, Any]:
     differ = bool(cells["diff"].notna().any())
     return {
         "metric": METRIC_NAMES.get(metric, metric),
-        "headline": _headline(tables.tests, _can_be_compared(cells, arms)),
+        "headline": headline(tables.tests, can_be_compared=_can_be_compared(cells, arms)),
         "grounds": _grounds(experiment),
         "tests": [_test(row) for arm in arms for _, row in tables.tests[tables.tests["arm"] == arm.name].iterrows()],
         "shows_differences": differ,
@@ -39,7 +39,13 @@ def _can_be_compared(cells: pd.DataFrame, arms: list[Arm]) -> bool:
     return any(run.get(name, set()) & run.get(baseline_of(name), set()) for name in pretrained)
 
 
-def _headline(tests: pd.DataFrame, can_be_compared: bool) -> str:
+def headline(tests: pd.DataFrame, *, can_be_compared: bool) -> str:
+    """Answer in a sentence.
+
+    Args:
+        tests: See `sslmed.reporting.arm_tests.compare_arms`.
+        can_be_compared: Whether an arm and its baseline have run at all.
+    """
     if not can_be_compared:
         return "No answer: no arm has runs that a baseline has too."
     if tests.empty:
@@ -70,7 +76,7 @@ def _grounds(experiment: FinishedExperiment) -> list[str]:
         )
     else:
         lines.append(
-            "Each arm is tested once, on its difference to the baseline averaged over all label fractions. "
+            "Each arm is tested once, on its difference to the baseline averaged over all amounts of labels. "
             f"Significant is what has p < {LEVEL} after Holm's correction for all arms. A difference that is not "
             f"significant is not shown to be zero: its interval says how large it may be. {CORRECTED}"
         )
@@ -80,7 +86,7 @@ def _grounds(experiment: FinishedExperiment) -> list[str]:
         if style.arm.is_pretrained and style.arm.name not in set(tables.tests["arm"])
     ]
     if untested and not tables.tests.empty:
-        lines.append(f"Not tested, as fewer than {ENOUGH_RUNS} runs have all label fractions: {listing(untested)}.")
+        lines.append(f"Not tested, as fewer than {ENOUGH_RUNS} runs have all amounts of labels: {listing(untested)}.")
     if not tables.null_bands.empty:
         lines.append(
             f"{null_band(tables)} Null arms are a control: they are not tested, and no p-value is adjusted for them."

@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from sslmed.core.label_amount import LabelAmount
 from sslmed.evaluation.metrics import METRIC_NAMES
 from sslmed.experiments.arms import BASELINE
 from sslmed.reporting.captions import INCOMPLETE
 from sslmed.reporting.efficiency import middle_fraction
 from sslmed.reporting.html.experiment import FinishedExperiment
-from sslmed.reporting.html.formatting import difference, interval, percent, score
+from sslmed.reporting.html.formatting import difference, interval, score
 from sslmed.reporting.panels import band, convergence, null_outlines
 from sslmed.reporting.published import published_curves
 from sslmed.reporting.styles import KINDS, ArmStyle, dodges
@@ -53,7 +54,7 @@ def charts(experiment: FinishedExperiment) -> dict[str, list[dict[str, Any]]]:
     comparison = "" if published.empty else str(published["metric"].iloc[0])
     return {
         "scores": [
-            _chart(_capital(_name(metric)), _score_traces(tables, arms, metric), score_layout(tables.summary, metric))
+            _chart(_capital(_name(metric)), _score_traces(tables, arms, metric), score_layout(tables, metric))
             for metric in experiment.metrics
         ],
         "convergence": [_convergence(tables, arms, experiment.metrics[0])],
@@ -63,7 +64,7 @@ def charts(experiment: FinishedExperiment) -> dict[str, list[dict[str, Any]]]:
             _chart(
                 _capital(_name(comparison)),
                 [*_published_traces(published, arms), *_score_traces(tables, arms, comparison)],
-                score_layout(tables.summary, comparison),
+                score_layout(tables, comparison),
             )
         ],
         "pretext": [_pretext(i, style, experiment) for i, style in enumerate(arms) if style.arm.task != BASELINE],
@@ -98,7 +99,7 @@ def _score_traces(tables: Tables, arms: Sequence[ArmStyle], metric: str) -> list
             "thickness": 1,
             "width": 3,
         }
-        hover = [_hover(style, fraction, cell) for fraction, cell in cells.iterrows()]
+        hover = [_hover(style, tables.labels.amounts[f], cell) for f, cell in cells.iterrows()]  # type: ignore[index]
         traces.append(_line(i, style, x, _values(cells["mean"]), hover, error_y=bars))
         absent = cells["mean"].isna()
         incomplete = (cells["n_runs"] != most_runs) & ~absent
@@ -109,9 +110,9 @@ def _score_traces(tables: Tables, arms: Sequence[ArmStyle], metric: str) -> list
     return traces
 
 
-def _hover(style: ArmStyle, fraction: Any, cell: "pd.Series[Any]") -> str:  # noqa: ANN401 - an index label
+def _hover(style: ArmStyle, amount: LabelAmount, cell: "pd.Series[Any]") -> str:
     lines = [
-        f"<b>{style.arm.name}</b>, {percent(fraction)} of the labels",
+        f"<b>{style.arm.name}</b>, {amount.of_labels}",
         f"{score(cell['mean'])} {interval(cell['ci_low'], cell['ci_high'])}",
     ]
     if not pd.isna(cell["diff"]):
@@ -149,9 +150,9 @@ def _daggers(i: int, x: list[Any], y: list[Any], axis: str) -> go.Scatter:
     )
 
 
-def score_layout(summary: pd.DataFrame, metric: str) -> dict[str, Any]:
-    """Give the axes of a chart of scores against label fractions."""
-    scores = summary[summary["metric"] == metric]
+def score_layout(tables: Tables, metric: str) -> dict[str, Any]:
+    """Give the axes of a chart of scores against labels."""
+    scores = tables.summary[tables.summary["metric"] == metric]
     n_labels = scores.groupby("label_fraction")["n_labels"].first()
     single = {"range": np.log10([50 * n_labels.index[0], 200 * n_labels.index[0]]).tolist()}
     return {
@@ -160,7 +161,7 @@ def score_layout(summary: pd.DataFrame, metric: str) -> dict[str, Any]:
             **(single if len(n_labels) == 1 else {}),  # or its arms would be spread over the whole panel
             "title": {"text": "training labels"},
             "tickvals": [100 * fraction for fraction in n_labels.index],
-            "ticktext": [f"{percent(f)}<br>n = {number}" for f, number in zip(n_labels.index, n_labels, strict=True)],
+            "ticktext": ["<br>".join(tables.labels.tick(f, n_labels[f])) for f in n_labels.index],
         },
         "yaxis": {"title": {"text": f"test {_name(metric)}"}},
         "yaxis2": {"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True},
@@ -173,7 +174,7 @@ def _published_traces(published: pd.DataFrame, arms: Sequence[ArmStyle]) -> list
         curve = published[published["arm"] == style.arm.name]
         x, y = (100 * curve["label_fraction"]).tolist(), curve["value"].tolist()
         hover = [
-            f"<b>{style.arm.name}</b>, {percent(at / 100)} of the labels<br>{score(value)} as published"
+            f"<b>{style.arm.name}</b>, {at:.10g} % of the labels<br>{score(value)} as published"
             for at, value in zip(x, y, strict=True)
         ]
         trace = _line(i, style, x, y, hover, opacity=0.6)
@@ -204,7 +205,9 @@ def _convergence(tables: Tables, arms: Sequence[ArmStyle], metric: str) -> dict[
         "xaxis": {"title": {"text": "updates", "standoff": 8}},
         "yaxis": {"title": {"text": f"validation {_name(metric)}"}},
     }
-    chart = _chart(f"Convergence with {percent(middle_fraction(tables.curves))} of the labels", traces, layout)
+    chart = _chart(
+        f"Convergence with {tables.labels.amounts[middle_fraction(tables.curves)].of_labels}", traces, layout
+    )
     return {**chart, "not_drawn": single}
 
 

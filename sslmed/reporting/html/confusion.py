@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 
-from sslmed.core.text import percent
 from sslmed.reporting.html.experiment import FinishedExperiment
 
 
@@ -12,7 +11,7 @@ def confusion(experiment: FinishedExperiment) -> dict[str, Any] | None:
     """Count, for every arm and label fraction, over all folds and seeds.
 
     Returns:
-        `classes`, and `cells`: arm -> percentage -> counts `[truth][prediction]`; nothing if the task is another.
+        `classes`, and `cells`: arm -> amount of labels -> counts `[truth][prediction]`; nothing if the task is another.
     """
     cases = experiment.tables.cases
     if "truth" not in cases:
@@ -24,6 +23,7 @@ def confusion(experiment: FinishedExperiment) -> dict[str, Any] | None:
         for fraction, answers in of_arm.groupby("label_fraction"):
             counts = np.zeros((n_classes, n_classes), dtype=np.int64)
             np.add.at(counts, (answers["truth"].to_numpy(int), answers["prediction"].to_numpy(int)), 1)
-            cells.setdefault(style.arm.name, {})[percent(float(fraction))] = counts.tolist()  # type: ignore[arg-type]
+            amount = experiment.tables.labels.amounts[float(fraction)]  # type: ignore[arg-type]
+            cells.setdefault(style.arm.name, {})[str(amount)] = counts.tolist()
     names = [] if experiment.store is None else [*experiment.store.label_names.values()]
     return {"classes": names or [f"grade {index}" for index in range(n_classes)], "cells": cells}

@@ -39,12 +39,12 @@ class FinishedExperiment:
     @property
     def pretraining(self) -> dict[Run, dict[str, Any]]:
         """The records of pretraining runs."""
-        return {run: record for run, record in self.records.items() if run.fraction is None}
+        return {run: record for run, record in self.records.items() if run.labels is None}
 
     @property
     def finetuning(self) -> dict[Run, dict[str, Any]]:
         """The records of fine-tuning runs."""
-        return {run: record for run, record in self.records.items() if run.fraction is not None}
+        return {run: record for run, record in self.records.items() if run.labels is not None}
 
     @property
     def missing(self) -> list[str]:
@@ -65,7 +65,7 @@ class FinishedExperiment:
     @property
     def fractions(self) -> list[float]:
         """Planned label fractions, sorted."""
-        return sorted({run.fraction for run in self.runs if run.fraction is not None})
+        return [*self.tables.labels.amounts]
 
     @property
     def figure(self) -> str:
@@ -101,7 +101,7 @@ class FinishedExperiment:
     @cached_property
     def store(self) -> Store | None:
         """The prepared dataset, if it is still where the runs found it."""
-        run = next(run for run in self.runs if run.fraction is not None)
+        run = next(run for run in self.runs if run.labels is not None)
         try:
             return Store(Path(_option(run, "--data.store")))
         except UserError:
@@ -110,7 +110,7 @@ class FinishedExperiment:
     @property
     def pools(self) -> list[str]:
         """Names of the external pools that arms were pretrained on."""
-        external = [run for run in self.runs if run.fraction is None and Arm.parse(run.arm).external]
+        external = [run for run in self.runs if run.labels is None and Arm.parse(run.arm).external]
         stores = {Path(_option(run, "--data.store")).name for run in external}
         return sorted(name.removeprefix("pool-").rpartition("-")[0] for name in stores)
 

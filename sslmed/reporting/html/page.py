@@ -21,7 +21,6 @@ from sslmed.reporting.html.answer import answer
 from sslmed.reporting.html.charts import charts
 from sslmed.reporting.html.confusion import confusion
 from sslmed.reporting.html.experiment import FinishedExperiment
-from sslmed.reporting.html.formatting import percent
 from sslmed.reporting.html.meanings import EXTERNAL, NULL, OWN, SLICES, TASKS, meaning
 from sslmed.reporting.html.swatches import swatch
 from sslmed.reporting.html.viewer import viewer
@@ -47,7 +46,7 @@ def report_experiment(work: Path, out: Path) -> Path:
     if not plan.is_file():
         raise UserError(f"{work}: has no plan.json; give an experiment's directory, as runs/fig3/phantom-quick")
     runs = read_plan(plan)
-    finetuning = [work / run.name for run in runs if run.fraction is not None]
+    finetuning = [work / run.name for run in runs if run.labels is not None]
     tables = collect(finetuning, kept_experiment(work, work.resolve().parent.name).metrics[0])
     work = work.resolve()
     path = out / work.parent.name / work.name / NAME
@@ -81,6 +80,7 @@ def _content(experiment: FinishedExperiment) -> dict[str, Any]:
     figures = {f"{kind}-{i}": chart["figure"] for kind, of_kind in drawn.items() for i, chart in enumerate(of_kind)}
     main = experiment.metrics[0]
     summary = experiment.tables.summary
+    amounts = experiment.tables.labels.amounts
     n_labels = summary.groupby("label_fraction")["n_labels"].first()
     return {
         "figure": experiment.figure,
@@ -92,7 +92,10 @@ def _content(experiment: FinishedExperiment) -> dict[str, Any]:
         "incomplete": INCOMPLETE,
         "answer": answer(experiment),
         "n_cases": int(summary.loc[summary["metric"] == main, "n_cases"].max()),
-        "fractions": [(percent(f), n_labels.get(f)) for f in experiment.fractions],
+        "amounts": [
+            (str(amount), n_labels.get(fraction) if amount.count is None else None)
+            for fraction, amount in amounts.items()
+        ],
         "metrics": [(METRIC_NAMES.get(metric, metric), meaning(metric)) for metric in experiment.metrics],
         "arms": [swatch(style) | {"meaning": _meaning(style.arm)} for style in experiment.arm_styles],
         "has_null_band": not experiment.tables.null_bands.empty,
@@ -109,7 +112,12 @@ def _content(experiment: FinishedExperiment) -> dict[str, Any]:
         "data": page_tables.data(experiment),
         "protocol": page_tables.protocol(experiment),
         "versions": page_tables.versions(experiment),
-        "page_data": {"charts": figures, "viewer": examples, "confusion": matrix},
+        "page_data": {
+            "amounts": [*map(str, amounts.values())],
+            "charts": figures,
+            "viewer": examples,
+            "confusion": matrix,
+        },
         "plotly": get_plotlyjs(),
         "style": _file("report.css"),
         "script": _file("report.js"),

@@ -6,20 +6,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sslmed.core.text import duration
 from sslmed.evaluation.metrics import METRIC_NAMES
 from sslmed.reporting.efficiency import LABELS, UPDATES
 from sslmed.reporting.html.experiment import FinishedExperiment
 from sslmed.reporting.html.formatting import (
     NONE,
     difference,
-    duration,
     interval,
     listing,
     memory,
     p_value,
-    percent,
     score,
 )
+from sslmed.reporting.label_axis import LabelAxis
 
 TIMES = " \N{MULTIPLICATION SIGN} "
 QUANTITIES = {"labels": LABELS, "updates": UPDATES}
@@ -55,7 +55,7 @@ def _cells(scores: pd.DataFrame, experiment: FinishedExperiment) -> list[dict[st
     return [
         {
             "arm": cell["arm"],
-            "fraction": percent(cell["label_fraction"]),
+            "labels": str(experiment.tables.labels.amounts[cell["label_fraction"]]),
             "n_labels": NONE if np.isnan(cell["n_labels"]) else f"{cell['n_labels']:.0f}",
             "n_runs": "0" if np.isnan(cell["n_runs"]) else f"{cell['n_runs']:.0f}",
             "incomplete": cell["n_runs"] != most_runs,
@@ -72,7 +72,7 @@ def _cells(scores: pd.DataFrame, experiment: FinishedExperiment) -> list[dict[st
 
 def efficiency(experiment: FinishedExperiment) -> list[dict[str, str]]:
     """How many labels, and how many updates, each arm needs to be as good as the baseline; the figure's scores."""
-    table = experiment.tables.efficiency
+    table, labels = experiment.tables.efficiency, experiment.tables.labels
     rows = []
     for metric in experiment.metrics:
         for arm in experiment.arms:
@@ -82,27 +82,28 @@ def efficiency(experiment: FinishedExperiment) -> list[dict[str, str]]:
                 for column, quantity in QUANTITIES.items():
                     found = of_arm.reindex([quantity]).iloc[0]
                     is_given = quantity in of_arm.index
-                    row[column] = _reached(found["value"], quantity) if is_given else NONE
+                    row[column] = _reached(found["value"], quantity, labels) if is_given else NONE
                     row[column] += " (its curve falls)" if is_given and not found["monotone"] else ""
-                    row[f"{column}_interval"] = _ends(found["ci_low"], found["ci_high"], quantity)
+                    row[f"{column}_interval"] = _ends(found["ci_low"], found["ci_high"], quantity, labels)
                 rows.append(row)
     return rows
 
 
-def _reached(value: float, quantity: str) -> str:
-    return "not reached" if np.isnan(value) else _amount(value, quantity)
+def _reached(value: float, quantity: str, labels: LabelAxis) -> str:
+    return "not reached" if np.isnan(value) else _amount(value, quantity, labels)
 
 
-def _ends(low: float, high: float, quantity: str) -> str:
+def _ends(low: float, high: float, quantity: str, labels: LabelAxis) -> str:
     if np.isnan(low):
         return NONE
     if np.isnan(high):
-        return f"{_amount(low, quantity)} or more"
-    return f"up to {_amount(high, quantity)}" if low == 0 else f"{_amount(low, quantity)} to {_amount(high, quantity)}"
+        return f"{_amount(low, quantity, labels)} or more"
+    end = _amount(high, quantity, labels)
+    return f"up to {end}" if low == 0 else f"{_amount(low, quantity, labels)} to {end}"
 
 
-def _amount(value: float, quantity: str) -> str:
-    return f"{100 * value:.3g} %" if quantity == LABELS else f"{value:.0f}"
+def _amount(value: float, quantity: str, labels: LabelAxis) -> str:
+    return labels.between(value) if quantity == LABELS else f"{value:.0f}"
 
 
 def cost(experiment: FinishedExperiment) -> list[dict[str, str]]:
@@ -134,7 +135,7 @@ def data(experiment: FinishedExperiment) -> list[tuple[str, str]]:
     terms = [
         ("Dataset", experiment.dataset),
         ("Test cases scored", f"{cases['case'].nunique():,}"),
-        ("Labelled training cases", ", ".join(f"{percent(f)}: {_range(*n)}" for f, *n in n_labels.itertuples())),
+        ("Labelled training cases", ", ".join(_n_labels(experiment, *row) for row in n_labels.itertuples())),
     ]
     if store is None:
         return [*terms, ("Prepared images", "no longer where the runs found them")]
@@ -158,7 +159,7 @@ def protocol(experiment: FinishedExperiment) -> list[tuple[str, str]]:
         ("Seeds", f"{', '.join(map(str, seeds))}: label order, initialisation and batches"),
         (
             "Labels",
-            "each fraction is the beginning of one seeded order of the training cases, the same for every arm; "
+            "every amount is the beginning of one seeded order of the training cases, the same for every arm; "
             "validation cases come on top, in every cell alike",
         ),
         ("Model selection", "test cases are scored once, by the last checkpoint, unless `select: best` is set"),
@@ -188,6 +189,11 @@ def versions(experiment: FinishedExperiment) -> list[tuple[str, str]]:
 
 def _distinct(values: Iterable[str | None]) -> str:
     return ", ".join(sorted({"not recorded" if value is None else value for value in values}))
+
+
+def _n_labels(experiment: FinishedExperiment, fraction: float, least: float, most: float) -> str:
+    amount = experiment.tables.labels.amounts[fraction]
+    return str(amount) if amount.fraction is None else f"{amount}: {_range(least, most)}"
 
 
 def _range(least: float, most: float) -> str:

@@ -1,4 +1,4 @@
-"""What the viewer of slices shows: image, truth and prediction of test cases, for every arm and label fraction."""
+"""What the viewer of slices shows: image, truth and prediction of test cases, for every arm and amount of labels."""
 
 import base64
 import io
@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sslmed.core.text import percent
 from sslmed.downstream.examples import Example, load_examples
 from sslmed.experiments.plan import Run
 from sslmed.reporting.html.experiment import FinishedExperiment
@@ -48,7 +47,7 @@ def viewer(experiment: FinishedExperiment) -> dict[str, Any] | None:
     """Gather the examples of the first fold and seed.
 
     Returns:
-        `texts` (images as data URIs, outlines as SVG paths), `cells`: arm -> percentage -> role -> example, whose
+        `texts` (images as data URIs, outlines as SVG paths), `cells`: arm -> amount of labels -> role -> example, whose
         slices refer to texts by position, `fold`, `seed`, `classes`, and `left_out`; nothing where no run has examples.
     """
     drawn = {style.arm.name for style in experiment.arm_styles}
@@ -61,12 +60,12 @@ def viewer(experiment: FinishedExperiment) -> dict[str, Any] | None:
     cells: dict[str, dict[str, Any]] = {}
     for run in _ordered([run for run in with_examples if (run.fold, run.seed) == (fold, seed)], experiment):
         if pool.size > MOST_BYTES:
-            left_out.append(f"{run.arm} {percent(run.fraction or 0)} %")
+            left_out.append(f"{run.arm} {run.labels}")
             continue
         examples = load_examples(RunDirectory(experiment.work / run.name).examples)
         n_classes = max(n_classes, *(int(max(each.truth.max(), each.prediction.max())) for each in examples.values()))
         of_arm = cells.setdefault(run.arm, {})
-        of_arm[percent(run.fraction or 0)] = {role: _encoded(example, pool) for role, example in examples.items()}
+        of_arm[str(run.labels)] = {role: _encoded(example, pool) for role, example in examples.items()}
     names = [] if experiment.store is None else list(experiment.store.label_names.values())
     return {
         "texts": pool.texts,
@@ -80,9 +79,9 @@ def viewer(experiment: FinishedExperiment) -> dict[str, Any] | None:
 
 
 def _ordered(runs: list[Run], experiment: FinishedExperiment) -> Iterator[Run]:
-    """By arm, as everywhere, then by label fraction."""
+    """By arm, as everywhere, then by amount of labels."""
     names = [style.arm.name for style in experiment.arm_styles]
-    yield from sorted(runs, key=lambda run: (names.index(run.arm), run.fraction))
+    yield from sorted(runs, key=lambda run: (names.index(run.arm), run.labels))
 
 
 def _encoded(example: Example, pool: Pool) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from wandb_workspaces.reports.v2 import interface as wr
 
 from sslmed.core.errors import UserError
 from sslmed.core.files import write_text
-from sslmed.core.text import percent
 from sslmed.experiments.arms import Arm, baseline_of
 from sslmed.experiments.plan import read_plan
 from sslmed.experiments.settings import kept_experiment
@@ -67,9 +66,10 @@ def build_dashboard(work: Path, entity: str) -> wr.Report:
 
     metrics = kept_experiment(work, figure).metrics
     tasks = [arm for arm in dict.fromkeys(run.arm for run in runs) if Arm.parse(arm).is_pretrained]
-    fractions = sorted({run.fraction for run in runs if run.fraction is not None})
-    middle = fractions[len(fractions) // 2]
-    at_middle = f"Config('label_fraction') = {middle}"
+    amounts = sorted({run.labels for run in runs if run.labels is not None})
+    middle = amounts[len(amounts) // 2]
+    at_middle = f"Config('label_amount') = '{middle}'"
+    along = "label_fraction" if middle.fraction is not None else "n_labels"
     figure_panel = wr.MediaBrowser(title="The figure", media_keys=["figure"])
     curves = [*(f"val/{metric}" for metric in metrics), "val/loss", "train/loss"]
     return wr.Report(
@@ -79,16 +79,16 @@ def build_dashboard(work: Path, entity: str) -> wr.Report:
         width="fluid",
         blocks=[
             wr.H1("Data efficiency"),
-            wr.P("Mean over test cases, and the ends of its 95 % interval (dashed), against the fraction of labels."),
+            wr.P("Mean over test cases, and the ends of its 95 % interval (dashed), against the labels used."),
             _grid(
                 runs_of("summary"),
-                [figure_panel, *(_efficiency(arm, metrics[0], identity_of(work)) for arm in tasks)],
+                [figure_panel, *(_efficiency(arm, metrics[0], identity_of(work), along) for arm in tasks)],
             ),
-            wr.H1(f"Fine-tuning on {percent(middle)} % of the labels"),
+            wr.H1(f"Fine-tuning on {middle.of_labels}"),
             wr.P("Mean over folds and seeds, and the range from the lowest to the highest run."),
             _grid(runs_of("finetune", at_middle, by_arm=True), [_curve(name) for name in curves]),
             wr.H1("Test scores of every run"),
-            _grid(runs_of("finetune"), [_scores(f"test/{metric}") for metric in metrics]),
+            _grid(runs_of("finetune"), [_scores(f"test/{metric}", along) for metric in metrics]),
             wr.H1("Pretraining"),
             wr.P("Losses of different tasks do not compare; each compares with the loss of chance."),
             _grid(
@@ -108,15 +108,15 @@ def _grid(runset: wr.Runset, panels: Sequence[Panel]) -> wr.PanelGrid:
     return wr.PanelGrid(runsets=[runset], panels=list(panels))
 
 
-def _efficiency(arm: str, metric: str, summary_run: str) -> wr.LinePlot:
+def _efficiency(arm: str, metric: str, summary_run: str, along: str) -> wr.LinePlot:
     names = [f"{metric}/{each}" for each in (baseline_of(arm), arm)]
     bounds = [f"{name} {end}" for name in names for end in ("low", "high")]
     return wr.LinePlot(
         title=f"{arm} against {baseline_of(arm)}",
-        x="label_fraction",
+        x=along,
         y=[*names, *bounds],
         log_x=True,
-        title_x="label fraction",
+        title_x="labels",
         title_y=metric,
         line_marks={f"{summary_run}:{name}": "dashed" for name in bounds},
     )
@@ -134,8 +134,8 @@ def _curve(metric: str) -> wr.LinePlot:
     )
 
 
-def _scores(metric: str) -> wr.ScatterPlot:
-    return wr.ScatterPlot(title=metric, x=wr.Config("label_fraction"), y=wr.SummaryMetric(metric), log_x=True)
+def _scores(metric: str, along: str) -> wr.ScatterPlot:
+    return wr.ScatterPlot(title=metric, x=wr.Config(along), y=wr.SummaryMetric(metric), log_x=True)
 
 
 def _images(key: str) -> wr.MediaBrowser:

@@ -58,9 +58,13 @@ def _log(run: Any, tables: Mapping[str, pd.DataFrame], figure: Path) -> None:  #
 
 
 def curve_rows(summary: pd.DataFrame) -> list[dict[str, Any]]:
-    """Give one row per label fraction: `label_fraction`, and for each metric and arm `<metric>/<arm>[ low| high]`."""
+    """Give one row per label fraction.
+
+    Returns:
+        `label_fraction`, `n_labels`, and for each metric and arm `<metric>/<arm>[ low| high]`.
+    """
     return [
-        {"label_fraction": fraction}
+        {"label_fraction": fraction, "n_labels": int(cells["n_labels"].iloc[0])}
         | {
             f"{cell['metric']}/{cell['arm']}{suffix}": cell[column]
             for cell in cells.to_dict("records")

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sslmed.core.text import percent
-
 
 def group_name(*labels: str) -> str | None:
     """All runs of an experiment, by figure, dataset and preset: `fig3-phantom-quick`; `None` for a run without them."""
@@ -12,10 +10,10 @@ def group_name(*labels: str) -> str | None:
 
 
 def run_name(description: Mapping[str, Any]) -> str:
-    """One run: `rotation pretrain fold0`, `rotation 25% fold0 seed0`."""
+    """One run: `rotation pretrain fold0`, `rotation 25 % fold0 seed0`."""
     words = [description["arm"]]
-    fraction = description.get("label_fraction")
-    words += ["pretrain"] if fraction is None else [f"{percent(fraction)}%"]
+    labels = description.get("label_amount")
+    words += ["pretrain"] if labels is None else [labels]
     words += [f"fold{description['fold']}"] if "fold" in description else []
-    words += [f"seed{description['seed']}"] if fraction is not None or "fold" not in description else []
+    words += [f"seed{description['seed']}"] if labels is not None or "fold" not in description else []
     return " ".join(words)

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Debian's chromium is n
 
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 375, "height": 800}
 RUNS = {
-    "segmentation": {"arms": ("baseline", "rotation", "rotation-2d", "baseline-2d"), "cases": 4},
+    "segmentation": {"arms": ("baseline", "rotation", "rotation-2d", "baseline-2d", "null"), "cases": 4},
     "classification": {"figure": "fig4", "arms": ("baseline", "cpc", "cpc-external"), "cases": 20},
 }
 
@@ -70,21 +70,22 @@ def test_nothing_is_wider_than_the_window(visit, kind, viewport):
 
 def test_an_arm_is_switched_off_and_on_by_mouse_and_keyboard(visit):
     page = visit("segmentation")
-    assert shown_lines(page, "scores-0") == 4
+    assert shown_lines(page, "scores-0") == 5  # the null band's outline is one
     page.get_by_label("rotation", exact=True).click()
-    assert shown_lines(page, "scores-0") == 3
+    assert shown_lines(page, "scores-0") == 4
     assert shown_lines(page, "pretext-0") == 2  # of two folds, guessing
     page.get_by_label("rotation", exact=True).focus()
     page.keyboard.press("Space")
-    assert shown_lines(page, "scores-0") == 4
+    assert shown_lines(page, "scores-0") == 5
 
 
 def test_a_value_is_said_when_the_mouse_is_over_it(visit):
     page = visit("segmentation")
-    # The second arm listed is rotation; its first point is that of the least labels.
-    page.locator("#scores-0 .trace").nth(1).locator(".points path").first.hover(force=True)
+    # The null band comes first, then the baseline, then rotation; its first point is that of the least labels.
+    page.locator("#scores-0 .trace").nth(2).locator(".points path").first.hover(force=True)
     said = page.locator("#scores-0 .hoverlayer").text_content()
-    assert re.search(r"rotation, 5 % of the labels0\.\d{3} \[0\.\d{3}, 0\.\d{3}\]to the baseline \+0\.\d{3}", said)
+    assert re.search(r"rotation, 5 % of the labels0\.\d{3} \[0\.\d{3}, 0\.\d{3}\]", said)
+    assert "to the baseline" not in said  # of two runs
 
 
 def test_slices_follow_slider_and_drop_downs(visit):
@@ -110,10 +111,10 @@ def test_slices_follow_slider_and_drop_downs(visit):
 
     before = dice()
     assert before == sorted(before, reverse=True)
-    page.locator("#viewer-fraction").select_option("5")
+    page.locator("#viewer-labels").select_option("5 %")
     assert sum(dice()) < sum(before)
     page.locator("#viewer-arm").select_option("baseline-2d")
-    assert page.locator("#viewer-fraction").input_value() == "5"  # kept where the other arm has it
+    assert page.locator("#viewer-labels").input_value() == "5 %"  # kept where the other arm has it
     for name in ("truth", "prediction"):
         assert best.locator(f".{name} path").count() > 0
         page.get_by_role("checkbox", name=name).uncheck()
@@ -141,7 +142,9 @@ def test_the_confusion_matrix_counts_every_test_image_once(visit):
 
 def test_dark_mode_is_dark_and_paper_is_light(visit):
     def colours(page):
-        baseline = page.locator("#scores-0 .trace").first.locator(".lines path.js-line").evaluate("p => p.style.stroke")
+        baseline = (
+            page.locator("#scores-0 .trace").nth(1).locator(".lines path.js-line").evaluate("p => p.style.stroke")
+        )
         text = page.locator("#scores-0 .xtick text").first.evaluate("t => t.style.fill")
         return page.evaluate("getComputedStyle(document.documentElement).backgroundColor"), baseline, text
 

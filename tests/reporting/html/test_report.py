@@ -10,13 +10,16 @@ import pytest
 from synthetic_experiment import write_experiment
 
 from sslmed import cli
+from sslmed.core.label_amount import LabelAmount
+from sslmed.core.text import duration
 from sslmed.downstream.examples import load_examples
 from sslmed.reporting.html import formatting as numbers
 from sslmed.reporting.html import viewer
+from sslmed.reporting.html.answer import headline as headline_of
 from sslmed.reporting.html.page import report_experiment
 from sslmed.reporting.html.tables import efficiency
 from sslmed.reporting.html.viewer import outlines
-from sslmed.reporting.styles import arm_styles
+from sslmed.reporting.label_axis import LabelAxis
 
 
 def page_of(root, **runs):
@@ -64,15 +67,51 @@ def test_a_small_phantom_experiment_claims_nothing(tmp_path):
     assert headline(page) == "This experiment is too small to tell."
     assert "do not include the noise of training" in page
     assert "no p-value" in page
+    assert "no difference to the baseline is given" in page
+    assert "above zero" not in page
+    assert "below zero" not in page
+    assert "▲" not in page
+    assert "Score: foreground Dice, with its 95 % interval over test cases" in page
     assert "<strong>INCOMPLETE" not in page
 
 
 def test_five_folds_of_patients_get_an_answer_with_p_values(tmp_path):
     page = page_of(tmp_path, arms=("baseline", "cpc"), folds=5, cases=6, dataset="pancreas", fractions=(0.05, 1.0))
     assert "<strong>PHANTOM</strong>" not in page
-    assert headline(page) == "Yes, in 1 of 2 comparisons."  # the synthetic gain is 0 with all labels
+    assert headline(page) == "Yes, with 1 of 1 arm: cpc."
+    assert "Mean difference to the baseline over all amounts of labels" in page
+    assert "Secondary: difference to the baseline" in page
+    assert "▲" in page
     assert "beside the published curves" in page
     assert "Holm" in page
+
+
+@pytest.mark.parametrize(
+    ("gains", "said"),
+    [
+        ((0.1, 0.1), "Yes, with 2 of 2 arms: rotation and cpc."),
+        ((0.1, -0.1), "It depends on the task: rotation helped, cpc did harm."),
+        ((0.0, -0.1), "No: worse than the baseline with 1 of 2 arms, better with none."),
+        ((0.0, 0.0), "Not shown: with none of 2 arms is the difference to the baseline more than chance."),
+    ],
+)
+def test_the_headline_is_that_of_the_primary_tests(gains, said):
+    p_values = [0.01 if gain else 0.8 for gain in gains]
+    tests = pd.DataFrame({"arm": ["rotation", "cpc"], "diff": gains, "p_holm": p_values})
+    assert headline_of(tests, can_be_compared=True) == said
+    assert headline_of(pd.DataFrame(), can_be_compared=True) == "This experiment is too small to tell."
+    assert headline_of(pd.DataFrame(), can_be_compared=False).startswith("No answer")
+
+
+def test_null_arms_are_a_band_and_in_the_tables_of_numbers(tmp_path):
+    page = page_of(tmp_path, arms=("baseline", "rotation", "null"), cases=3, fractions=(0.05, 1.0))
+    assert '<span class="band">chance alone</span>' in page
+    assert "estimated from null (2 degrees of freedom)" in page
+    assert "Null arms are a control" in page
+    traces = data_of(page)["charts"]["scores-0"]["data"]
+    assert [trace["meta"] for trace in traces] == [{"null_band": True}, {"arm": 0}, {"arm": 1}]
+    assert len(re.findall(r"data-arm=", page.split("<script")[0])) == 2
+    assert page.count('<th scope="row">null</th>') > 2  # all numbers, and cost
 
 
 def test_runs_that_are_missing_are_marked_and_named(tmp_path):
@@ -85,9 +124,9 @@ def test_runs_that_are_missing_are_marked_and_named(tmp_path):
 
 
 def test_names_from_data_are_text(tmp_path):
-    page = page_of(tmp_path, arms=("baseline",), cases=2, dataset="a<b>&amp;</script>")
+    page = page_of(tmp_path, arms=("baseline",), cases=2, dataset="a<b>&amp;<script>")
     assert "<b>" not in page.split("<script>")[0].split("<header>")[1]
-    assert "a&lt;b&gt;&amp;amp;&lt;/script&gt;" in page
+    assert "a&lt;b&gt;&amp;amp;&lt;script&gt;" in page
     assert "&lt;i&gt;tumour&lt;/i&gt; &amp; more" in page  # a class
     assert data_of(page)["viewer"]["classes"] == ["pancreas", "<i>tumour</i> & more"]
 
@@ -96,7 +135,7 @@ def test_without_slices_it_says_so_and_without_the_prepared_data_it_does_without
     work = write_experiment(tmp_path, arms=("baseline",), cases=2, examples=False)
     (tmp_path / "stores" / "data-0123" / "store.json").unlink()
     page = report_experiment(work, tmp_path).read_text()
-    assert "have left no slices to style at" in page
+    assert "have left no slices to look at" in page
     assert "no longer where the runs found them" in page
 
 
@@ -108,7 +147,7 @@ def test_slices_are_bounded_and_what_is_left_out_is_named(tmp_path, monkeypatch)
     images = [text for text in whole["texts"] if text.startswith("data:")]
     assert len(images) <= 3 * 9  # three test cases: arms and fractions share their pictures
     worst = load_examples(work / "rotation" / "fold0" / "seed0" / "25" / "examples.npz")["worst"]
-    shown = whole["cells"]["rotation"]["25"]["worst"]
+    shown = whole["cells"]["rotation"]["25 %"]["worst"]
     assert (shown["case"], shown["dice"]) == (worst.case, worst.dice)
     for name in ("truth", "prediction"):
         assert [[whole["texts"][i] for i in each[name]] for each in shown["slices"]] == [
@@ -134,21 +173,20 @@ def test_outlines_enclose_the_class():
 
 
 def test_efficiency_says_what_is_not_reached():
-    columns = ["metric", "arm", "quantity", "value", "ci_low", "ci_high"]
+    columns = ["metric", "arm", "quantity", "value", "ci_low", "ci_high", "monotone"]
     rows = [
-        ["dice_foreground", "rpl", "labels_to_baseline", 0.5, 0.25, np.nan],
-        ["dice_foreground", "rpl", "updates_to_baseline", 90.0, 0.0, 120.0],
-        ["dice_foreground", "cpc", "labels_to_baseline", np.nan, 0.25, np.nan],
-        ["dice_foreground", "cpc", "updates_to_baseline", 80.0, np.nan, np.nan],
-        ["dice_class_1", "cpc", "labels_to_baseline", 0.5, 0.25, 1],
+        ["dice_foreground", "rpl", "labels_to_baseline", 0.5, 0.25, np.nan, False],
+        ["dice_foreground", "rpl", "updates_to_baseline", 90.0, 0.0, 120.0, True],
+        ["dice_foreground", "cpc", "labels_to_baseline", np.nan, 0.25, np.nan, True],
+        ["dice_foreground", "cpc", "updates_to_baseline", 80.0, np.nan, np.nan, True],
+        ["dice_class_1", "cpc", "labels_to_baseline", 0.5, 0.25, 1, True],
     ]
-    tables = SimpleNamespace(efficiency=pd.DataFrame(rows, columns=columns))
-    experiment = SimpleNamespace(
-        tables=tables, metrics=["dice_foreground"], arm_styles=arm_styles(["cpc", "rpl", "rotation"])
-    )
+    labels = LabelAxis.of([LabelAmount(fraction=1.0)], {0: 40})
+    tables = SimpleNamespace(efficiency=pd.DataFrame(rows, columns=columns), labels=labels)
+    experiment = SimpleNamespace(tables=tables, metrics=["dice_foreground"], arms=["rpl", "cpc", "rotation"])
     names = ["arm", "labels", "labels_interval", "updates", "updates_interval"]
     assert [[row[name] for name in names] for row in efficiency(experiment)] == [
-        ["rpl", "50 %", "25 % or more", "90", "up to 120"],
+        ["rpl", "50 % (its curve falls)", "25 % or more", "90", "up to 120"],
         ["cpc", "not reached", "25 % or more", "80", numbers.NONE],
     ]
 
@@ -157,5 +195,5 @@ def test_numbers_are_written_as_people_read_them():
     assert numbers.difference(-0.0312) == "\N{MINUS SIGN}0.031"
     assert numbers.interval(0.1, float("nan")) == ""
     assert [numbers.p_value(p) for p in (0.0004, 0.03, float("nan"))] == ["< 0.001", "0.030", numbers.NONE]
-    assert [numbers.duration(s) for s in (14.3, 754, 12000)] == ["14 s", "13 min", "3 h 20 min"]
+    assert [duration(s) for s in (14.3, 754, 12000)] == ["14 s", "13 min", "3 h 20 min"]
     assert [numbers.listing(names) for names in (["a"], ["a", "b", "c"])] == ["a", "a, b and c"]

@@ -56,18 +56,18 @@ for (const query of ["(prefers-color-scheme: dark)", "print"]) {
 }
 draw();
 
-// Two drop-downs: the fractions on offer are those of the chosen arm.
+// Two drop-downs: the amounts of labels on offer are those of the chosen arm.
 function pick(name, cells, show) {
-  const arms = find(`${name}-arm`), fractions = find(`${name}-fraction`);
+  const arms = find(`${name}-arm`), amounts = find(`${name}-labels`);
   const offer = () => {
-    const chosen = fractions.value;
-    const there = Object.keys(cells[arms.value]).sort((a, b) => a - b);
-    fractions.replaceChildren(...there.map((percent) => new Option(`${percent} %`, percent)));
-    fractions.value = there.includes(chosen) ? chosen : there.at(-1);
+    const chosen = amounts.value;
+    const there = data.amounts.filter((amount) => amount in cells[arms.value]);
+    amounts.replaceChildren(...there.map((amount) => new Option(amount, amount)));
+    amounts.value = there.includes(chosen) ? chosen : there.at(-1);
     show();
   };
   arms.addEventListener("change", offer);
-  fractions.addEventListener("change", show);
+  amounts.addEventListener("change", show);
   find(`${name}-controls`).addEventListener("submit", (event) => event.preventDefault());
   offer();
 }
@@ -85,7 +85,7 @@ if (data.viewer) {
   });
 
   const show = () => {
-    const examples = cells[find("viewer-arm").value][find("viewer-fraction").value];
+    const examples = cells[find("viewer-arm").value][find("viewer-labels").value];
     const most = Math.max(...Object.values(examples).map((example) => example.slices.length)) - 1;
     slider.max = most;
     find("viewer-position").textContent = `${Number(slider.value) + 1} of ${most + 1}`;
@@ -134,11 +134,11 @@ if (data.confusion) {
     return element;
   };
   pick("confusion", cells, () => {
-    const arm = find("confusion-arm").value, percent = find("confusion-fraction").value;
-    find("confusion-caption").textContent = `${arm} with ${percent} % of the labels: true grade in rows, predicted grade in columns`;
+    const arm = find("confusion-arm").value, amount = find("confusion-labels").value;
+    find("confusion-caption").textContent = `${arm} trained with ${amount}: true grade in rows, predicted grade in columns`;
     table.tHead.replaceChildren(row(cell("th", "truth ↓ prediction →", { scope: "col" }),
       ...classes.map((name) => cell("th", name, { scope: "col" }))));
-    table.tBodies[0].replaceChildren(...cells[arm][percent].map((counts, truth) => {
+    table.tBodies[0].replaceChildren(...cells[arm][amount].map((counts, truth) => {
       const total = counts.reduce((sum, count) => sum + count, 0);
       const tds = counts.map((count, answer) => {
         const share = total ? count / total : 0;

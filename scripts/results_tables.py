@@ -1,0 +1,58 @@
+"""Prints an experiment's tables in Markdown, as docs/results.md has them.
+
+python scripts/results_tables.py runs/fig3/phantom-quick results/fig3/phantom-quick dice_foreground
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from sslmed.core.text import percent
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", type=Path, help="the experiment's directory, which holds the runs")
+    parser.add_argument("results", type=Path, help="folder of summary.csv")
+    parser.add_argument("metrics", nargs="+", help="which scores")
+    options = parser.parse_args()
+    summary = pd.read_csv(options.results / "summary.csv")
+    for metric in options.metrics:
+        print(f"\n{scores(summary[summary['metric'] == metric])}")
+    print(f"\n{pretext_losses(options.runs)}")
+
+
+def scores(summary: pd.DataFrame) -> str:
+    """One row per arm, one column per label fraction: mean and interval."""
+    columns = list(summary.groupby("label_fraction")["n_labels"].first().items())
+    rows = [["arm", *(f"{percent(fraction)} % ({n_labels})" for fraction, n_labels in columns)]]
+    order = sorted(summary["arm"].unique(), key=lambda arm: (arm != "baseline", not arm.startswith("null"), arm))
+    for arm in order:
+        cells = summary[summary["arm"] == arm].set_index("label_fraction")
+        rows.append([arm, *(_cell(cells.loc[fraction]) for fraction, _ in columns)])
+    return _markdown(rows)
+
+
+def pretext_losses(runs: Path) -> str:
+    """Validation loss of each fold's pretraining, and the loss of a network that knows nothing."""
+    records = [json.loads(path.read_text()) for path in sorted(runs.glob("*/fold*/pretrain/results.json"))]
+    arms = list(dict.fromkeys(record["arm"] for record in records))
+    of_arm = {arm: [record for record in records if record["arm"] == arm] for arm in arms}
+    losses = [", ".join(f"{record['val_loss']:.2f}" for record in of_arm[arm]) for arm in arms]
+    chance = [f"{of_arm[arm][0]['chance_loss']:.2f}" for arm in arms]
+    return _markdown([["", *arms], ["validation loss", *losses], ["chance level", *chance]])
+
+
+def _cell(cell: "pd.Series[float]") -> str:
+    return f"{cell['mean']:.3f} [{cell['ci_low']:.3f}, {cell['ci_high']:.3f}]"
+
+
+def _markdown(rows: list[list[str]]) -> str:
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join([lines[0], "|---" * len(rows[0]) + "|", *lines[1:]])
+
+
+if __name__ == "__main__":
+    main()

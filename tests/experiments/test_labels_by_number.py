@@ -1,0 +1,110 @@
+"""`--labels` on a tiny dataset whose folds differ by a training case, and what a dry run says of it."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from sslmed import cli
+
+HERE = Path(__file__).parent
+TINY = HERE / "tiny"
+
+
+@pytest.fixture
+def reproduce(tmp_path: Path):
+    def run(data: Path, *options: str, figure: str = "fig3", preset: Path = TINY) -> int:
+        places = [f"--{name}={tmp_path / name}" for name in ("runs", "out", "downloads")]
+        command = ["reproduce", figure, "--data", str(data), "--preset", str(preset), *places, *options]
+        with pytest.raises(SystemExit) as end:
+            cli.main([*command, "--arms", "baseline", "rotation"])
+        return int(end.value.code or 0)
+
+    return run
+
+
+@pytest.fixture
+def volumes(decathlon_dataset) -> Path:
+    return decathlon_dataset("Task01_Uneven", labelled=13, unlabelled=2)  # folds of 6, 7 and 7 training cases
+
+
+@pytest.mark.slow
+def test_numbers_of_labels_are_cells_though_folds_differ_and_all_is_shared_with_fractions(
+    reproduce, volumes: Path, tmp_path: Path, capsys
+) -> None:
+    assert reproduce(volumes, "--labels", "1", "2", "all", "--folds", "0", "1") == 0
+    out = tmp_path / "out" / "fig3" / "Task01_Uneven-tiny"
+    results, summary = pd.read_csv(out / "results.csv"), pd.read_csv(out / "summary.csv")
+    cells = results.groupby("label_fraction")["n_labels"].unique().map(sorted).to_dict()
+    assert cells == {0.153846: [1], 0.307692: [2], 1.0: [6, 7]}  # of 6.5 cases
+    assert set(summary["n_runs"]) == {2}
+    assert summary.groupby(["metric", "arm"])["n_labels"].unique().map(list).map(len).eq(3).all()
+    svg, report = (out / "fig3.svg").read_text(), (out / "report.html").read_text()
+    assert "Convergence with 2 labels" in svg
+    assert "Convergence with 2 labels" in report
+    runs = tmp_path / "runs" / "fig3" / "Task01_Uneven-tiny" / "rotation" / "fold1"
+    assert {path.name for path in (runs / "seed0").iterdir()} == {"n1", "n2", "100"}
+    capsys.readouterr()
+    assert reproduce(volumes, "--fractions", "1", "--folds", "0", "1", "--dry-run") == 0
+    assert "runs: 6, of which 6 are done" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--labels", "2", "7"], "fold 0: 7 labels: there are only 6 labelled training cases"),
+        (["--labels", "0"], "a number of labels must be at least 1, got 0"),
+        (["--labels", "half"], "a whole number or `all`, got half"),
+        (["--labels", "2", "--fractions", "0.5"], "not both"),
+    ],
+)
+def test_unusable_numbers_are_refused_before_anything_runs(
+    reproduce, volumes: Path, tmp_path: Path, capsys, options, words
+) -> None:
+    for more in ([], ["--dry-run"]):
+        assert reproduce(volumes, *options, *more) == 2
+        assert words in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_photographs_need_a_label_of_each_class(reproduce, aptos_dataset, capsys) -> None:
+    data = aptos_dataset(grades=(0, 1, 2, 3, 4) * 9)
+    options = {"figure": "fig4", "preset": HERE / "tiny-fundus"}
+    assert reproduce(data, "--labels", "4", "--dry-run", **options) == 2
+    assert "fold 0: 4 labels: each of the 5 classes needs one, so the least number is 5" in capsys.readouterr().err
+
+
+def test_a_dry_run_counts_folds_pool_and_labels_and_says_which_are_the_same(
+    reproduce, volumes: Path, tmp_path: Path, capsys, monkeypatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    preset = tmp_path / "gpu"
+    preset.mkdir()
+    text = (TINY / "preset.yaml").read_text().replace("device: core", "device: GPU")
+    (preset / "preset.yaml").write_text(text.replace("finetune_seconds: 1,", "finetune_seconds: 100000,"))
+    options = ["--folds", "0", "1", "--jobs", "2", "--dry-run"]
+    assert reproduce(volumes, "--fractions", "0.05", "0.1", "1", *options, preset=preset) == 0
+    output = capsys.readouterr().out
+    assert "fold 0: 6 training, 2 validation, 5 test cases; pretraining sees 8 images; labelled for" in output
+    assert "fold 1: 7 training, 2 validation, 4 test cases; pretraining sees 9 images; labelled for" in output
+    assert "5 % = 1, 10 % = 1, 100 % = 7" in output
+    assert "warning: in fold 0, 5 % and 10 % are the same, n = 1" in output
+    assert "estimate: 6.9 days of training with a GPU for each job" in output  # 2 arms, 2 folds, 3 fractions, 2 jobs
+    assert "here is none" in output
+    assert reproduce(volumes, "--labels", "1", "6", "all", *options) == 0
+    output = capsys.readouterr().out
+    assert "labelled for training: 1 label, 6 labels, 100 % = 6" in output
+    assert "warning: in fold 0, 6 labels and 100 % are the same, n = 6" in output
+    assert "fold 1, " not in output
+    assert "here is none" not in output
+
+
+def test_the_command_by_hand_works_when_it_is_pasted(reproduce, volumes: Path, tmp_path: Path, capsys) -> None:
+    options = ["--labels", "2", "--folds", "0"]
+    assert reproduce(volumes, *options, "--dry-run") == 0
+    _, pasted = capsys.readouterr().out.split("by hand, e.g.:\n")
+    subprocess.run(["sh", "-e", "-c", pasted], cwd=tmp_path, env=os.environ, check=True)
+    assert reproduce(volumes, *options, "--dry-run") == 0
+    assert "runs: 3, of which 1 are done" in capsys.readouterr().out
