@@ -181,7 +181,8 @@ class Segmentation(DownstreamTask):
         for role, case, dice in examples_of(scores):
             image = torch.tensor(store.image(case), device=self.device)[None].float()
             prediction = _highest(self.predict(image))[0].to(torch.uint8).cpu().numpy()
-            examples[role] = Example.of_volume(case, dice, store.image(case)[0], store.label(case), prediction)
+            kept = Example.of_volume if store.spatial_dims == 3 else Example.of_photograph
+            examples[role] = kept(case, dice, store.image(case), store.label(case), prediction)
         save_examples(path, examples)
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from sslmed.core.label_amount import LabelAmount
 from sslmed.experiments.arms import EXTERNAL, NULL, SLICES, Arm
 from sslmed.experiments.own import RESERVED, encoder_class
 from sslmed.experiments.settings import Experiment, Preset, config_root, read_experiment, read_yaml
+from sslmed.preparation.settings import PrepareSettings
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,17 @@ class Grid:
     seeds: tuple[int, ...]
     encoder: Path | None = None
 
+    @property
+    def takes_slices(self) -> bool:
+        """Whether arms may see slices: a slice of a volume has a part of its label map, but not its class or value."""
+        return self.experiment.label_kind == "map"
+
+    def prepare_settings(self, spatial_dims: int) -> PrepareSettings:
+        """How images of this many dimensions are prepared."""
+        settings = replace(self.preset.prepare, photo=self.experiment.photo)
+        size_2d = self.preset.size_2d if spatial_dims == 2 else None
+        return settings if size_2d is None else replace(settings, size=size_2d)
+
     def __post_init__(self) -> None:
         for arm in map(Arm.parse, self.arms):
             self._check_arm(arm)
@@ -81,8 +93,7 @@ class Grid:
             raise UserError(msg)
         ours = [path.stem for path in (config_root() / "pretext").glob("*.yaml")]  # a preset may be another figure's
         overlays = {*RESERVED, *self.experiment.arms, *ours}
-        suffixes = [EXTERNAL, *([SLICES] if self.experiment.spatial_dims == 3 else [])]
-        overlays |= {f"{name}{suffix}" for name in overlays - {"preset"} for suffix in suffixes}
+        overlays |= {f"{name}{suffix}" for name in overlays - {"preset"} for suffix in (EXTERNAL, SLICES)}
         strays = sorted(path.name for path in self.preset_folder.glob("*.yaml") if path.stem not in overlays)
         if strays:
             msg = (
@@ -143,10 +154,12 @@ class Grid:
     def _check_arm(self, arm: Arm) -> None:
         figure, known = self.experiment.figure, self.experiment.arms
         if (arm.task not in known and not arm.is_null) or (arm.external and not arm.is_pretrained):
-            suffixes = "<task>-external" + (f", each also with {SLICES}" if self.experiment.spatial_dims == 3 else "")
+            suffixes = "<task>-external" + (f", each also with {SLICES}" if self.takes_slices else "")
             raise UserError(f"unknown arm {arm.name}: choose from {', '.join(known)}, {NULL} and {suffixes}")
-        if arm.slices and self.experiment.spatial_dims == 2:
-            raise UserError(f"unknown arm {arm.name}: the images of {figure} are 2-D by themselves; use {arm.task}")
+        if arm.slices and not self.takes_slices:
+            raise UserError(
+                f"unknown arm {arm.name}: labels of {figure} are of whole images, not slices; use {arm.task}"
+            )
 
 
 @dataclass(frozen=True)
@@ -157,11 +170,13 @@ class Places:
         work: The experiment's directory, which holds the run directories.
         store: The prepared dataset.
         pool: The prepared external pool, which arms that name one need.
+        spatial_dims: Of the images; what presets set for 2-D holds for photographs, and for slices of volumes.
     """
 
     work: Path
     store: Path
     pool: Path | None = None
+    spatial_dims: int = 3
 
 
 def plan_runs(grid: Grid, places: Places, *, dataset: str, wandb: str, devices: int = 1) -> list[Run]:
@@ -207,7 +222,8 @@ def _pretraining_run(grid: Grid, places: Places, arm: Arm, fold: int, options: d
         options = options | _fold_options(grid, places, fold)
     options |= {"seed_everything": "0"}
     data = "data/pool.yaml" if arm.external else "data/pretraining.yaml"
-    configs = _configs(grid, arm, [data, str(grid.experiment.arms[arm.task])], ["pretrain", arm.task])
+    stage = [data, str(grid.experiment.arms[arm.task])]
+    configs = _configs(grid, places, arm, stage, ["pretrain", arm.task])
     name = f"{place}/pretrain"
     # Several seeds wait for the pretraining, and then run side by side. A single one goes on in the same process:
     # importing the libraries takes as long as a short run.
@@ -238,7 +254,7 @@ def _finetuning_run(
         options["model.pretrained.checkpoint"] = str(checkpoint)
     if arm.external:
         options["model.pretrained.adapt_channels"] = "true"
-    configs = _configs(grid, arm, grid.experiment.finetuning, ["finetune"])
+    configs = _configs(grid, places, arm, grid.experiment.finetuning, ["finetune"])
     job = f"{place}/seed{seed}" if len(grid.seeds) > 1 else place
     name = f"{place}/seed{seed}/{labels.path}"
     return _run(places, configs, options, parent, arm=arm.name, fold=fold, seed=seed, labels=labels, name=name, job=job)
@@ -248,10 +264,10 @@ def _fold_options(grid: Grid, places: Places, fold: int) -> dict[str, str]:
     return {"data.store": str(places.store), "data.fold": str(fold), "data.n_folds": str(grid.preset.n_folds)}
 
 
-def _configs(grid: Grid, arm: Arm, stage: Sequence[str], overlays: Sequence[str]) -> list[Path]:
+def _configs(grid: Grid, places: Places, arm: Arm, stage: Sequence[str], overlays: Sequence[str]) -> list[Path]:
     """List the YAML files of a run: of the stage, then the preset's overlays, each followed by its variants."""
     slices = ["data/slices.yaml"] if arm.slices else []
-    suffixes = [""] + [EXTERNAL] * arm.external + [SLICES] * arm.slices
+    suffixes = [""] + [EXTERNAL] * arm.external + [SLICES] * (arm.slices or places.spatial_dims == 2)
     files = [config_root() / file for file in ("base.yaml", *stage, *slices)] + grid.encoder_files(suffixes)
     overlays = ("run", *overlays)
     return files + [path for name in overlays for suffix in suffixes for path in grid.overlay(f"{name}{suffix}.yaml")]

@@ -25,7 +25,7 @@ ENCODER = {
     }
 }
 FIGURE = {
-    **{"figure": "mine", "layout": "decathlon", "phantom": "pancreas", "metrics": ["dice_foreground"]},
+    **{"figure": "mine", "task": "segmentation", "phantom": "pancreas", "metrics": ["dice_foreground"]},
     **{"encoder": "vit.yaml", "finetuning": ["data/segmentation.yaml", "downstream/segmentation.yaml"]},
     **{"arms": {"baseline": None, "mae": "mae.yaml", "rotation": "pretext/rotation.yaml"}, "fractions": [1.0]},
 }
@@ -154,11 +154,11 @@ def test_names_that_are_taken_and_files_that_are_not_there_are_refused(mine: Pat
         ("fig3", ["--arms", "baseline", str(mine / "absent.yaml")], "absent.yaml: no such file"),
         ("fig3", ["--encoder", "vgg"], "unknown encoder vgg: choose from densenet, resnet, unet"),
         ("fig3", ["--encoder", "absent.yaml"], "absent.yaml: no such file"),
-        ("absent.yaml", [], "no such figure; there are fig2, fig3, fig4, or give the path"),
+        ("absent.yaml", [], "no such figure; or give the path of a YAML"),
         (str(mine / "taken.yaml"), [], "expected a name of its own"),
         (str(mine / "lost.yaml"), [], "names nowhere.yaml, which is neither"),
         (str(mine / "wrong.yaml"), [], "arm"),
-        (str(mine / "figure.yaml"), ["--preset", "quick"], "choose fig2/paper"),
+        (str(mine / "figure.yaml"), ["--preset", "quick"], "choose classification/quick"),
     ]:
         assert _plan(tmp_path, figure, *(options if "--preset" in options else [*small, *options])) == 2, words
         assert words in capsys.readouterr().err

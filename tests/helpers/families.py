@@ -11,7 +11,7 @@ from outside import PatchTransformer
 
 from sslmed import encoders, pretext
 from sslmed.encoders import Encoder, ResNetEncoder
-from sslmed.experiments.settings import config_root
+from sslmed.experiments.settings import config_root, read_experiment
 from sslmed.pretext import PretextTask
 
 
@@ -48,3 +48,11 @@ PRESETS = sorted(
     (path.parents[1].name, path.parent.name) for path in Path(config_root() / "presets").glob("*/*/preset.yaml")
 )
 """Figure and preset."""
+
+DIMS = {"pancreas": (3,), "brain": (3,), "fundus": (2,), None: (2, 3)}
+"""What a figure's images are, by its phantom: those of the user's own data may be either."""
+
+PRESETS_BY_DIMS = [
+    (figure, preset, dims) for figure, preset in PRESETS for dims in DIMS[read_experiment(figure).phantom]
+]
+"""Figure, preset and dimensions of the images."""

@@ -14,11 +14,12 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from sslmed.data.samples import Sample
+from sslmed.downstream.regression import Regression
 from sslmed.downstream.segmentation import Segmentation
 from sslmed.pretext.base import PretextTask
 from sslmed.training.answers import EXAMPLES, draw_tasks, to_numpy, validation_batches
 from sslmed.training.callbacks import History
-from sslmed.training.pictures import Picture, draw_confusion, draw_segmentation
+from sslmed.training.pictures import Picture, draw_agreement, draw_confusion, draw_segmentation
 from sslmed.training.run_directory import IGNORED_SETTINGS, RunDirectory
 from sslmed.training.wandb.names import group_name, run_name
 from sslmed.training.wandb.session import Mode, check_account, identity_of, never_fatal, session
@@ -127,9 +128,12 @@ class _Mirror(Callback):
             )
         elif directory.cases.is_file():
             cases = pd.read_csv(directory.cases)
-            truth, prediction = cases["truth"].toto_numpy(), cases["prediction"].toto_numpy()
-            num_classes = len(cases.filter(like="probability_").columns)
-            self._log(step, {"confusion": [(draw_confusion(truth, prediction, num_classes), "test cases")]})
+            truth, prediction = cases["truth"].to_numpy(), cases["prediction"].to_numpy()
+            if isinstance(model, Regression):
+                self._log(step, {"agreement": [(draw_agreement(truth, prediction), "test cases")]})
+            else:
+                num_classes = len(cases.filter(like="probability_").columns)
+                self._log(step, {"confusion": [(draw_confusion(truth, prediction, num_classes), "test cases")]})
 
     def _log(self, step: int, content: Mapping[str, Any]) -> None:
         import wandb
