@@ -43,7 +43,6 @@ ENCODERS |= {
     "pyramid": partial(PatchTransformer, width=4, reductions=(3, 6, 24)),
 }
 
-FIGURES = sorted(path.stem for path in (config_root() / "experiments").glob("*.yaml"))
 PRESETS = sorted(
     (path.parents[1].name, path.parent.name) for path in Path(config_root() / "presets").glob("*/*/preset.yaml")
 )
