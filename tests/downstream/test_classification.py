@@ -14,6 +14,7 @@ from sslmed.downstream import Classification
 from sslmed.encoders import UNetEncoder
 from sslmed.evaluation.metrics import summarise
 from sslmed.learning.augmentation import RandomAffine, RandomIntensity, augment
+from sslmed.learning.optimization import Optimization
 
 OBJECTIVES = ("cross_entropy", "ordinal")
 
@@ -136,7 +137,9 @@ def test_training_learns_grades_that_follow_brightness(objective: str) -> None:
     grades = torch.arange(5).repeat(4)
     images = (grades / 5 + 0.1)[:, None, None, None] + 0.05 * torch.rand(20, 3, 8, 8)
     batch = {"case": [str(i) for i in range(20)], "image": images.half(), "label": grades}
-    task = _task(objective=objective, optimizer=lambda parameters: torch.optim.AdamW(parameters, lr=3e-2))
+    task = _task(
+        objective=objective, optimization=Optimization(lambda parameters: torch.optim.AdamW(parameters, lr=3e-2))
+    )
     trainer = _trainer(max_epochs=60, limit_val_batches=1, check_val_every_n_epoch=60, num_sanity_val_steps=0)
     trainer.fit(task, _loader([batch]), _loader([batch]))
     assert trainer.callback_metrics["val/qwk"] > 0.9
