@@ -38,9 +38,7 @@ def test_slices_show_the_structure_from_the_front_with_the_patients_right_on_the
 @pytest.mark.parametrize("shape", [(512, 400, 3), (161, 20, 90), (4, 4, 1)])
 def test_what_is_kept_is_bounded(shape: tuple[int, int, int]) -> None:
     empty = np.zeros(shape, np.uint8)
-    example = Example.of_volume(
-        "a", 1.0, empty[None], empty, empty
-    )  # where nothing is, all is looked at
+    example = Example.of_volume("a", 1.0, empty[None], empty, empty)  # where nothing is, all is looked at
     slices, *sides = example.image.shape
     assert slices == min(MOST_SLICES, shape[-1])
     assert max(sides) <= MOST_PIXELS
