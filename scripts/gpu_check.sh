@@ -51,8 +51,8 @@ benchmark() {
   "$python" scripts/benchmark.py --only "$1" --json "$results/benchmark-$1.json" --scratch "$scratch"
 }
 
-quick() { # all six arms end to end, side by side on one GPU
-  reproduce phantom quick --fractions 0.05 0.25 1
+quick() { # all arms end to end, side by side on one GPU
+  reproduce phantom quick
 }
 
 small() {

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import islice, repeat
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -18,6 +19,12 @@ from sslmed.data.finetuning import SegmentationData
 from sslmed.preparation.store import Store
 
 WAY = Way("bf16")
+PLACES: dict[str, dict[str, float]] = {
+    "data on the GPU": {"device_memory": 0.5},
+    "2 workers": {"device_memory": 0.0, "num_workers": 2},
+    "0 workers": {"device_memory": 0.0},
+}
+"""Where training images lie, and who reads them -> options of the data."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +58,9 @@ def measure(sizes: Sizes, folder: Path) -> Findings:
     _over_the_reference(findings, Work(SEGMENTATION, sizes.side, 2, sizes.widths), sizes, device)
     _over_the_reference(findings, Work(SEGMENTATION, sizes.small_side, 4, sizes.widths), sizes, device)
     store = phantoms.repeat_store(phantoms.prepared(folder, sizes.side), folder / "cases", 100)
-    for workers in (0, 2):
-        idle = idle_share(store, sizes, 2, workers, device)
-        findings.add(f"{SEGMENTATION}: GPU idle, {workers} workers", 100 * idle, "%")
+    for place, options in PLACES.items():
+        idle = idle_share(store, sizes, 2, options, device)
+        findings.add(f"{SEGMENTATION}: GPU idle, {place}", 100 * idle, "%")
     _try_batches(findings, SEGMENTATION, sizes, device)
     findings.remark(
         f"{sizes.side}³, {WAY.name}; idle: what an update from the store takes longer than one on a batch that is on "
@@ -85,14 +92,15 @@ def _try_batches(findings: Findings, task: str, sizes: Sizes, device: torch.devi
     findings.add(f"{task}: best batch size", best, "volumes")
 
 
-def idle_share(store: Store, sizes: Sizes, batch_size: int, workers: int, device: torch.device) -> float:
-    """Share of an update during which the device waits for the loader."""
-    data = SegmentationData(
-        store.root, batch_size=batch_size, updates=2 * sizes.updates, validations=1, num_workers=workers
-    )
+def idle_share(store: Store, sizes: Sizes, batch_size: int, options: dict[str, float], device: torch.device) -> float:
+    """Fraction of an update during which the device waits for the loader."""
+    data = SegmentationData(store.root, batch_size=batch_size, updates=9 * sizes.updates, validations=1, **options)
+    data.trainer = SimpleNamespace(global_step=0, strategy=SimpleNamespace(root_device=device))  # type: ignore[assignment]
     update = our_update(Work(SEGMENTATION, sizes.side, batch_size, sizes.widths), WAY, device)
     batches = (data.transfer_batch_to_device(batch, device, 0) for batch in data.train_dataloader())
     resident = next(batches)
+    for batch in islice(batches, 6 * sizes.updates):  # by then, what is kept on a GPU is there
+        update(batch)
     from_store = _seconds(update, batches, sizes.updates, device)
     return max(0.0, 1 - _seconds(update, repeat(resident), sizes.updates, device) / from_store)
 
