@@ -94,12 +94,12 @@ def _try_batches(findings: Findings, task: str, sizes: Sizes, device: torch.devi
 
 def idle_share(store: Store, sizes: Sizes, batch_size: int, options: dict[str, float], device: torch.device) -> float:
     """Fraction of an update during which the device waits for the loader."""
-    data = SegmentationData(store.root, batch_size=batch_size, updates=9 * sizes.updates, validations=1, **options)
+    data = SegmentationData(store.root, batch_size=batch_size, updates=5 * sizes.updates, validations=1, **options)
     data.trainer = SimpleNamespace(global_step=0, strategy=SimpleNamespace(root_device=device))  # type: ignore[assignment]
     update = our_update(Work(SEGMENTATION, sizes.side, batch_size, sizes.widths), WAY, device)
     batches = (data.transfer_batch_to_device(batch, device, 0) for batch in data.train_dataloader())
     resident = next(batches)
-    for batch in islice(batches, 6 * sizes.updates):  # by then, what is kept on a GPU is there
+    for batch in islice(batches, 2 * sizes.updates):  # by then, what is kept on a GPU is there
         update(batch)
     from_store = _seconds(update, batches, sizes.updates, device)
     return max(0.0, 1 - _seconds(update, repeat(resident), sizes.updates, device) / from_store)
