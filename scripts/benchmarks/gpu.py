@@ -12,13 +12,15 @@ from typing import Any
 import torch
 
 from benchmarks import phantoms
-from benchmarks.measure import Findings, per, ratios, time_in_turn
+from benchmarks.measure import Findings, per, ratios, scaled, time_in_turn
 from benchmarks.rates import synchronise
 from benchmarks.training import SEGMENTATION, Way, Work, our_step, our_update, reference_step
 from sslmed.data.finetuning import SegmentationData
+from sslmed.learning.captured import WARM_UP
 from sslmed.preparation.store import Store
 
 WAY = Way("bf16")
+WAYS = (WAY, Way("bf16", captured=True), Way(captured=True))
 PLACES: dict[str, dict[str, float]] = {
     "data on the GPU": {"device_memory": 0.5},
     "2 workers": {"device_memory": 0.0, "num_workers": 2},
@@ -56,7 +58,8 @@ def measure(sizes: Sizes, folder: Path) -> Findings:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     warnings.filterwarnings("ignore", ".*self.log.*")  # there is no trainer
     _over_the_reference(findings, Work(SEGMENTATION, sizes.side, 2, sizes.widths), sizes, device)
-    _over_the_reference(findings, Work(SEGMENTATION, sizes.small_side, 4, sizes.widths), sizes, device)
+    for task in (SEGMENTATION, "rotation", "exemplar", "cpc"):
+        _over_the_reference(findings, Work(task, sizes.small_side, 4, sizes.widths), sizes, device)
     store = phantoms.repeat_store(phantoms.prepared(folder, sizes.side), folder / "cases", 100)
     for place, options in PLACES.items():
         idle = idle_share(store, sizes, 2, options, device)
@@ -70,12 +73,17 @@ def measure(sizes: Sizes, folder: Path) -> Findings:
 
 
 def _over_the_reference(findings: Findings, work: Work, sizes: Sizes, device: torch.device) -> None:
-    steps = {"reference": reference_step(work, device), WAY.name: our_step(work, WAY, device)}
+    steps = {"reference": reference_step(work, device)}
+    steps |= {way.name: our_step(work, way, device) for way in WAYS if device.type == "cuda" or not way.captured}
+    for _ in range(WARM_UP):
+        for step in steps.values():
+            step()
     taken = time_in_turn(steps, repeats=sizes.updates, seconds=sizes.seconds)
     title = f"{work.task} {work.side}³, batches of {work.batch}"
     for name, seconds in taken.items():
-        findings.add(f"{title}: {name}", per(work.batch, seconds), "volumes/s")
-    findings.add(f"{title}: over the reference", ratios(taken["reference"], taken[WAY.name]), "x")
+        findings.add(f"{title}: {name}", scaled(1000, seconds), "ms")
+        if name != "reference":
+            findings.add(f"{title}: {name} over the reference", ratios(taken["reference"], seconds), "x")
 
 
 def _try_batches(findings: Findings, task: str, sizes: Sizes, device: torch.device) -> None:
