@@ -172,7 +172,7 @@ class StoreDataModule(LightningDataModule):
 
     def _evaluation_loader(self, cases: tuple[str, ...], *, native: bool, label: Label | None) -> DataLoader[Sample]:
         """Whole cases."""
-        dataset = StoreDataset(self.store, cases, label=label, native=native and self.store.spatial_dims == 3)
+        dataset = StoreDataset(self.store, cases, label=label, native=native and self.store.labels == "map")
         if not native:  # validation cases, which are read again and again
             self._keep_on_device(dataset)
         # Those of different sizes do not stack; and a volume is as much as a batch of slices.

@@ -13,14 +13,15 @@ from sslmed.data.batches import Draw
 from sslmed.preparation.store import Store
 
 Sample = dict[str, Any]
-Label = Literal["map", "class"]
+Label = Literal["map", "class", "value"]
 
 
 class StoreDataset(Dataset[Sample]):
     """Prepared cases, read from the memory map on access, or once and kept on a device.
 
-    A sample holds `case`, `image` `(C, *spatial)` float16 and, if asked for, `label`: a map `(*spatial)` uint8 or a
-    class `()` int64; and `geometry`, which leads back to the original voxel grid, with the `native_label` there.
+    A sample holds `case`, `image` `(C, *spatial)` float16 and, if asked for, `label`: a map `(*spatial)` uint8, a
+    class `()` int64 or a value `()` float32; and `geometry`, which leads back to the original grid, with the
+    `native_label` there.
 
     Args:
         store: Where the cases are.
@@ -49,7 +50,7 @@ class StoreDataset(Dataset[Sample]):
         self.crop_size = crop_size
         self.kept_on: torch.device | None = None
         self._kept: dict[str, dict[str, Tensor]] = {}
-        self._classes: dict[str, Tensor] = {}
+        self._numbers: dict[str, Tensor] = {}
 
     def __len__(self) -> int:
         return len(self.cases)
@@ -75,8 +76,8 @@ class StoreDataset(Dataset[Sample]):
         if self.crop_size is not None and draw.seed is not None:
             arrays = _crop(arrays, self.crop_size, draw.seed)
         sample: Sample = {"case": case, **{key: _tensor(array) for key, array in arrays.items()}}
-        if self.label == "class":
-            sample["label"] = self._class(case)
+        if self.label in ("class", "value"):
+            sample["label"] = self._number(case)
         if self.native:
             sample["geometry"] = self.store.geometry(case)
             if self.label is not None:
@@ -94,10 +95,12 @@ class StoreDataset(Dataset[Sample]):
             self._kept[case] = {key: torch.tensor(array, device=device) for key, array in self._mapped(case).items()}
         return self._kept[case]
 
-    def _class(self, case: str) -> Tensor:
-        if case not in self._classes:
-            (self._classes[case],) = torch.tensor([*self.store.classes(case)]).to(self.kept_on)
-        return self._classes[case]
+    def _number(self, case: str) -> Tensor:
+        """The label of a case that has one number."""
+        if case not in self._numbers:
+            number = self.store.value(case) if self.label == "value" else next(iter(self.store.classes(case)))
+            self._numbers[case] = torch.tensor(number).to(self.kept_on)
+        return self._numbers[case]
 
 
 def collate(samples: Sequence[Sample]) -> Sample:

@@ -25,7 +25,7 @@ class DownstreamTask(LightningModule):
     Args:
         encoder: The encoder, also the network's contracting path.
         pretrained: Checkpoint of a pretraining run to take the encoder from; `None` starts from random weights.
-        frozen_fraction: Share of training during which a loaded encoder stays frozen.
+        frozen_fraction: Fraction of training during which a loaded encoder stays frozen.
         optimizer: Builds the optimizer from parameters.
         schedule: Learning-rate schedule, per update.
         adapt_channels: Take a checkpoint pretrained on images of another number of channels; see `load_encoder`.
@@ -69,7 +69,7 @@ class DownstreamTask(LightningModule):
         return self.pretrained is not None and self.frozen_fraction > 0
 
     def freeze_encoder(self, frozen: bool) -> None:
-        """Freeze the encoder or thaw it."""
+        """Freeze the encoder or unfreeze it."""
         self.encoder_is_frozen = frozen
         self.encoder.requires_grad_(not frozen)
         self.train(self.training)
@@ -82,7 +82,7 @@ class DownstreamTask(LightningModule):
         return self
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:  # noqa: ANN401, ARG002
-        """Freeze or thaw by the update's number, so that a resumed run does the same."""
+        """Freeze or unfreeze by the update's number, so that a resumed run does the same."""
         frozen_updates = self.frozen_fraction * self.trainer.estimated_stepping_batches
         frozen = self.can_freeze and self.global_step < frozen_updates
         if frozen != self.encoder_is_frozen:

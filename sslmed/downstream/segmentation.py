@@ -36,7 +36,7 @@ class Segmentation(DownstreamTask):
         label_values: Values of the classes in the label files, background first.
         regions: Unions of classes that are scored as well: by name, their class indices (positions in `label_values`).
         loss: Takes logits `(B, K, *spatial)` and class indices `(B, 1, *spatial)`; by default Dice plus cross-entropy.
-        dropout: Share of activations dropped within each block of the decoder.
+        dropout: Fraction of activations dropped within each block of the decoder.
         norm_momentum: Weight of the current batch in the running statistics of the decoder's batch norms.
         norm_eps: What these batch norms add to the variance.
         extra_pooling: See `UNetDecoder`.
@@ -188,7 +188,8 @@ class Segmentation(DownstreamTask):
         for role, case, dice in examples_of(scores):
             image = torch.tensor(store.image(case), device=self.device)[None].float()
             prediction = _highest(self.predict(image))[0].to(torch.uint8).cpu().numpy()
-            examples[role] = Example.of_volume(case, dice, store.image(case)[0], store.label(case), prediction)
+            kept = Example.of_volume if store.spatial_dims == 3 else Example.of_photograph
+            examples[role] = kept(case, dice, store.image(case), store.label(case), prediction)
         save_examples(path, examples)
 
 

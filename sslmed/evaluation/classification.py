@@ -1,10 +1,15 @@
 """Scores of classifications: quadratic weighted kappa, accuracy and AUROC of a test set, and what each case adds."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from sslmed.evaluation.jackknife import pseudo_values
+
+if TYPE_CHECKING:
+    import torch
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
@@ -56,22 +61,33 @@ def summarise(cases: pd.DataFrame) -> dict[str, float]:
     """
     # torch takes seconds to import, and tables need only `case_values`.
     import torch
-    from torchmetrics.functional.classification import binary_auroc, multiclass_cohen_kappa
+    from torchmetrics.functional.classification import multiclass_cohen_kappa
 
     truth, prediction, probabilities = map(torch.tensor, _read(cases))
     num_classes = probabilities.shape[1]
     kappa = multiclass_cohen_kappa(prediction, truth, num_classes, weights="quadratic")
-    positives = [truth == index for index in range(num_classes)]
-    areas = [
-        float(binary_auroc(probabilities[:, index], positive.long()))
-        for index, positive in enumerate(positives)
-        if 0 < positive.sum() < len(truth)
-    ]
     return {
         QWK: float(torch.nan_to_num(kappa, nan=CHANCE_KAPPA)),
         "accuracy": float((truth == prediction).double().mean()),
-        "auroc": float(np.mean(areas)) if areas else CHANCE_AUROC,
+        "auroc": auroc(truth, probabilities),
     }
+
+
+def auroc(truth: "torch.Tensor", probabilities: "torch.Tensor") -> float:
+    """Give the mean over classes of the area under the curve of one against the rest, as in `summarise`.
+
+    Args:
+        truth: Class indices `(cases,)`.
+        probabilities: `(cases, K)`.
+    """
+    from torchmetrics.functional.classification import binary_auroc
+
+    areas = [
+        float(binary_auroc(scores, positive.long()))
+        for scores, positive in ((column, truth == index) for index, column in enumerate(probabilities.T))
+        if 0 < positive.sum() < len(truth)
+    ]
+    return float(np.mean(areas)) if areas else CHANCE_AUROC
 
 
 def _read(cases: pd.DataFrame) -> tuple[Indices, Indices, Floats]:

@@ -1,8 +1,11 @@
 """The metrics of all tasks by name, computed from the columns that a task writes into cases.csv."""
 
+import math
+from types import ModuleType
+
 import pandas as pd
 
-from sslmed.evaluation import classification, segmentation
+from sslmed.evaluation import classification, regression, segmentation
 from sslmed.evaluation.jackknife import Floats
 from sslmed.evaluation.segmentation import PAPER_DICE
 
@@ -16,13 +19,23 @@ METRIC_NAMES = {
     "qwk": "quadratic weighted kappa",
     "accuracy": "accuracy",
     "auroc": "AUROC, mean over classes",
+    "r2": "r² (explained variance)",
+    "mae": "mean absolute error",
 }
 """What metrics are called on axes."""
 
 
 def score_bounds(metric: str) -> tuple[float, float]:
     """Give the least and the greatest value a metric can have."""
-    return (-1.0, 1.0) if metric == classification.QWK else (0.0, 1.0)
+    return _BOUNDS.get(metric, (0.0, 1.0))
+
+
+_BOUNDS = {classification.QWK: (-1.0, 1.0), regression.R2: (-math.inf, 1.0), regression.MAE: (0.0, math.inf)}
+
+
+def lower_is_better(metric: str) -> bool:
+    """Whether a metric measures an error."""
+    return metric == regression.MAE
 
 
 def case_values(cases: pd.DataFrame, metric: str) -> Floats:
@@ -38,8 +51,8 @@ def case_values(cases: pd.DataFrame, metric: str) -> Floats:
     Raises:
         ValueError: The cases do not determine the metric.
     """
-    of_task = classification.case_values if _are_classified(cases) else segmentation.case_values
-    return of_task(cases, metric)
+    values: Floats = _task_of(cases).case_values(cases, metric)
+    return values
 
 
 def summarise(cases: pd.DataFrame) -> dict[str, float]:
@@ -53,9 +66,12 @@ def summarise(cases: pd.DataFrame) -> dict[str, float]:
     """
     if cases.empty:
         raise ValueError("there are no test cases to summarise, expected at least one")
-    of_task = classification.summarise if _are_classified(cases) else segmentation.summarise
-    return of_task(cases)
+    scores: dict[str, float] = _task_of(cases).summarise(cases)
+    return scores
 
 
-def _are_classified(cases: pd.DataFrame) -> bool:
-    return "truth" in cases
+def _task_of(cases: pd.DataFrame) -> ModuleType:
+    """Tell the kind of task by its columns: only classes have probabilities, and only maps have no one truth."""
+    if "truth" not in cases:
+        return segmentation
+    return classification if "probability_0" in cases else regression

@@ -14,7 +14,7 @@ from sslmed.experiments.arms import Arm
 from sslmed.experiments.plan import Run
 from sslmed.experiments.workflow import is_done
 from sslmed.learning.distributed import share_size
-from sslmed.preparation.readers.layouts import Dataset
+from sslmed.preparation.readers.dataset import Dataset
 from sslmed.training.lightning_cli import SSLMedCLI, main
 
 

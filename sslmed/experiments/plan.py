@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from sslmed.core.files import write_text
 from sslmed.core.label_amount import LabelAmount
 from sslmed.experiments.arms import EXTERNAL, NULL, SLICES, Arm
 from sslmed.experiments.settings import Experiment, Preset, config_root
+from sslmed.preparation.settings import PrepareSettings
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,17 @@ class Grid:
     folds: tuple[int, ...]
     seeds: tuple[int, ...]
 
+    @property
+    def takes_slices(self) -> bool:
+        """Whether arms may see slices: a slice of a volume has a part of its label map, but not its class or value."""
+        return self.experiment.label_kind == "map"
+
+    def prepare_settings(self, spatial_dims: int) -> PrepareSettings:
+        """How images of this many dimensions are prepared."""
+        settings = replace(self.preset.prepare, photo=self.experiment.photo)
+        size_2d = self.preset.size_2d if spatial_dims == 2 else None
+        return settings if size_2d is None else replace(settings, size=size_2d)
+
     def __post_init__(self) -> None:
         for arm in map(Arm.parse, self.arms):
             self._check_arm(arm)
@@ -79,8 +91,7 @@ class Grid:
             msg = f"seeds must be in 0 to 2**32 - 1, got {', '.join(map(str, wild))}"
             raise UserError(msg)
         overlays = {"preset", "encoder", "pretrain", "finetune", *self.experiment.arms}
-        suffixes = [EXTERNAL, *([SLICES] if self.experiment.spatial_dims == 3 else [])]
-        overlays |= {f"{name}{suffix}" for name in overlays - {"preset"} for suffix in suffixes}
+        overlays |= {f"{name}{suffix}" for name in overlays - {"preset"} for suffix in (EXTERNAL, SLICES)}
         strays = sorted(path.name for path in self.preset_folder.glob("*.yaml") if path.stem not in overlays)
         if strays:
             msg = (
@@ -103,10 +114,12 @@ class Grid:
     def _check_arm(self, arm: Arm) -> None:
         figure, known = self.experiment.figure, self.experiment.arms
         if (arm.task not in known and not arm.is_null) or (arm.external and not arm.is_pretrained):
-            suffixes = "<task>-external" + (f", each also with {SLICES}" if self.experiment.spatial_dims == 3 else "")
+            suffixes = "<task>-external" + (f", each also with {SLICES}" if self.takes_slices else "")
             raise UserError(f"unknown arm {arm.name}: choose from {', '.join(known)}, {NULL} and {suffixes}")
-        if arm.slices and self.experiment.spatial_dims == 2:
-            raise UserError(f"unknown arm {arm.name}: the images of {figure} are 2-D by themselves; use {arm.task}")
+        if arm.slices and not self.takes_slices:
+            raise UserError(
+                f"unknown arm {arm.name}: labels of {figure} are of whole images, not slices; use {arm.task}"
+            )
 
 
 @dataclass(frozen=True)
@@ -117,11 +130,13 @@ class Places:
         work: The experiment's directory, which holds the run directories.
         store: The prepared dataset.
         pool: The prepared external pool, which arms that name one need.
+        spatial_dims: Of the images; what presets set for 2-D holds for photographs, and for slices of volumes.
     """
 
     work: Path
     store: Path
     pool: Path | None = None
+    spatial_dims: int = 3
 
 
 def plan_runs(grid: Grid, places: Places, *, dataset: str, wandb: str, devices: int = 1) -> list[Run]:
@@ -167,7 +182,8 @@ def _pretraining_run(grid: Grid, places: Places, arm: Arm, fold: int, options: d
         options = options | _fold_options(grid, places, fold)
     options |= {"seed_everything": "0"}
     data = "data/pool.yaml" if arm.external else "data/pretraining.yaml"
-    configs = _configs(grid, arm, [data, str(grid.experiment.arms[arm.task])], ["encoder", "pretrain", arm.task])
+    stage = [data, str(grid.experiment.arms[arm.task])]
+    configs = _configs(grid, places, arm, stage, ["encoder", "pretrain", arm.task])
     name = f"{place}/pretrain"
     # Several seeds wait for the pretraining, and then run side by side. A single one goes on in the same process:
     # importing the libraries takes as long as a short run.
@@ -197,7 +213,7 @@ def _finetuning_run(
         options["model.pretrained"] = str(places.work / parent.name / "checkpoints" / f"{grid.preset.handover}.ckpt")
     if arm.external:
         options["model.adapt_channels"] = "true"
-    configs = _configs(grid, arm, grid.experiment.finetuning, ["encoder", "finetune"])
+    configs = _configs(grid, places, arm, grid.experiment.finetuning, ["encoder", "finetune"])
     job = f"{place}/seed{seed}" if len(grid.seeds) > 1 else place
     name = f"{place}/seed{seed}/{labels.path}"
     return _run(places, configs, options, parent, arm=arm.name, fold=fold, seed=seed, labels=labels, name=name, job=job)
@@ -207,11 +223,11 @@ def _fold_options(grid: Grid, places: Places, fold: int) -> dict[str, str]:
     return {"data.store": str(places.store), "data.fold": str(fold), "data.n_folds": str(grid.preset.n_folds)}
 
 
-def _configs(grid: Grid, arm: Arm, stage: Sequence[str], overlays: Sequence[str]) -> list[Path]:
+def _configs(grid: Grid, places: Places, arm: Arm, stage: Sequence[str], overlays: Sequence[str]) -> list[Path]:
     """List the YAML files of a run: of the stage, then the preset's overlays, each followed by its variants."""
     slices = ["data/slices.yaml"] if arm.slices else []
     files = [config_root() / file for file in ("base.yaml", *stage, *slices, grid.experiment.encoder)]
-    suffixes = [""] + [EXTERNAL] * arm.external + [SLICES] * arm.slices
+    suffixes = [""] + [EXTERNAL] * arm.external + [SLICES] * (arm.slices or places.spatial_dims == 2)
     return files + [path for name in overlays for suffix in suffixes for path in grid.overlay(f"{name}{suffix}.yaml")]
 
 

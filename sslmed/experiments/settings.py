@@ -11,6 +11,7 @@ from jsonargparse import ArgumentParser
 
 from sslmed.core.errors import UserError
 from sslmed.core.label_amount import LabelAmount, label_amounts
+from sslmed.preparation.readers.dataset import LABELS_OF_TASKS, Labels, Task
 from sslmed.preparation.settings import PrepareSettings
 
 Settings = TypeVar("Settings")
@@ -29,8 +30,7 @@ class Experiment:
 
     Args:
         figure: Its name, e.g. `fig3`.
-        layout: Layout of its data: the Medical Segmentation Decathlon's, or that of APTOS 2019.
-        phantom: Kind of phantom that stands in for data.
+        task: What is fine-tuned for, and so what the labels of its data must be: label maps, classes or values.
         metrics: The scores that are drawn, the main one first.
         encoder: YAML of the encoder.
         finetuning: YAMLs of data and task of fine-tuning.
@@ -38,11 +38,12 @@ class Experiment:
         fractions: Label fractions, in (0, 1].
         labels: Numbers of labels, or `all`, instead of fractions.
         regions: Scheme of the regions that are scored, see `SegmentationData`.
+        phantom: Kind of phantom that stands in for data, if any does.
+        photo: How photographs are prepared, see `PrepareSettings`.
     """
 
     figure: str
-    layout: Literal["decathlon", "fundus"]
-    phantom: str
+    task: Task
     metrics: list[str]
     encoder: str
     finetuning: list[str]
@@ -50,6 +51,8 @@ class Experiment:
     fractions: list[float] | None = None
     labels: list[int | Literal["all"]] | None = None
     regions: Literal["brain_tumour"] | None = None
+    phantom: str | None = None
+    photo: Literal["plain", "fundus"] = "plain"
 
     def __post_init__(self) -> None:
         _ = self.label_amounts  # refuses what cannot be used
@@ -60,14 +63,14 @@ class Experiment:
         return label_amounts(self.fractions, self.labels) or ()
 
     @property
-    def spatial_dims(self) -> int:
-        """Dimensions of the images."""
-        return 3 if self.layout == "decathlon" else 2
+    def label_kind(self) -> Labels:
+        """What labels of its data are."""
+        return LABELS_OF_TASKS[self.task]
 
 
 @dataclass(frozen=True)
 class PhantomSettings:
-    """How much phantom to draw: labelled and unlabelled cases, and the images' size in voxels or pixels."""
+    """How large a phantom to generate: labelled and unlabelled cases, and the images' size in voxels or pixels."""
 
     cases: int
     unlabelled: int
@@ -102,9 +105,10 @@ class Preset:
         n_folds: Number of folds over the labelled cases.
         folds: Which of them are run.
         seeds: Seeds of the fine-tuning runs.
-        phantom: How much phantom to draw.
         prepare: Settings of `sslmed prepare`.
         estimate: Cost of a run.
+        phantom: How large a phantom to generate, where the figure has one.
+        size_2d: Side of prepared photographs, in pixels; that of `prepare` by default.
         handover: Which checkpoint of pretraining, the last or the best in validation, fine-tuning starts from.
         null_arms: How many baselines with other initial weights the figure has, to show what chance alone does.
         fractions: Label fractions, in (0, 1]; by default the figure's.
@@ -115,9 +119,10 @@ class Preset:
     n_folds: int
     folds: list[int]
     seeds: list[int]
-    phantom: PhantomSettings
     prepare: PrepareSettings
     estimate: Estimate
+    phantom: PhantomSettings | None = None
+    size_2d: int | None = None
     handover: Literal["last", "best"] = "last"
     null_arms: int = 0
     fractions: list[float] | None = None

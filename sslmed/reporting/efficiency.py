@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from sslmed.evaluation.crossing import crossing
+from sslmed.evaluation.metrics import lower_is_better
 from sslmed.evaluation.statistics import ENOUGH_RUNS, Floats
 from sslmed.experiments.arms import baseline_of
 from sslmed.reporting.summary import FAMILY, by_fold, difference_bounds, paired_differences
@@ -85,7 +86,8 @@ def _reaching(
         level = levels.get((*family, baseline_of(arm)))
         if level is None:
             continue
-        points = {x: paired_differences(point, level) for x, point in curve.groupby(along)}
+        rising = -1 if lower_is_better(curve["metric"].iloc[0]) else 1
+        points = {x: rising * paired_differences(point, level) for x, point in curve.groupby(along)}
         runs = reduce(pd.Index.intersection, (point.index for point in points.values()))
         enough = len(runs) if quantity == LABELS else runs.get_level_values("fold").nunique()
         if enough >= ENOUGH_RUNS:

@@ -35,7 +35,13 @@ from sslmed.training.trainer_options import checkpoint_callbacks, trainer_option
 
 log = logging.getLogger(__name__)
 
-LABELS = {"label_values": "label_values", "region_classes": "regions", "num_classes": "num_classes"}
+LABELS = {
+    "label_values": "label_values",
+    "region_classes": "regions",
+    "num_classes": "num_classes",
+    "target_mean": "target_mean",
+    "target_scale": "target_scale",
+}
 """What a model is told about the labels: the data's attribute -> the model's argument, where it has one."""
 
 Wandb = Literal["disabled", "offline", "online"]

@@ -109,8 +109,7 @@ def test_keys_follow_settings_and_not_comments_or_places(tmp_path: Path) -> None
     [
         ({"arms": ("baseline", "sudoku")}, "unknown arm sudoku: choose from baseline, rotation"),
         ({"arms": ("baseline-external",)}, "unknown arm baseline-external"),
-        ({"folder": preset_folder("fig3", "paper"), "figure": "fig4", "arms": ("baseline",)}, "-2d.yaml"),
-        ({"figure": "fig4", "arms": ("rotation-2d",)}, "2-D by themselves; use rotation"),
+        ({"figure": "fig4", "arms": ("rotation-2d",)}, "labels of fig4 are of whole images, not slices; use rotation"),
         (
             {"labels": (LabelAmount(count=4), LabelAmount(count=4))},
             "labels must be .* each once, got 4 labels, 4 labels",

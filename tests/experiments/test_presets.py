@@ -11,21 +11,28 @@ from sslmed.experiments.plan import Grid
 from sslmed.experiments.settings import preset_folder, read_experiment, read_preset
 from sslmed.pretext import PretextTask
 
+SIZES = ("quick", "sound")
+OWN_DATA = ("segmentation", "classification", "regression")
+PUBLISHED = (("fig2", 3), ("fig3", 3), ("fig4", 2))
+PRESETS = [
+    *((figure, preset, dims) for figure, dims in PUBLISHED for preset in (*SIZES, "paper")),
+    *((figure, preset, dims) for figure in OWN_DATA for preset in SIZES for dims in (2, 3)),
+]
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["", "-2d"])
-@pytest.mark.parametrize("preset_name", ["quick", "sound", "paper"])
-@pytest.mark.parametrize("figure", ["fig2", "fig3", "fig4"])
+@pytest.mark.parametrize(("figure", "preset_name", "dims"), PRESETS)
 def test_every_network_takes_the_images_of_its_preset(
-    figure: str, preset_name: str, suffix: str, tmp_path: Path
+    figure: str, preset_name: str, dims: int, suffix: str, tmp_path: Path
 ) -> None:
-    experiment, preset = read_experiment(figure), read_preset(preset_folder(figure, preset_name))
-    if suffix and experiment.spatial_dims == 2:
-        pytest.skip("photographs are 2-D by themselves")
+    experiment = read_experiment(figure)
+    if suffix and (dims == 2 or experiment.task != "segmentation"):
+        pytest.skip("only volumes with label maps have slices")
     arms = [f"{arm}{suffix}" for arm in experiment.arms]
-    for built in build_runs(figure, preset_name, arms, tmp_path):
+    for built in build_runs(figure, preset_name, arms, tmp_path, spatial_dims=dims):
         model, data = built.model, built.data
-        images = torch.zeros(2, data.in_channels, *[preset.prepare.size] * data.spatial_dims)
+        images = torch.zeros(2, data.in_channels, *[data.store.settings.size] * data.spatial_dims)
         inputs, _ = model.make_task(images) if isinstance(model, PretextTask) else (images, None)
         assert len(model.to("meta")(inputs.to("meta"))) == 2  # shapes only, at no cost
 

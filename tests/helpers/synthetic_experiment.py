@@ -83,7 +83,9 @@ def _write_store(root, figure):
         "modalities": {"fig2": ["FLAIR", "T1w", "t1gd", "T2w"], "fig3": ["CT"], "fig4": ["red", "green", "blue"]}[
             figure
         ],
-        "labels": dict(enumerate(CLASSES[figure])),
+        "labels": "map" if spatial else "class",
+        "label_names": dict(enumerate(CLASSES[figure])),
+        "codes": list(range(len(CLASSES[figure]))),
         **{"labelled": ["a", "b", "c"], "unlabelled": ["d"], "digests": {}, "groups": {}},
     }
     (root / "store.json").write_text(json.dumps(content))

@@ -1,44 +1,23 @@
 """Training by replaying a recorded step learns what training step by step learns."""
 
-from collections.abc import Callable
-from functools import partial
-
 import pytest
 import torch
+from trained_modules import MODULES, draw_batch, module_and_batch
 
-from sslmed.downstream import Classification, Segmentation
-from sslmed.encoders import UNetEncoder
-from sslmed.learning.augmentation import RandomAffine, RandomIntensity
 from sslmed.learning.captured import CapturedStep
-from sslmed.pretext import CPC, Exemplar, Jigsaw, RelativePatchLocation, Rotation
 
-AUGMENTED = {"affine": RandomAffine(0.5, 0.5, 0.5, 30, 0.5), "intensity": RandomIntensity()}
-MODULES: dict[str, Callable] = {
-    "rotation": Rotation,
-    "jigsaw": Jigsaw,
-    "rpl": RelativePatchLocation,
-    "exemplar": Exemplar,
-    "cpc": CPC,
-    "cpc-bce": partial(CPC, objective="bce"),
-    "segmentation": partial(Segmentation, label_values=(0, 1, 2), **AUGMENTED),
-    "grades": partial(Classification, num_classes=5, **AUGMENTED),
-}
 pytestmark = [pytest.mark.cuda, pytest.mark.filterwarnings("ignore:.*self.log")]
 
 
 def _losses(name: str, *, captured: bool, dtype: torch.dtype, updates: int = 9, frozen_until: int = 0) -> torch.Tensor:
-    torch.manual_seed(0)
-    module = MODULES[name](UNetEncoder(3, 1, widths=(8, 16), dropout=0.1)).cuda()
+    module, _ = module_and_batch(name, 3, "cuda")
     optimizer = torch.optim.AdamW(module.parameters(), lr=1e-3, fused=True)
     replay = CapturedStep(lambda batch: module.training_step(batch, 0), module.parameters())
     losses = []
     for update in range(updates):
         module.encoder.requires_grad_(update >= frozen_until)
         torch.manual_seed(update)
-        images = torch.rand(3, 1, 24, 24, 24, device="cuda").half()
-        of_case = isinstance(module, Classification)
-        label = torch.randint(5, (3,), device="cuda") if of_case else (2.9 * images[:, 0]).byte()
-        batch = {"image": images, "label": label}
+        batch = draw_batch(name, 3, "cuda")
         optimizer.zero_grad()
         torch.manual_seed(100 + update)
         with torch.autocast("cuda", dtype, enabled=dtype != torch.float32):

@@ -5,30 +5,12 @@ On a processor this is checked on the meta device, where tensors have no numbers
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from functools import partial
 
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-
-from sslmed.downstream import Classification, Segmentation
-from sslmed.encoders import UNetEncoder
-from sslmed.learning.augmentation import RandomAffine, RandomIntensity
-from sslmed.pretext import CPC, Exemplar, Jigsaw, RelativePatchLocation, Rotation
-
-AUGMENTED = {"affine": RandomAffine(0.5, 0.5, 0.5, 30, 0.5), "intensity": RandomIntensity()}
-MODULES: dict[str, Callable] = {
-    "rotation": partial(Rotation, affine=RandomAffine(zoom=1.0)),
-    "jigsaw": Jigsaw,
-    "rpl": RelativePatchLocation,
-    "exemplar": Exemplar,
-    "cpc": CPC,
-    "cpc-bce": partial(CPC, objective="bce"),
-    "segmentation": partial(Segmentation, label_values=(0, 1, 2), **AUGMENTED),
-    "grades": partial(Classification, num_classes=5, **AUGMENTED),
-    "ordinal-grades": partial(Classification, num_classes=5, objective="ordinal", **AUGMENTED),
-}
+from trained_modules import MODULES, module_and_batch
 
 pytestmark = [
     pytest.mark.parametrize("dims", [2, 3]),
@@ -38,11 +20,7 @@ pytestmark = [
 
 
 def _step(name: str, dims: int, device: str) -> Callable[[], torch.Tensor]:
-    torch.manual_seed(0)
-    module = MODULES[name](UNetEncoder(dims, 1, widths=(4, 8), dropout=0.1)).to(device)
-    shape = (24,) * dims
-    label = torch.randint(5, (3,)) if isinstance(module, Classification) else torch.randint(3, (3, *shape)).byte()
-    batch = {"image": torch.rand(3, 1, *shape).half().to(device), "label": label.to(device), "case": ["a", "b", "c"]}
+    module, batch = module_and_batch(name, dims, device)
     return lambda: module.training_step(batch, 0)
 
 

@@ -119,7 +119,7 @@ def test_wandb_sync_finds_everything_in_an_offline_run(fit: Fit, tmp_path: Path,
     assert named == {
         "project": "sslmed",
         "groupName": "fig3-phantom-tiny",
-        "displayName": "rotation 100% fold0 seed0",
+        "displayName": "rotation 100 % fold0 seed0",
         "jobType": "finetune",
         "tags": ["fig3", "phantom", "tiny", "rotation"],
     }

@@ -1,6 +1,7 @@
 """The charts of a report, as Plotly has them; colours are the page's, which knows whether it is dark."""
 
 from collections.abc import Iterable, Sequence
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -43,8 +44,8 @@ def charts(experiment: FinishedExperiment) -> dict[str, list[dict[str, Any]]]:
     """Draw what the figure shows, and the pretext losses.
 
     Returns:
-        `scores`, `convergence`, `published` and `pretext`: charts with `title` and Plotly's `figure`. A trace that
-        belongs to an arm says so in `meta`, by the arm's position among `experiment.arm_styles`.
+        `scores`, `convergence`, `published`, `pretext` and `agreement`: charts with `title` and Plotly's `figure`. A
+        trace that belongs to an arm says so in `meta`, by the arm's position among `experiment.arm_styles`.
     """
     tables, arms = experiment.tables, experiment.arm_styles
     published = published_curves(experiment.figure, experiment.dataset)
@@ -70,6 +71,7 @@ def charts(experiment: FinishedExperiment) -> dict[str, list[dict[str, Any]]]:
             for i, style in enumerate(arms)
             if style.arm.task != BASELINE
         ],
+        "agreement": _agreement(experiment.tables, arms) if experiment.label_kind == "value" else [],
     }
 
 
@@ -235,6 +237,25 @@ def _pretext(i: int, style: ArmStyle, records: dict[Run, dict[str, Any]]) -> dic
     ends = [_losses(record[key] for record in records.values()) for key in ("val_loss", "chance_loss")]
     final = f"{ends[0]} at the end, {ends[1]} by chance" if records else ""
     return {**_chart(style.arm.name, traces, layout), "final": final}
+
+
+def _agreement(tables: Tables, arms: Sequence[ArmStyle]) -> list[dict[str, Any]]:
+    """Every test case's predicted against its true value, with most labels, and where both are equal."""
+    fraction = tables.cases["label_fraction"].max()
+    shown = tables.cases[tables.cases["label_fraction"] == fraction]
+    ends = [float(shown["truth"].min()), float(shown["truth"].max())]
+    dashed = {"dash": "dash", "width": 1.5}
+    traces = [go.Scatter(x=ends, y=ends, mode="lines", line=dashed, hoverinfo="skip", meta={"chance": True})]
+    for i, style in enumerate(arms):
+        of_arm = shown[shown["arm"] == style.arm.name]
+        x, y = of_arm["truth"].tolist(), of_arm["prediction"].tolist()
+        hover = [
+            f"<b>{style.arm.name}</b>, {escape(case)}<br>{prediction:.4g}, true {truth:.4g}"
+            for case, truth, prediction in zip(of_arm["case"], x, y, strict=True)
+        ]
+        traces.append(_line(i, style, x, y, hover, opacity=0.7).update(mode="markers", marker={"size": 6}))
+    layout = {"xaxis": {"title": {"text": "true value"}}, "yaxis": {"title": {"text": "predicted value"}}}
+    return [_chart(f"Test cases, trained with {tables.labels.amounts[fraction]}", traces, layout)]
 
 
 def _losses(values: Iterable[float | None]) -> str:

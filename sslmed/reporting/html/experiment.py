@@ -82,6 +82,11 @@ class FinishedExperiment:
         """Name of the preset."""
         return str(self.tables.summary["preset"].iloc[0])
 
+    @cached_property
+    def label_kind(self) -> str:
+        """What labels are: `map`, `class` or `value`."""
+        return read_experiment(self.figure).label_kind
+
     @property
     def is_phantom(self) -> bool:
         """Whether the images are synthetic."""

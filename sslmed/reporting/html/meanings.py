@@ -20,6 +20,8 @@ def meaning(metric: str) -> str:
         return "the overlap of the predicted region with the expert's: 0 is none, 1 perfect"
     return {
         "qwk": "agreement with the expert's grades, larger mistakes counting more: 0 is chance, 1 perfect",
-        "accuracy": "the fraction of images given the expert's grade",
-        "auroc": "how well the probabilities set a grade apart from the others: 0.5 is chance, 1 perfect",
+        "accuracy": "the fraction of images whose class is told right",
+        "auroc": "how well the probabilities set a class apart from the others: 0.5 is chance, 1 perfect",
+        "r2": "the part of the values' variance that is explained: 0 is answering their mean each time, 1 perfect",
+        "mae": "how far predictions are off, in the unit of the values: 0 is perfect",
     }[metric]

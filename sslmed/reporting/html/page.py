@@ -27,6 +27,8 @@ from sslmed.reporting.html.viewer import viewer
 from sslmed.reporting.tables import Tables, collect
 
 NAME = "report.html"
+PREDICTIONS = {"map": "Slices", "class": "Confusion", "value": "Predictions"}
+"""What labels are -> what is shown of the networks' answers."""
 
 
 def report_experiment(work: Path, out: Path) -> Path:
@@ -102,7 +104,8 @@ def _content(experiment: FinishedExperiment) -> dict[str, Any]:
         "null_arms": [(name, _meaning(Arm.parse(name))) for name in experiment.arms if Arm.parse(name).is_null],
         "caption": caption(experiment.tables, main),
         "charts": drawn,
-        "is_segmentation": matrix is None,
+        "label_kind": experiment.label_kind,
+        "predictions": PREDICTIONS[experiment.label_kind],
         "roles": ROLES,
         "viewer": examples,
         "confusion": matrix,

@@ -97,7 +97,7 @@ def build_dashboard(work: Path, entity: str) -> wr.Report:
             ),
             wr.H1("What the networks see and answer"),
             _grid(runs_of("pretrain"), [_images("puzzles")]),
-            _grid(runs_of("finetune", at_middle), [_images("segmentation"), _images("confusion")]),
+            _grid(runs_of("finetune", at_middle), [_images(key) for key in ("segmentation", "confusion", "agreement")]),
         ],
     )
 

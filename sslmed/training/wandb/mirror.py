@@ -16,12 +16,13 @@ from torch import Tensor
 
 from sslmed.data.datamodule import StoreDataModule
 from sslmed.data.samples import Sample
+from sslmed.downstream.regression import Regression
 from sslmed.downstream.segmentation import Segmentation
 from sslmed.pretext.base import PretextTask
 from sslmed.training.callbacks import History
 from sslmed.training.run_directory import IGNORED_SETTINGS, RunDirectory
 from sslmed.training.wandb.names import group_name, run_name
-from sslmed.training.wandb.pictures import Picture, draw_confusion, draw_puzzle, draw_segmentation
+from sslmed.training.wandb.pictures import Picture, draw_agreement, draw_confusion, draw_puzzle, draw_segmentation
 from sslmed.training.wandb.session import Mode, check_account, identity_of, never_fatal, session
 
 EXAMPLES = 4
@@ -131,8 +132,11 @@ class _Mirror(Callback):
         elif directory.cases.is_file():
             cases = pd.read_csv(directory.cases)
             truth, prediction = cases["truth"].to_numpy(), cases["prediction"].to_numpy()
-            num_classes = len(cases.filter(like="probability_").columns)
-            self._log(step, {"confusion": [(draw_confusion(truth, prediction, num_classes), "test cases")]})
+            if isinstance(model, Regression):
+                self._log(step, {"agreement": [(draw_agreement(truth, prediction), "test cases")]})
+            else:
+                num_classes = len(cases.filter(like="probability_").columns)
+                self._log(step, {"confusion": [(draw_confusion(truth, prediction, num_classes), "test cases")]})
 
     def _log(self, step: int, content: Mapping[str, Any]) -> None:
         import wandb

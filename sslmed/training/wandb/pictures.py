@@ -70,6 +70,19 @@ def draw_confusion(truth: Array, prediction: Array, num_classes: int) -> Picture
     counts = multiclass_confusion_matrix(torch.tensor(prediction), torch.tensor(truth), num_classes)
     figure = Figure(figsize=(4, 4), dpi=100, layout="constrained")
     plot_confusion_matrix(counts, ax=figure.add_subplot(), cmap="Blues")
+    return _rendered(figure)
+
+
+def draw_agreement(truth: Array, prediction: Array) -> Picture:
+    """Plot predicted against true values, `(N,)`, and where both are equal."""
+    figure = Figure(figsize=(4, 4), dpi=100, layout="constrained")
+    axes = figure.add_subplot(xlabel="true value", ylabel="predicted value")
+    axes.plot([truth.min(), truth.max()], [truth.min(), truth.max()], "--", color="grey")
+    axes.scatter(truth, prediction, s=12)
+    return _rendered(figure)
+
+
+def _rendered(figure: Figure) -> Picture:
     canvas: Any = FigureCanvasAgg(figure)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3]
