@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import pandas as pd
 import torch
@@ -21,6 +21,7 @@ from sslmed import downstream, encoders, pretext  # noqa: F401
 from sslmed.core.errors import UserError
 from sslmed.core.logs import logging_to, silence_libraries
 from sslmed.core.memory import keep_freed_memory
+from sslmed.core.parsing import one_line
 from sslmed.core.seeds import derived_seed
 from sslmed.data import finetuning, pretraining  # noqa: F401
 from sslmed.data.datamodule import StoreDataModule
@@ -69,8 +70,23 @@ class RunLabels:
     key: str = ""
 
 
+class OneLineParser(LightningArgumentParser):
+    """Says what is wrong in one line, with the nearest valid name."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raise the message.
+
+        Raises:
+            UserError: Always.
+        """
+        parsers = [self, *(self._subcommands_action._name_parser_map.values() if self._subcommands_action else [])]
+        options = [option for parser in parsers for action in parser._actions for option in action.option_strings]
+        classes = [name for room in (pretext, downstream, encoders) for name in room.__all__]
+        raise UserError(one_line(message, options, classes)) from ex
+
+
 class SSLMedCLI(LightningCLI):
-    """LightningCLI whose runs live in one directory each and go on where they stopped.
+    """LightningCLI whose runs live in one directory each and resume where they stopped.
 
     No hyper-parameter is stored in checkpoints: `config.yaml` is the record, and `--ckpt_path` could otherwise replace
     what the command line says. Weights travel by `model.pretrained.checkpoint` only.
@@ -171,7 +187,7 @@ class SSLMedCLI(LightningCLI):
         ckpt_path: str | None = None,
         **_: Any,  # noqa: ANN401 - what else Trainer.fit takes
     ) -> None:
-        """Train, going on from the last checkpoint if there is one; score the test cases once; write the results."""
+        """Train, resuming from the last checkpoint if there is one; score the test cases once; write the results."""
         if ckpt_path is not None:
             msg = f"fit takes no --ckpt_path {ckpt_path}: give --model.pretrained.checkpoint, or --run_dir to resume"
             raise UserError(msg)
@@ -190,7 +206,7 @@ class SSLMedCLI(LightningCLI):
             torch.cuda.reset_peak_memory_stats()  # an earlier run of this process may have taken more
         resumed = self.trainer.strategy.broadcast(self.run.last if self.run.last.is_file() else None)
         if resumed is not None:
-            log.info("going on from %s", resumed)
+            log.info("resuming from %s", resumed)
         self.trainer.fit(model, datamodule=datamodule, ckpt_path=resumed, weights_only=True)
         results = {
             **self._description(),
@@ -295,6 +311,7 @@ def main(args: Sequence[str], cli_class: type[SSLMedCLI] = SSLMedCLI) -> None:
             save_config_callback=None,  # the run directory keeps the configuration
             seed_everything_default=0,
             auto_configure_optimizers=False,
+            parser_class=OneLineParser,
             args=list(args),
             parser_kwargs={"prog": "sslmed", "description": "Train, score and apply networks; see also sslmed --help."},
         )

@@ -7,23 +7,18 @@ from pathlib import Path
 from filelock import FileLock
 
 from sslmed.core.errors import UserError
+from sslmed.core.nearest import did_you_mean
 from sslmed.preparation.download.decathlon import Task
 from sslmed.preparation.download.kaggle import Competition
+from sslmed.preparation.download.known import KNOWN
 from sslmed.preparation.download.transfer import transfer
 from sslmed.preparation.readers.layouts import has_layout
-
-KNOWN: dict[str, Task | Competition] = {
-    "pancreas": Task("Task07_Pancreas"),
-    "hippocampus": Task("Task04_Hippocampus"),
-    "brats": Task("Task01_BrainTumour"),
-    "aptos": Competition("aptos2019-blindness-detection"),
-}
 
 
 def fetch(name: str, folder: Path) -> Path:
     """Return the folder of a known dataset below `folder`, downloading it first where it is absent.
 
-    A transfer that broke off is taken up where it stopped. The archive is deleted once it is extracted.
+    A transfer that broke off is resumed. The archive is deleted once it is extracted.
 
     Args:
         name: One of `KNOWN`.
@@ -33,7 +28,7 @@ def fetch(name: str, folder: Path) -> Path:
         UserError: The dataset is unknown, or cannot be downloaded; says what to put where by hand.
     """
     if name not in KNOWN:
-        raise UserError(f"unknown dataset {name!r}; known are {', '.join(KNOWN)}")
+        raise UserError(f"unknown dataset {name!r}; known are {', '.join(KNOWN)}{did_you_mean(name, KNOWN)}")
     known = KNOWN[name]
     target = folder / known.name
     if has_layout(target):
@@ -51,7 +46,7 @@ def fetch(name: str, folder: Path) -> Path:
             _extract(known, archive, target)
     except (OSError, http.client.HTTPException) as error:
         raise UserError(
-            f"{known.name}: cannot be downloaded ({error}); run the same command again to go on, or by hand: put "
+            f"{known.name}: cannot be downloaded ({error}); run the same command again to resume it, or by hand: put "
             f"{known.source} at {archive}, or its content at {target}, and run the same command again"
         ) from error
     return target
