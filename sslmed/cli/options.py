@@ -2,7 +2,7 @@
 
 from argparse import SUPPRESS, Action
 from collections.abc import Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
@@ -88,4 +88,6 @@ def _shape(hint: Any) -> dict[str, Any]:  # noqa: ANN401 - any type
         return {"type": parts[0], "nargs": len(parts), "metavar": METAVARS[parts[0]]}
     if get_origin(hint) is Sequence:
         return {"type": parts[0], "nargs": "+", "metavar": METAVARS.get(parts[0], "NAME")}
-    return {"type": hint} | ({} if get_origin(hint) is Literal else {"metavar": METAVARS[hint]} if hint in METAVARS else {})
+    return {"type": hint} | (
+        {} if get_origin(hint) is Literal else {"metavar": METAVARS[hint]} if hint in METAVARS else {}
+    )

@@ -22,5 +22,7 @@ def did_you_mean_path(path: Path, suffixes: Iterable[str] = ()) -> str:
     if not path.parent.is_dir():
         return ""
     suffixes = tuple(suffixes)
-    near = [each.name for each in path.parent.iterdir() if not suffixes or each.suffix in suffixes]
-    return did_you_mean(str(path), [str(path.parent / name) for name in near if not name.startswith(".")])
+    files = (each for each in path.parent.iterdir() if not suffixes or each.suffix in suffixes)
+    paths = {each.name: str(each) for each in files if not each.name.startswith(".")}
+    near = get_close_matches(path.name, paths, n=1)
+    return f"; did you mean {paths[near[0]]}?" if near else ""

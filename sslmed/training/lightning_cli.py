@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 # Lightning finds classes by their bare names once their modules are imported.
-from sslmed import downstream, encoders, pretext  # noqa: F401
+from sslmed import downstream, encoders, pretext
 from sslmed.core.errors import UserError
 from sslmed.core.logs import logging_to, silence_libraries
 from sslmed.core.memory import keep_freed_memory
@@ -79,6 +79,8 @@ class OneLineParser(LightningArgumentParser):
         Raises:
             UserError: Always.
         """
+        if not self.exit_on_error:  # it reads a part of the options, for another parser
+            super().error(message, ex)
         parsers = [self, *(self._subcommands_action._name_parser_map.values() if self._subcommands_action else [])]
         options = [option for parser in parsers for action in parser._actions for option in action.option_strings]
         classes = [name for room in (pretext, downstream, encoders) for name in room.__all__]
