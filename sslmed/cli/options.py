@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import MISSING, fields
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
+from typing import Any, NoReturn, Union, get_args, get_origin, get_type_hints
 
 import docstring_parser
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
@@ -68,13 +68,13 @@ def _add(parser: Parser, kind: type, positional: Sequence[str]) -> None:
     texts = {param.arg_name: param.description for param in docstring_parser.parse(kind.__doc__ or "").params}
     for field in fields(kind):
         shape = _shape(hints[field.name])
-        about = {"help": " ".join((texts[field.name] or "").split()).replace("%", "%%")}
+        shape["help"] = " ".join((texts[field.name] or "").split()).replace("%", "%%")
         if field.name in positional:
-            parser.add_argument(field.name, **shape, **about)
+            parser.add_argument(field.name, **shape)
         else:
             default = list(field.default) if isinstance(field.default, tuple) else field.default
-            need = {"required": True} if default is MISSING else {"default": default}
-            parser.add_argument(f"--{field.name.replace('_', '-')}", **shape, **about, **need)
+            shape |= {"required": True} if default is MISSING else {"default": default}
+            parser.add_argument(f"--{field.name.replace('_', '-')}", **shape)
 
 
 def _shape(hint: Any) -> dict[str, Any]:  # noqa: ANN401 - any type
@@ -88,6 +88,4 @@ def _shape(hint: Any) -> dict[str, Any]:  # noqa: ANN401 - any type
         return {"type": parts[0], "nargs": len(parts), "metavar": METAVARS[parts[0]]}
     if get_origin(hint) is Sequence:
         return {"type": parts[0], "nargs": "+", "metavar": METAVARS.get(parts[0], "NAME")}
-    return {"type": hint} | (
-        {} if get_origin(hint) is Literal else {"metavar": METAVARS[hint]} if hint in METAVARS else {}
-    )
+    return {"type": hint, "metavar": METAVARS[hint]} if hint in METAVARS else {"type": hint}

@@ -63,7 +63,7 @@ def _bar(console: Console, description: str, total: int) -> Iterator[Advance]:
         task = bar.add_task(description, total=total, detail="")
 
         def advance(steps: int = 1, detail: str = "") -> None:
-            bar.update(task, advance=steps, **({"detail": detail} if detail else {}))
+            bar.update(task, advance=steps, detail=detail or bar.tasks[task].fields["detail"])
 
         yield advance
 

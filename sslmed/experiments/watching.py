@@ -1,4 +1,4 @@
-"""What the runs of a workflow are doing at the moment, from what they have written: which run, its losses, time left."""
+"""What the runs of a workflow are doing at the moment, from what they have written: losses, time left."""
 
 import re
 import time

@@ -15,6 +15,7 @@ from pytorch_lightning import Callback, LightningDataModule, LightningModule, Tr
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from rich.console import Console
 from rich.table import Table
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 # Lightning finds classes by their bare names once their modules are imported.
 from sslmed import downstream, encoders, pretext
@@ -30,7 +31,7 @@ from sslmed.encoders.checkpoint import read_state
 from sslmed.evaluation.metrics import summarise
 from sslmed.learning.distributed import check_processes, rank, world_size
 from sslmed.training.answers import draw_tasks, save_answers
-from sslmed.training.callbacks import History, SeedUpdates
+from sslmed.training.callbacks import History, IntervalBar, SeedUpdates
 from sslmed.training.own_modules import import_own_modules, record_own_modules
 from sslmed.training.provenance import provenance
 from sslmed.training.run_directory import RunDirectory
@@ -180,7 +181,8 @@ class SSLMedCLI(LightningCLI):
             callbacks["predict"] = [self.model.prediction_writer(self.run.path)]
         config = {**self._get(self.config_init, "trainer", default={}), **kwargs}
         options = trainer_options(config, self.model, self.run)
-        return self._instantiate_trainer(options, callbacks.get(self.subcommand, []))
+        bar = [IntervalBar()] if options["enable_progress_bar"] else []
+        return self._instantiate_trainer(options, [*callbacks.get(self.subcommand, []), *bar])
 
     def fit(
         self,
@@ -199,7 +201,7 @@ class SSLMedCLI(LightningCLI):
         with self.run.locked(wait=self.settings.wait):
             self.run.begin(self._parser("fit").dump(self.settings, skip_unset=False, skip_validation=True))
             record_own_modules(self.run.path, self.own_modules)
-            with logging_to(self.run.log), self._mirrored_to_wandb():
+            with logging_to(self.run.log), self._above_the_bar(), self._mirrored_to_wandb():
                 self._fit(model, datamodule)
 
     def _fit(self, model: LightningModule, datamodule: LightningDataModule) -> None:
@@ -232,6 +234,8 @@ class SSLMedCLI(LightningCLI):
                 save_answers(self.run.answers, pictures)
         if rank() == 0:
             self.run.finish(results, cases)
+            if cases is not None:
+                _print_table("Test cases", results["metrics"])
             log.info("done: %s", self.run.results)
 
     def test(self, model: LightningModule, ckpt_path: Path | str | None = None, **_: Any) -> None:  # noqa: ANN401
@@ -272,6 +276,10 @@ class SSLMedCLI(LightningCLI):
     def _description(self) -> dict[str, Any]:
         """What tables need to know about this run."""
         return {**vars(self._get(self.config_init, "labels")), **self.datamodule.describe()}
+
+    def _above_the_bar(self) -> AbstractContextManager[None]:
+        """Write log lines above the progress bar, where there is one, not at its end."""
+        return nullcontext() if self.trainer.progress_bar_callback is None else logging_redirect_tqdm()
 
     def _mirrored_to_wandb(self) -> AbstractContextManager[None]:
         """Mirror the run in Weights & Biases if asked to; everything is in the run directory without it."""
