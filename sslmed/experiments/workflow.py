@@ -126,7 +126,7 @@ def run_workflow(work: Path, runs: Sequence[Run], *, executor: Executor, lock: i
             command, stdout=log, stderr=subprocess.STDOUT, pass_fds=(lock,), env=environment
         )
         try:
-            _watch(process, work, runs, advance, executor.poll_seconds)
+            _watch(process, work, runs, todo, advance=advance, poll_seconds=executor.poll_seconds)
         except BaseException:
             executor.stop(psutil.Process(process.pid), work)
             process.wait()
@@ -136,15 +136,21 @@ def run_workflow(work: Path, runs: Sequence[Run], *, executor: Executor, lock: i
 
 
 def _watch(
-    process: subprocess.Popen[bytes], work: Path, runs: Sequence[Run], advance: Advance, poll_seconds: float
+    process: subprocess.Popen[bytes],
+    work: Path,
+    runs: Sequence[Run],
+    todo: Sequence[Run],
+    *,
+    advance: Advance,
+    poll_seconds: float,
 ) -> None:
     """Show runs as they are done, and what is under way."""
     start = looked = time.monotonic()
-    waiting, done = [run for run in runs if not has_results(work, run)], list[Run]()
+    waiting, done = list(todo), list[Run]()
     earlier = log_sizes(work, waiting)
     seconds = defaultdict[LabelAmount | None, list[float]](list)
     for run in runs:
-        if run not in waiting:
+        if run not in todo:
             seconds[run.labels].append(read_results(work, run)["seconds"])
     while True:
         ended = process.poll() is not None
