@@ -33,7 +33,7 @@ class SeedUpdates(Callback):
         seed = derived_seed("update", self.seed, self.fold, trainer.global_step, rank())
         # torch.manual_seed would note, for kinds of devices that are not there, from where it was called: 2 ms.
         torch.default_generator.manual_seed(seed)
-        if torch.cuda.is_initialized():
+        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
             torch.cuda.manual_seed_all(seed)
 
 
