@@ -10,6 +10,7 @@ from pytorch_lightning.cli import OptimizerCallable
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 
 from sslmed.encoders import Encoder, load_encoder
+from sslmed.evaluation.metrics import Kind, best_is
 from sslmed.learning.batch_means import BatchMeans
 from sslmed.learning.distributed import merge
 from sslmed.learning.optimization import Schedule, configure_optimizers, default_optimizer
@@ -25,7 +26,7 @@ class DownstreamTask(LightningModule):
     Args:
         encoder: The encoder, also the network's contracting path.
         pretrained: Checkpoint of a pretraining run to take the encoder from; `None` starts from random weights.
-        frozen_fraction: Share of training during which a loaded encoder stays frozen.
+        frozen_fraction: Fraction of training during which a loaded encoder stays frozen.
         optimizer: Builds the optimizer from parameters.
         schedule: Learning-rate schedule, per update.
         adapt_channels: Take a checkpoint pretrained on images of another number of channels; see `load_encoder`.
@@ -38,7 +39,7 @@ class DownstreamTask(LightningModule):
     """
 
     monitor = "val/loss"
-    monitor_mode = "min"
+    kind: Kind  # what test rows hold
     prediction_writer: Callable[[Path], Callback]  # given the run's folder
 
     def __init__(
@@ -64,12 +65,17 @@ class DownstreamTask(LightningModule):
             load_encoder(encoder, pretrained, adapt_channels)
 
     @property
+    def monitor_mode(self) -> str:
+        """Which value of `monitor` is the best: `min` or `max`."""
+        return best_is(self.monitor)
+
+    @property
     def can_freeze(self) -> bool:
         """Whether the encoder is frozen for a part of training."""
         return self.pretrained is not None and self.frozen_fraction > 0
 
     def freeze_encoder(self, frozen: bool) -> None:
-        """Freeze the encoder or thaw it."""
+        """Freeze the encoder or unfreeze it."""
         self.encoder_is_frozen = frozen
         self.encoder.requires_grad_(not frozen)
         self.train(self.training)
@@ -82,7 +88,7 @@ class DownstreamTask(LightningModule):
         return self
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:  # noqa: ANN401, ARG002
-        """Freeze or thaw by the update's number, so that a resumed run does the same."""
+        """Freeze or unfreeze by the update's number, so that a resumed run does the same."""
         frozen_updates = self.frozen_fraction * self.trainer.estimated_stepping_batches
         frozen = self.can_freeze and self.global_step < frozen_updates
         if frozen != self.encoder_is_frozen:

@@ -82,7 +82,7 @@ class Classification(DownstreamTask):
     """
 
     monitor = "val/qwk"
-    monitor_mode = "max"
+    kind = "classification"
     prediction_writer = WriteClassifications
 
     def __init__(

@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from sslmed.evaluation.metrics import METRIC_NAMES
+from sslmed.evaluation.metrics import find
 from sslmed.evaluation.statistics import ENOUGH_RUNS
 from sslmed.experiments.arms import BASELINE, Arm, baseline_of
 from sslmed.reporting.captions import CORRECTED, NO_DIFFERENCES, null_band
@@ -22,12 +22,12 @@ def answer(experiment: FinishedExperiment) -> dict[str, Any]:
     arms = [style.arm for style in experiment.arm_styles]
     differ = bool(cells["diff"].notna().any())
     return {
-        "metric": METRIC_NAMES.get(metric, metric),
-        "headline": headline(tables.tests, can_be_compared=_can_be_compared(cells, arms)),
+        "metric": find(metric).axis,
+        "headline": headline(tables.tests, can_be_compared=_can_be_compared(cells, arms), gain=find(metric).gain),
         "grounds": _grounds(experiment),
         "tests": [_test(row) for arm in arms for _, row in tables.tests[tables.tests["arm"] == arm.name].iterrows()],
         "shows_differences": differ,
-        "rows": [_row(cells[cells["arm"] == arm.name], arm, experiment.fractions, differ=differ) for arm in arms],
+        "rows": [_row(cells[cells["arm"] == arm.name], arm, experiment, differ=differ) for arm in arms],
         "n_runs": int(cells["n_runs"].max()),
     }
 
@@ -39,21 +39,20 @@ def _can_be_compared(cells: pd.DataFrame, arms: list[Arm]) -> bool:
     return any(run.get(name, set()) & run.get(baseline_of(name), set()) for name in pretrained)
 
 
-def headline(tests: pd.DataFrame, *, can_be_compared: bool) -> str:
+def headline(tests: pd.DataFrame, *, can_be_compared: bool, gain: int = 1) -> str:
     """Answer in a sentence.
 
     Args:
         tests: See `sslmed.reporting.arm_tests.compare_arms`.
         can_be_compared: Whether an arm and its baseline have run at all.
+        gain: 1 where a positive difference is better, -1 where it is worse.
     """
     if not can_be_compared:
         return "No answer: no arm has runs that a baseline has too."
     if tests.empty:
         return "This experiment is too small to tell."
     significant = tests[tests["p_holm"] < LEVEL]
-    better, worse = (
-        significant.loc[side, "arm"].tolist() for side in (significant["diff"] > 0, significant["diff"] < 0)
-    )
+    better, worse = (significant.loc[gain * side * significant["diff"] > 0, "arm"].tolist() for side in (1, -1))
     of_all = f"of {count(len(tests), 'arm')}"
     if better and worse:
         return f"It depends on the task: {listing(better)} helped, {listing(worse)} did harm."
@@ -107,9 +106,10 @@ def _test(row: "pd.Series[Any]") -> dict[str, Any]:
     }
 
 
-def _row(of_arm: pd.DataFrame, arm: Arm, fractions: list[float], *, differ: bool) -> dict[str, Any]:
+def _row(of_arm: pd.DataFrame, arm: Arm, experiment: FinishedExperiment, *, differ: bool) -> dict[str, Any]:
     """One cell per label fraction: a score, or the difference to the baseline, or nothing where none has run."""
-    by_fraction = of_arm.set_index("label_fraction").reindex(fractions)
+    by_fraction = of_arm.set_index("label_fraction").reindex(experiment.fractions)
+    outcomes = ("better", "worse")[:: find(experiment.metrics[0]).gain]
     shows_score = arm.task == BASELINE or not differ
     return {
         "arm": arm.name,
@@ -121,6 +121,7 @@ def _row(of_arm: pd.DataFrame, arm: Arm, fractions: list[float], *, differ: bool
                 if shows_score
                 else interval(cell["diff_low"], cell["diff_high"], signed=True),
                 "side": "above" if cell["diff_low"] > 0 else "below" if cell["diff_high"] < 0 else "",
+                "outcome": outcomes[0] if cell["diff_low"] > 0 else outcomes[1] if cell["diff_high"] < 0 else "",
                 "significant": bool(cell["p_holm"] < LEVEL),
                 "n_runs": 0 if pd.isna(cell["n_runs"]) else int(cell["n_runs"]),
             }
