@@ -80,6 +80,6 @@ def _compare(
 ) -> tuple[float, float]:
     """Give normalised surface Dice and 95 % Hausdorff distance of two masks `(*spatial)`, neither of them empty."""
     edges = get_mask_edges(predicted, true, crop=False)  # a box's border is background beyond it
-    there, back = (get_surface_distance(*pair, "euclidean", spacing) for pair in (edges, edges[::-1]))
+    there, back = (get_surface_distance(one, other, spacing=spacing) for one, other in (edges, edges[::-1]))
     nsd = np.mean(np.concatenate([there, back]) <= tolerance)
     return float(nsd), max(float(np.percentile(distances, PERCENTILE)) for distances in (there, back))

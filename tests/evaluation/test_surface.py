@@ -21,9 +21,7 @@ maps = arrays(np.uint8, (4, 5, 3), elements=st.sampled_from([0, 0, 0, 1, 2]))
 def by_scipy(predicted, true, tolerance):
     """Distances of the voxels of either surface to the other, read off a distance transform of the whole volume."""
     surfaces = [mask & ~binary_erosion(mask) for mask in (predicted, true)]
-    distances = [
-        distance_transform_edt(~other, sampling=SPACING)[one] for one, other in (surfaces, surfaces[::-1])
-    ]
+    distances = [distance_transform_edt(~other, sampling=SPACING)[one] for one, other in (surfaces, surfaces[::-1])]
     return np.mean(np.concatenate(distances) <= tolerance), max(np.percentile(each, 95) for each in distances)
 
 
@@ -71,5 +69,5 @@ def test_a_shifted_block_is_off_by_the_shift_in_millimetres():
 
 @pytest.mark.parametrize("tolerance", [-1.0, float("nan")])
 def test_a_tolerance_is_a_distance(tolerance):
-    with pytest.raises(InputError, match="surface_tolerance is .*, expected a distance in mm"):
+    with pytest.raises(InputError, match=r"surface_tolerance is .*, expected a distance in mm"):
         Segmentation(UNetEncoder(3, 1, (4, 8)), surface_tolerance=tolerance)

@@ -53,13 +53,6 @@ def test_it_is_in_the_tables_with_intervals_in_its_unit(work):
     assert (bands["high"] > 1).all()
 
 
-def test_labels_are_saved_where_errors_fall_early(work):
-    efficiency = collect(paths_of(work), "missed").efficiency
-    of_labels = efficiency[efficiency["quantity"] == "labels_to_baseline"].set_index(["metric", "arm"])
-    assert of_labels.loc[("missed", "cpc"), "value"] < of_labels.loc[("missed", "baseline"), "value"] == 1
-    assert of_labels["monotone"].all()
-
-
 def test_the_report_calls_less_of_it_better(work, tmp_path):
     write_report(tmp_path / "report.html", work, read_plan(work / "plan.json"), collect(paths_of(work), "missed"))
     page = (tmp_path / "report.html").read_text()
