@@ -31,6 +31,7 @@ PRESET = Path(__file__).with_name("null_arms_preset")
 ARMS = ("baseline", "null")
 FRACTIONS = (0.15, 0.5, 1.0)
 METRIC = "dice_foreground"
+N_FOLDS = 5
 
 
 def main() -> None:
@@ -72,7 +73,10 @@ def experiment(number: int, *, out: Path, fractions: tuple[float, ...]) -> pd.Da
             shutil.rmtree(folder)
         runs.write_text("\n".join(run.name for run in plan) + "\n")
     tables = collect([work / name for name in runs.read_text().split()], METRIC)
-    return tables.summary[tables.summary["metric"] == METRIC]
+    cells, results = (table[table["metric"] == METRIC] for table in (tables.summary, tables.results))
+    scores = results.pivot(index=["label_fraction", "fold"], columns="arm", values="value")
+    variances = (scores["null"] - scores["baseline"]).groupby("label_fraction").var()
+    return cells.assign(variance_over_folds=cells["label_fraction"].map(variances))
 
 
 def false_positives_and_coverage(summaries: pd.DataFrame) -> pd.DataFrame:
@@ -90,7 +94,9 @@ def false_positives_and_coverage(summaries: pd.DataFrame) -> pd.DataFrame:
                 f"{kind}coverage": ((low <= truth) & (truth <= high)).mean(),
                 f"{kind}width": width.mean(),
             }
-        rows.append(row | {"score": truth, "sd_of_difference": null["diff"].std()})
+        # Of k independent folds the mean has a k-th of their variance: the ratio is 1, and more where noise is shared.
+        ratio = N_FOLDS * null["diff"].var() / null["variance_over_folds"].mean()
+        rows.append(row | {"score": truth, "sd_of_difference": null["diff"].std(), "variance_ratio": ratio})
     return pd.DataFrame(rows)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from sslmed.core.text import percent
+from sslmed.core.label_amount import LabelAmount
 
 
 def main() -> None:
@@ -27,7 +27,7 @@ def main() -> None:
 def scores(summary: pd.DataFrame) -> str:
     """One row per arm, one column per label fraction: mean and interval."""
     columns = list(summary.groupby("label_fraction")["n_labels"].first().items())
-    rows = [["arm", *(f"{percent(fraction)} % ({n_labels})" for fraction, n_labels in columns)]]
+    rows = [["arm", *(f"{LabelAmount(fraction=fraction)} ({n_labels})" for fraction, n_labels in columns)]]
     order = sorted(summary["arm"].unique(), key=lambda arm: (arm != "baseline", not arm.startswith("null"), arm))
     for arm in order:
         cells = summary[summary["arm"] == arm].set_index("label_fraction")

@@ -1,4 +1,4 @@
-"""On a GPU: the best batch size, and whether the loader keeps the GPU busy."""
+"""On a GPU: volumes per second beside the reference, the best batch size, and whether the loader keeps the GPU busy."""
 
 import time
 import warnings
@@ -11,9 +11,9 @@ from typing import Any
 import torch
 
 from benchmarks import phantoms
-from benchmarks.measure import Findings, per, time_in_turn
+from benchmarks.measure import Findings, per, ratios, time_in_turn
 from benchmarks.rates import synchronise
-from benchmarks.training import SEGMENTATION, Way, Work, our_step, our_update
+from benchmarks.training import SEGMENTATION, Way, Work, our_step, our_update, reference_step
 from sslmed.data.finetuning import SegmentationData
 from sslmed.preparation.store import Store
 
@@ -22,27 +22,39 @@ WAY = Way("bf16")
 
 @dataclass(frozen=True)
 class Sizes:
-    """Side of the volumes in voxels, batch sizes to try, and updates to time."""
+    """What is timed on a GPU.
+
+    Attributes:
+        side: Of the volumes, in voxels.
+        small_side: Of volumes so small that the GPU waits for Python.
+        batches: Batch sizes to try.
+        updates: How many are timed at most,
+        seconds: or fewer, once this much time has passed.
+    """
 
     side: int = 128
-    batches: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
-    updates: int = 50
+    small_side: int = 48
+    batches: tuple[int, ...] = (2, 8, 16)
+    updates: int = 20
+    seconds: float = 3
     widths: tuple[int, ...] = (16, 32, 64, 128, 256)
 
 
-SIZES = {"quick": Sizes(updates=20), "full": Sizes(updates=200)}
+SIZES = {"quick": Sizes(), "full": Sizes(batches=(1, 2, 4, 8, 16, 32), updates=200, seconds=10)}
 
 
 def measure(sizes: Sizes, folder: Path) -> Findings:
-    """Try batch sizes up to the GPU's memory; then train from a store."""
+    """Compare with the reference; try batch sizes up to the GPU's memory; then train from a store."""
     findings = Findings()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     warnings.filterwarnings("ignore", ".*self.log.*")  # there is no trainer
-    for task in (SEGMENTATION, "rotation"):
-        _try_batches(findings, task, sizes)
+    _over_the_reference(findings, Work(SEGMENTATION, sizes.side, 2, sizes.widths), sizes, device)
+    _over_the_reference(findings, Work(SEGMENTATION, sizes.small_side, 4, sizes.widths), sizes, device)
     store = phantoms.repeat_store(phantoms.prepared(folder, sizes.side), folder / "cases", 100)
     for workers in (0, 2):
-        idle = idle_share(store, sizes, 2, workers, torch.device("cuda"))
+        idle = idle_share(store, sizes, 2, workers, device)
         findings.add(f"{SEGMENTATION}: GPU idle, {workers} workers", 100 * idle, "%")
+    _try_batches(findings, SEGMENTATION, sizes, device)
     findings.remark(
         f"{sizes.side}³, {WAY.name}; idle: what an update from the store takes longer than one on a batch that is on "
         "the GPU already, of the former; batches of 2"
@@ -50,12 +62,21 @@ def measure(sizes: Sizes, folder: Path) -> Findings:
     return findings
 
 
-def _try_batches(findings: Findings, task: str, sizes: Sizes) -> None:
+def _over_the_reference(findings: Findings, work: Work, sizes: Sizes, device: torch.device) -> None:
+    steps = {"reference": reference_step(work, device), WAY.name: our_step(work, WAY, device)}
+    taken = time_in_turn(steps, repeats=sizes.updates, seconds=sizes.seconds)
+    title = f"{work.task} {work.side}³, batches of {work.batch}"
+    for name, seconds in taken.items():
+        findings.add(f"{title}: {name}", per(work.batch, seconds), "volumes/s")
+    findings.add(f"{title}: over the reference", ratios(taken["reference"], taken[WAY.name]), "x")
+
+
+def _try_batches(findings: Findings, task: str, sizes: Sizes, device: torch.device) -> None:
     best, most = 0, 0.0
     for batch in sizes.batches:
         try:
-            step = our_step(Work(task, sizes.side, batch, sizes.widths), WAY, torch.device("cuda"))
-            taken = time_in_turn({task: step}, repeats=sizes.updates, seconds=10)[task]
+            step = our_step(Work(task, sizes.side, batch, sizes.widths), WAY, device)
+            taken = time_in_turn({task: step}, repeats=sizes.updates, seconds=sizes.seconds)[task]
         except (torch.cuda.OutOfMemoryError, ValueError):  # a batch norm cannot train on one case
             continue
         findings.add(f"{task}: batches of {batch}", per(batch, taken), "volumes/s")

@@ -16,7 +16,7 @@ import psutil
 from benchmarks import phantoms, reference
 from benchmarks.measure import MIB, Findings, Function, memory_of, per
 from sslmed.preparation.prepare import PrepareSettings, prepare
-from sslmed.preparation.readers.decathlon import Case
+from sslmed.preparation.readers.dataset import Case
 from sslmed.preparation.readers.layouts import read
 from sslmed.preparation.store import Store
 

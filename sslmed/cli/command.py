@@ -20,7 +20,7 @@ LIGHTNING_COMMANDS = {
     "fit": "train a run: pretrain or fine-tune, then score its test cases once",
     "validate": "score a run's validation cases",
     "test": "score a run's test cases again; its record is not touched",
-    "predict": "segment test and unlabelled cases on their original voxel grids, or grade photographs",
+    "predict": "segment test and unlabelled cases on their original grids, or tell their classes or values",
 }
 
 
@@ -116,7 +116,8 @@ def _add_prepare(commands: Commands) -> None:
     parser.add_argument(
         "data",
         metavar="DATA",
-        help="folder in MSD or APTOS layout, or a known name, which is downloaded: " + KNOWN_NAMES,
+        help="a table (CSV), a folder with a table.csv or in MSD or APTOS layout, or a known name to download: "
+        + KNOWN_NAMES,
     )
     parser.add_argument("--store", type=Path, required=True, metavar="DIR", help="folder for the prepared arrays")
     parser.add_argument("--geometry", choices=["cube", "spacing"], default="cube", help="crop and resize, or resample")
@@ -129,6 +130,10 @@ def _add_prepare(commands: Commands) -> None:
     parser.add_argument(
         "--foreground", type=float, default=0.05, metavar="X", help="intensity above which it is body or retina, 0 to 1"
     )
+    photo_help = "take photographs whole, or crop them to the retina"
+    parser.add_argument("--photo", choices=["plain", "fundus"], default="plain", help=photo_help)
+    task_help = "task whose labels to take from a table that has several columns of them: mask, class or value"
+    parser.add_argument("--task", choices=["segmentation", "classification", "regression"], help=task_help)
     parser.add_argument("--pool", action="store_true", help="take all images, which may be any folder's, and no label")
     parser.add_argument("--jobs", type=int, metavar="N", help="processes; all cores by default")
     parser.add_argument("--downloads", type=Path, default=Path("data"), metavar="DIR", help="where downloads go")
@@ -138,6 +143,7 @@ def _prepare(options: argparse.Namespace) -> None:
     from sslmed.evaluation.resolution import label_round_trip
     from sslmed.preparation.download.fetch import KNOWN, fetch
     from sslmed.preparation.prepare import PrepareSettings, prepare
+    from sslmed.preparation.readers.dataset import LABELS_OF_TASKS
 
     data = fetch(options.data, options.downloads) if options.data in KNOWN else Path(options.data)
     settings = PrepareSettings(
@@ -147,11 +153,13 @@ def _prepare(options: argparse.Namespace) -> None:
         hu_window=tuple(options.hu_window),
         percentiles=tuple(options.percentiles),
         foreground=options.foreground,
+        photo=options.photo,
     )
-    store = prepare(data, options.store, settings, options.jobs, pool=options.pool)
+    labels = None if options.task is None else LABELS_OF_TASKS[options.task]
+    store = prepare(data, options.store, settings, options.jobs, labels=labels, pool=options.pool)
     print(f"{options.store}: {len(store.labelled)} labelled and {len(store.unlabelled)} unlabelled cases are ready")
     _say_copies(store)
-    if store.labelled and store.spatial_dims == 3:
+    if store.labelled and store.labels == "map":
         scores = label_round_trip(store)
         print(
             f"labels on this grid, mapped back to the original one by nearest neighbour, keep a foreground Dice of "
@@ -171,12 +179,16 @@ def _add_reproduce(commands: Commands) -> None:
         "The same command goes on where an interrupted one stopped. Exit status 1 if runs failed, 2 for wrong input."
     )
     parser = _add(commands, "reproduce", _reproduce, purpose, epilog)
-    parser.add_argument("figure", metavar="FIGURE", help="fig2, fig3 or fig4")
-    data_help = f"phantom, a known name ({KNOWN_NAMES}), or a folder in the layout of MSD or APTOS"
+    figure_help = "fig2, fig3, fig4; of your own data segmentation, classification, regression; or a YAML of your own"
+    parser.add_argument("figure", metavar="FIGURE", help=figure_help)
+    data_help = f"phantom, a known name ({KNOWN_NAMES}), a table (CSV), or a folder with one or in MSD or APTOS layout"
     parser.add_argument("--data", default="phantom", help=data_help)
     parser.add_argument("--pool", type=Path, metavar="DIR", help="unlabelled images for arms <task>-external")
     parser.add_argument("--preset", default="quick", help="quick, sound, paper, or a folder with a preset.yaml")
-    parser.add_argument("--arms", nargs="+", metavar="ARM", help="arms to compare; the figure's by default")
+    arms_help = "arms to compare, names or YAML files of your own pretext tasks; the figure's by default"
+    parser.add_argument("--arms", nargs="+", metavar="ARM", help=arms_help)
+    encoder_help = "densenet, resnet, unet, or a YAML of your own; the figure's by default"
+    parser.add_argument("--encoder", metavar="ENCODER", help=encoder_help)
     parser.add_argument("--fractions", nargs="+", type=float, metavar="F", help="label fractions in (0, 1]")
     labels_help = "numbers of labelled training cases, or `all`, instead of fractions"
     parser.add_argument("--labels", nargs="+", metavar="N", help=labels_help)
@@ -189,7 +201,9 @@ def _add_reproduce(commands: Commands) -> None:
     parser.add_argument("--devices", type=int, default=1, metavar="N", help=devices_help)
     parser.add_argument("--out", type=Path, default=Path("results"), metavar="DIR", help="tables and figures")
     parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="runs and prepared data")
-    parser.add_argument("--downloads", type=Path, default=Path("data"), metavar="DIR", help="drawn and downloaded data")
+    parser.add_argument(
+        "--downloads", type=Path, default=Path("data"), metavar="DIR", help="generated and downloaded data"
+    )
     parser.add_argument("--executor", choices=["local", "slurm"], default="local", help="where jobs run")
     profile_help = "Snakemake profile of a cluster: partition, account, time, memory; see configs/cluster/slurm"
     parser.add_argument("--profile", type=Path, metavar="DIR", help=profile_help)

@@ -151,7 +151,7 @@ class StoreDataModule(LightningDataModule):
 
     def _evaluation_loader(self, cases: tuple[str, ...], *, native: bool, label: Label | None) -> DataLoader[Sample]:
         """Whole cases."""
-        dataset = StoreDataset(self.store, cases, label=label, native=native and self.store.spatial_dims == 3)
+        dataset = StoreDataset(self.store, cases, label=label, native=native and self.store.labels == "map")
         # Those of different sizes do not stack; and a volume is as much as a batch of slices.
         alone = self.crop_size is not None or self.slices
         return self._loader(dataset, EvenBatches(len(dataset), 1 if alone else self.batch_size))

@@ -1,6 +1,7 @@
-"""Labelled images for downstream tasks: volumes to segment, photographs to grade."""
+"""Labelled images for downstream tasks: with label maps, classes or values."""
 
 from pathlib import Path
+from statistics import fmean, pstdev
 from typing import Literal
 
 from sslmed.data.fold import LabelledData
@@ -8,7 +9,7 @@ from sslmed.data.regions import brain_tumour_regions
 
 
 class SegmentationData(LabelledData):
-    """Volumes with label maps.
+    """Images with label maps.
 
     Args:
         regions: Scheme of overlapping regions that are scored beside the classes; `brain_tumour` makes whole tumour,
@@ -32,10 +33,10 @@ class SegmentationData(LabelledData):
 
 
 class ClassificationData(LabelledData):
-    """Photographs with a grade each.
+    """Images with a class each.
 
     Attributes:
-        num_classes: Number of grades; linked to the model.
+        num_classes: Number of classes; linked to the model.
     """
 
     label = "class"
@@ -43,3 +44,20 @@ class ClassificationData(LabelledData):
     def __init__(self, store: Path, **kwargs: object) -> None:
         super().__init__(store, **kwargs)  # type: ignore[arg-type]
         self.num_classes = self.store.num_classes
+
+
+class RegressionData(LabelledData):
+    """Images with a value each.
+
+    Attributes:
+        target_mean: Mean value of the training cases whose labels may be used; linked to the model.
+        target_scale: Their standard deviation, or 1 where that is 0; linked to the model.
+    """
+
+    label = "value"
+
+    def __init__(self, store: Path, **kwargs: object) -> None:
+        super().__init__(store, **kwargs)  # type: ignore[arg-type]
+        values = [self.store.value(case) for case in self.training_cases]
+        self.target_mean = fmean(values)
+        self.target_scale = pstdev(values) or 1.0

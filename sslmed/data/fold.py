@@ -9,15 +9,21 @@ from sslmed.core.errors import UserError
 from sslmed.core.label_amount import LabelAmount
 from sslmed.data.datamodule import StoreDataModule
 from sslmed.data.samples import Sample
-from sslmed.data.splits import count_labels, label_order, split_cases
+from sslmed.data.splits import count_labels, label_order, split_cases, strata
+from sslmed.preparation.store import Store
 
-STORED = {"map": "volumes with label maps: use SegmentationData", "class": "graded photographs: use ClassificationData"}
+STORED = {
+    "none": "no labels: use PretrainingData or PoolData",
+    "map": "label maps: use SegmentationData",
+    "class": "classes: use ClassificationData",
+    "value": "values: use RegressionData",
+}
 
 
 class FoldData(StoreDataModule):
     """Cases of one fold.
 
-    Cases of a patient, and copies of an image, stay together; photographs are stratified by class.
+    Cases of a patient, and copies of an image, stay together. Folds are stratified by class, or by fifths of values.
 
     Args:
         fold: Which fold is the test set.
@@ -40,8 +46,15 @@ class FoldData(StoreDataModule):
             n_folds=n_folds,
             split_seed=split_seed,
             groups=self.store.groups,
-            classes=None if self.store.spatial_dims == 3 else {c: self.store.classes(c) for c in self.store.labelled},
+            classes=strata(self.store.labels, targets(self.store)),
         )
+
+
+def targets(store: Store) -> dict[str, float]:
+    """Give the class index or the value of each labelled case; nothing where labels are maps."""
+    if store.labels == "class":
+        return {case: index for case in store.labelled for index in store.classes(case)}
+    return {case: store.value(case) for case in store.labelled} if store.labels == "value" else {}
 
 
 class LabelledData(FoldData):
@@ -69,9 +82,8 @@ class LabelledData(FoldData):
         if label_fraction is None and n_labels is None:
             label_fraction = 1.0
         self.label_amount = LabelAmount(label_fraction, n_labels)
-        stored = "map" if self.store.spatial_dims == 3 else "class"
-        if self.label != stored:
-            raise UserError(f"{store}: {type(self).__name__} cannot use it; it holds {STORED[stored]}")
+        if self.label != self.store.labels:
+            raise UserError(f"{store}: {type(self).__name__} cannot use it; it holds {STORED[self.store.labels]}")
         train = self.split.train
         class_sets = {case: self.store.classes(case) for case in train}
         is_class = self.label == "class"

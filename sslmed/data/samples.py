@@ -12,14 +12,15 @@ from sslmed.data.batches import Draw
 from sslmed.preparation.store import Store
 
 Sample = dict[str, Any]
-Label = Literal["map", "class"]
+Label = Literal["map", "class", "value"]
 
 
 class StoreDataset(Dataset[Sample]):
     """Prepared cases, read from the memory map on access.
 
-    A sample holds `case`, `image` `(C, *spatial)` float16 and, if asked for, `label`: a map `(*spatial)` uint8 or a
-    class `()` int64; and `geometry`, which leads back to the original voxel grid, with the `native_label` there.
+    A sample holds `case`, `image` `(C, *spatial)` float16 and, if asked for, `label`: a map `(*spatial)` uint8, a
+    class `()` int64 or a value `()` float32; and `geometry`, which leads back to the original grid, with the
+    `native_label` there.
 
     Args:
         store: Where the cases are.
@@ -62,6 +63,8 @@ class StoreDataset(Dataset[Sample]):
         sample: Sample = {"case": case, **{key: torch.tensor(array) for key, array in arrays.items()}}
         if self.label == "class":
             (sample["label"],) = torch.tensor([*self.store.classes(case)])
+        if self.label == "value":
+            sample["label"] = torch.tensor(self.store.value(case))
         if self.native:
             sample["geometry"] = self.store.geometry(case)
             if self.label is not None:

@@ -6,6 +6,7 @@ Nothing here depends on the order of the input, on files, or on the Python versi
 
 import math
 import random
+from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,9 @@ from fractions import Fraction
 
 from sslmed.core.errors import UserError
 from sslmed.core.label_amount import LabelAmount
+from sslmed.preparation.readers.dataset import Labels
 
+VALUE_BINS = 5  # of as many cases each, by which values are stratified
 VALIDATION_PARTS = 5  # validation is one fifth of the cases that are not tested on
 
 
@@ -79,6 +82,24 @@ def split_cases(
     return Split(tuple(train), tuple(sorted(validation)), tuple(sorted(test)))
 
 
+def strata(labels: Labels, targets: Mapping[str, float]) -> Mapping[str, Hashable] | None:
+    """Give what folds are stratified by: the class, or of values the fifth; nothing of other labels.
+
+    Fifths are by the number of cases; equal values are in one.
+
+    Args:
+        labels: What labels are.
+        targets: Case id -> class index or value, of all labelled cases.
+    """
+    if labels == "class":
+        return targets
+    if labels != "value":
+        return None
+    ascending = sorted(targets.values())
+    ends = [ascending[len(ascending) * i // VALUE_BINS] for i in range(1, VALUE_BINS)]
+    return {case: bisect_right(ends, value) for case, value in targets.items()}
+
+
 def label_order(
     train: Iterable[str], *, fold: int, seed: int, class_sets: Mapping[str, frozenset[int]], stratify: bool
 ) -> tuple[str, ...]:
@@ -90,7 +111,8 @@ def label_order(
         train: The training cases of `fold`, in any order.
         fold: The fold; together with `seed` it draws the order.
         seed: The seed of the run.
-        class_sets: Case id -> the classes in that case: one for classification, any number for segmentation.
+        class_sets: Case id -> the classes in that case: one for classification, any number for segmentation, none of
+            values.
         stratify: Whether the rest is interleaved such that every prefix holds the class sets in proportion to their
             frequency, as closely as the opening lets it; otherwise it is in random order.
 

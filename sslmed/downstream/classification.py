@@ -3,25 +3,24 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from pytorch_lightning.cli import OptimizerCallable
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_cohen_kappa
 
 from sslmed.core.errors import InputError
 from sslmed.data.samples import Sample
-from sslmed.downstream.base import DownstreamTask
+from sslmed.downstream.base import RANDOM, DownstreamTask, Pretrained
 from sslmed.downstream.ordinal import class_probabilities, decode, ordinal_loss
-from sslmed.downstream.writers import WriteClassifications
+from sslmed.downstream.writers import WriteTable
 from sslmed.encoders import Encoder
 from sslmed.encoders.heads import HeadCallable, linear_head
-from sslmed.learning.augmentation import RandomAffine, RandomIntensity, apply_affine, apply_intensity
+from sslmed.evaluation.classification import auroc
+from sslmed.learning.augmentation import RandomAffine, RandomIntensity, augment
 from sslmed.learning.distributed import merge
-from sslmed.learning.optimization import Schedule, default_optimizer
+from sslmed.learning.optimization import DEFAULT, Optimization
 
 
 @dataclass(frozen=True)
@@ -64,15 +63,13 @@ class Classification(DownstreamTask):
         encoder: Turns an image into feature maps; the head reads the coarsest.
         num_classes: Number of classes K.
         objective: `cross_entropy`, or `ordinal` for grades, see `sslmed.downstream.ordinal`.
+        score: By which the best checkpoint is chosen: `qwk` for grades, `auroc` for classes without an order.
         head: Builds the head from the encoder, 1 (image per case) and the number of outputs; by default one linear
             layer on globally averaged features.
         affine: Random flips, rotations and zooms of images in training.
         intensity: Random brightness and contrast of images in training.
         pretrained: See `DownstreamTask`.
-        frozen_fraction: See `DownstreamTask`.
-        optimizer: See `DownstreamTask`.
-        schedule: See `DownstreamTask`.
-        adapt_channels: See `DownstreamTask`.
+        optimization: See `DownstreamTask`.
 
     Attributes:
         test_rows: After a test run, one row per case: `case`, `truth`, `prediction`, `probability_<i>`.
@@ -81,25 +78,22 @@ class Classification(DownstreamTask):
         InputError: If there are fewer than 2 classes.
     """
 
-    monitor = "val/qwk"
     kind = "classification"
-    prediction_writer = WriteClassifications
+    prediction_writer = WriteTable
 
     def __init__(
         self,
         encoder: Encoder,
         num_classes: int = 5,
         objective: Literal["cross_entropy", "ordinal"] = "cross_entropy",
+        score: Literal["qwk", "auroc"] = "qwk",
         head: HeadCallable = linear_head,
         affine: RandomAffine | None = None,
         intensity: RandomIntensity | None = None,
-        pretrained: Path | None = None,
-        frozen_fraction: float = 0.0,
-        optimizer: OptimizerCallable = default_optimizer,
-        schedule: Schedule = "one_cycle",
-        adapt_channels: bool = False,
+        pretrained: Pretrained = RANDOM,
+        optimization: Optimization = DEFAULT,
     ) -> None:
-        super().__init__(encoder, pretrained, frozen_fraction, optimizer, schedule, adapt_channels=adapt_channels)
+        super().__init__(encoder, pretrained, optimization)
         if num_classes < 2:
             msg = f"classification needs at least 2 classes, got {num_classes}"
             raise InputError(msg)
@@ -108,7 +102,9 @@ class Classification(DownstreamTask):
         self.affine = affine
         self.intensity = intensity
         self.num_classes = num_classes
-        self._answers: dict[str, tuple[int, int]] = {}
+        self.score = score
+        self.monitor = f"val/{score}"
+        self._answers: dict[str, tuple[int, int, list[float]]] = {}
 
     def forward(self, images: Tensor) -> Tensor:
         """Compute what `objective` makes classes of.
@@ -119,20 +115,12 @@ class Classification(DownstreamTask):
         Returns:
             Logits `(B, outputs)`.
         """
-        logits: Tensor = self.head(self.encoder(images)[-1])
+        logits: Tensor = self.head(self.encoder(images))
         return logits.float()
-
-    def augment(self, images: Tensor) -> Tensor:
-        """Transform a training batch `(B, C, *spatial)` at random, on its device."""
-        if self.affine is not None:
-            images = apply_affine(images, self.affine.sample(len(images), images.ndim - 2, images.device))
-        if self.intensity is not None:
-            images = apply_intensity(images, *self.intensity.sample(len(images), images.device))
-        return images
 
     def training_step(self, batch: Sample, batch_idx: int) -> Tensor:  # noqa: ARG002
         """One update."""
-        images = self.augment(batch["image"].float())
+        images = augment(batch["image"].float(), self.affine, self.intensity)
         loss = self.objective.loss(self(images), batch["label"])
         self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(images), sync_dist=True)
         return loss
@@ -140,18 +128,21 @@ class Classification(DownstreamTask):
     def validation_step(self, batch: Sample, batch_idx: int) -> None:  # noqa: ARG002
         """Collect the answers: kappa is not a mean over batches."""
         logits, labels = self(batch["image"].float()), batch["label"]
-        pairs = zip(self.objective.decide(logits).tolist(), labels.tolist(), strict=True)
-        self._answers |= zip(batch["case"], pairs, strict=True)
+        probabilities = self.objective.probabilities(logits)
+        answers = zip(self.objective.decide(logits).tolist(), labels.tolist(), probabilities.tolist(), strict=True)
+        self._answers |= zip(batch["case"], answers, strict=True)
         self._validation.add(batch["case"], {"val/loss": self.objective.loss(logits, labels)})
 
     def on_validation_epoch_end(self) -> None:
         """Score the whole validation set."""
-        answers, truths = torch.tensor([*merge(self._answers).values()]).T
+        decided, labels, probabilities = zip(*merge(self._answers).values(), strict=True)
+        answers, truths = torch.tensor(decided), torch.tensor(labels)
         self._answers = {}
         # Where all truths and all answers are one class, kappa is 0 / 0: no agreement beyond chance has been shown.
         kappa = multiclass_cohen_kappa(answers, truths, self.num_classes, weights="quadratic").nan_to_num(0.0)
         accuracy = (answers == truths).float().mean()
-        self.log_dict({"val/qwk": kappa, "val/accuracy": accuracy, **self._validation.means()}, prog_bar=True)
+        score = kappa if self.score == "qwk" else torch.tensor(auroc(truths, torch.tensor(probabilities)))
+        self.log_dict({self.monitor: score, "val/accuracy": accuracy, **self._validation.means()}, prog_bar=True)
 
     def test_step(self, batch: Sample, batch_idx: int) -> None:
         """Keep truth and answer of the test cases."""

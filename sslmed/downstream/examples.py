@@ -19,16 +19,16 @@ MOST_PIXELS = 160
 
 @dataclass(frozen=True)
 class Example:
-    """Axial slices through the true structure of one test case, on the prepared grid.
+    """Axial slices through the true structure of one test case, or a photograph, on the prepared grid.
 
     Slices are as radiologists look at them: the first row is anterior, the first column the patient's right.
 
     Attributes:
         case: Its id.
         dice: Its foreground Dice.
-        depth: Number of slices of the volume.
+        depth: Number of slices of the volume, 1 for a photograph.
         positions: Which slices these are, `(S,)`, counted from the feet.
-        image: First channel, `(S, H, W)` uint8.
+        image: First channel of a volume, mean over those of a photograph, `(S, H, W)` uint8.
         truth: Class indices, `(S, H, W)` uint8.
         prediction: Class indices, `(S, H, W)` uint8.
     """
@@ -50,11 +50,11 @@ class Example:
         Args:
             case: Its id.
             dice: Its foreground Dice.
-            image: One channel, in [0, 1], `(I, J, K)` towards right, anterior, superior.
+            image: In [0, 1], `(C, I, J, K)` towards right, anterior, superior; the first channel is kept.
             truth: Class indices `(I, J, K)`.
             prediction: Class indices `(I, J, K)`.
         """
-        depth = truth.shape[-1]
+        image, depth = image[0], truth.shape[-1]
         with_structure = np.flatnonzero((truth > 0).any((0, 1)))
         first, last = (with_structure[0], with_structure[-1]) if with_structure.size else (0, depth - 1)
         positions = np.unique(np.linspace(first, last, MOST_SLICES).round().astype(np.int64))
@@ -65,6 +65,16 @@ class Example:
         image = (np.clip(image.astype(np.float32), 0, 1) * 255).round()
         arrays = (array.astype(np.uint8) for array in (image, truth, prediction))
         return cls(case, dice, depth, positions, *arrays)
+
+    @classmethod
+    def of_photograph(
+        cls, case: str, dice: float, image: NDArray[Any], truth: NDArray[Any], prediction: NDArray[Any]
+    ) -> Self:
+        """Take a photograph as it is, in grey; arguments as in `of_volume`, `(C, H, W)` and `(H, W)`."""
+        step = -(-max(truth.shape) // MOST_PIXELS)
+        image = (np.clip(image.astype(np.float32).mean(0), 0, 1) * 255).round()
+        arrays = (array[None, ::step, ::step].astype(np.uint8) for array in (image, truth, prediction))
+        return cls(case, dice, 1, np.zeros(1, dtype=np.int64), *arrays)
 
 
 def examples_of(scores: pd.DataFrame) -> Iterator[tuple[str, str, float]]:

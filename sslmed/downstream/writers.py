@@ -8,6 +8,7 @@ from typing import Any
 import nibabel
 import numpy as np
 import pandas as pd
+from PIL import Image
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import BasePredictionWriter
 
@@ -18,10 +19,10 @@ log = logging.getLogger(__name__)
 
 
 class WriteSegmentations(BasePredictionWriter):
-    """Writes every predicted segmentation as NIfTI on the original voxel grid, with the original affine.
+    """Writes every predicted segmentation on the original grid: NIfTI with the original affine, or PNG of a photograph.
 
     Args:
-        run: Folder of the run; the files are `predictions/<case>.nii.gz` in it.
+        run: Folder of the run; the files are `predictions/<case>.nii.gz`, or `.png`, in it.
     """
 
     def __init__(self, run: Path) -> None:
@@ -41,16 +42,20 @@ class WriteSegmentations(BasePredictionWriter):
         """Write the segmentations of one batch."""
         self.folder.mkdir(parents=True, exist_ok=True)
         for case, geometry, labels in zip(batch["case"], batch["geometry"], prediction, strict=True):
-            path = self.folder / f"{case}.nii.gz"
-            partial = path.with_name(f"{case}{TEMPORARY}.nii.gz")
-            image: nibabel.Nifti1Image = nibabel.Nifti1Image(labels, geometry.affine)  # type: ignore[no-untyped-call]
-            nibabel.save(image, partial)
+            extension = ".png" if labels.ndim == 2 else ".nii.gz"
+            path = self.folder / f"{case}{extension}"
+            partial = path.with_name(f"{case}{TEMPORARY}{extension}")
+            if labels.ndim == 2:
+                Image.fromarray(labels).save(partial)
+            else:
+                volume: nibabel.Nifti1Image = nibabel.Nifti1Image(labels, geometry.affine)  # type: ignore[no-untyped-call]
+                nibabel.save(volume, partial)
             partial.replace(path)
             log.info("wrote %s", path)
 
 
-class WriteClassifications(BasePredictionWriter):
-    """Writes the predicted classes of all cases, with their probabilities, as one table.
+class WriteTable(BasePredictionWriter):
+    """Writes the answers for all cases, one row each, as one table.
 
     Args:
         run: Folder of the run; the file is `predictions.csv` in it.

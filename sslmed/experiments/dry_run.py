@@ -19,7 +19,7 @@ from sslmed.experiments.plan import Grid, Places, Run
 from sslmed.experiments.settings import Estimate
 from sslmed.experiments.sources import Source
 from sslmed.experiments.workflow import is_done
-from sslmed.preparation.readers.layouts import Dataset
+from sslmed.preparation.readers.dataset import Dataset
 from sslmed.preparation.settings import PrepareSettings
 
 BYTES_PER_VOXEL = 2  # float16
@@ -66,7 +66,7 @@ def print_dry_run(
     n_train = None if dataset is None else fold_sizes(dataset, fold=grid.folds[0], n_folds=grid.preset.n_folds).train
     lines += _cost_lines(grid, todo, [each for each in (dataset, pool) if each is not None], n_train, executor)
     if todo and dataset is not None:
-        lines += ["by hand, e.g.:", *_commands(todo[0], places, dataset, pool, grid.preset.prepare)]
+        lines += ["by hand, e.g.:", *_commands(todo[0], places, dataset, pool, grid)]
     for line in lines:
         console.print(line, highlight=False, markup=False)
 
@@ -148,11 +148,14 @@ def _fraction(run: Run, n_train: int | None) -> float:
 def _cost_lines(
     grid: Grid, todo: Sequence[Run], datasets: Sequence[Dataset], n_train: int | None, executor: Executor
 ) -> list[str]:
-    estimate, settings, jobs = grid.preset.estimate, grid.preset.prepare, executor.jobs
+    estimate, jobs = grid.preset.estimate, executor.jobs
     seconds = training_seconds(estimate, todo, n_train)
     gib = len(todo) * estimate.disk_mib / 2**10
-    for dataset in datasets if settings.geometry == "cube" else ():
-        bytes_per_voxel = BYTES_PER_VOXEL * len(dataset.modalities) + (dataset.spatial_dims == 3)
+    for dataset in datasets:
+        settings = grid.prepare_settings(dataset.spatial_dims)
+        if settings.geometry != "cube":
+            continue
+        bytes_per_voxel = BYTES_PER_VOXEL * len(dataset.modalities) + (dataset.labels == "map")
         gib += len(dataset.cases) * bytes_per_voxel * settings.size**dataset.spatial_dims / 2**30
     lines = [
         f"estimate: {duration(seconds / min(jobs, max(1, len(todo))))} of training with a {estimate.device} for each "
@@ -165,14 +168,16 @@ def _cost_lines(
     return lines
 
 
-def _commands(run: Run, places: Places, dataset: Dataset, pool: Dataset | None, settings: PrepareSettings) -> list[str]:
+def _commands(run: Run, places: Places, dataset: Dataset, pool: Dataset | None, grid: Grid) -> list[str]:
     """Give the lines that do a run in a shell, preparing its images before if they are not."""
     lines = []
     external = pool is not None and run.labels is None and Arm.parse(run.arm).external
     images, store = (pool, places.pool) if external else (dataset, places.store)
     if images is not None and store is not None and not (store / "store.json").is_file():
-        command = [*SSLMED, "prepare", str(images.root.absolute()), "--store", str(store), *_options(settings)]
-        lines.append(shlex.join(command + ["--pool"] * external))
+        command = [*SSLMED, "prepare", str(images.root.absolute()), "--store", str(store)]
+        command += _options(grid.prepare_settings(places.spatial_dims))
+        command += ["--pool"] if external else ["--task", grid.experiment.task]
+        lines.append(shlex.join(command))
     several = ["-m", "torch.distributed.run", "--nproc-per-node", str(run.devices)]
     launch = SSLMED if run.devices == 1 else [sys.executable, *several, *SSLMED[1:]]
     return [*lines, shlex.join([*launch, "fit", *run.arguments])]

@@ -4,10 +4,9 @@ from dataclasses import dataclass
 
 from sslmed.core.errors import UserError
 from sslmed.core.label_amount import LabelAmount
-from sslmed.data.splits import Split, count_labels, split_cases
+from sslmed.data.splits import Split, count_labels, split_cases, strata
 from sslmed.preparation.groups import merge_groups
-from sslmed.preparation.readers.fundus import Photo
-from sslmed.preparation.readers.layouts import Dataset
+from sslmed.preparation.readers.dataset import Dataset
 
 
 @dataclass(frozen=True)
@@ -52,14 +51,14 @@ def fold_sizes(dataset: Dataset, *, fold: int, n_folds: int) -> FoldSizes:
     split = split_dataset(dataset, fold=fold, n_folds=n_folds)
     held_out = {patients[case] for case in (*split.validation, *split.test)}
     unlabelled = [case.id for case in dataset.cases if not case.is_labelled]
-    grades = {case.id: case.grade for case in dataset.cases if isinstance(case, Photo)}
+    classes = targets(dataset) if dataset.labels == "class" else {}
     return FoldSizes(
         fold=fold,
         train=len(split.train),
         validation=len(split.validation),
         test=len(split.test),
         unlabelled=sum(patients[case] not in held_out for case in unlabelled),
-        classes=len({grades.get(case) for case in split.train}),
+        classes=len({classes.get(case) for case in split.train}),
     )
 
 
@@ -70,14 +69,20 @@ def split_dataset(dataset: Dataset, *, fold: int, n_folds: int) -> Split:
         UserError: If there are too few labelled cases or patients.
     """
     labelled = [case for case in dataset.cases if case.is_labelled]
-    classes = {case.id: case.grade for case in labelled if isinstance(case, Photo)}
-    ids = [case.id for case in labelled]
-    if not classes:
-        return split_cases(ids, fold=fold, n_folds=n_folds)
-    return split_cases(ids, fold=fold, n_folds=n_folds, groups=_patients(dataset), classes=classes)
+    return split_cases(
+        [case.id for case in labelled],
+        fold=fold,
+        n_folds=n_folds,
+        groups=_patients(dataset),
+        classes=strata(dataset.labels, targets(dataset)),
+    )
+
+
+def targets(dataset: Dataset) -> dict[str, float]:
+    """Give the class or the value of each labelled case; nothing where labels are maps."""
+    return {case.id: case.label for case in dataset.cases if isinstance(case.label, int | float)}
 
 
 def _patients(dataset: Dataset) -> dict[str, str]:
     """Case id -> a name that it shares with the other cases of its patient."""
-    patients = {case.id: case.patient if isinstance(case, Photo) else None for case in dataset.cases}
-    return merge_groups({case: [] if patient is None else [patient] for case, patient in patients.items()})
+    return merge_groups({case.id: [] if case.patient is None else [case.patient] for case in dataset.cases})

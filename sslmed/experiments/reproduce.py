@@ -1,4 +1,4 @@
-"""`sslmed reproduce`: from a dataset's name to a figure, in one command that goes on where it was stopped."""
+"""`sslmed reproduce`: from a dataset's name to a figure, in one command that resumes where it was stopped."""
 
 import sys
 from collections.abc import Sequence
@@ -16,9 +16,10 @@ from sslmed.experiments.dry_run import print_dry_run
 from sslmed.experiments.executors.local import Executor, Local
 from sslmed.experiments.executors.slurm import slurm
 from sslmed.experiments.folds import fold_sizes
+from sslmed.experiments.own import add_arms, find_encoder
 from sslmed.experiments.plan import Grid, Places, Run, plan_runs
-from sslmed.experiments.settings import preset_folder, read_experiment, read_preset
-from sslmed.experiments.sources import PHANTOM, Source, scan_pool
+from sslmed.experiments.settings import keep_experiment, preset_folder, read_experiment, read_preset
+from sslmed.experiments.sources import PHANTOM, Source, name_of, scan_pool
 from sslmed.experiments.workflow import (
     is_done,
     run_workflow,
@@ -26,9 +27,12 @@ from sslmed.experiments.workflow import (
     sole_command,
 )
 from sslmed.preparation.prepare import prepare
-from sslmed.preparation.readers.layouts import Dataset
+from sslmed.preparation.readers.dataset import Dataset
 from sslmed.preparation.store import Store
 from sslmed.training.wandb.session import Mode, check_account
+
+LABELS = {"none": "absent", "map": "label maps", "class": "classes", "value": "values"}
+"""How kinds of labels are called."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +40,12 @@ class Options:
     """Options of `sslmed reproduce`; `None` takes the preset's or the figure's.
 
     Attributes:
-        figure: Which figure.
-        data: `phantom`, a known dataset's name, or a path.
+        figure: Name of a figure, or the path of a YAML like those in `configs/experiments`.
+        data: `phantom`, a known dataset's name, or the path of a table or folder.
         pool: Folder of unlabelled images for arms with an external pool; by default these are then run as well.
         preset: Name or folder of a preset.
-        arms: Arms to compare.
+        arms: Arms to compare: names, and paths of YAML files of pretext tasks.
+        encoder: Name or YAML of an encoder; by default the figure's.
         fractions: Label fractions.
         labels: Numbers of labelled training cases, or `all`, instead of fractions.
         folds: Folds to run.
@@ -51,7 +56,7 @@ class Options:
         profile: Folder of a Snakemake profile for the cluster.
         out: Where tables and figures go.
         runs: Where runs and prepared stores go.
-        downloads: Where downloaded and drawn datasets go.
+        downloads: Where downloaded and generated datasets go.
         wandb: `disabled`, `offline` or `online`.
         dry_run: Only list what would be done.
     """
@@ -61,6 +66,7 @@ class Options:
     pool: Path | None = None
     preset: str = "quick"
     arms: Sequence[str] | None = None
+    encoder: str | None = None
     fractions: Sequence[float] | None = None
     labels: Sequence[int | str] | None = None
     folds: Sequence[int] | None = None
@@ -112,17 +118,19 @@ def reproduce(options: Options) -> Outcome | None:
     grid = _grid(options)
     if options.wandb == "online" and not options.dry_run:
         check_account(verify=True)
-    source = Source(options.data, options.downloads, grid.experiment.phantom, grid.preset.phantom)
+    experiment = grid.experiment
+    source = Source(options.data, options.downloads, experiment.label_kind, experiment.phantom, grid.preset.phantom)
     dataset = None if options.dry_run and source.is_absent else source.fetch()
     pool = None if options.pool is None else scan_pool(options.pool)
     if dataset is not None:
         _check_data(dataset, pool, grid)
-    name = f"{source.name}-{grid.preset_folder.name}"
+    name = f"{source.name}-{grid.name}"
     stores = options.runs / "stores"
     places = Places(
         work=(options.runs / grid.experiment.figure / name).absolute(),
         store=(stores / f"{source.name}-{_key(dataset, grid)}").absolute(),
-        pool=None if pool is None else (stores / f"pool-{pool.root.resolve().name}-{_key(pool, grid)}").absolute(),
+        pool=None if pool is None else (stores / f"pool-{name_of(pool.root)}-{_key(pool, grid)}").absolute(),
+        spatial_dims=3 if dataset is None else dataset.spatial_dims,
     )
     work = places.work
     runs = plan_runs(grid, places, dataset=source.name, wandb=options.wandb, devices=options.devices)
@@ -134,10 +142,12 @@ def reproduce(options: Options) -> Outcome | None:
     with sole_command(work) as lock:
         executor.wait_for_others(work)
         if not all(is_done(work, run) for run in runs):
-            store = prepare(source.folder, places.store, grid.preset.prepare)
+            settings = grid.prepare_settings(places.spatial_dims)
+            store = prepare(source.folder, places.store, settings, labels=experiment.label_kind)
             if pool is not None and places.pool is not None:
-                _refuse_common_images(prepare(pool.root, places.pool, grid.preset.prepare, pool=True), store)
+                _refuse_common_images(prepare(pool.root, places.pool, settings, pool=True), store)
             set_stale_runs_aside(work, runs)
+            keep_experiment(work, grid.experiment)
             run_workflow(work, runs, executor=executor, lock=lock)
     return Outcome(
         work=work,
@@ -145,7 +155,7 @@ def reproduce(options: Options) -> Outcome | None:
         out=options.out / grid.experiment.figure / name,
         metrics=grid.experiment.metrics,
         phantom=source.is_phantom,
-        notes=[] if pool is None else [f"External pool: {pool.root.resolve().name}."],
+        notes=[] if pool is None else [f"External pool: {name_of(pool.root)}."],
         wandb=options.wandb,
     )
 
@@ -166,17 +176,18 @@ def _executor(options: Options) -> Executor:
 
 def _grid(options: Options) -> Grid:
     experiment = read_experiment(options.figure)
-    folder = preset_folder(options.figure, options.preset)
+    folder = preset_folder(experiment.figure, options.preset)
     preset = read_preset(folder)
     arms = [*experiment.arms, *null_arms(preset.null_arms)] if options.arms is None else [*options.arms]
     if options.arms is None and options.pool is not None:
         arms += [f"{arm}{EXTERNAL}" for arm in arms if Arm.parse(arm).is_pretrained]
+    experiment, arms = add_arms(experiment, arms)
     external = [arm for arm in arms if Arm.parse(arm).external]
     if external and options.pool is None:
         raise UserError(f"{external[0]} is pretrained on an external pool: give its folder by --pool (make: POOL=)")
     if options.pool is not None and not external:
         raise UserError(f"--pool {options.pool}: no arm is pretrained on it; add some, e.g. rotation{EXTERNAL}")
-    return Grid(
+    grid = Grid(
         experiment=experiment,
         preset=preset,
         preset_folder=folder,
@@ -184,20 +195,31 @@ def _grid(options: Options) -> Grid:
         labels=label_amounts(options.fractions, options.labels) or preset.label_amounts or experiment.label_amounts,
         folds=tuple(preset.folds if options.folds is None else options.folds),
         seeds=tuple(preset.seeds if options.seeds is None else options.seeds),
+        encoder=None if options.encoder is None else find_encoder(options.encoder),
     )
+    for path, meant in grid.left_out.items():
+        print(f"{path}: is left out, as it is for {meant} and the encoder is another one", file=sys.stderr)
+    return grid
 
 
 def _key(dataset: Dataset | None, grid: Grid) -> str:
-    return "unknown" if dataset is None else grid.preset.prepare.key(dataset.digest)
+    if dataset is None:
+        return "unknown"
+    return grid.prepare_settings(dataset.spatial_dims).key(f"{dataset.digest} {dataset.labels}")
 
 
 def _check_data(dataset: Dataset, pool: Dataset | None, grid: Grid) -> None:
     experiment = grid.experiment
-    for each in (dataset,) if pool is None else (dataset, pool):
-        if each.spatial_dims != experiment.spatial_dims:
-            kinds = {2: "photographs, in the layout of APTOS 2019", 3: "volumes, in the layout of an MSD task"}
-            found, wanted = kinds[each.spatial_dims], kinds[experiment.spatial_dims]
-            raise UserError(f"{each.root}: holds {found}; {experiment.figure} is about {wanted}")
+    if dataset.labels != experiment.label_kind:
+        found, wanted = LABELS[dataset.labels], LABELS[experiment.label_kind]
+        raise UserError(f"{dataset.root}: its labels are {found}; {experiment.figure} needs {wanted}")
+    sliced = [arm for arm in grid.arms if Arm.parse(arm).slices]
+    if sliced and dataset.spatial_dims == 2:
+        raise UserError(f"{dataset.root}: holds photographs, which have no slices: leave out {', '.join(sliced)}")
+    if pool is not None and pool.spatial_dims != dataset.spatial_dims:
+        kinds = {2: "photographs", 3: "volumes"}
+        found, wanted = kinds[pool.spatial_dims], kinds[dataset.spatial_dims]
+        raise UserError(f"{pool.root}: holds {found}, but {dataset.root} {wanted}")
     if pool is not None and len(pool.modalities) == len(dataset.modalities) and pool.modalities != dataset.modalities:
         names = f"{', '.join(pool.modalities)}, those of {dataset.root} {', '.join(dataset.modalities)}"
         print(f"{pool.root}: its channels are {names}: make sure that they mean the same", file=sys.stderr)

@@ -1,16 +1,20 @@
 """An experiment as configuration: the figure's YAML and the preset's, checked before anything runs."""
 
+import json
 import os
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import yaml
 from jsonargparse import ArgumentParser
 
 from sslmed.core.errors import UserError
+from sslmed.core.files import write_text
 from sslmed.core.label_amount import LabelAmount, label_amounts
+from sslmed.preparation.readers.dataset import LABELS_OF_TASKS, Labels, Task
 from sslmed.preparation.settings import PrepareSettings
 
 Settings = TypeVar("Settings")
@@ -25,12 +29,11 @@ def config_root() -> Path:
 
 @dataclass(frozen=True)
 class Experiment:
-    """What a figure compares. Files are below `configs/`.
+    """What a figure compares. Files are relative to this YAML, or below sslmed's own `configs/`.
 
     Args:
         figure: Its name, e.g. `fig3`.
-        layout: Layout of its data: the Medical Segmentation Decathlon's, or that of APTOS 2019.
-        phantom: Kind of phantom that stands in for data.
+        task: What is fine-tuned for, and so what the labels of its data must be: label maps, classes or values.
         metrics: The scores that are drawn, the main one first.
         encoder: YAML of the encoder.
         finetuning: YAMLs of data and task of fine-tuning.
@@ -38,11 +41,12 @@ class Experiment:
         fractions: Label fractions, in (0, 1].
         labels: Numbers of labels, or `all`, instead of fractions.
         regions: Scheme of the regions that are scored, see `SegmentationData`.
+        phantom: Kind of phantom that stands in for data, if any does.
+        photo: How photographs are prepared, see `PrepareSettings`.
     """
 
     figure: str
-    layout: Literal["decathlon", "fundus"]
-    phantom: str
+    task: Task
     metrics: list[str]
     encoder: str
     finetuning: list[str]
@@ -50,6 +54,8 @@ class Experiment:
     fractions: list[float] | None = None
     labels: list[int | Literal["all"]] | None = None
     regions: Literal["brain_tumour"] | None = None
+    phantom: str | None = None
+    photo: Literal["plain", "fundus"] = "plain"
 
     def __post_init__(self) -> None:
         _ = self.label_amounts  # refuses what cannot be used
@@ -60,14 +66,14 @@ class Experiment:
         return label_amounts(self.fractions, self.labels) or ()
 
     @property
-    def spatial_dims(self) -> int:
-        """Dimensions of the images."""
-        return 3 if self.layout == "decathlon" else 2
+    def label_kind(self) -> Labels:
+        """What labels of its data are."""
+        return LABELS_OF_TASKS[self.task]
 
 
 @dataclass(frozen=True)
 class PhantomSettings:
-    """How much phantom to draw: labelled and unlabelled cases, and the images' size in voxels or pixels."""
+    """How large a phantom to generate: labelled and unlabelled cases, and the images' size in voxels or pixels."""
 
     cases: int
     unlabelled: int
@@ -102,9 +108,10 @@ class Preset:
         n_folds: Number of folds over the labelled cases.
         folds: Which of them are run.
         seeds: Seeds of the fine-tuning runs.
-        phantom: How much phantom to draw.
         prepare: Settings of `sslmed prepare`.
         estimate: Cost of a run.
+        phantom: How large a phantom to generate, where the figure has one.
+        size_2d: Side of prepared photographs, in pixels; that of `prepare` by default.
         handover: Which checkpoint of pretraining, the last or the best in validation, fine-tuning starts from.
         null_arms: How many baselines with other initial weights the figure has, to show what chance alone does.
         fractions: Label fractions, in (0, 1]; by default the figure's.
@@ -115,9 +122,10 @@ class Preset:
     n_folds: int
     folds: list[int]
     seeds: list[int]
-    phantom: PhantomSettings
     prepare: PrepareSettings
     estimate: Estimate
+    phantom: PhantomSettings | None = None
+    size_2d: int | None = None
     handover: Literal["last", "best"] = "last"
     null_arms: int = 0
     fractions: list[float] | None = None
@@ -134,29 +142,76 @@ class Preset:
 
 
 def read_experiment(figure: str) -> Experiment:
-    """Read `configs/experiments/<figure>.yaml`.
+    """Read `configs/experiments/<figure>.yaml`, or a YAML of the user's own.
+
+    Args:
+        figure: A figure's name, or the path of a YAML.
 
     Raises:
-        UserError: If there is no such figure, or the file has unknown, missing or mistyped keys.
+        UserError: If there is no such figure, the file has unknown, missing or mistyped keys, or names files that are
+            nowhere.
     """
     folder = config_root() / "experiments"
     known = sorted(path.stem for path in folder.glob("*.yaml"))
-    if figure not in known:
-        msg = f"{figure}: no such figure; there are {', '.join(known)}"
+    if figure in known:
+        return _read(Experiment, folder / f"{figure}.yaml")
+    path = Path(figure)
+    if not is_yaml(figure) or not path.is_file():
+        msg = f"{figure}: no such figure; there are {', '.join(known)}, or give the path of a YAML like theirs"
         raise UserError(msg)
-    return _read(Experiment, folder / f"{figure}.yaml")
+    experiment = _read(Experiment, path)
+    if experiment.figure in known or not re.fullmatch(r"[A-Za-z0-9_-]+", experiment.figure):
+        msg = (
+            f"{path}: figure is {experiment.figure!r}, expected a name of its own, in letters, digits, - and _, other "
+            f"than {', '.join(known)}: its results get a folder of that name"
+        )
+        raise UserError(msg)
+    return replace(
+        experiment,
+        encoder=_found(experiment.encoder, path),
+        finetuning=[_found(file, path) for file in experiment.finetuning],
+        arms={arm: None if file is None else _found(file, path) for arm, file in experiment.arms.items()},
+    )
+
+
+def _found(file: str, experiment: Path) -> str:
+    """The path of a file that an experiment's YAML names."""
+    places = (experiment.resolve().parent / file, config_root() / file)
+    found = [path for path in places if path.is_file()]
+    if not found:
+        msg = f"{experiment}: names {file}, which is neither {places[0]} nor {places[1]}"
+        raise UserError(msg)
+    return str(found[0])
+
+
+def is_yaml(name: str) -> bool:
+    """Whether what the user gave is the path of a YAML file, rather than a name."""
+    return name.endswith((".yaml", ".yml"))
+
+
+def keep_experiment(work: Path, experiment: Experiment) -> None:
+    """Write the experiment into its directory, for the report: its YAML may be anywhere."""
+    write_text(work / "experiment.json", json.dumps(asdict(experiment), indent=1) + "\n")
+
+
+def kept_experiment(work: Path, figure: str) -> Experiment:
+    """Read what `keep_experiment` wrote into a directory, or the figure of this name if it wrote nothing."""
+    path = work / "experiment.json"
+    return _read(Experiment, path) if path.is_file() else read_experiment(figure)
 
 
 def preset_folder(figure: str, preset: str) -> Path:
-    """The folder of a figure's preset, given its name or a path.
+    """The folder of a figure's preset, given its name, that of another figure's, as `fig3/quick`, or a path.
 
     Raises:
         UserError: If there is none.
     """
     presets = config_root() / "presets" / figure
-    folder = presets / preset if (presets / preset).is_dir() else Path(preset)
+    folder = next((path for path in (presets / preset, presets.parent / preset) if path.is_dir()), Path(preset))
     if not (folder / "preset.yaml").is_file():
+        of_others = presets.parent.glob("*/*/preset.yaml")
         known = sorted(path.parent.name for path in presets.glob("*/preset.yaml"))
+        known = known or sorted("/".join(path.parts[-3:-1]) for path in of_others)
         msg = f"{preset}: no such preset; choose {', '.join(known)}, or give a folder with a preset.yaml"
         raise UserError(msg)
     return folder.resolve()
@@ -169,6 +224,19 @@ def read_preset(folder: Path) -> Preset:
         UserError: If the file has unknown, missing or mistyped keys.
     """
     return _read(Preset, folder / "preset.yaml")
+
+
+def read_yaml(path: Path) -> Any:  # noqa: ANN401 - any YAML
+    """Read a YAML file.
+
+    Raises:
+        UserError: If it is not valid.
+    """
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        msg = f"{path}: not valid YAML ({' '.join(str(error).split())})"
+        raise UserError(msg) from error
 
 
 def _read(kind: type[Settings], path: Path) -> Settings:

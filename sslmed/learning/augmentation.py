@@ -86,6 +86,15 @@ class RandomIntensity:
         )
 
 
+def augment(images: Tensor, affine: RandomAffine | None, intensity: RandomIntensity | None) -> Tensor:
+    """Transform a training batch `(B, C, *spatial)` at random, on its device, by what is asked for."""
+    if affine is not None:
+        images = apply_affine(images, affine.sample(len(images), images.ndim - 2, images.device))
+    if intensity is not None:
+        images = apply_intensity(images, *intensity.sample(len(images), images.device))
+    return images
+
+
 def apply_affine(images: Tensor, matrices: Tensor, mode: Literal["bilinear", "nearest"] = "bilinear") -> Tensor:
     """Move images about their centres; what comes from outside is 0.
 

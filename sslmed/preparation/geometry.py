@@ -1,4 +1,4 @@
-"""Maps a scan to its prepared grid and predictions back: axes towards right, anterior, superior; a crop; a resize."""
+"""Maps an image to its prepared grid and predictions back: the axes' order and direction, a crop, a resize."""
 
 import math
 from collections.abc import Sequence
@@ -19,12 +19,13 @@ class Geometry:
     """How a prepared grid lies in the original one. Where an array has leading axes, they are left alone.
 
     Args:
-        original_shape: `(I, J, K)` of the file.
-        original_affine: Rows of its affine.
+        original_shape: `(I, J, K)` of the file, or rows and columns of a photograph.
+        original_affine: Rows of its affine; of a photograph, of the unit matrix.
         axes: Prepared axis `a` runs along the original axis `axes[a]`,
         flips: backwards where `flips[a]`.
-        start: First voxel of the crop on each prepared axis, counted along it.
-        stop: One beyond its last voxel.
+        start: First voxel of the crop on each prepared axis, counted along it; below 0 where the crop begins before
+            the image.
+        stop: One beyond its last voxel; what of the crop lies beyond the image is background.
         grid: Shape that the crop is resized to.
     """
 
@@ -50,6 +51,26 @@ class Geometry:
             start=(0,) * len(axes),
             stop=sides,
             grid=sides,
+        )
+
+    @classmethod
+    def of_photograph(cls, shape: tuple[int, int], start: tuple[int, int], side: int, grid: int) -> Self:
+        """Take a square, which may reach beyond the photograph, and resize it.
+
+        Args:
+            shape: Rows and columns of the photograph.
+            start: First row and column of the square.
+            side: Of the square.
+            grid: Side that it is resized to.
+        """
+        return cls(
+            original_shape=shape,
+            original_affine=((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)),
+            axes=(0, 1),
+            flips=(False, False),
+            start=start,
+            stop=(start[0] + side, start[1] + side),
+            grid=(grid, grid),
         )
 
     @classmethod
@@ -104,12 +125,16 @@ class Geometry:
         return np.flip(moved, tuple(n_leading + axis for axis, flip in enumerate(self.flips) if flip))
 
     def prepare_image(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Map `(C, *original)` to `(C, *grid)`: linear, averaged where it shrinks."""
+        """Map a scan `(C, *original)` to `(C, *grid)`: linear, averaged where it shrinks."""
         return resize(self.orient(image)[:, *self._crop], self.grid)
 
     def prepare_labels(self, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Map `(*original)` to `(*grid)`: nearest."""
-        return _nearest(self.orient(labels)[self._crop], self.grid)
+        crop = self.orient(labels)[self._crop]
+        if crop.shape != self._crop_shape:
+            crop, whole = np.zeros(self._crop_shape, dtype=np.uint8), crop
+            crop[self._inside] = whole
+        return _nearest(crop, self.grid)
 
     def restore_labels(self, labels: ArrayLike) -> NDArray[np.uint8]:
         """Map label indices `(*grid)` to `(*original)`: nearest; background outside the crop."""
@@ -127,7 +152,19 @@ class Geometry:
 
     @property
     def _crop(self) -> tuple[slice, ...]:
-        return tuple(map(slice, self.start, self.stop))
+        """The part of the image that lies in the crop."""
+        sides = (self.original_shape[axis] for axis in self.axes)
+        return tuple(
+            slice(max(start, 0), min(stop, side))
+            for start, stop, side in zip(self.start, self.stop, sides, strict=True)
+        )
+
+    @property
+    def _inside(self) -> tuple[slice, ...]:
+        """The same part, counted from the crop's first voxel."""
+        return tuple(
+            slice(part.start - start, part.stop - start) for part, start in zip(self._crop, self.start, strict=True)
+        )
 
     @property
     def _crop_shape(self) -> Ints:
@@ -135,7 +172,7 @@ class Geometry:
 
     def _restore(self, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         original = np.zeros(self.original_shape, dtype=np.uint8)
-        self.orient(original)[self._crop] = labels  # orient gives a view
+        self.orient(original)[self._crop] = labels[self._inside]  # orient gives a view
         return original
 
 

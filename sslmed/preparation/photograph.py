@@ -1,4 +1,4 @@
-"""Reads one colour photograph, refuses what would spoil training, and crops it to the retina."""
+"""Reads one photograph, refuses what would spoil training, and makes it a square, of a fundus around the retina."""
 
 import io
 import math
@@ -12,45 +12,58 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from scipy import ndimage
 
 from sslmed.core.errors import DataError
+from sslmed.preparation.geometry import Geometry
 from sslmed.preparation.settings import PrepareSettings
 
-FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
-MAGIC = {"PNG": b"\x89PNG\r\n\x1a\n", "JPEG": b"\xff\xd8\xff"}
+FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF"}
+MAGIC = {"PNG": (b"\x89PNG\r\n\x1a\n",), "JPEG": (b"\xff\xd8\xff",), "TIFF": (b"II*\0", b"MM\0*")}
 SMALLEST_SIDE = 8  # pixels
 SEARCHED_SIDE = 512  # pixels that a shorter side keeps at least, where the retina is looked for
 SMALLEST_RETINA = 0.01  # of the photograph's area
 SMALLEST_PART = 0.01  # of the largest part's area; less is a hot pixel or a letter
 SMEAR = 8  # pixels around such a part that a JPEG, which has blocks of 8, or a smooth edge may have brightened
+LARGEST_VALUE = 255  # of a mask, which is kept with 8 bits
+MOST_CLASSES = 64  # in one mask; more are smooth edges
 PNG_DEPTH = 24  # where a PNG says how many bits a value has
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom; the latter two are the first beyond it
 
 
-def prepare_photo(path: Path, settings: PrepareSettings) -> NDArray[np.float16]:
-    """Read and check a photograph, crop it to the retina and resize it to `(3, size, size)`, from 0 to 1.
+def prepare_photo(path: Path, settings: PrepareSettings) -> tuple[NDArray[np.float16], Geometry]:
+    """Read and check a photograph, make it a square and resize it to `(3, size, size)`, from 0 to 1.
 
-    The crop is the square around the retina's bounding box, with black beyond the photograph: a retina cut off above
-    and below stays round. Brightness is kept: 1 is always the full range of the file's pixels.
+    A `plain` photograph is taken whole, in the middle of a black square, so that shapes are kept. A `fundus` is cropped
+    to the square around the retina's bounding box, with black beyond the photograph: a retina cut off above and below
+    stays round. Brightness is kept: 1 is always the full range of the file's pixels.
 
     What is brighter than `settings.foreground` beside the retina, apart from it and less than a hundredth as large,
     is painted black: letters, dates and hot pixels, which could give an eye or a camera away. What is dimmer, larger,
     within the retina, or connected to it, as the notch that some cameras have, stays: no mask fits all cameras.
 
+    Returns:
+        The image, and how its square lies in the photograph.
+
     Raises:
         DataError: The file cannot be used.
     """
     photo = _open(path)
-    found = _find_retina(photo, 255 * settings.foreground)
-    if found is None:
-        brighter = f"less than {SMALLEST_RETINA:.0%} of it is brighter than {settings.foreground:g} of the full range"
-        _refuse(path, f"shows no retina: {brighter}; leave it out, or lower the setting foreground")
-    box, beside = found
-    photo.paste("black", mask=beside)
+    box = (0, 0, *photo.size)
+    if settings.photo == "fundus":
+        found = _find_retina(photo, 255 * settings.foreground)
+        if found is None:
+            brighter = (
+                f"less than {SMALLEST_RETINA:.0%} of it is brighter than {settings.foreground:g} of the full range"
+            )
+            _refuse(path, f"shows no retina: {brighter}; leave it out, or lower the setting foreground")
+        box, beside = found
+        photo.paste("black", mask=beside)
+    left, top, right, bottom = _square(*box)
     grid = (settings.size, settings.size)
     # As F.interpolate(antialias=True), which resizes volumes, to a grey level; without torch, and several times faster.
-    resized = photo.crop(_square(*box)).resize(grid, Image.Resampling.BILINEAR)
+    resized = photo.crop((left, top, right, bottom)).resize(grid, Image.Resampling.BILINEAR)
     channels_first = np.moveaxis(np.asarray(resized, dtype=np.float32), -1, 0)
-    return np.ascontiguousarray(channels_first / 255, dtype=np.float16)
+    geometry = Geometry.of_photograph((photo.height, photo.width), (top, left), right - left, settings.size)
+    return np.ascontiguousarray(channels_first / 255, dtype=np.float16), geometry
 
 
 def read_photo(path: Path) -> NDArray[np.uint8]:
@@ -63,6 +76,34 @@ def read_photo(path: Path) -> NDArray[np.uint8]:
         DataError: The file cannot be used.
     """
     return np.array(_open(path))
+
+
+def read_mask(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Read and check a label map of a photograph: the pixels' values, uint8 `(H, W)`; of a palette, its numbers.
+
+    Args:
+        path: A PNG or TIFF of one channel.
+        shape: Rows and columns of the photograph.
+
+    Raises:
+        DataError: The file cannot be used.
+    """
+    content = _read_bytes(path)
+    try:
+        with Image.open(io.BytesIO(content), formats=[name for name in MAGIC if name != "JPEG"]) as image:
+            mode, values = image.mode, np.asarray(image)
+    except Exception as error:  # a damaged file makes PIL raise nearly anything
+        _refuse(path, f"is truncated or damaged ({error}); copy or download it again")
+    if values.ndim != 2 or mode == "F":
+        _refuse(path, f"is of mode {mode}; a mask holds one whole number for each pixel, as a grey PNG does")
+    if values.shape != shape:
+        (height, width), (rows, columns) = values.shape, shape
+        _refuse(path, f"has {width} x {height} pixels, but its image {columns} x {rows}; they must be of one size")
+    if values.max() > LARGEST_VALUE:
+        _refuse(path, f"holds {values.max()}; the numbers of classes must be 0 to {LARGEST_VALUE}")
+    if (n_values := len(np.unique(values))) > MOST_CLASSES:
+        _refuse(path, f"holds {n_values} different values; save it without smooth edges, one number for each class")
+    return values.astype(np.uint8)
 
 
 def _open(path: Path) -> Image.Image:
@@ -99,7 +140,7 @@ def _read_bytes(path: Path) -> bytes:
     found = next((name for name, magic in MAGIC.items() if content.startswith(magic)), None)
     expected = FORMATS.get(path.suffix.lower())
     if found is None:
-        _refuse(path, "is not a PNG or JPEG image, whatever its name; convert it, or leave it out")
+        _refuse(path, "is not a PNG, JPEG or TIFF image, whatever its name; convert it, or leave it out")
     if expected != found:
         _refuse(path, f"holds a {found} image, which its extension denies; rename it")
     return content
@@ -111,6 +152,8 @@ def _decode(path: Path, content: bytes) -> Image.Image:
             _refuse(path, f"holds {frames} images, as an animation does; save the one to use")
         if image.mode == "CMYK":
             _refuse(path, "holds CMYK colours, which depend on a printer; save it as RGB")
+        if image.mode == "F":
+            _refuse(path, "holds fractional values, whose range is not known; save it with 8 or 16 bits")
         image.verify()  # of a PNG, every chunk's checksum, which reading ignores; the image cannot be used afterwards
     with Image.open(io.BytesIO(content), formats=list(MAGIC)) as image:
         image.load()

@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from sslmed.core.errors import DataError, UserError
 from sslmed.core.files import remove_leftovers, write_text
 from sslmed.core.workers import run_in_processes
+from sslmed.preparation.geometry import Geometry
 from sslmed.preparation.groups import merge_groups
-from sslmed.preparation.photograph import prepare_photo
+from sslmed.preparation.photograph import prepare_photo, read_mask
 from sslmed.preparation.readers import layouts
-from sslmed.preparation.readers.fundus import Photo
-from sslmed.preparation.readers.layouts import Case, Dataset
+from sslmed.preparation.readers.dataset import Case, Dataset, Labels
 from sslmed.preparation.settings import VERSION, PrepareSettings
 from sslmed.preparation.store import Store
 from sslmed.preparation.volume import prepare_volume
@@ -33,7 +33,13 @@ __all__ = ["PrepareSettings", "prepare"]
 
 
 def prepare(
-    data: Path, store: Path, settings: PrepareSettings, jobs: int | None = None, *, pool: bool = False
+    data: Path,
+    store: Path,
+    settings: PrepareSettings,
+    jobs: int | None = None,
+    *,
+    labels: Labels | None = None,
+    pool: bool = False,
 ) -> Store:
     """Check every case of `data`, and write its arrays to `store`; cases that are finished and unchanged are kept.
 
@@ -41,10 +47,11 @@ def prepare(
     and `store.json`, written last. Nothing is written into `data`.
 
     Args:
-        data: A folder in the layout of an MSD task or of APTOS 2019.
+        data: A table, or a folder that holds one or is in the layout of an MSD task or of APTOS 2019.
         store: A folder that is new, empty, or was prepared from the same dataset with the same settings.
         settings: How to prepare.
         jobs: Number of processes; the usable cores by default.
+        labels: What labels to take from a table that has several kinds.
         pool: Take all images, and no label, from `data`, which may then be any folder of images. Those that cannot be
             used are left out, and reported.
 
@@ -52,8 +59,8 @@ def prepare(
         DataError: Files cannot be used; one line for each.
         UserError: `store` cannot be used.
     """
-    dataset, problems = layouts.scan(data, pool=pool)
-    if store.resolve().is_relative_to(data.resolve()):
+    dataset, problems = layouts.scan(data, labels=labels, pool=pool)
+    if data.is_dir() and store.resolve().is_relative_to(data.resolve()):
         raise UserError(f"{store}: lies within the data folder, where nothing is written; give another folder")
     if dataset.spatial_dims == 2 and settings.geometry != "cube":
         raise UserError(f"{data}: photographs have no spacing in mm; leave out --geometry {settings.geometry}")
@@ -72,8 +79,8 @@ def prepare(
 
 def _claim(store: Path, dataset: Dataset, settings: PrepareSettings, *, pool: bool) -> None:
     """Write down what the store is for, or refuse one that is for something else."""
-    identity = {"version": VERSION, "dataset": dataset.digest, "pool": pool, **asdict(settings)}
-    identity = json.loads(json.dumps(identity))  # as it will be read
+    identity = {"version": VERSION, "dataset": dataset.digest, "pool": pool, "labels": dataset.labels}
+    identity = json.loads(json.dumps(identity | asdict(settings)))  # as it will be read
     path = store / "settings.json"
     if path.is_file():
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -101,7 +108,7 @@ def _prepare_cases(dataset: Dataset, store: Path, settings: PrepareSettings, job
     (store / "cases").mkdir(exist_ok=True)
     partial_cases.mkdir()
     try:
-        function = partial(_prepare_case, dataset.modalities, tuple(dataset.label_names), settings, store)
+        function = partial(_prepare_case, replace(dataset, cases=()), settings, store)
         results = run_in_processes(function, to_do, description="preparing", jobs=jobs)
     finally:
         shutil.rmtree(partial_cases)
@@ -111,14 +118,17 @@ def _prepare_cases(dataset: Dataset, store: Path, settings: PrepareSettings, job
 def _finish(store: Path, dataset: Dataset, settings: PrepareSettings) -> None:
     cases = [case for case in dataset.cases if _is_done(case, store)]
     digests = {case.id: _read_record(store, case)["digest"] for case in cases}
-    patients = {case.id: [case.patient] for case in cases if isinstance(case, Photo) and case.patient}
+    patients = {case.id: [case.patient] for case in cases if case.patient}
+    names, codes = _classes(dataset, cases, store)
     summary = {
         "version": VERSION,
         "name": dataset.name,
         "spatial_dims": dataset.spatial_dims,
         "settings": asdict(settings),
         "modalities": dataset.modalities,
-        "labels": dataset.label_names,
+        "labels": dataset.labels,
+        "label_names": names,
+        "codes": codes,
         "labelled": [case.id for case in cases if case.is_labelled],
         "unlabelled": [case.id for case in cases if not case.is_labelled],
         "digests": digests,
@@ -126,6 +136,17 @@ def _finish(store: Path, dataset: Dataset, settings: PrepareSettings) -> None:
         "groups": merge_groups({case: [f"digest {digests[case]}", *patients.get(case, ())] for case in digests}),
     }
     write_text(store / "store.json", json.dumps(summary, indent=1, ensure_ascii=False))
+
+
+def _classes(dataset: Dataset, cases: Sequence[Case], store: Path) -> tuple[dict[int, str], list[int]]:
+    """Name the classes, and say which number stands for each in the arrays: found in label maps that declare none."""
+    if dataset.labels != "map" or dataset.label_names:
+        return dataset.label_names, list(range(len(dataset.label_names)))
+    found = {value for case in cases if case.is_labelled for value in _read_record(store, case)["values"]}
+    if not found - {0}:
+        raise DataError([f"{dataset.root}: no mask holds anything but 0, the background; check that they are masks"])
+    codes = sorted(found | {0})
+    return {code: "background" if code == 0 else f"label {code}" for code in codes}, codes
 
 
 def _report_left_out(store: Path, problems: Sequence[str]) -> None:
@@ -151,24 +172,44 @@ def _fingerprint(case: Case) -> list[list[int]]:
     return [[file.st_size, file.st_mtime_ns] for file in (path.stat() for path in case.files)]
 
 
-def _prepare_case(
-    modalities: Sequence[str], label_values: Sequence[int], settings: PrepareSettings, store: Path, case: Case
-) -> tuple[str, ...]:
+def _prepare_case(dataset: Dataset, settings: PrepareSettings, store: Path, case: Case) -> tuple[str, ...]:
     """Prepare one case, in a worker; return what is wrong with it."""
     arrays: dict[str, NDArray[Any]]
-    record: dict[str, Any]
     source = _fingerprint(case)  # before reading: a change from here on makes the case stale
+    label_values = tuple(dataset.label_names)
     try:
-        if isinstance(case, Photo):
-            arrays = {"image": prepare_photo(case.image, settings)}
-            record = {"classes": [] if case.grade is None else [label_values.index(case.grade)]}
+        if dataset.spatial_dims == 2:
+            arrays, geometry = _prepare_photo(case, settings)
         else:
-            arrays, record = prepare_volume(case, modalities, label_values, settings)
+            values = label_values if dataset.labels == "map" else ()
+            arrays, geometry = prepare_volume(case, dataset.modalities, values, settings)
     except DataError as error:
         return error.problems
     digest = hashlib.sha256(arrays["image"].tobytes()).hexdigest()
-    _write_case(store, case.id, arrays, {"source": source, "digest": digest, **record})
+    record: dict[str, Any] = {"source": source, "digest": digest, "classes": [], "geometry": geometry.to_json()}
+    if dataset.labels == "map" and case.is_labelled:
+        record["classes"] = _occurring(arrays["label"])
+        if not label_values:
+            record["values"] = _occurring(arrays["native_label"])
+    elif dataset.labels == "class" and isinstance(case.label, int):
+        record["classes"] = [label_values.index(case.label)]
+    elif dataset.labels == "value":
+        record["value"] = case.label
+    _write_case(store, case.id, arrays, record)
     return ()
+
+
+def _prepare_photo(case: Case, settings: PrepareSettings) -> tuple[dict[str, NDArray[Any]], Geometry]:
+    image, geometry = prepare_photo(case.image, settings)
+    if case.mask is None:
+        return {"image": image}, geometry
+    mask = read_mask(case.mask, geometry.original_shape)
+    return {"image": image, "label": geometry.prepare_labels(mask), "native_label": mask}, geometry
+
+
+def _occurring(labels: NDArray[np.uint8]) -> list[int]:
+    found: list[int] = np.flatnonzero(np.bincount(labels.ravel())).tolist()
+    return found
 
 
 def _write_case(store: Path, case_id: str, arrays: dict[str, NDArray[Any]], record: dict[str, Any]) -> None:

@@ -8,12 +8,12 @@ from typing import Any, Literal
 
 from sslmed.core.errors import UserError
 
-VERSION = 3  # of the prepared arrays and their files; a change of either makes it the next
+VERSION = 4  # of the prepared arrays and their files; a change of either makes it the next
 
 
 @dataclass(frozen=True)
 class PrepareSettings:
-    """Settings of `sslmed prepare`; photographs know `size` and `foreground` only.
+    """Settings of `sslmed prepare`; photographs know `size`, `photo` and, for fundus, `foreground` only.
 
     Args:
         geometry: `cube` crops to the bounding box of the foreground and resizes to a cube, as
@@ -22,7 +22,8 @@ class PrepareSettings:
         spacing: Voxel size in mm, for `spacing`, towards right, anterior and superior.
         hu_window: Hounsfield units that become 0 and 1 in a CT; by default the usual abdominal window.
         percentiles: Percentiles of a channel that become 0 and 1 in any other modality.
-        foreground: Normalised intensity above which a voxel belongs to the bounding box of `cube`.
+        foreground: Normalised intensity above which a voxel belongs to the bounding box of `cube`, or to the retina.
+        photo: `fundus` crops photographs to the retina; `plain` takes them whole, in the middle of a black square.
 
     Raises:
         UserError: A setting is out of its range.
@@ -34,6 +35,7 @@ class PrepareSettings:
     hu_window: tuple[float, float] = (-160.0, 240.0)
     percentiles: tuple[float, float] = (0.5, 99.5)
     foreground: float = 0.05
+    photo: Literal["plain", "fundus"] = "plain"
 
     def __post_init__(self) -> None:
         # 1, 1.0 and [1] are one setting, and have one key.
@@ -48,6 +50,7 @@ class PrepareSettings:
         is_range = len(self.percentiles) == 2 and 0 <= self.percentiles[0] < self.percentiles[1] <= 100
         _require(is_range, "percentiles", "a low and a higher percentile, from 0 to 100", self.percentiles)
         _require(0 <= self.foreground < 1, "foreground", "from 0 to below 1", self.foreground)
+        _require(self.photo in ("plain", "fundus"), "photo", "plain or fundus", self.photo)
 
     def key(self, digest: str) -> str:
         """Return 12 hexadecimal digits that differ whenever the arrays prepared from a dataset with a digest can."""

@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 
 from sslmed.core.errors import UserError
 from sslmed.preparation.geometry import Geometry
+from sslmed.preparation.readers.dataset import Labels
 from sslmed.preparation.settings import VERSION, PrepareSettings
 
 
 class Store:
-    """What `sslmed prepare` wrote. Labels are class indices: positions in `label_values`.
+    """What `sslmed prepare` wrote: images of volumes (`spatial_dims` 3) or photographs (2), and what is known of them.
 
-    Volumes (`spatial_dims` 3) have label maps, photographs (2) a class each.
+    What `labels` are decides what can be trained: a `map` of class indices, which are positions in `label_values`, a
+    `class` index or a `value` for each image, or `none`.
 
     Args:
         root: Folder that holds `store.json`.
@@ -47,7 +49,9 @@ class Store:
         self.spatial_dims: int = content["spatial_dims"]
         self.settings = PrepareSettings(**content["settings"])
         self.modalities: tuple[str, ...] = tuple(content["modalities"])
-        self.label_names: dict[int, str] = {int(value): name for value, name in content["labels"].items()}
+        self.labels: Labels = content["labels"]
+        self.label_names: dict[int, str] = {int(value): name for value, name in content["label_names"].items()}
+        self._codes: list[int] = content["codes"]
         self.labelled: tuple[str, ...] = tuple(content["labelled"])
         self.unlabelled: tuple[str, ...] = tuple(content["unlabelled"])
         self.digests: dict[str, str] = content["digests"]
@@ -69,12 +73,12 @@ class Store:
 
     @property
     def label_values(self) -> tuple[int, ...]:
-        """Label values as the files have them, sorted, 0 first."""
+        """Label values as the files have them, sorted; of label maps 0 comes first."""
         return tuple(self.label_names)
 
     @property
     def num_classes(self) -> int:
-        """Number of classes, of volumes background included."""
+        """Number of classes, of label maps background included."""
         return len(self.label_names)
 
     def image(self, case: str) -> NDArray[np.float16]:
@@ -83,21 +87,33 @@ class Store:
 
     def label(self, case: str) -> NDArray[np.uint8]:
         """Map the label `(*grid)` into memory."""
-        return self._map(case, "label.npy")
+        return self._to_indices(self._map(case, "label.npy"))
 
     def native_label(self, case: str) -> NDArray[np.uint8]:
         """Read the label `(*original)`."""
         compressed = self._file(case, "native_label.npy.gz").read_bytes()
         label: NDArray[np.uint8] = np.load(io.BytesIO(igzip.decompress(compressed)))  # type: ignore[no-untyped-call]
-        return label
+        return self._to_indices(label)
 
     def classes(self, case: str) -> frozenset[int]:
-        """Return the classes that the label `(*grid)` holds, or a photograph's one; none of an unlabelled case."""
-        return frozenset(self._read(case)["classes"])
+        """Return the classes that the label `(*grid)` holds, or the case's one; none of an unlabelled case."""
+        return frozenset(map(self._codes.index, self._read(case)["classes"]))
+
+    def value(self, case: str) -> float:
+        """Return the value of a labelled case, if labels are values."""
+        return float(self._read(case)["value"])
 
     def geometry(self, case: str) -> Geometry:
         """Return what maps the grid back to the original file's."""
         return Geometry.from_json(self._read(case)["geometry"])
+
+    def _to_indices(self, label: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Turn the numbers in an array into class indices, unless they are that already."""
+        if self._codes == list(range(len(self._codes))):
+            return label
+        indices = np.zeros(256, dtype=np.uint8)
+        indices[self._codes] = np.arange(len(self._codes))
+        return indices[label]
 
     def _map(self, case: str, name: str) -> NDArray[Any]:
         # numpy would resolve a Path link by link, a third of the time.

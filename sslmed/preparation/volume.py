@@ -11,7 +11,7 @@ from sslmed.core.axes import c_contiguous
 from sslmed.core.errors import DataError
 from sslmed.preparation.geometry import Geometry
 from sslmed.preparation.normalise import foreground_box, normalise
-from sslmed.preparation.readers.decathlon import Case
+from sslmed.preparation.readers.dataset import Case
 from sslmed.preparation.readers.nifti import read_case
 from sslmed.preparation.settings import PrepareSettings
 
@@ -20,18 +20,18 @@ LARGEST_GRID = 2**30  # voxels; a grid beyond it is a wrong unit of spacing, not
 
 def prepare_volume(
     case: Case, modalities: Sequence[str], label_values: Sequence[int], settings: PrepareSettings
-) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+) -> tuple[dict[str, NDArray[Any]], Geometry]:
     """Prepare one case.
 
     Args:
         case: Its files.
         modalities: Name of each channel.
-        label_values: Declared label values, sorted.
+        label_values: Declared label values, sorted; none where the label is to stay as it is.
         settings: How to prepare.
 
     Returns:
         Arrays `image` float16 `(C, *grid)` and, of a labelled case, uint8 `label` `(*grid)` and `native_label`
-        `(*original)`; and a record that JSON can hold, of the `classes` in the label and the `geometry`.
+        `(*original)`; and how the grid lies in the original one.
 
     Raises:
         DataError: Files of the case cannot be used.
@@ -43,12 +43,10 @@ def prepare_volume(
     normalise(image.voxels, modalities, settings)
     geometry = _geometry(case, image.voxels, image.affine, settings)
     arrays: dict[str, NDArray[Any]] = {"image": c_contiguous(_half(geometry.prepare_image(image.voxels)))}
-    classes: list[int] = []
     if label is not None:
         arrays["label"] = c_contiguous(geometry.prepare_labels(label.voxels))
         arrays["native_label"] = label.voxels
-        classes = [index for index in range(len(label_values)) if (arrays["label"] == index).any()]
-    return arrays, {"classes": classes, "geometry": geometry.to_json()}
+    return arrays, geometry
 
 
 def _half(image: NDArray[np.float32]) -> NDArray[np.float16]:

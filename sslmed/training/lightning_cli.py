@@ -28,14 +28,22 @@ from sslmed.downstream.base import DownstreamTask
 from sslmed.encoders.checkpoint import read_state
 from sslmed.evaluation.metrics import summarise
 from sslmed.learning.distributed import check_processes, rank, world_size
+from sslmed.training.answers import draw_tasks, save_answers
 from sslmed.training.callbacks import History, SeedUpdates
+from sslmed.training.own_modules import import_own_modules, record_own_modules
 from sslmed.training.provenance import provenance
 from sslmed.training.run_directory import RunDirectory
 from sslmed.training.trainer_options import checkpoint_callbacks, trainer_options
 
 log = logging.getLogger(__name__)
 
-LABELS = {"label_values": "label_values", "region_classes": "regions", "num_classes": "num_classes"}
+LABELS = {
+    "label_values": "label_values",
+    "region_classes": "regions",
+    "num_classes": "num_classes",
+    "target_mean": "target_mean",
+    "target_scale": "target_scale",
+}
 """What a model is told about the labels: the data's attribute -> the model's argument, where it has one."""
 
 Wandb = Literal["disabled", "offline", "online"]
@@ -65,10 +73,11 @@ class SSLMedCLI(LightningCLI):
     """LightningCLI whose runs live in one directory each and go on where they stopped.
 
     No hyper-parameter is stored in checkpoints: `config.yaml` is the record, and `--ckpt_path` could otherwise replace
-    what the command line says. Weights travel by `model.pretrained` only.
+    what the command line says. Weights travel by `model.pretrained.checkpoint` only.
     """
 
     datamodule: StoreDataModule
+    own_modules: Sequence[Path] = ()
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add what a run has beside model, data and trainer, and link what must agree."""
@@ -120,7 +129,7 @@ class SSLMedCLI(LightningCLI):
             trainer.devices = world_size()
         check_processes(trainer.devices)
         if self.subcommand != "fit" and "pretrained" in self.settings.model.init_args:
-            self.settings.model.init_args.pretrained = None  # the run's own checkpoint has all weights
+            self.settings.model.init_args.pretrained.checkpoint = None  # the run's own checkpoint has all weights
         self.run = RunDirectory(self.settings.run_dir.absolute())
         seed, fold = self.settings.seed_everything, self.settings.data.init_args.fold
         torch.manual_seed(derived_seed("weights", seed, fold, self.settings.initial_weights))
@@ -162,13 +171,14 @@ class SSLMedCLI(LightningCLI):
     ) -> None:
         """Train, going on from the last checkpoint if there is one; score the test cases once; write the results."""
         if ckpt_path is not None:
-            msg = f"fit does not take --ckpt_path {ckpt_path}: give --model.pretrained, or the --run_dir to go on with"
+            msg = f"fit takes no --ckpt_path {ckpt_path}: give --model.pretrained.checkpoint, or --run_dir to resume"
             raise UserError(msg)
         if rank() > 0:  # only the first process writes
             self._fit(model, datamodule)
             return
         with self.run.locked(wait=self.settings.wait):
             self.run.begin(self._parser("fit").dump(self.settings, skip_unset=False, skip_validation=True))
+            record_own_modules(self.run.path, self.own_modules)
             with logging_to(self.run.log), self._mirrored_to_wandb():
                 self._fit(model, datamodule)
 
@@ -196,6 +206,10 @@ class SSLMedCLI(LightningCLI):
             cases = None
             last = self.history.rows[-1]
             results |= {"kind": "pretrain", "val_loss": last["val/loss"], "chance_loss": last["val/chance_loss"]}
+            if rank() == 0:
+                model.to(self.trainer.strategy.root_device)
+                pictures, results["answers"] = zip(*draw_tasks(self.trainer, answered=True), strict=True)
+                save_answers(self.run.answers, pictures)
         if rank() == 0:
             self.run.finish(results, cases)
             log.info("done: %s", self.run.results)
@@ -268,7 +282,8 @@ def main(args: Sequence[str], cli_class: type[SSLMedCLI] = SSLMedCLI) -> None:
     silence_libraries()
     # The parser of every subcommand would take as long to build as the one that is needed.
     subcommand = {args[0]: LightningCLI.subcommands()[args[0]]}
-    cli = type(cli_class.__name__, (cli_class,), {"subcommands": staticmethod(lambda: subcommand)})
+    attributes = {"subcommands": staticmethod(lambda: subcommand), "own_modules": import_own_modules(args)}
+    cli = type(cli_class.__name__, (cli_class,), attributes)
     try:
         cli(
             LightningModule,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sslmed.core.errors import UserError
 from sslmed.core.label_amount import LabelAmount
-from sslmed.data.splits import count_labels, hold_out, label_order, split_cases
+from sslmed.data.splits import count_labels, hold_out, label_order, split_cases, strata
 from sslmed.preparation.groups import merge_groups
 
 FRACTIONS = (0.05, 0.1, 0.25, 0.5, 1.0)
@@ -221,3 +221,18 @@ def test_a_pool_is_divided_whatever_its_order(cases, seed):
     assert sorted((*train, *validation)) == sorted(cases)
     assert len(validation) == max(2, math.floor(len(cases) / 10 + 0.5))
     assert hold_out(cases[::-1], seed=seed) == (train, validation)
+
+
+def test_folds_of_values_have_as_many_of_every_fifth() -> None:
+    values = {f"case{number:02}": float((7 * number) % 50) for number in range(50)}
+    fifths = strata("value", values)
+    assert fifths is not None
+    for fold in range(5):
+        split = split_cases(values, fold=fold, classes=fifths)
+        assert sorted(values[case] // 10 for case in split.test) == sorted([0, 1, 2, 3, 4] * 2)
+
+
+def test_equal_values_are_in_one_stratum_and_maps_have_none() -> None:
+    assert strata("value", dict.fromkeys("abc", 3.0)) == dict.fromkeys("abc", 4)
+    assert strata("class", {"a": 1, "b": 0}) == {"a": 1, "b": 0}
+    assert strata("map", {}) is None

@@ -1,11 +1,14 @@
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from outside import MaskedAutoencoder
 
 from sslmed.core.errors import InputError
-from sslmed.downstream import Segmentation
+from sslmed.downstream import Classification, Segmentation
+from sslmed.downstream.base import Pretrained
 from sslmed.encoders import UNetEncoder
 from sslmed.encoders.decoder import UNetDecoder
 
@@ -17,12 +20,10 @@ def _task(dims: int = 3, **options: object) -> Segmentation:
 
 
 @pytest.mark.parametrize("dims", [2, 3])
-def test_logits_have_the_images_size_and_other_sides_are_refused(dims: int) -> None:
+def test_logits_have_the_images_size_whatever_it_is(dims: int) -> None:
     task = _task(dims)
-    sides = (8, 12, 4)[:dims]
-    assert task(torch.rand(2, 1, *sides)).shape == (2, 3, *sides)
-    with pytest.raises(ValueError, match=r"2 poolings needs sides that 4 divides, got \(10"):
-        task(torch.rand(2, 1, 10, *sides[1:]))
+    for sides in ((8, 12, 4), (9, 10, 7)):
+        assert task(torch.rand(2, 1, *sides[:dims])).shape == (2, 3, *sides[:dims])
 
 
 def test_the_paper_network_has_its_published_number_of_parameters() -> None:
@@ -36,7 +37,7 @@ def test_the_paper_network_has_its_published_number_of_parameters() -> None:
     assert sum(p.numel() for p in network.parameters()) == down + up + 16 * 3 + 3
 
 
-def test_the_default_loss_is_dice_plus_cross_entropy() -> None:
+def test_the_default_loss_is_dice_plus_cross_entropy(device: torch.device) -> None:
     generator = np.random.default_rng(0)
     logits = generator.normal(size=(2, 3, 2, 3, 4))
     labels = generator.integers(0, 3, size=(2, 1, 2, 3, 4))
@@ -46,7 +47,7 @@ def test_the_default_loss_is_dice_plus_cross_entropy() -> None:
     overlap = (probabilities * one_hot).sum(space)
     dice = 1 - (2 * overlap + 1e-5) / (probabilities.sum(space) + one_hot.sum(space) + 1e-5)
     cross_entropy = -np.log((probabilities * one_hot).sum(1)).mean()
-    loss = _task().segmentation_loss(torch.tensor(logits), torch.tensor(labels))
+    loss = _task().segmentation_loss(torch.tensor(logits, device=device), torch.tensor(labels, device=device))
     assert loss.item() == pytest.approx(dice.mean() + cross_entropy, abs=1e-6)
 
 
@@ -66,11 +67,11 @@ def test_freezing_stops_gradients_and_leaves_batch_norm_statistics_untouched() -
     assert all(parameter.grad is not None for parameter in task.encoder.parameters())
 
 
-def test_augmentation_moves_image_and_label_alike() -> None:
+def test_augmentation_moves_image_and_label_alike(device: torch.device) -> None:
     from sslmed.learning.augmentation import RandomAffine, RandomIntensity
 
     task = _task(affine=RandomAffine(flip=0.5, quarter_turns=1.0), intensity=RandomIntensity(probability=0.0))
-    labels = torch.randint(0, 3, (4, 1, 8, 8, 8), dtype=torch.uint8)
+    labels = torch.randint(0, 3, (4, 1, 8, 8, 8), dtype=torch.uint8, device=device)
     images, moved = task.augment(labels.float() / 2, labels)
     assert not torch.equal(moved, labels)
     assert torch.allclose(images * 2, moved.float(), atol=1e-3)
@@ -141,12 +142,13 @@ def test_a_region_must_be_made_of_foreground_classes(classes: tuple[int, ...]) -
         _task(regions={"tc": classes})
 
 
-def test_it_overfits_one_batch() -> None:
-    task = _task().train()
+def test_it_overfits_one_batch(device: torch.device) -> None:
+    task = _task().train().to(device)
     generator = torch.Generator().manual_seed(1)
     labels = torch.zeros(2, 1, 8, 8, 8, dtype=torch.uint8)
     labels[:, :, 2:6, 2:6, 1:4], labels[:, :, 2:6, 2:6, 4:7] = 1, 2
-    images = labels / 2 + 0.1 * torch.rand(labels.shape, generator=generator)
+    images = (labels / 2 + 0.1 * torch.rand(labels.shape, generator=generator)).to(device)
+    labels = labels.to(device)
     optimizer = torch.optim.AdamW(task.parameters(), lr=1e-2)
     for _ in range(40):
         optimizer.zero_grad()
@@ -155,3 +157,19 @@ def test_it_overfits_one_batch() -> None:
         optimizer.step()
     assert loss.item() < 0.2
     assert (task(images).argmax(1) == labels[:, 0]).float().mean() > 0.98
+
+
+def test_it_starts_from_the_encoder_or_from_the_decoder_too(tmp_path: Path) -> None:
+    pretraining = MaskedAutoencoder(UNetEncoder(3, 1, (4, 8, 8), dropout=0.0))
+    source = pretraining.state_dict()
+    torch.save({"state_dict": source}, tmp_path / "last.ckpt")
+    for load in ("encoder", "all"):
+        scratch = _task().state_dict()
+        started = _task(pretrained=Pretrained(tmp_path / "last.ckpt", load)).state_dict()
+        for key, value in started.items():
+            loaded = key.startswith("encoder.") or (
+                load == "all" and key.startswith("decoder.") and not key.startswith("decoder.output.")
+            )
+            assert torch.equal(value, source[key] if loaded else scratch[key])
+    with pytest.raises(InputError, match="Classification has no decoder to load"):
+        Classification(UNetEncoder(2, 1, (4, 8)), pretrained=Pretrained(load="all"))

@@ -3,6 +3,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from families import PRESETS
 
 from sslmed.core.errors import UserError
 from sslmed.core.label_amount import LabelAmount, label_amounts
@@ -44,7 +45,7 @@ def test_every_arm_pretrains_once_per_fold_and_fine_tunes_every_cell() -> None:
 
 
 def test_arms_differ_in_nothing_but_the_weights_they_start_from() -> None:
-    own = ("labels.arm", "labels.key", "run_dir", "model.pretrained")
+    own = ("labels.arm", "labels.key", "run_dir", "model.pretrained.checkpoint")
     cells: dict[tuple, list] = {}
     labels = (LabelAmount(count=4), LabelAmount(fraction=0.05), LabelAmount(fraction=1.0))
     for run in _plan(_grid(labels=labels)):
@@ -69,7 +70,7 @@ def test_several_devices_are_part_of_a_runs_configuration() -> None:
 
 def test_fine_tuning_starts_from_the_last_checkpoint_of_its_own_fold() -> None:
     for run in _plan(_grid()):
-        pretrained = _options(run).get("model.pretrained")
+        pretrained = _options(run).get("model.pretrained.checkpoint")
         if run.labels is None or run.arm == "baseline":
             assert pretrained is None
         else:
@@ -86,7 +87,7 @@ def test_a_preset_says_which_checkpoint_is_handed_over(tmp_path: Path) -> None:
             assert best.key == last.key  # pretraining, and what is trained from scratch, is as before
         else:
             assert best.key != last.key
-            assert _options(best)["model.pretrained"] == f"/work/{last.needs}/checkpoints/best.ckpt"
+            assert _options(best)["model.pretrained.checkpoint"] == f"/work/{last.needs}/checkpoints/best.ckpt"
     (copy / "preset.yaml").write_text((copy / "preset.yaml").read_text().replace("best", "first"))
     with pytest.raises(UserError, match="handover"):
         read_preset(copy)
@@ -109,8 +110,7 @@ def test_keys_follow_settings_and_not_comments_or_places(tmp_path: Path) -> None
     [
         ({"arms": ("baseline", "sudoku")}, "unknown arm sudoku: choose from baseline, rotation"),
         ({"arms": ("baseline-external",)}, "unknown arm baseline-external"),
-        ({"folder": preset_folder("fig3", "paper"), "figure": "fig4", "arms": ("baseline",)}, "-2d.yaml"),
-        ({"figure": "fig4", "arms": ("rotation-2d",)}, "2-D by themselves; use rotation"),
+        ({"figure": "fig4", "arms": ("rotation-2d",)}, "labels of fig4 are of whole images, not slices; use rotation"),
         (
             {"labels": (LabelAmount(count=4), LabelAmount(count=4))},
             "labels must be .* each once, got 4 labels, 4 labels",
@@ -159,14 +159,13 @@ def test_external_pools_and_slices_change_what_they_say_and_nothing_else() -> No
     assert (external["data.store"], external["data.fold"]) == ("/stores/pool-1", "2")
     assert "data.n_folds" not in external
     tuned = [_options(runs[f"{arm}/fold2/seed0/5"]) for arm in arms]
-    assert [options.get("model.adapt_channels") for options in tuned] == [None, "true", None]
+    assert [options.get("model.pretrained.adapt_channels") for options in tuned] == [None, "true", None]
     assert {options["data.store"] for options in tuned} == {"/stores/phantom-1"}
     for stage in ("pretrain", "seed1/100"):
         assert parse(runs[f"rotation-2d/fold0/{stage}"].arguments).data.init_args.spatial_dims == 2
 
 
-@pytest.mark.parametrize("preset", ["quick", "sound", "paper"])
-@pytest.mark.parametrize("figure", ["fig2", "fig3", "fig4"])
+@pytest.mark.parametrize(("figure", "preset"), PRESETS)
 def test_every_run_of_every_preset_has_a_configuration_that_the_command_accepts(figure: str, preset: str) -> None:
     folder = preset_folder(figure, preset)
     own_in_2d = [path.stem for path in folder.glob("*-2d.yaml") if path.stem.removesuffix("-2d") in _TASKS]

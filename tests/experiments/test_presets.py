@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from built_runs import build_runs
+from families import PRESETS_BY_DIMS
 
 from sslmed.experiments.plan import Grid
 from sslmed.experiments.settings import preset_folder, read_experiment, read_preset
@@ -14,18 +15,17 @@ from sslmed.pretext import PretextTask
 
 @pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["", "-2d"])
-@pytest.mark.parametrize("preset_name", ["quick", "sound", "paper"])
-@pytest.mark.parametrize("figure", ["fig2", "fig3", "fig4"])
+@pytest.mark.parametrize(("figure", "preset_name", "dims"), PRESETS_BY_DIMS)
 def test_every_network_takes_the_images_of_its_preset(
-    figure: str, preset_name: str, suffix: str, tmp_path: Path
+    figure: str, preset_name: str, dims: int, suffix: str, tmp_path: Path
 ) -> None:
-    experiment, preset = read_experiment(figure), read_preset(preset_folder(figure, preset_name))
-    if suffix and experiment.spatial_dims == 2:
-        pytest.skip("photographs are 2-D by themselves")
+    experiment = read_experiment(figure)
+    if suffix and (dims == 2 or experiment.task != "segmentation"):
+        pytest.skip("only volumes with label maps have slices")
     arms = [f"{arm}{suffix}" for arm in experiment.arms]
-    for built in build_runs(figure, preset_name, arms, tmp_path):
+    for built in build_runs(figure, preset_name, arms, tmp_path, spatial_dims=dims):
         model, data = built.model, built.data
-        images = torch.zeros(2, data.in_channels, *[preset.prepare.size] * data.spatial_dims)
+        images = torch.zeros(2, data.in_channels, *[data.store.settings.size] * data.spatial_dims)
         inputs, _ = model.make_task(images) if isinstance(model, PretextTask) else (images, None)
         assert len(model.to("meta")(inputs.to("meta"))) == 2  # shapes only, at no cost
 

@@ -84,8 +84,8 @@ def test_a_figure_refuses_data_of_the_other_kind_and_a_pool_that_no_arm_uses(
 ) -> None:
     photographs, volumes = aptos_dataset(), decathlon_dataset()
     for figure, preset, options, words in [
-        ("fig4", "tiny-fundus", ["--data", str(volumes)], "fig4 is about photographs"),
-        ("fig3", "tiny", ["--data", str(photographs)], "fig3 is about volumes"),
+        ("fig4", "tiny-fundus", ["--data", str(volumes)], "its labels are label maps; fig4 needs classes"),
+        ("fig3", "tiny", ["--data", str(photographs)], "its labels are classes; fig3 needs label maps"),
         ("fig2", "tiny", ["--data", str(volumes)], "organ"),
         ("fig3", "tiny", ["--data", str(volumes), "--pool", str(volumes)], "no arm is pretrained on it"),
         ("fig3", "tiny", ["--pool", str(tmp_path / "absent")], "absent"),

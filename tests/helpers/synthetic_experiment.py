@@ -83,7 +83,9 @@ def _write_store(root, figure):
         "modalities": {"fig2": ["FLAIR", "T1w", "t1gd", "T2w"], "fig3": ["CT"], "fig4": ["red", "green", "blue"]}[
             figure
         ],
-        "labels": dict(enumerate(CLASSES[figure])),
+        "labels": "map" if spatial else "class",
+        "label_names": dict(enumerate(CLASSES[figure])),
+        "codes": list(range(len(CLASSES[figure]))),
         **{"labelled": ["a", "b", "c"], "unlabelled": ["d"], "digests": {}, "groups": {}},
     }
     (root / "store.json").write_text(json.dumps(content))
@@ -111,4 +113,4 @@ def _example(case, dice, side, n_classes):
     distance = ((where - centre) ** 2).sum(0) + 0.06 * np.sin(7 * where[0]) * np.cos(5 * where[1])
     truth = sum((distance < 0.3 / 2.2**index).astype(np.uint8) for index in range(n_classes - 1))
     predicted = np.roll(truth, round((1 - dice) * side / 5), axis=0)
-    return Example.of_volume(case, dice, image + 0.12 * truth, truth, predicted)
+    return Example.of_volume(case, dice, (image + 0.12 * truth)[None], truth, predicted)

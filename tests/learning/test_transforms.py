@@ -13,18 +13,18 @@ CPU = torch.device("cpu")
 EVERYTHING = RandomAffine(flip=0.5, quarter_turns=0.5, rotation=0.5, zoom=0.5)
 
 
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+def seeded(seed: int = 0, device: torch.device = CPU) -> torch.Generator:
+    return torch.Generator(device).manual_seed(seed)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize(("mode", "order"), [("bilinear", 1), ("nearest", 0)])
-def test_affine_agrees_with_scipy_on_unequal_sides(shape, mode, order):
+def test_affine_agrees_with_scipy_on_unequal_sides(shape, mode, order, device):
     images = torch.rand(4, 2, *shape)
-    matrices = EVERYTHING.sample(4, len(shape), CPU, seeded())
-    moved = apply_affine(images, matrices, mode)
+    matrices = EVERYTHING.sample(4, len(shape), device, seeded(device=device))
+    moved = apply_affine(images.to(device), matrices, mode).cpu()
     centre = (np.array(shape) - 1) / 2
-    for image, matrix, result in zip(images, matrices.double().numpy(), moved, strict=True):
+    for image, matrix, result in zip(images, matrices.cpu().double().numpy(), moved, strict=True):
         for channel, got in zip(image.numpy(), result.numpy(), strict=True):
             expected = ndimage.affine_transform(
                 channel, matrix, centre - matrix @ centre, order=order, mode="grid-constant", prefilter=False
@@ -34,10 +34,10 @@ def test_affine_agrees_with_scipy_on_unequal_sides(shape, mode, order):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_flips_alone_are_exact(shape):
+def test_flips_alone_are_exact(shape, device):
     images = torch.rand(8, 1, *shape)
-    matrices = RandomAffine(flip=0.5).sample(8, len(shape), CPU, seeded())
-    for image, matrix, moved in zip(images, matrices, apply_affine(images, matrices), strict=True):
+    matrices = RandomAffine(flip=0.5).sample(8, len(shape), device, seeded(device=device))
+    for image, matrix, moved in zip(images, matrices, apply_affine(images.to(device), matrices).cpu(), strict=True):
         flipped = [axis + 1 for axis in range(len(shape)) if matrix[axis, axis] < 0]
         np.testing.assert_allclose(moved, np.flip(image.numpy(), flipped), atol=1e-5)
     assert 0 < (matrices.diagonal(dim1=1, dim2=2) < 0).float().mean() < 1
@@ -74,10 +74,10 @@ def test_dtype_is_kept_and_nearest_invents_no_label(dtype):
     assert set(moved.unique().tolist()) <= {0, 2, 4}
 
 
-def test_intensity_by_hand():
+def test_intensity_by_hand(device):
     images = torch.rand(3, 2, 5, 4)
     shift, factor = torch.tensor([0.1, 0.0, -0.1]), torch.tensor([1.5, 1.0, 0.5])
-    changed = apply_intensity(images, shift, factor).numpy()
+    changed = apply_intensity(*(each.to(device) for each in (images, shift, factor))).cpu().numpy()
     for image, s, f, got in zip(images.numpy(), shift.numpy(), factor.numpy(), changed, strict=True):
         np.testing.assert_allclose(got, np.clip((image - image.mean()) * f + image.mean() + s, 0, 1), atol=1e-6)
     np.testing.assert_allclose(changed[1], images[1], atol=1e-6)
@@ -98,11 +98,11 @@ def test_drawing_depends_on_the_generator_alone():
     assert not torch.equal(first, other)
 
 
-def test_autocast_does_not_round_coordinates() -> None:
-    images = torch.rand(2, 1, 9, 9, 9)
-    with torch.autocast("cpu", torch.bfloat16):
+def test_autocast_does_not_round_coordinates(device: torch.device) -> None:
+    images = torch.rand(2, 1, 9, 9, 9, device=device)
+    with torch.autocast(device.type, torch.bfloat16):
         matrices = RandomAffine(rotation=1.0, max_angle=30).sample(2, 3, images.device)
-        moved = apply_affine(images, torch.eye(3).expand(2, 3, 3))
+        moved = apply_affine(images, torch.eye(3, device=device).expand(2, 3, 3))
     assert torch.allclose(
         matrices @ matrices.mT, torch.diag_embed((matrices @ matrices.mT).diagonal(dim1=1, dim2=2)), atol=1e-5
     )

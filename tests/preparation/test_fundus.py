@@ -5,7 +5,8 @@ import pytest
 
 from sslmed.core.errors import DataError
 from sslmed.preparation.readers import layouts
-from sslmed.preparation.readers.fundus import Photo, scan_fundus, scan_images
+from sslmed.preparation.readers.dataset import Case
+from sslmed.preparation.readers.fundus import scan_fundus, scan_images
 
 TABLE = "id_code,diagnosis\nb,0\n007,4\nü.x,2.0\n"
 FILES = ("train_images/007.png", "train_images/b.JPG", "train_images/ü.x.jpeg", "test_images/1e3.png")
@@ -41,10 +42,10 @@ def refused(root, table=TABLE):
 def test_photographs_and_grades(root):
     dataset = read(root)
     assert dataset.cases == (
-        Photo("007", root / "train_images/007.png", 4),
-        Photo("1e3", root / "test_images/1e3.png"),
-        Photo("b", root / "train_images/b.JPG", 0),
-        Photo("ü.x", root / "train_images/ü.x.jpeg", 2),
+        Case("007", root / "train_images/007.png", 4),
+        Case("1e3", root / "test_images/1e3.png"),
+        Case("b", root / "train_images/b.JPG", 0),
+        Case("ü.x", root / "train_images/ü.x.jpeg", 2),
     )
     assert [photo.is_labelled for photo in dataset.cases] == [True, False, True, True]
     assert dataset.cases[0].files == (root / "train_images/007.png",)
@@ -159,7 +160,7 @@ def test_patients_of_unlabelled_photographs(root):
     touch(root, "test_images/x.png")
     (root / "test.csv").write_text("\ufeffeye,patient, id_code\nleft,01,1e3\nright,7,x\n", encoding="utf-8")
     cases = read(root, "patient,id_code,diagnosis\n01,b,0\n1,007,4\n01,ü.x,2\n").cases
-    assert [(photo.id, photo.grade, photo.patient) for photo in cases] == [
+    assert [(photo.id, photo.label, photo.patient) for photo in cases] == [
         ("007", 4, "1"),
         ("1e3", None, "01"),
         ("b", 0, "01"),
@@ -173,7 +174,7 @@ def test_patients_of_unlabelled_photographs(root):
 )
 def test_test_csv_without_patients_is_passed_over(root, table):
     (root / "test.csv").write_text(table)
-    assert read(root).cases[1] == Photo("1e3", root / "test_images/1e3.png")
+    assert read(root).cases[1] == Case("1e3", root / "test_images/1e3.png")
 
 
 @pytest.mark.parametrize(

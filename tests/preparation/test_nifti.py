@@ -95,7 +95,7 @@ BAD_IMAGES = {
     "one slice": (IMAGE[:, :, :1], "fewer than 3 spatial dimensions or one slice"),
     "one slice along I": (IMAGE[:1], "fewer than 3 spatial dimensions or one slice"),
     "5-D": (np.stack([np.stack([IMAGE] * 2, -1)] * 2, -1), "more than 4 dimensions"),
-    "channels": (np.stack([IMAGE, IMAGE], -1), 'has 2 channels, but "modality" in dataset.json names 1 (CT)'),
+    "channels": (np.stack([IMAGE, IMAGE], -1), "has 2 channels, but the dataset has 1 (CT)"),
 }
 
 
@@ -131,7 +131,7 @@ BAD_LABELS = {
     "NaN": (with_voxel(LABEL.astype(np.float32), np.nan), AFFINE, "NaN or infinite"),
     "infinite": (with_voxel(LABEL.astype(np.float32), np.inf), AFFINE, "NaN or infinite"),
     "negative": (with_voxel(LABEL.astype(np.int16), -1), AFFINE, "negative label values (-1)"),
-    "undeclared": (with_voxel(LABEL, 2), AFFINE, "undeclared label values (2); dataset.json declares 0, 1"),
+    "undeclared": (with_voxel(LABEL, 2), AFFINE, "undeclared label values (2); declared are 0, 1"),
     "255": (with_voxel(LABEL, 255), AFFINE, "undeclared label values (255)"),
     "overflow": (with_voxel(LABEL.astype(np.int32), 256), AFFINE, "undeclared label values (256)"),
     "float overflow": (with_voxel(LABEL.astype(np.float64), 2.0**70), AFFINE, "undeclared label values (1.18059e+21)"),

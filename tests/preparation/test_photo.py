@@ -65,9 +65,9 @@ WORDS = 40 * b"words "
 
 BAD_FILES = {
     "empty": ("a.png", b"", "is empty"),
-    "text": ("a.png", WORDS, "is not a PNG or JPEG image"),
-    "GIF": ("a.png", encode(PHOTO, "GIF"), "is not a PNG or JPEG image"),
-    "TIFF": ("a.jpg", encode(PHOTO, "TIFF"), "is not a PNG or JPEG image"),
+    "text": ("a.png", WORDS, "is not a PNG, JPEG or TIFF image"),
+    "GIF": ("a.png", encode(PHOTO, "GIF"), "is not a PNG, JPEG or TIFF image"),
+    "TIFF": ("a.jpg", encode(PHOTO, "TIFF"), "holds a TIFF image, which its extension denies"),
     "JPEG named PNG": ("a.png", JPEG, "holds a JPEG image, which its extension denies"),
     "PNG named JPEG": ("a.jpeg", PNG, "holds a PNG image, which its extension denies"),
     "PNG with another extension": ("a.bmp", PNG, "holds a PNG image, which its extension denies"),
@@ -213,7 +213,8 @@ def test_exif_rotation_is_applied(tmp_path, orientation):
 
 def prepare(folder, pixels, size=32, **settings):
     Image.fromarray(pixels).save(folder / "photo.png")
-    return prepare_photo(folder / "photo.png", PrepareSettings(size=size, **settings))
+    image, _ = prepare_photo(folder / "photo.png", PrepareSettings(size=size, photo="fundus", **settings))
+    return image
 
 
 def disc(shape, centre, radius, colour=(200, 90, 30)):
@@ -298,12 +299,12 @@ def test_text_beside_the_retina_leaves_no_trace(tmp_path, factor, suffix):
     photo = Image.fromarray(disc((512 * factor, 640 * factor), (256 * factor, 320 * factor), 250 * factor))
     path = tmp_path / f"photo.{suffix}"
     photo.save(path)
-    expected = prepare_photo(path, PrepareSettings(size=224))
+    expected = prepare_photo(path, PrepareSettings(size=224, photo="fundus"))[0]
     font = ImageFont.load_default(12 * factor)  # with smooth edges
     ImageDraw.Draw(photo).text((72 * factor, 10 * factor), "2026-10-31 L", "white", font)
     photo.putpixel((490 * factor, 60 * factor), (255, 255, 255))  # a hot pixel
     photo.save(path)
-    np.testing.assert_array_equal(prepare_photo(path, PrepareSettings(size=224)), expected)
+    np.testing.assert_array_equal(prepare_photo(path, PrepareSettings(size=224, photo="fundus"))[0], expected)
 
 
 def test_what_is_bright_within_the_retina_or_connected_to_it_is_kept(tmp_path):

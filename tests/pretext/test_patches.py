@@ -10,12 +10,12 @@ CPU = torch.device("cpu")
 
 
 @given(data=st.data(), dims=st.sampled_from([2, 3]))
-def test_patches_are_slices(data, dims):
+def test_patches_are_slices(device, data, dims):
     shape = data.draw(st.tuples(*[st.integers(3, 9)] * dims))
     size = data.draw(st.tuples(*[st.integers(1, side) for side in shape]))
     images = torch.rand(2, 3, *shape)
-    origins = random_offsets((2, 4), [s - p for s, p in zip(shape, size, strict=True)], None, CPU)
-    patches = cut_patches(images, origins, size)
+    origins = random_offsets((2, 4), [s - p for s, p in zip(shape, size, strict=True)], None, device)
+    patches = cut_patches(images.to(device), origins, size).cpu()
     assert patches.shape == (2, 4, 3, *size)
     for b in range(2):
         for p in range(4):

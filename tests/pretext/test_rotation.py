@@ -26,13 +26,13 @@ MEANINGS = {
 
 @pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize("spatial_dims", [2, 3])
-def test_classes_mean_what_they_mean_in_the_paper(spatial_dims, channels):
+def test_classes_mean_what_they_mean_in_the_paper(spatial_dims, channels, device):
     task = Rotation(UNetEncoder(spatial_dims, channels, widths=(2, 4)))
     images = torch.rand(80, channels, *(5,) * spatial_dims)
-    turned, targets = task.make_task(images, torch.Generator().manual_seed(0))
+    turned, targets = task.make_task(images.to(device), torch.Generator(device).manual_seed(0))
     assert turned.shape == images.shape
     assert set(targets.tolist()) == set(MEANINGS[spatial_dims])
-    for image, got, target in zip(images.numpy(), turned.numpy(), targets.tolist(), strict=True):
+    for image, got, target in zip(images.numpy(), turned.cpu().numpy(), targets.tolist(), strict=True):
         quarters, plane = MEANINGS[spatial_dims][target]
         assert np.array_equal(got, [np.rot90(channel, quarters, plane) for channel in image])
 

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from matplotlib.collections import FillBetweenPolyCollection
+from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from synthetic_runs import TASKS, write_runs
 
@@ -58,7 +58,7 @@ def test_null_arms_are_a_band_not_curves_and_few_runs_flag_nothing(tmp_path):
     tables = collect(runs, "dice_foreground")
     axes = Figure().add_subplot()
     draw_scores(axes, tables, arm_styles([*SIX[:2], "null"]), "dice_foreground")
-    (band,) = [area for area in axes.collections if isinstance(area, FillBetweenPolyCollection)]
+    (band,) = [area for area in axes.collections if isinstance(area, PolyCollection)]
     assert len(axes.containers) == 2  # two curves with bars
     corners = np.round(band.get_paths()[0].vertices, 9).tolist()
     rows = tables.null_bands[tables.null_bands["metric"] == "dice_foreground"].round(9)

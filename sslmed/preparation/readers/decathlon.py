@@ -1,67 +1,15 @@
 """Reads which cases a folder in the layout of the Medical Segmentation Decathlon holds: http://medicaldecathlon.com."""
 
-import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path, PurePath, PureWindowsPath
-from typing import Any, ClassVar
+from typing import Any
 
 from sslmed.core.errors import DataError
+from sslmed.preparation.readers.dataset import Case, Dataset
 
 EXTENSIONS = (".nii.gz", ".nii")
 LARGEST_LABEL = 254  # labels are kept as uint8, and 255 means "undeclared" while a file is read
-
-
-@dataclass(frozen=True)
-class Case:
-    """One patient's image.
-
-    Args:
-        id: The image's file name without `.nii` or `.nii.gz`.
-        image: Path of the image.
-        label: Path of the segmentation; `None` where the case is unlabelled.
-    """
-
-    id: str
-    image: Path
-    label: Path | None
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """All files of the case."""
-        return (self.image,) if self.label is None else (self.image, self.label)
-
-    @property
-    def is_labelled(self) -> bool:
-        """Whether there is a segmentation."""
-        return self.label is not None
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """What `dataset.json` says.
-
-    Args:
-        root: Folder that holds `dataset.json`.
-        name: Name of the dataset.
-        modalities: Name of each image channel, e.g. `("CT",)`.
-        label_names: Name of each label value, sorted by value; 0 is the background.
-        cases: All cases, sorted by id.
-    """
-
-    root: Path
-    name: str
-    modalities: tuple[str, ...]
-    label_names: dict[int, str]
-    cases: tuple[Case, ...]
-
-    spatial_dims: ClassVar[int] = 3
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of `dataset.json`."""
-        return hashlib.sha256((self.root / "dataset.json").read_bytes()).hexdigest()
 
 
 def scan_dataset(root: Path) -> tuple[Dataset, list[str]]:
@@ -92,9 +40,12 @@ def scan_dataset(root: Path) -> tuple[Dataset, list[str]]:
     dataset = Dataset(
         root=root,
         name=name if isinstance(name, str) and name else root.resolve().name,
+        spatial_dims=3,
         modalities=tuple(modalities.values()),
+        labels="map",
         label_names=labels,
         cases=tuple(sorted(cases, key=lambda case: case.id)),
+        tables=(path,),
     )
     return dataset, problems
 

@@ -1,12 +1,12 @@
 """Reads the rows of `train.csv` and `test.csv`, the tables of a folder in the layout of APTOS 2019, as text."""
 
-import csv
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sslmed.core.errors import DataError
+from sslmed.preparation.readers.csv_file import by_column, read_lines
 
 WHOLE_GRADE = re.compile(r"([0-4])(\.0+)?")  # a table program writes 2.0 where a column has gaps
 
@@ -47,7 +47,7 @@ def read_grades(path: Path) -> list[Row]:
     """
     if not path.is_file():
         raise DataError([f"{path}: no such file; give the folder of a dataset as APTOS 2019, which holds train.csv"])
-    return _rows(path, _read_lines(path), ("id_code", "diagnosis"))
+    return _rows(path, read_lines(path), ("id_code", "diagnosis"))
 
 
 def read_patients(path: Path) -> list[Row] | None:
@@ -56,7 +56,7 @@ def read_patients(path: Path) -> list[Row] | None:
     Raises:
         DataError: It cannot be read, or names patients, but not as columns `id_code` and `patient`.
     """
-    lines = _read_lines(path) if path.is_file() else []
+    lines = read_lines(path) if path.is_file() else []
     header = lines[0][1] if lines else []
     if len(header) == 1:  # a separator other than the comma must not hide the column
         header = re.split(r"\W+", header[0])
@@ -71,30 +71,15 @@ def _rows(path: Path, lines: list[tuple[int, list[str]]], columns: Sequence[str]
         names = " and ".join(f'"{column}"' for column in columns)
         expected = f"its first line must name the columns {names} once each, separated by commas"
         raise DataError([f"{path}: {expected}, not {','.join(header)!r}"])
-    cells = [dict.fromkeys(header, "") | dict(zip(header, cells, strict=False)) for _, cells in lines[1:]]
-    has_patients = any(named.get("patient") for named in cells)
+    found = by_column(lines)
+    has_patients = any(line.cells.get("patient") for line in found)
     return [
         Row(
-            line,
-            named["id_code"],
-            named["diagnosis"] if "diagnosis" in columns else None,
-            named["patient"] if has_patients else None,
-            max(0, len(row) - len(header)),
+            line.number,
+            line.cells["id_code"],
+            line.cells["diagnosis"] if "diagnosis" in columns else None,
+            line.cells["patient"] if has_patients else None,
+            line.surplus,
         )
-        for (line, row), named in zip(lines[1:], cells, strict=True)
+        for line in found
     ]
-
-
-def _read_lines(path: Path) -> list[tuple[int, list[str]]]:
-    """Return the number and the cells of each line that is not empty."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
-    except UnicodeDecodeError as error:
-        raise DataError([f"{path}: is not UTF-8 text ({error.reason}); save it as CSV in UTF-8"]) from error
-    except csv.Error as error:
-        raise DataError([f"{path}: is not valid CSV ({error}); mend or download it again"]) from error
-    except OSError as error:
-        raise DataError([f"{path}: cannot be read ({error.strerror}); check its permissions and the disk"]) from error
-    return [(number, cells) for number, cells in lines if any(cells)]

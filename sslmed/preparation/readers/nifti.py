@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from sslmed.core.errors import DataError
 from sslmed.preparation.normalise import extremes
-from sslmed.preparation.readers.decathlon import Case
+from sslmed.preparation.readers.dataset import Case
 
 GZIP_MAGIC = b"\x1f\x8b"
 NiftiImage = Any  # nibabel is not typed to the end
@@ -48,7 +48,8 @@ def read_case(case: Case, modalities: Sequence[str], label_values: Sequence[int]
     Args:
         case: The files to read.
         modalities: Name of each channel.
-        label_values: Declared label values, sorted; the label comes back as positions in them.
+        label_values: Declared label values, sorted; the label comes back as positions in them, or as it is where
+            none are declared.
 
     Raises:
         DataError: With one line for each bad file.
@@ -59,14 +60,26 @@ def read_case(case: Case, modalities: Sequence[str], label_values: Sequence[int]
         image = read_image(case.image, modalities)
     except DataError as error:
         problems += error.problems
-    if case.label is not None:
+    if case.mask is not None:
         try:
-            label = read_label(case.label, label_values, image)
+            label = read_label(case.mask, label_values, image)
         except DataError as error:
             problems += error.problems
     if image is None or problems:
         raise DataError(problems)
     return image, label
+
+
+def channel_names(path: Path) -> tuple[str, ...]:
+    """Name the channels of an image that nothing else names, by its header alone: `channel`, or `channel 1` and so on.
+
+    An unreadable file has one: reading it says what is wrong.
+    """
+    try:
+        n_channels = math.prod(nib.load(path).shape[3:])  # type: ignore[attr-defined]
+    except Exception:  # a damaged file makes nibabel raise nearly anything
+        n_channels = 1
+    return ("channel",) if n_channels == 1 else tuple(f"channel {number}" for number in range(1, n_channels + 1))
 
 
 def read_image(path: Path, modalities: Sequence[str]) -> Volume:
@@ -81,7 +94,7 @@ def read_image(path: Path, modalities: Sequence[str]) -> Volume:
     voxels = np.moveaxis(voxels.reshape(*file.shape[:3], -1, order="F"), -1, 0)
     if len(voxels) != len(modalities):
         names = ", ".join(modalities)
-        _refuse(path, f'has {len(voxels)} channels, but "modality" in dataset.json names {len(modalities)} ({names})')
+        _refuse(path, f"has {len(voxels)} channels, but the dataset has {len(modalities)} ({names})")
     for channel, modality in zip(voxels, modalities, strict=True):
         name = f"channel {modality} " if len(modalities) > 1 else ""
         low, high = extremes(channel)
@@ -93,7 +106,7 @@ def read_image(path: Path, modalities: Sequence[str]) -> Volume:
 
 
 def read_label(path: Path, label_values: Sequence[int], image: Volume | None) -> Volume:
-    """Read a label as uint8 `(*spatial)` that holds positions in `label_values`.
+    """Read a label as uint8 `(*spatial)` that holds positions in `label_values`, or its values where there are none.
 
     Args:
         path: The file.
@@ -113,15 +126,16 @@ def read_label(path: Path, label_values: Sequence[int], image: Volume | None) ->
 
 
 def _to_indices(path: Path, voxels: NDArray[Any], label_values: Sequence[int]) -> NDArray[np.uint8]:
-    declared = f"dataset.json declares {', '.join(map(str, label_values))}"
+    declared = f"declared are {', '.join(map(str, label_values)) or f'0 to {UNDECLARED}'}"
     if voxels.dtype.kind == "f":
         voxels = _round(path, voxels)
     if (low := voxels.min()) < 0:
         _refuse(path, f"holds negative label values ({low:g}); {declared}")
-    if tuple(label_values) == tuple(range(len(label_values))) and voxels.max() < len(label_values):
+    usable = label_values or range(UNDECLARED + 1)
+    if tuple(usable) == tuple(range(len(usable))) and voxels.max() < len(usable):
         return voxels.astype(np.uint8)  # nothing to translate
     indices = np.full_like(voxels, UNDECLARED, dtype=np.uint8)
-    for index, value in enumerate(label_values):
+    for index, value in enumerate(usable):
         np.copyto(indices, index, where=voxels == value)
     if (undeclared := voxels[indices == UNDECLARED]).size:
         values = ", ".join(f"{value:g}" for value in np.unique(undeclared)[:5])

@@ -23,7 +23,11 @@ def answer(experiment: FinishedExperiment) -> dict[str, Any]:
     differ = bool(cells["diff"].notna().any())
     return {
         "metric": find(metric).axis,
-        "headline": headline(tables.tests, can_be_compared=_can_be_compared(cells, arms), gain=find(metric).gain),
+        "headline": headline(
+            tables.tests,
+            can_be_compared=_can_be_compared(cells, arms),
+            lower_is_better=not find(metric).higher_is_better,
+        ),
         "grounds": _grounds(experiment),
         "tests": [_test(row) for arm in arms for _, row in tables.tests[tables.tests["arm"] == arm.name].iterrows()],
         "shows_differences": differ,
@@ -39,20 +43,21 @@ def _can_be_compared(cells: pd.DataFrame, arms: list[Arm]) -> bool:
     return any(run.get(name, set()) & run.get(baseline_of(name), set()) for name in pretrained)
 
 
-def headline(tests: pd.DataFrame, *, can_be_compared: bool, gain: int = 1) -> str:
+def headline(tests: pd.DataFrame, *, can_be_compared: bool, lower_is_better: bool = False) -> str:
     """Answer in a sentence.
 
     Args:
         tests: See `sslmed.reporting.arm_tests.compare_arms`.
         can_be_compared: Whether an arm and its baseline have run at all.
-        gain: 1 where a positive difference is better, -1 where it is worse.
+        lower_is_better: Whether the score is an error.
     """
     if not can_be_compared:
         return "No answer: no arm has runs that a baseline has too."
     if tests.empty:
         return "This experiment is too small to tell."
     significant = tests[tests["p_holm"] < LEVEL]
-    better, worse = (significant.loc[gain * side * significant["diff"] > 0, "arm"].tolist() for side in (1, -1))
+    gain = -significant["diff"] if lower_is_better else significant["diff"]
+    better, worse = (significant.loc[side, "arm"].tolist() for side in (gain > 0, gain < 0))
     of_all = f"of {count(len(tests), 'arm')}"
     if better and worse:
         return f"It depends on the task: {listing(better)} helped, {listing(worse)} did harm."

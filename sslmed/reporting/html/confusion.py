@@ -1,4 +1,4 @@
-"""Which grade test images have, and which one they were given."""
+"""Which class test images have, and which one they were given."""
 
 from typing import Any
 
@@ -27,4 +27,4 @@ def confusion(experiment: FinishedExperiment) -> dict[str, Any] | None:
             amount = experiment.tables.labels.amounts[float(fraction)]  # type: ignore[arg-type]
             cells.setdefault(style.arm.name, {})[str(amount)] = counts.tolist()
     names = [] if experiment.store is None else [*experiment.store.label_names.values()]
-    return {"classes": names or [f"grade {index}" for index in range(n_classes)], "cells": cells}
+    return {"classes": names or [f"class {index}" for index in range(n_classes)], "cells": cells}

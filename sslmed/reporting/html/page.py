@@ -14,7 +14,7 @@ from sslmed.downstream.examples import ROLES
 from sslmed.evaluation.metrics import find
 from sslmed.experiments.arms import Arm
 from sslmed.experiments.plan import Run, read_plan
-from sslmed.experiments.settings import read_experiment
+from sslmed.experiments.settings import kept_experiment
 from sslmed.reporting.captions import INCOMPLETE, caption
 from sslmed.reporting.html import tables as page_tables
 from sslmed.reporting.html.answer import answer
@@ -27,6 +27,8 @@ from sslmed.reporting.html.viewer import viewer
 from sslmed.reporting.tables import Tables, collect
 
 NAME = "report.html"
+PREDICTIONS = {"map": "Slices", "class": "Confusion", "value": "Predictions"}
+"""What labels are -> what is shown of the networks' answers."""
 
 
 def report_experiment(work: Path, out: Path) -> Path:
@@ -47,7 +49,7 @@ def report_experiment(work: Path, out: Path) -> Path:
         raise UserError(f"{work}: has no plan.json; give an experiment's directory, as runs/fig3/phantom-quick")
     runs = read_plan(plan)
     finetuning = [work / run.name for run in runs if run.labels is not None]
-    tables = collect(finetuning, read_experiment(work.resolve().parent.name).metrics[0])
+    tables = collect(finetuning, kept_experiment(work, work.resolve().parent.name).metrics[0])
     work = work.resolve()
     path = out / work.parent.name / work.name / NAME
     write_report(path, work, runs, tables)
@@ -102,7 +104,8 @@ def _content(experiment: FinishedExperiment) -> dict[str, Any]:
         "null_arms": [(name, _meaning(Arm.parse(name))) for name in experiment.arms if Arm.parse(name).is_null],
         "caption": caption(experiment.tables, main),
         "charts": drawn,
-        "is_segmentation": matrix is None,
+        "label_kind": experiment.label_kind,
+        "predictions": PREDICTIONS[experiment.label_kind],
         "roles": ROLES,
         "viewer": examples,
         "confusion": matrix,

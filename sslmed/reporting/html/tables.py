@@ -138,7 +138,7 @@ def data(experiment: FinishedExperiment) -> list[tuple[str, str]]:
     terms += [
         ("Cases", f"{len(store.labelled):,} labelled, {len(store.unlabelled):,} unlabelled"),
         ("Image channels", ", ".join(store.modalities)),
-        ("Classes", ", ".join(store.label_names.values())),
+        *([("Classes", ", ".join(store.label_names.values()))] if store.label_names else []),
     ]
     settings = store.settings
     side = TIMES.join([str(settings.size)] * store.spatial_dims)

@@ -74,6 +74,7 @@ def viewer(experiment: FinishedExperiment) -> dict[str, Any] | None:
         "seed": seed,
         "classes": names[1:] or [f"class {index}" for index in range(1, n_classes + 1)],
         "channel": "" if experiment.store is None else experiment.store.modalities[0],
+        "of_volumes": experiment.store is None or experiment.store.spatial_dims == 3,
         "left_out": left_out,
     }
 

@@ -11,6 +11,7 @@ from synthetic_experiment import write_experiment
 
 from sslmed import cli
 from sslmed.core.label_amount import LabelAmount
+from sslmed.core.text import duration
 from sslmed.downstream.examples import load_examples
 from sslmed.reporting.html import formatting as numbers
 from sslmed.reporting.html import viewer
@@ -78,7 +79,7 @@ def test_five_folds_of_patients_get_an_answer_with_p_values(tmp_path):
     page = page_of(tmp_path, arms=("baseline", "cpc"), folds=5, cases=6, dataset="pancreas", fractions=(0.05, 1.0))
     assert "<strong>PHANTOM</strong>" not in page
     assert headline(page) == "Yes, with 1 of 1 arm: cpc."
-    assert "Mean difference to the baseline over label fractions" in page
+    assert "Mean difference to the baseline over all amounts of labels" in page
     assert "Secondary: difference to the baseline" in page
     assert "▲" in page
     assert "beside the published curves" in page
@@ -194,5 +195,5 @@ def test_numbers_are_written_as_people_read_them():
     assert numbers.difference(-0.0312) == "\N{MINUS SIGN}0.031"
     assert numbers.interval(0.1, float("nan")) == ""
     assert [numbers.p_value(p) for p in (0.0004, 0.03, float("nan"))] == ["< 0.001", "0.030", numbers.NONE]
-    assert [numbers.duration(s) for s in (14.3, 754, 12000)] == ["14 s", "13 min", "3 h 20 min"]
+    assert [duration(s) for s in (14.3, 754, 12000)] == ["14 s", "13 min", "3 h 20 min"]
     assert [numbers.listing(names) for names in (["a"], ["a", "b", "c"])] == ["a", "a, b and c"]

@@ -92,6 +92,7 @@ if (data.viewer) {
     for (const figure of document.querySelectorAll("[data-role]")) {
       const { role } = figure.dataset, { case: name, dice, depth, size: [width, height], slices } = examples[role];
       const slice = slices[most ? Math.round(slider.value / most * (slices.length - 1)) : 0];
+      const place = depth > 1 ? `, slice ${slice.position} of ${depth}` : "";
       const svg = figure.querySelector("svg"), image = svg.querySelector("image");
       svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
       image.setAttribute("width", width);
@@ -106,8 +107,8 @@ if (data.viewer) {
       }
       const caption = figure.querySelector("figcaption"), strong = document.createElement("strong");
       strong.textContent = role;
-      caption.replaceChildren(strong, `: Dice ${dice.toFixed(3)}, case ${name}, slice ${slice.position} of ${depth}`);
-      svg.setAttribute("aria-label", `${role} test case ${name}, slice ${slice.position} of ${depth}: ` +
+      caption.replaceChildren(strong, `: Dice ${dice.toFixed(3)}, case ${name}${place}`);
+      svg.setAttribute("aria-label", `${role} test case ${name}${place}: ` +
         `truth ${inside(slice.truth)}; prediction ${inside(slice.prediction)}`);
     }
   };
@@ -135,7 +136,7 @@ if (data.confusion) {
   };
   pick("confusion", cells, () => {
     const arm = find("confusion-arm").value, amount = find("confusion-labels").value;
-    find("confusion-caption").textContent = `${arm} trained with ${amount}: true grade in rows, predicted grade in columns`;
+    find("confusion-caption").textContent = `${arm} trained with ${amount}: true class in rows, predicted class in columns`;
     table.tHead.replaceChildren(row(cell("th", "truth ↓ prediction →", { scope: "col" }),
       ...classes.map((name) => cell("th", name, { scope: "col" }))));
     table.tBodies[0].replaceChildren(...cells[arm][amount].map((counts, truth) => {

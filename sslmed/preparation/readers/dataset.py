@@ -1,0 +1,93 @@
+"""What every reader finds: the cases of a dataset, and what their labels are."""
+
+import hashlib
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, Self
+
+Labels = Literal["none", "map", "class", "value"]
+"""What labels are, which decides what is trained and scored: absent, or a map, a class or a value of each image."""
+
+Task = Literal["segmentation", "classification", "regression"]
+
+LABELS_OF_TASKS: dict[Task, Labels] = {"segmentation": "map", "classification": "class", "regression": "value"}
+"""What a network is trained for -> what labels it needs."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One image.
+
+    Args:
+        id: Names the case, as text: 007 stays 007.
+        image: Path of the image.
+        label: Path of its label map, or its class as one of `Dataset.label_names`, or its value; `None` where the case
+            is unlabelled.
+        patient: Whose image it is; `None` where that is not known.
+    """
+
+    id: str
+    image: Path
+    label: Path | int | float | None = None
+    patient: str | None = None
+
+    @property
+    def mask(self) -> Path | None:
+        """Path of the label map, if there is one."""
+        return self.label if isinstance(self.label, Path) else None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files of the case."""
+        return (self.image,) if self.mask is None else (self.image, self.mask)
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether there is a label."""
+        return self.label is not None
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The cases of a dataset.
+
+    Args:
+        root: Folder, or table, that says which cases there are.
+        name: Name of the dataset.
+        spatial_dims: 3 for volumes, 2 for photographs.
+        modalities: Name of each image channel, e.g. `("CT",)`.
+        labels: What labels are.
+        label_names: Name of each label value, sorted by value; of label maps 0 is the background. Empty where labels
+            are not maps or classes, and where nothing declares the values of label maps: they are then found in them.
+        cases: All cases, sorted by id.
+        tables: The files that list cases.
+        lists_unlabelled: Whether the tables list the unlabelled cases, too; else they are what a folder holds.
+    """
+
+    root: Path
+    name: str
+    spatial_dims: Literal[2, 3]
+    modalities: tuple[str, ...]
+    labels: Labels
+    label_names: dict[int, str]
+    cases: tuple[Case, ...]
+    tables: tuple[Path, ...] = ()
+    lists_unlabelled: bool = True
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the tables, and of the sorted paths of unlabelled cases that they do not list."""
+        digest = hashlib.sha256()
+        for number, table in enumerate(self.tables):
+            digest.update((f"\0{table.name}\0".encode() if number else b"") + table.read_bytes())
+        if not self.lists_unlabelled:
+            unlabelled = (case.image for case in self.cases if not case.is_labelled)
+            paths = sorted(Path(os.path.relpath(image, self.root)).as_posix() for image in unlabelled)
+            digest.update("".join(f"\0{path}" for path in paths).encode())
+        return digest.hexdigest()
+
+    def without_labels(self) -> Self:
+        """The same images as a pool to pretrain on, of which no label is looked at."""
+        cases = tuple(replace(case, label=None, patient=None) for case in self.cases)
+        return replace(self, cases=cases, labels="none", label_names={})

@@ -1,0 +1,123 @@
+"""Reads the rows of a table: one image each, and its label."""
+
+import math
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from sslmed.preparation.photograph import FORMATS
+from sslmed.preparation.readers.csv_file import Line
+from sslmed.preparation.readers.dataset import Case, Labels
+from sslmed.preparation.readers.photo_files import LONGEST_ID, is_id
+
+COLUMNS: dict[Labels, str] = {"map": "mask", "class": "class", "value": "value"}
+"""What labels are -> the column that holds them."""
+
+VOLUMES = (".nii.gz", ".nii")
+MASKS = (".png", ".tif", ".tiff")  # JPEG changes the values of pixels
+NOT_AVAILABLE = {"na", "n/a", "#n/a", "nan", "null"}
+"""What other programs write into a cell without content."""
+
+
+class Rows:
+    """Reads rows one after the other, and knows what earlier ones hold.
+
+    Args:
+        folder: What paths are relative to.
+        labels: What labels are to be read.
+        rows: All rows of the table.
+
+    Attributes:
+        class_names: The classes in natural order, if labels are classes.
+        dimensions: Of the images so far.
+    """
+
+    def __init__(self, folder: Path, labels: Labels, rows: Iterable[Line]) -> None:
+        self.folder = folder
+        self.labels = labels
+        self.column = COLUMNS.get(labels)
+        self.has_patients = any(row.cells.get("patient") for row in rows)
+        texts = {row.cells["class"] for row in rows} if labels == "class" else set()
+        self._class_name = _class_names(text for text in texts if text and text.lower() not in NOT_AVAILABLE)
+        self.class_names = sorted(set(self._class_name.values()), key=_natural)
+        self.dimensions: set[Literal[2, 3]] = set()
+        self._lines: dict[str, int] = {}  # where an image or a mask was listed first
+
+    def read(self, row: Line) -> tuple[Case | None, list[str]]:
+        """Return the case of a row, or what is wrong with it."""
+        if row.surplus:
+            return None, [f"has {row.surplus} more cells than the first line; mend the row"]
+        image = row.cells["image"]
+        dims: Literal[2, 3] = 3 if image.lower().endswith(VOLUMES) else 2
+        problems = self._file_problems("image", image, (*FORMATS, *VOLUMES), row.number)
+        case_id = _id(image)
+        if not problems:
+            self.dimensions.add(dims)
+            if not is_id(case_id):
+                problems = [f"image {image!r}: rename it: printable, without backslash, at most {LONGEST_ID} bytes"]
+        patient = row.cells.get("patient") or None
+        if self.has_patients and patient is None:
+            problems.append("has no patient, but other rows have; name the patient in each, or remove the column")
+        label, of_label = self._label(row, dims)
+        problems += of_label
+        return (None if problems else Case(case_id, self.folder / image, label, patient)), problems
+
+    def _label(self, row: Line, dims: int) -> tuple[Path | float | None, list[str]]:
+        text = "" if self.column is None else row.cells[self.column]
+        if not text:
+            return None, []
+        if self.labels == "map":
+            problems = self._file_problems("mask", text, VOLUMES if dims == 3 else MASKS, row.number)
+            return self.folder / text, problems
+        if text.lower() in NOT_AVAILABLE:
+            return None, [f"{self.column} is {text!r}; leave the cell empty if the image is unlabelled"]
+        if self.labels == "class":
+            return self.class_names.index(self._class_name[text]), []
+        number = _number(text)
+        return number, [f"value must be a number, as 3.5, not {text!r}"] if number is None else []
+
+    def _file_problems(self, column: str, file: str, extensions: Sequence[str], line: int) -> list[str]:
+        """Check a file's name, and that it is listed once; an image's id stands for it, as two must not share one."""
+        if not file:
+            return [f"has no {column}; give its path, relative to the table, or remove the row"]
+        if not file.lower().endswith(tuple(extensions)):
+            return [f"{column} {file} must end in {', '.join(extensions)}; convert it"]
+        if not (self.folder / file).is_file():
+            return [f"{column} {self.folder / file} does not exist; its path must be relative to the table"]
+        first = self._lines.setdefault(f"{column} {_id(file) if column == 'image' else os.path.normpath(file)}", line)
+        return [] if first == line else [f"{column} {file} is already listed on line {first}; keep one row"]
+
+
+def _id(image: str) -> str:
+    """The path without its extension, in which `%2F` stands for `/`, and `%2E%2E` for `..`."""
+    path = os.path.normpath(image)
+    stem = path[: len(path) - max(len(end) for end in ("", *VOLUMES, *FORMATS) if path.lower().endswith(end))]
+    return stem.replace("%", "%25").replace("..", "%2E%2E").replace("/", "%2F")
+
+
+def _class_names(texts: Iterable[str]) -> Mapping[str, str]:
+    """Text of a cell -> the class it means: of whole numbers 2 and 2.0, as a table program writes it, are one."""
+    listed = list(texts)
+    numbers = [_number(text) for text in listed]
+    if any(number is None or not number.is_integer() for number in numbers):
+        return {text: text for text in listed}
+    return {text: str(int(number)) for text, number in zip(listed, numbers, strict=True) if number is not None}
+
+
+def _natural(name: str) -> tuple[object, ...]:
+    """Sort numbers by value, wherever they are: -1 before 2 before 10, and stage 2 before stage 10."""
+    number = _number(name)
+    if number is not None:
+        return (0, number, name)
+    parts = re.split(r"(\d+)", name.casefold())
+    return (1, [int(part) if part.isdecimal() else part for part in parts], name)
+
+
+def _number(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) and "_" not in text else None

@@ -1,0 +1,62 @@
+"""What labels are decides what is done: every kind of them, of volumes and of photographs, through the real command."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from generated_tables import CLASSES, write_table
+
+from sslmed import cli
+
+FOLDER = Path(__file__).parent
+PRESETS = {"segmentation": "tiny", "classification": "tiny-fundus", "regression": "tiny-fundus"}
+METRICS = {
+    "segmentation": {"dice_foreground", "dice_foreground_native", "dice_paper"},
+    "classification": {"auroc", "accuracy", "qwk"},
+    "regression": {"mae", "r2"},
+}
+SHOWN = {"segmentation": "Dice", "classification": "Confusion matrix", "regression": "Predicted and true values"}
+BINARY = ("0", "1")
+
+
+def reproduce(figure: str, data: Path, folder: Path, *options: str) -> int:
+    places = [f"--{name}={folder / name}" for name in ("runs", "out", "downloads")]
+    preset = ["--preset", str(FOLDER / PRESETS[figure])]
+    with pytest.raises(SystemExit) as end:
+        cli.main(["reproduce", figure, "--data", str(data), *preset, *places, *options])
+    return int(end.value.code or 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("dims", "figure", "columns", "classes", "arms"),
+    [
+        (2, "segmentation", ["mask"], CLASSES, ["jigsaw"]),
+        (3, "segmentation", ["mask", "class"], CLASSES, ["baseline-2d", "cpc-2d"]),
+        (2, "classification", ["class"], BINARY, ["cpc"]),
+        (2, "classification", ["class", "value"], CLASSES, ["exemplar"]),
+        (3, "classification", ["class"], CLASSES, ["jigsaw"]),
+        (2, "regression", ["value"], CLASSES, ["rpl"]),
+        (3, "regression", ["value", "mask"], CLASSES, ["rotation"]),
+    ],
+)
+def test_every_kind_of_labels_runs_to_its_figure(dims, figure, columns, classes, arms, tmp_path: Path) -> None:
+    data = write_table(tmp_path / "mine", dims, columns, cases=24, classes=classes)
+    options = ["--arms", "baseline", *arms, "--fractions", "0.5", "1", "--wandb", "offline"]
+    assert reproduce(figure, data, tmp_path, *options) == 0
+    name = f"mine-{PRESETS[figure]}"
+    out = tmp_path / "out" / figure / name
+    results = pd.read_csv(out / "results.csv")
+    assert set(results["arm"]) == {"baseline", *arms}
+    assert METRICS[figure] <= set(results["metric"])
+    assert set(results.loc[results["arm"] == "baseline", "spatial_dims"]) == {dims}
+    summary = pd.read_csv(out / "summary.csv")
+    assert summary["mean"].notna().all()
+    assert (summary["ci_low"] <= summary["mean"]).all()
+    report = (out / "report.html").read_text()
+    assert SHOWN[figure] in report
+    assert (out / f"{figure}.png").is_file()
+    if figure == "classification":
+        natural = ", ".join(sorted(classes, key=[*BINARY, "healthy", "stage 2", "stage 10"].index))
+        assert f"<dt>Classes</dt><dd>{natural}</dd>" in report
+    assert list((tmp_path / "runs" / figure / name).rglob("offline-run-*"))

@@ -1,0 +1,176 @@
+"""Tables of the user's own: what is read from them, and how bad ones are refused."""
+
+import numpy as np
+import pytest
+from generated_tables import write_table
+from PIL import Image
+
+from sslmed import cli
+from sslmed.core.errors import DataError
+from sslmed.preparation.prepare import PrepareSettings, prepare
+from sslmed.preparation.readers.layouts import read
+
+
+@pytest.fixture
+def data(tmp_path):
+    return write_table(tmp_path / "mine", 2, ["mask", "class", "value"], cases=6)
+
+
+def rewrite(table, *changes):
+    text = table.read_text()
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    table.write_text(text)
+    return table
+
+
+def classes_of(tmp_path, texts):
+    """The names of the classes that a column of these texts has, and each row's class."""
+    write_table(tmp_path / "t", 2, [], cases=len(texts), unlabelled=0)
+    rows = [f"images/case_{number:02}.png,{text}" for number, text in enumerate(texts)]
+    (tmp_path / "t" / "table.csv").write_text("\n".join(["image,class", *rows]))
+    dataset = read(tmp_path / "t")
+    return [*dataset.label_names.values()], [dataset.label_names[case.label] for case in dataset.cases]
+
+
+@pytest.mark.parametrize(
+    ("texts", "names"),
+    [
+        (["stage 10", "healthy", "stage 2"], ["healthy", "stage 2", "stage 10"]),
+        (["10", "-1", "2"], ["-1", "2", "10"]),
+        (["2.0", "0", "2", "10.0"], ["0", "2", "10"]),
+        (["0.5", "0.25", "1"], ["0.25", "0.5", "1"]),
+        (["b", "A", "1"], ["1", "A", "b"]),
+    ],
+)
+def test_classes_are_numbers_or_text_in_natural_order(tmp_path, texts, names):
+    found, of_rows = classes_of(tmp_path, texts)
+    assert found == names
+    assert [name.removesuffix(".0") for name in texts] == of_rows
+
+
+def test_ids_patients_and_unlabelled_cases(data):
+    dataset = read(data, labels="value")
+    assert (dataset.name, dataset.spatial_dims, dataset.labels, dataset.label_names) == ("mine", 2, "value", {})
+    assert [case.id for case in dataset.cases[:2]] == ["images%2Fcase_00", "images%2Fcase_01"]
+    assert [case.patient for case in dataset.cases] == [f"p{number // 2}" for number in range(8)]
+    assert [case.is_labelled for case in dataset.cases] == [True] * 6 + [False] * 2
+    assert dataset.cases[0].label == pytest.approx(15)
+    pool = read(data, pool=True)
+    assert pool.labels == "none"
+    assert not any(case.is_labelled for case in pool.cases)
+
+
+def test_the_path_of_a_table_or_of_its_folder(data, tmp_path):
+    assert read(data.parent, labels="map") == read(data, labels="map")
+    elsewhere = data.rename(data.with_name("eyes.csv"))
+    assert read(elsewhere, labels="map").name == "eyes"
+    text = elsewhere.read_text().replace("images/", f"{tmp_path}/mine/images/").replace("masks/", "../mine/masks/")
+    (tmp_path / "other").mkdir()
+    absolute = tmp_path / "other" / "table.csv"
+    absolute.write_text(text)
+    store = prepare(absolute, tmp_path / "store", PrepareSettings(size=8), jobs=1, labels="map")
+    assert len(store.labelled) == 6
+
+
+FIGURES = {"map": "segmentation", "class": "classification", "value": "regression"}
+CASE_0 = "images/case_00.png,masks/case_00.png,stage 2,15.0,p0"
+BAD = {
+    "missing column": ([("image,", "picture,")], "map", "has no column image"),
+    "missing column of labels": ([("value,", "age,")], "value", "has no column value, which is to hold the labels"),
+    "twice a column": ([("class,", "mask,")], "map", "has the column mask twice"),
+    "other separator": ([(",", ";")], "map", "separated by commas"),
+    "several labels": ([], None, "has the columns mask and class and value; say which of them are the labels"),
+    "missing image": ([("images/case_00.png", "images/absent.png")], "map", "line 2: image"),
+    "missing mask": ([("masks/case_01.png", "masks/absent.png")], "map", "line 3: mask"),
+    "no image": ([("images/case_00.png", "")], "map", "line 2: has no image"),
+    "other kind of image": ([("images/case_00.png", "images/case_00.bmp")], "map", "must end in .png, .jpg"),
+    "lossy mask": ([("masks/case_00.png", "masks/case_00.jpg")], "map", "mask masks/case_00.jpg must end in .png"),
+    "duplicate image": ([("images/case_01.png", "images/../images/case_00.png")], "map", "already listed on line 2"),
+    "duplicate mask": (
+        [("masks/case_01.png", "masks/case_00.png")],
+        "map",
+        "line 3: mask masks/case_00.png is already",
+    ),
+    "empty class": ([("stage 2", ""), ("stage 10", ""), ("healthy", "")], "class", "the column class is empty"),
+    "class that is no word": (
+        [(CASE_0, CASE_0.replace("stage 2", "NA"))],
+        "class",
+        "class is 'NA'; leave the cell empty",
+    ),
+    "one class": ([("stage 2", "healthy"), ("stage 10", "healthy")], "class", "every class is healthy"),
+    "no number": ([(",15.0,", ",old,")], "value", "line 2: value must be a number, as 3.5, not 'old'"),
+    "infinite": ([(",15.0,", ",inf,")], "value", "value must be a number"),
+    "comma in a number": ([(",15.0,", ",15,0,")], "value", "line 2: has 1 more cells than the first line"),
+    "missing patient": ([(CASE_0, CASE_0[:-2])], "map", "line 2: has no patient, but other rows have"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_tables_are_refused_in_one_line_with_status_2(data, tmp_path, capsys, name):
+    changes, labels, words = BAD[name]
+    rewrite(data, *changes)
+    places = [f"--{place}={tmp_path / 'runs'}" for place in ("runs", "out", "downloads")]
+    command = ["prepare", str(data), "--store", str(tmp_path / "runs")]
+    if labels is not None:
+        command = ["reproduce", FIGURES[labels], "--data", str(data), *places]
+    with pytest.raises(SystemExit) as end:
+        cli.main(command)
+    assert end.value.code == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith(f"{data}: ")
+    assert words in lines[0]
+    assert not (tmp_path / "runs").exists()
+
+
+def test_volumes_and_photographs_do_not_mix(data, tmp_path):
+    write_table(tmp_path / "scans", 3, [], cases=1, unlabelled=0)
+    rewrite(data, ("images/case_00.png", "../scans/images/case_00.nii.gz"))
+    with pytest.raises(DataError, match="lists volumes and photographs"):
+        read(data, labels="class")
+
+
+def test_photographs_are_taken_whole_and_their_masks_with_them(data, tmp_path):
+    store = prepare(data, tmp_path / "store", PrepareSettings(size=20), jobs=1, labels="map")
+    assert (store.labels, store.label_names) == ("map", {0: "background", 255: "label 255"})
+    case = store.labelled[0]
+    photo = np.asarray(Image.open(data.parent / "images/case_00.png"))  # 18 rows, 20 columns
+    mask = np.asarray(Image.open(data.parent / "masks/case_00.png"))
+    np.testing.assert_allclose(store.image(case)[1, 1:19], photo / 255, atol=1e-3)
+    assert not store.image(case)[:, [0, 19]].any()  # black above and below
+    np.testing.assert_array_equal(store.label(case)[1:19], mask == 255)
+    np.testing.assert_array_equal(store.native_label(case), mask == 255)
+    np.testing.assert_array_equal(store.geometry(case).restore_labels(store.label(case)), mask == 255)
+    assert store.classes(case) == {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("mask", "words"),
+    [
+        (np.zeros((18, 19), np.uint8), "has 19 x 18 pixels, but its image 20 x 18"),
+        (np.zeros((18, 20, 3), np.uint8), "is of mode RGB; a mask holds one whole number for each pixel"),
+        (np.full((18, 20), 300, np.uint16), "holds 300; the numbers of classes must be 0 to 255"),
+        (np.arange(360).reshape(18, 20).astype(np.uint8), "without smooth edges"),
+    ],
+)
+def test_bad_masks_are_refused(data, tmp_path, mask, words):
+    Image.fromarray(mask).save(data.parent / "masks/case_00.png")
+    with pytest.raises(DataError, match=words):
+        prepare(data, tmp_path / "store", PrepareSettings(size=8), jobs=1, labels="map")
+
+
+def test_masks_that_are_all_background_are_refused(data, tmp_path):
+    for path in (data.parent / "masks").iterdir():
+        Image.new("L", (20, 18)).save(path)
+    with pytest.raises(DataError, match="no mask holds anything but 0"):
+        prepare(data, tmp_path / "store", PrepareSettings(size=8), jobs=1, labels="map")
+
+
+def test_volumes_and_their_values(tmp_path):
+    data = write_table(tmp_path / "scans", 3, ["value"], cases=3, unlabelled=1)
+    store = prepare(data, tmp_path / "store", PrepareSettings(size=8), jobs=1)
+    assert (store.labels, store.spatial_dims, store.modalities, store.num_classes) == ("value", 3, ("channel",), 0)
+    assert store.image(store.labelled[0]).shape == (1, 8, 8, 8)
+    assert store.value("images%2Fcase_00") == pytest.approx(15)
