@@ -191,7 +191,7 @@ def _grid(options: Options) -> Grid:
         experiment=experiment,
         preset=preset,
         preset_folder=folder,
-        arms=tuple(arms),
+        arms=tuple(Arm.parse(arm).name for arm in arms),
         labels=label_amounts(options.fractions, options.labels) or preset.label_amounts or experiment.label_amounts,
         folds=tuple(preset.folds if options.folds is None else options.folds),
         seeds=tuple(preset.seeds if options.seeds is None else options.seeds),

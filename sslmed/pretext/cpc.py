@@ -16,7 +16,7 @@ from sslmed.encoders.heads import HeadCallable, linear_head
 from sslmed.learning.distributed import world_size
 from sslmed.learning.optimization import DEFAULT, Optimization
 from sslmed.pretext.base import Answer, PretextTask
-from sslmed.pretext.patches import cut_patches, grid_cells, random_offsets
+from sslmed.pretext.patches import cut_patches, grid_cells, grid_corners, random_offsets
 
 GRID = {2: 5, 3: 4}
 """Published number of patches per side, by the number of spatial dimensions."""
@@ -81,8 +81,9 @@ def scores(predicted: Tensor, actual: Tensor) -> tuple[Tensor, Tensor]:
     """
     queries, keys = predicted.flatten(2).flatten(0, 1), actual.flatten(2).flatten(0, 1)
     of_pairs = queries @ keys.T / keys.shape[1]
-    own = torch.eye(len(keys), dtype=torch.bool, device=keys.device)
-    return of_pairs[own][:, None], of_pairs[~own].reshape(len(keys), -1)
+    # Row by row from the second number on, every (N + 1)-th number is of the diagonal.
+    others = of_pairs.flatten()[1:].reshape(-1, len(keys) + 1)[:, :-1].reshape(len(keys), -1)
+    return of_pairs.diagonal()[:, None], others
 
 
 def binary_cross_entropy(predicted: Tensor, actual: Tensor) -> Tensor:
@@ -215,12 +216,12 @@ class CPC(PretextTask[None]):
             slack = [whole - part for whole, part in zip(room, taken, strict=True)]
             return random_offsets((len(images), count), slack, generator, device)
 
-        corners = grid_cells(self.grid, len(shape)).to(device) * torch.tensor(step, device=device)
+        corners = grid_corners(self.grid, step, device)
         origins = places(1, shape, covered) + corners + places(len(corners), cell, patch)
         patches = cut_patches(images, origins, patch)
         flipped = torch.rand(origins.shape[:2], generator=generator, device=device) < self.flip
-        patches[flipped] = patches[flipped].flip(2)
-        return patches, None
+        flipped = flipped.reshape(*flipped.shape, *(1,) * (patches.ndim - 2))
+        return torch.where(flipped, patches.flip(3), patches), None
 
     def layout(self, side: int) -> tuple[int, int, int, int]:
         """Voxels that the grid covers of a side, and those of a step, a cell and a patch.

@@ -80,8 +80,8 @@ class Exemplar(PretextTask[None]):
         moves = self.affine.sample(len(images), spatial_dims, images.device, generator)
         anchors = apply_affine(images, moves)
         anchors = apply_intensity(anchors, *self.intensity.sample(len(images), images.device, generator))
-        shift = int(torch.randint(1, len(everyone), (), generator=generator, device=images.device))
-        negatives = everyone.roll(shift, dims=0)[: len(images)]
+        shift = torch.randint(1, len(everyone), (), generator=generator, device=images.device)
+        negatives = everyone[(torch.arange(len(images), device=images.device) - shift) % len(everyone)]
         return torch.stack((anchors, images, negatives), dim=1), None
 
     def forward(self, inputs: Tensor) -> Tensor:

@@ -120,6 +120,8 @@ class SSLMedCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Set what must be set before anything is built."""
         torch.set_num_threads(self.settings.threads)
+        # It is of use to find bugs, and slow on a GPU.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         if self.settings.keep_memory:
             keep_freed_memory()
         trainer = self.settings.trainer

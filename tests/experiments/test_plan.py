@@ -7,6 +7,7 @@ from families import PRESETS
 
 from sslmed.core.errors import UserError
 from sslmed.core.label_amount import LabelAmount, label_amounts
+from sslmed.experiments.arms import Arm
 from sslmed.experiments.check import parse
 from sslmed.experiments.plan import Grid, Places, Run, plan_runs, read_plan, write_plan
 from sslmed.experiments.settings import preset_folder, read_experiment, read_preset
@@ -188,9 +189,9 @@ def test_an_unknown_key_is_refused_by_name(tmp_path: Path) -> None:
 
 
 def test_a_null_arm_is_a_baseline_with_other_initial_weights() -> None:
-    runs = _plan(_grid(arms=("baseline", "null", "null-2")))
+    runs = _plan(_grid(arms=("baseline", "null-1", "null-2")))
     by_arm = {arm: {run.name.partition("/")[2]: _options(run) for run in runs if run.arm == arm} for arm in _NULLS}
-    assert by_arm["baseline"].keys() == by_arm["null"].keys() == by_arm["null-2"].keys()
+    assert by_arm["baseline"].keys() == by_arm["null-1"].keys() == by_arm["null-2"].keys()
     for name, baseline in by_arm["baseline"].items():
         for arm, weights in _NULLS.items():
             options = by_arm[arm][name]
@@ -199,10 +200,14 @@ def test_a_null_arm_is_a_baseline_with_other_initial_weights() -> None:
             assert differing <= {"labels.arm", "labels.key", "run_dir", "initial_weights"}
 
 
-_NULLS = {"baseline": None, "null": "1", "null-2": "2"}
+_NULLS = {"baseline": None, "null-1": "1", "null-2": "2"}
 
 
-@pytest.mark.parametrize("arm", ["null-1", "null-0", "null-external", "null-x"])
+@pytest.mark.parametrize("arm", ["null-0", "null-01", "null-external", "null-x"])
 def test_other_names_of_null_arms_are_refused(arm: str) -> None:
     with pytest.raises(UserError, match=f"unknown arm {arm}"):
         _grid(arms=("baseline", arm))
+
+
+def test_null_is_short_for_a_name_that_pandas_does_not_read_as_missing() -> None:
+    assert [Arm.parse(name).name for name in ("null", "null-2d", "null-2")] == ["null-1", "null-1-2d", "null-2"]
