@@ -11,7 +11,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from sslmed.core.label_amount import LabelAmount
-from sslmed.evaluation.metrics import METRIC_NAMES
+from sslmed.evaluation.metrics import find
 from sslmed.experiments.arms import BASELINE
 from sslmed.reporting.captions import INCOMPLETE
 from sslmed.reporting.efficiency import middle_fraction
@@ -279,11 +279,11 @@ def _loss(value: float | None) -> str:
 
 def _values(numbers: "pd.Series[float]") -> list[float | None]:
     """A list that JSON can hold."""
-    return [None if np.isnan(number) else float(number) for number in numbers]
+    return [float(number) if np.isfinite(number) else None for number in numbers]
 
 
 def _name(metric: str) -> str:
-    return METRIC_NAMES.get(metric, metric)
+    return find(metric).axis
 
 
 def _capital(text: str) -> str:
