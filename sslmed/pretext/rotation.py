@@ -4,14 +4,13 @@ https://arxiv.org/abs/2006.03829; in 2-D https://arxiv.org/abs/1803.07728.
 """
 
 import torch
-from pytorch_lightning.cli import OptimizerCallable
 from torch import Tensor
 
 from sslmed.core.errors import InputError
 from sslmed.encoders import Encoder
 from sslmed.encoders.heads import Head, HeadCallable
 from sslmed.learning.augmentation import RandomAffine, apply_affine
-from sslmed.learning.optimization import Schedule, default_optimizer
+from sslmed.learning.optimization import DEFAULT, Optimization
 from sslmed.pretext.base import ClassificationTask
 
 ROTATIONS = (
@@ -60,8 +59,7 @@ class Rotation(ClassificationTask):
         encoder: See `PretextTask`.
         affine: Random zooms of the image before it is turned (published for photographs, by up to 15 %).
         head: Builds the classifier.
-        optimizer: See `PretextTask`.
-        schedule: See `PretextTask`.
+        optimization: See `PretextTask`.
     """
 
     tables: Tensor
@@ -71,10 +69,9 @@ class Rotation(ClassificationTask):
         encoder: Encoder,
         affine: RandomAffine | None = None,
         head: HeadCallable = Head,
-        optimizer: OptimizerCallable = default_optimizer,
-        schedule: Schedule = "one_cycle",
+        optimization: Optimization = DEFAULT,
     ) -> None:
-        super().__init__(encoder, 1, NUM_CLASSES[encoder.spatial_dims], head, optimizer, schedule)
+        super().__init__(encoder, 1, NUM_CLASSES[encoder.spatial_dims], head, optimization)
         self.affine = affine
         self.register_buffer("tables", sources(encoder.spatial_dims), persistent=False)
 

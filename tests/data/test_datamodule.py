@@ -168,7 +168,7 @@ def test_a_pool_holds_out_a_tenth_and_its_slices_do_not_change_in_validation(sto
 
 def test_data_that_does_not_fit_is_refused(store: Path, graded: Path) -> None:
     for module, path, words in (
-        (SegmentationData, graded, "graded photographs: use ClassificationData"),
+        (SegmentationData, graded, "classes: use ClassificationData"),
         (ClassificationData, store, "label maps: use SegmentationData"),
     ):
         with pytest.raises(UserError, match=words):

@@ -1,7 +1,9 @@
 """The charts of a report, as Plotly has them; colours are the page's, which knows whether it is dark."""
 
+import base64
 from collections.abc import Iterable, Sequence
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,6 @@ import plotly.graph_objects as go
 from sslmed.core.label_amount import LabelAmount
 from sslmed.evaluation.metrics import METRIC_NAMES
 from sslmed.experiments.arms import BASELINE
-from sslmed.experiments.plan import Run
 from sslmed.reporting.captions import INCOMPLETE
 from sslmed.reporting.efficiency import middle_fraction
 from sslmed.reporting.html.experiment import FinishedExperiment
@@ -20,6 +21,7 @@ from sslmed.reporting.panels import band, convergence, null_outlines
 from sslmed.reporting.published import published_curves
 from sslmed.reporting.styles import KINDS, ArmStyle, dodges
 from sslmed.reporting.tables import Tables
+from sslmed.training.run_directory import RunDirectory
 
 SYMBOLS = {
     "X": "x",
@@ -66,11 +68,7 @@ def charts(experiment: FinishedExperiment) -> dict[str, list[dict[str, Any]]]:
                 score_layout(tables, comparison),
             )
         ],
-        "pretext": [
-            _pretext(i, style, {run: of for run, of in experiment.pretraining.items() if run.arm == style.arm.name})
-            for i, style in enumerate(arms)
-            if style.arm.task != BASELINE
-        ],
+        "pretext": [_pretext(i, style, experiment) for i, style in enumerate(arms) if style.arm.task != BASELINE],
         "agreement": _agreement(experiment.tables, arms) if experiment.label_kind == "value" else [],
     }
 
@@ -215,8 +213,11 @@ def _convergence(tables: Tables, arms: Sequence[ArmStyle], metric: str) -> dict[
     return {**chart, "not_drawn": single}
 
 
-def _pretext(i: int, style: ArmStyle, records: dict[Run, dict[str, Any]]) -> dict[str, Any]:
-    """Every fold's validation loss, and that of an answer by chance."""
+def _pretext(i: int, style: ArmStyle, experiment: FinishedExperiment) -> dict[str, Any]:
+    """Every fold's validation loss, that of an answer by chance, and the first fold's answers."""
+    records = {run: record for run, record in experiment.pretraining.items() if run.arm == style.arm.name}
+    found = (_answers(experiment.work / run.name, record) for run, record in records.items())
+    answers = next(filter(None, found), None)
     traces = []
     for run, record in records.items():
         rows = record["validation"]
@@ -236,7 +237,16 @@ def _pretext(i: int, style: ArmStyle, records: dict[Run, dict[str, Any]]) -> dic
     }
     ends = [_losses(record[key] for record in records.values()) for key in ("val_loss", "chance_loss")]
     final = f"{ends[0]} at the end, {ends[1]} by chance" if records else ""
-    return {**_chart(style.arm.name, traces, layout), "final": final}
+    return {**_chart(style.arm.name, traces, layout), "final": final, "answers": answers}
+
+
+def _answers(run: Path, record: dict[str, Any]) -> dict[str, Any] | None:
+    """Pictures of what the network has seen and answered, as a data URI, and what it answered in words."""
+    picture = RunDirectory(run).answers
+    if not picture.is_file():
+        return None
+    image = "data:image/png;base64," + base64.b64encode(picture.read_bytes()).decode()
+    return {"image": image, "words": record.get("answers", [])}
 
 
 def _agreement(tables: Tables, arms: Sequence[ArmStyle]) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Debian's chromium is n
 
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 375, "height": 800}
 RUNS = {
-    "segmentation": {"arms": ("baseline", "rotation", "rotation-2d", "baseline-2d", "null"), "cases": 4},
+    "segmentation": {"arms": ("baseline", "rotation", "rotation-2d", "baseline-2d", "null-1"), "cases": 4},
     "classification": {"figure": "fig4", "arms": ("baseline", "cpc", "cpc-external"), "cases": 20},
 }
 

@@ -104,14 +104,14 @@ def test_the_headline_is_that_of_the_primary_tests(gains, said):
 
 
 def test_null_arms_are_a_band_and_in_the_tables_of_numbers(tmp_path):
-    page = page_of(tmp_path, arms=("baseline", "rotation", "null"), cases=3, fractions=(0.05, 1.0))
+    page = page_of(tmp_path, arms=("baseline", "rotation", "null-1"), cases=3, fractions=(0.05, 1.0))
     assert '<span class="band">chance alone</span>' in page
-    assert "estimated from null (2 degrees of freedom)" in page
+    assert "estimated from null-1 (2 degrees of freedom)" in page
     assert "Null arms are a control" in page
     traces = data_of(page)["charts"]["scores-0"]["data"]
     assert [trace["meta"] for trace in traces] == [{"null_band": True}, {"arm": 0}, {"arm": 1}]
     assert len(re.findall(r"data-arm=", page.split("<script")[0])) == 2
-    assert page.count('<th scope="row">null</th>') > 2  # all numbers, and cost
+    assert page.count('<th scope="row">null-1</th>') > 2  # all numbers, and cost
 
 
 def test_runs_that_are_missing_are_marked_and_named(tmp_path):
