@@ -113,4 +113,4 @@ def _example(case, dice, side, n_classes):
     distance = ((where - centre) ** 2).sum(0) + 0.06 * np.sin(7 * where[0]) * np.cos(5 * where[1])
     truth = sum((distance < 0.3 / 2.2**index).astype(np.uint8) for index in range(n_classes - 1))
     predicted = np.roll(truth, round((1 - dice) * side / 5), axis=0)
-    return Example.of_volume(case, dice, image + 0.12 * truth, truth, predicted)
+    return Example.of_volume(case, dice, (image + 0.12 * truth)[None], truth, predicted)
