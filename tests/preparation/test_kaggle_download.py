@@ -18,9 +18,10 @@ NAME = "aptos2019-blindness-detection"
 FILES = {
     "train.csv": b"id_code,diagnosis\na,0\n",
     "test.csv": b"id_code\nb\n",
-    "train_images/a.png": bytes(range(256)) * 999,
+    "train_images/a.png": bytes(range(256)) * 9999,
     "test_images/b.png": b"b",
 }
+CHUNK = 2**20  # bytes that Kaggle's client writes at once
 KEY = "0123456789abcdef"
 LEGACY = "Basic " + base64.b64encode(f"someone:{KEY}".encode()).decode()
 
@@ -210,13 +211,13 @@ def test_no_answer(kaggle, folder):
 
 
 def test_a_broken_transfer_is_resumed(kaggle, folder):
-    kaggle.breaks_after = 1000
+    kaggle.breaks_after = 3 * CHUNK // 2
     failure(folder)
     kaggle.breaks_after = None
     fetch("aptos", folder)
     check_complete(folder)
-    assert set(kaggle.ranges) == {None, "bytes=1000-"}
-    assert kaggle.ranges[-1] == "bytes=1000-"
+    assert set(kaggle.ranges) == {None, f"bytes={CHUNK}-"}
+    assert kaggle.ranges[-1] == f"bytes={CHUNK}-"
 
 
 def test_full_disk(kaggle, folder, monkeypatch):
