@@ -28,7 +28,7 @@ from sslmed.phantoms import KINDS
 from sslmed.preparation.prepare import prepare
 
 PRESET = Path(__file__).with_name("null_arms_preset")
-ARMS = ("baseline", "null")
+ARMS = ("baseline", "null-1")
 FRACTIONS = (0.15, 0.5, 1.0)
 METRIC = "dice_foreground"
 N_FOLDS = 5
@@ -75,7 +75,7 @@ def experiment(number: int, *, out: Path, fractions: tuple[float, ...]) -> pd.Da
     tables = collect([work / name for name in runs.read_text().split()], METRIC)
     cells, results = (table[table["metric"] == METRIC] for table in (tables.summary, tables.results))
     scores = results.pivot(index=["label_fraction", "fold"], columns="arm", values="value")
-    variances = (scores["null"] - scores["baseline"]).groupby("label_fraction").var()
+    variances = (scores["null-1"] - scores["baseline"]).groupby("label_fraction").var()
     return cells.assign(variance_over_folds=cells["label_fraction"].map(variances))
 
 
@@ -83,7 +83,7 @@ def false_positives_and_coverage(summaries: pd.DataFrame) -> pd.DataFrame:
     """Give, for each label fraction, how often intervals miss what they should hold, and how wide they are."""
     rows = []
     for fraction, cells in summaries.groupby("label_fraction"):
-        null, truth = cells[cells["arm"] == "null"], cells["mean"].mean()
+        null, truth = cells[cells["arm"] == "null-1"], cells["mean"].mean()
         row = {"label_fraction": fraction, "n_labels": int(cells["n_labels"].iloc[0]), "experiments": len(null)}
         for kind in ("", "plain_"):
             low, high = cells[f"ci_{kind}low"], cells[f"ci_{kind}high"]

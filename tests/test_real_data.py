@@ -40,7 +40,7 @@ def test_real_scans_go_all_the_way(task: str, tmp_path: Path) -> None:
     _run("prepare", str(data), "--store", str(store), "--size", "24")
     pretraining = _fit(tmp_path / "pretrain", store, stage=("data/pretraining", "pretext/cpc"))
     assert pretraining["val_loss"] < 2 * pretraining["chance_loss"]
-    pretrained = ["--model.pretrained", str(tmp_path / "pretrain" / "checkpoints" / "last.ckpt")]
+    pretrained = ["--model.pretrained.checkpoint", str(tmp_path / "pretrain" / "checkpoints" / "last.ckpt")]
     tuned = _fit(tmp_path / "tune", store, *pretrained, stage=("data/segmentation", "downstream/segmentation"))
     assert 0 <= tuned["metrics"]["dice_foreground_native"] <= 1
     _run("predict", "-c", str(tmp_path / "tune" / "config.yaml"))

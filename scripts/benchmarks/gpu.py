@@ -6,18 +6,27 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import islice, repeat
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
 
 from benchmarks import phantoms
-from benchmarks.measure import Findings, per, ratios, time_in_turn
+from benchmarks.measure import Findings, per, ratios, scaled, time_in_turn
 from benchmarks.rates import synchronise
 from benchmarks.training import SEGMENTATION, Way, Work, our_step, our_update, reference_step
 from sslmed.data.finetuning import SegmentationData
+from sslmed.learning.captured import WARM_UP
 from sslmed.preparation.store import Store
 
 WAY = Way("bf16")
+WAYS = (WAY, Way("bf16", captured=True), Way(captured=True))
+PLACES: dict[str, dict[str, float]] = {
+    "data on the GPU": {"device_memory": 0.5},
+    "2 workers": {"device_memory": 0.0, "num_workers": 2},
+    "0 workers": {"device_memory": 0.0},
+}
+"""Where training images lie, and who reads them -> options of the data."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +58,12 @@ def measure(sizes: Sizes, folder: Path) -> Findings:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     warnings.filterwarnings("ignore", ".*self.log.*")  # there is no trainer
     _over_the_reference(findings, Work(SEGMENTATION, sizes.side, 2, sizes.widths), sizes, device)
-    _over_the_reference(findings, Work(SEGMENTATION, sizes.small_side, 4, sizes.widths), sizes, device)
+    for task in (SEGMENTATION, "rotation", "exemplar", "cpc"):
+        _over_the_reference(findings, Work(task, sizes.small_side, 4, sizes.widths), sizes, device)
     store = phantoms.repeat_store(phantoms.prepared(folder, sizes.side), folder / "cases", 100)
-    for workers in (0, 2):
-        idle = idle_share(store, sizes, 2, workers, device)
-        findings.add(f"{SEGMENTATION}: GPU idle, {workers} workers", 100 * idle, "%")
+    for place, options in PLACES.items():
+        idle = idle_share(store, sizes, 2, options, device)
+        findings.add(f"{SEGMENTATION}: GPU idle, {place}", 100 * idle, "%")
     _try_batches(findings, SEGMENTATION, sizes, device)
     findings.remark(
         f"{sizes.side}³, {WAY.name}; idle: what an update from the store takes longer than one on a batch that is on "
@@ -63,12 +73,17 @@ def measure(sizes: Sizes, folder: Path) -> Findings:
 
 
 def _over_the_reference(findings: Findings, work: Work, sizes: Sizes, device: torch.device) -> None:
-    steps = {"reference": reference_step(work, device), WAY.name: our_step(work, WAY, device)}
+    steps = {"reference": reference_step(work, device)}
+    steps |= {way.name: our_step(work, way, device) for way in WAYS if device.type == "cuda" or not way.captured}
+    for _ in range(WARM_UP):
+        for step in steps.values():
+            step()
     taken = time_in_turn(steps, repeats=sizes.updates, seconds=sizes.seconds)
     title = f"{work.task} {work.side}³, batches of {work.batch}"
     for name, seconds in taken.items():
-        findings.add(f"{title}: {name}", per(work.batch, seconds), "volumes/s")
-    findings.add(f"{title}: over the reference", ratios(taken["reference"], taken[WAY.name]), "x")
+        findings.add(f"{title}: {name}", scaled(1000, seconds), "ms")
+        if name != "reference":
+            findings.add(f"{title}: {name} over the reference", ratios(taken["reference"], seconds), "x")
 
 
 def _try_batches(findings: Findings, task: str, sizes: Sizes, device: torch.device) -> None:
@@ -85,14 +100,15 @@ def _try_batches(findings: Findings, task: str, sizes: Sizes, device: torch.devi
     findings.add(f"{task}: best batch size", best, "volumes")
 
 
-def idle_share(store: Store, sizes: Sizes, batch_size: int, workers: int, device: torch.device) -> float:
-    """Share of an update during which the device waits for the loader."""
-    data = SegmentationData(
-        store.root, batch_size=batch_size, updates=2 * sizes.updates, validations=1, num_workers=workers
-    )
+def idle_share(store: Store, sizes: Sizes, batch_size: int, options: dict[str, float], device: torch.device) -> float:
+    """Fraction of an update during which the device waits for the loader."""
+    data = SegmentationData(store.root, batch_size=batch_size, updates=5 * sizes.updates, validations=1, **options)
+    data.trainer = SimpleNamespace(global_step=0, strategy=SimpleNamespace(root_device=device))  # type: ignore[assignment]
     update = our_update(Work(SEGMENTATION, sizes.side, batch_size, sizes.widths), WAY, device)
     batches = (data.transfer_batch_to_device(batch, device, 0) for batch in data.train_dataloader())
     resident = next(batches)
+    for batch in islice(batches, 2 * sizes.updates):  # by then, what is kept on a GPU is there
+        update(batch)
     from_store = _seconds(update, batches, sizes.updates, device)
     return max(0.0, 1 - _seconds(update, repeat(resident), sizes.updates, device) / from_store)
 

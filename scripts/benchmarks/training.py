@@ -14,6 +14,7 @@ from benchmarks import reference, reference_tasks, tasks
 from benchmarks.rates import synchronise
 from sslmed.downstream import Segmentation
 from sslmed.encoders import UNetEncoder
+from sslmed.learning.captured import CapturedStep
 
 NUM_CLASSES = 3
 SEGMENTATION = "segmentation"
@@ -27,12 +28,13 @@ class Way:
     precision: str = "fp32"
     channels_last: bool = True
     compiled: bool = False
+    captured: bool = False
 
     @property
     def name(self) -> str:
         """As tables say it."""
         layout = "channels last" if self.channels_last else "default layout"
-        return f"{self.precision}, {layout}{', compiled' * self.compiled}"
+        return f"{self.precision}, {layout}{', compiled' * self.compiled}{', captured' * self.captured}"
 
 
 @dataclass(frozen=True)
@@ -82,11 +84,17 @@ def our_update(work: Work, way: Way, device: torch.device) -> Callable[[dict[str
     optimizer = torch.optim.AdamW(module.parameters(), lr=1e-3, fused=True)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=way.precision == "bf16")
 
+    replay = CapturedStep(lambda batch: module.training_step(batch, 0), module.parameters())
+
     def update(batch: dict[str, Any]) -> Tensor:
         optimizer.zero_grad()
         with autocast:
-            loss: Tensor = module.training_step(batch, 0)
-        loss.backward()  # type: ignore[no-untyped-call]
+            if way.captured:
+                loss = replay({name: each for name, each in batch.items() if torch.is_tensor(each)})
+            else:
+                loss = module.training_step(batch, 0)
+        if not way.captured:
+            loss.backward()
         optimizer.step()
         return loss.detach()
 

@@ -180,16 +180,16 @@ def _add_reproduce(commands: Commands) -> None:
         "The same command goes on where an interrupted one stopped. Exit status 1 if runs failed, 2 for wrong input."
     )
     parser = _add(commands, "reproduce", _reproduce, purpose, epilog)
-    parser.add_argument(
-        "figure",
-        metavar="FIGURE",
-        help="fig2, fig3, fig4, or of your own data segmentation, classification, regression",
-    )
+    figure_help = "fig2, fig3, fig4; of your own data segmentation, classification, regression; or a YAML of your own"
+    parser.add_argument("figure", metavar="FIGURE", help=figure_help)
     data_help = f"phantom, a known name ({KNOWN_NAMES}), a table (CSV), or a folder with one or in MSD or APTOS layout"
     parser.add_argument("--data", default="phantom", help=data_help)
     parser.add_argument("--pool", type=Path, metavar="DIR", help="unlabelled images for arms <task>-external")
     parser.add_argument("--preset", default="quick", help="quick, sound, paper, or a folder with a preset.yaml")
-    parser.add_argument("--arms", nargs="+", metavar="ARM", help="arms to compare; the figure's by default")
+    arms_help = "arms to compare, names or YAML files of your own pretext tasks; the figure's by default"
+    parser.add_argument("--arms", nargs="+", metavar="ARM", help=arms_help)
+    encoder_help = "densenet, resnet, unet, or a YAML of your own; the figure's by default"
+    parser.add_argument("--encoder", metavar="ENCODER", help=encoder_help)
     parser.add_argument("--fractions", nargs="+", type=float, metavar="F", help="label fractions in (0, 1]")
     labels_help = "numbers of labelled training cases, or `all`, instead of fractions"
     parser.add_argument("--labels", nargs="+", metavar="N", help=labels_help)

@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader, Sampler
 from sslmed.core.errors import UserError
 from sslmed.data.batches import Draw, EndlessBatches, EvenBatches
 from sslmed.data.samples import Label, Sample, StoreDataset, collate
+from sslmed.learning.device_memory import free_memory
 from sslmed.preparation.store import Store
 
 
@@ -30,6 +31,9 @@ class StoreDataModule(LightningDataModule):
         validations: Number of validation passes, evenly spread, the last one at the end.
         crop_size: Train on random crops of this size; needed where prepared images differ in size.
         num_workers: Processes that read ahead; 0 reads in the training process, which a memory map makes fast.
+        device_memory: Fraction of a GPU's free memory that images and labels may take. If those of the training cases
+            fit, they are put there once, and so are those of the validation cases if there is room for both; nothing
+            is then read ahead. 0 leaves all in the store.
 
     Attributes:
         spatial_dims: Of the images in training; the command line links it to the encoder.
@@ -55,6 +59,7 @@ class StoreDataModule(LightningDataModule):
         validations: int = 10,
         crop_size: tuple[int, ...] | None = None,
         num_workers: int = 0,
+        device_memory: float = 0.5,
     ) -> None:
         super().__init__()
         if (updates is None) == (epochs is None):
@@ -72,9 +77,14 @@ class StoreDataModule(LightningDataModule):
         self.validations = validations
         self.crop_size = crop_size
         self.num_workers = num_workers
+        self.device_memory = device_memory
+        self._room: float | None = None
+        self._kept: list[StoreDataset] = []
         self.in_channels = self.store.in_channels
         if self.spatial_dims > self.store.spatial_dims:
             raise UserError(f"{store}: holds images of 2 dimensions; leave out data.spatial_dims {spatial_dims}")
+        if not 0 <= device_memory <= 1:
+            raise UserError(f"data.device_memory must be a fraction in [0, 1], got {device_memory}")
         if crop_size is not None and len(crop_size) != self.spatial_dims:
             raise UserError(f"data.crop_size needs {self.spatial_dims} sides, got {list(crop_size)}")
         if crop_size is None and self.store.settings.geometry == "spacing":
@@ -124,11 +134,21 @@ class StoreDataModule(LightningDataModule):
 
     def transfer_batch_to_device(self, batch: Sample, device: torch.device, dataloader_idx: int) -> Sample:  # noqa: ARG002
         """Move the tensors; Lightning's own mover refuses geometries, which are frozen."""
-        return {key: value.to(device) if torch.is_tensor(value) else value for key, value in batch.items()}
+        return {
+            key: value.to(device, non_blocking=True) if torch.is_tensor(value) else value
+            for key, value in batch.items()
+        }
+
+    def teardown(self, stage: str) -> None:  # noqa: ARG002 - Lightning's signature
+        """Free what was kept on a GPU: the next run of this process needs the memory."""
+        for dataset in self._kept:
+            dataset.release()
+        self._kept, self._room = [], None
 
     def train_dataloader(self) -> DataLoader[Sample]:
         """Batches up to the next validation pass."""
         dataset = self._training_dataset(self.training_cases)
+        self._keep_on_device(dataset)
         batches = EndlessBatches(
             len(dataset),
             self.batch_size,
@@ -147,14 +167,38 @@ class StoreDataModule(LightningDataModule):
     def _pretext_validation_loader(self, cases: tuple[str, ...]) -> DataLoader[Sample]:
         """Cases that are cut as for training, always at the same place."""
         dataset = self._training_dataset(cases)
+        self._keep_on_device(dataset)
         return self._loader(dataset, EvenBatches(len(dataset), self.batch_size, seed="validation"))
 
     def _evaluation_loader(self, cases: tuple[str, ...], *, native: bool, label: Label | None) -> DataLoader[Sample]:
         """Whole cases."""
         dataset = StoreDataset(self.store, cases, label=label, native=native and self.store.labels == "map")
+        if not native:  # validation cases, which are read again and again
+            self._keep_on_device(dataset)
         # Those of different sizes do not stack; and a volume is as much as a batch of slices.
         alone = self.crop_size is not None or self.slices
         return self._loader(dataset, EvenBatches(len(dataset), 1 if alone else self.batch_size))
 
+    @property
+    def _device(self) -> torch.device:
+        return torch.device("cpu") if self.trainer is None else self.trainer.strategy.root_device
+
+    def _keep_on_device(self, dataset: StoreDataset) -> None:
+        """Keep a dataset on the GPU that trains, if there is one with room for it."""
+        if self._room is None:
+            self._room = self.device_memory * free_memory(self._device)
+        if self._room > 0 and (needed := dataset.n_bytes) <= self._room:
+            self._room -= needed
+            self._kept.append(dataset)
+            dataset.keep_on(self._device)
+
     def _loader(self, dataset: StoreDataset, batches: Sampler[list[Draw]]) -> DataLoader[Sample]:
-        return DataLoader(dataset, batch_sampler=batches, collate_fn=collate, num_workers=self.num_workers)
+        ahead = self.num_workers if dataset.kept_on is None else 0
+        return DataLoader(
+            dataset,
+            batch_sampler=batches,
+            collate_fn=collate,
+            num_workers=ahead,
+            persistent_workers=ahead > 0,
+            pin_memory=dataset.kept_on is None and self._device.type == "cuda",
+        )

@@ -4,8 +4,9 @@ import random
 from collections.abc import Sequence
 from typing import Any, Literal
 
-import numpy as np
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
 from sslmed.data.batches import Draw
@@ -16,7 +17,7 @@ Label = Literal["map", "class", "value"]
 
 
 class StoreDataset(Dataset[Sample]):
-    """Prepared cases, read from the memory map on access.
+    """Prepared cases, read from the memory map on access, or once and kept on a device.
 
     A sample holds `case`, `image` `(C, *spatial)` float16 and, if asked for, `label`: a map `(*spatial)` uint8, a
     class `()` int64 or a value `()` float32; and `geometry`, which leads back to the original grid, with the
@@ -47,29 +48,59 @@ class StoreDataset(Dataset[Sample]):
         self.native = native
         self.slices = slices
         self.crop_size = crop_size
+        self.kept_on: torch.device | None = None
+        self._kept: dict[str, dict[str, Tensor]] = {}
+        self._numbers: dict[str, Tensor] = {}
 
     def __len__(self) -> int:
         return len(self.cases)
 
+    @property
+    def n_bytes(self) -> int:
+        """Size of all images and label maps."""
+        return sum(array.nbytes for case in self.cases for array in self._mapped(case).values())
+
+    def keep_on(self, device: torch.device) -> None:
+        """From now on, put every case on a device when it is first read, and take it from there."""
+        self.kept_on = device
+
+    def release(self) -> None:
+        """Free what is kept."""
+        self._kept.clear()
+
     def __getitem__(self, draw: Draw) -> Sample:
         case = self.cases[draw.case]
-        arrays: dict[str, Any] = {"image": self.store.image(case)}
-        if self.label == "map":
-            arrays["label"] = self.store.label(case)
+        arrays = self._mapped(case) if self.kept_on is None else self._resident(case, self.kept_on)
         if self.slices and draw.seed is not None:
             arrays = _slice(arrays, f"{draw.seed} {case}")
         if self.crop_size is not None and draw.seed is not None:
             arrays = _crop(arrays, self.crop_size, draw.seed)
-        sample: Sample = {"case": case, **{key: torch.tensor(array) for key, array in arrays.items()}}
-        if self.label == "class":
-            (sample["label"],) = torch.tensor([*self.store.classes(case)])
-        if self.label == "value":
-            sample["label"] = torch.tensor(self.store.value(case))
+        sample: Sample = {"case": case, **{key: _tensor(array) for key, array in arrays.items()}}
+        if self.label in ("class", "value"):
+            sample["label"] = self._number(case)
         if self.native:
             sample["geometry"] = self.store.geometry(case)
             if self.label is not None:
                 sample["native_label"] = self.store.native_label(case)
         return sample
+
+    def _mapped(self, case: str) -> dict[str, Any]:
+        arrays: dict[str, Any] = {"image": self.store.image(case)}
+        if self.label == "map":
+            arrays["label"] = self.store.label(case)
+        return arrays
+
+    def _resident(self, case: str, device: torch.device) -> dict[str, Any]:
+        if case not in self._kept:
+            self._kept[case] = {key: torch.tensor(array, device=device) for key, array in self._mapped(case).items()}
+        return self._kept[case]
+
+    def _number(self, case: str) -> Tensor:
+        """The label of a case that has one number."""
+        if case not in self._numbers:
+            number = self.store.value(case) if self.label == "value" else next(iter(self.store.classes(case)))
+            self._numbers[case] = torch.tensor(number).to(self.kept_on)
+        return self._numbers[case]
 
 
 def collate(samples: Sequence[Sample]) -> Sample:
@@ -93,8 +124,10 @@ def _crop(arrays: dict[str, Any], size: Sequence[int], seed: str) -> dict[str, A
     sides = arrays["image"].shape[1:]
     starts = [generator.randint(0, max(0, side - wanted)) for side, wanted in zip(sides, size, strict=True)]
     window = tuple(slice(start, start + wanted) for start, wanted in zip(starts, size, strict=True))
-    padding = [(0, max(0, wanted - side)) for side, wanted in zip(sides, size, strict=True)]
-    return {
-        key: np.pad(array[(..., *window)], [(0, 0)] * (array.ndim - len(size)) + padding)
-        for key, array in arrays.items()
-    }
+    missing = [max(0, wanted - side) for side, wanted in zip(sides, size, strict=True)]
+    padding = [amount for axis in reversed(missing) for amount in (0, axis)]  # torch begins with the last axis
+    return {key: F.pad(_tensor(array[(..., *window)]), padding) for key, array in arrays.items()}
+
+
+def _tensor(array: Any) -> Tensor:  # noqa: ANN401 - a tensor, or an array of the memory map
+    return array if torch.is_tensor(array) else torch.tensor(array)

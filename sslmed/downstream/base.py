@@ -1,19 +1,43 @@
 """What downstream tasks share: the pretrained encoder, its warm-up, the optimizer."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import pandas as pd
 from pytorch_lightning import Callback, LightningModule
-from pytorch_lightning.cli import OptimizerCallable
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 
+from sslmed.core.errors import InputError
 from sslmed.encoders import Encoder, load_encoder
+from sslmed.encoders.checkpoint import load_decoder
+from sslmed.encoders.decoder import UNetDecoder
 from sslmed.learning.batch_means import BatchMeans
 from sslmed.learning.distributed import merge
-from sslmed.learning.optimization import Schedule, configure_optimizers, default_optimizer
+from sslmed.learning.optimization import DEFAULT, Optimization
 from sslmed.preparation.store import Store
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """The weights that fine-tuning starts from.
+
+    Args:
+        checkpoint: Checkpoint of a pretraining run; `None` starts from random weights.
+        load: `encoder`, or `all`: also the decoder, but for its last layer, where pretraining had one.
+        adapt_channels: Take a checkpoint pretrained on images of another number of channels; see `load_encoder`.
+        frozen_fraction: Fraction of training during which a loaded encoder stays frozen.
+    """
+
+    checkpoint: Path | None = None
+    load: Literal["encoder", "all"] = "encoder"
+    adapt_channels: bool = False
+    frozen_fraction: float = 0.0
+
+
+RANDOM = Pretrained()
+"""Random weights."""
 
 
 class DownstreamTask(LightningModule):
@@ -24,49 +48,52 @@ class DownstreamTask(LightningModule):
 
     Args:
         encoder: The encoder, also the network's contracting path.
-        pretrained: Checkpoint of a pretraining run to take the encoder from; `None` starts from random weights.
-        frozen_fraction: Fraction of training during which a loaded encoder stays frozen.
-        optimizer: Builds the optimizer from parameters.
-        schedule: Learning-rate schedule, per update.
-        adapt_channels: Take a checkpoint pretrained on images of another number of channels; see `load_encoder`.
+        pretrained: Where the weights come from.
+        optimization: How weights are updated.
+        decoder: The network's expanding path, if it has one.
 
     Attributes:
         test_rows: After a test run, one row per case, of all ranks.
 
     Raises:
-        UserError: If the checkpoint does not fit the encoder tensor by tensor.
+        UserError: If the checkpoint does not fit tensor by tensor.
+        InputError: If a decoder is to be loaded into a network without one.
     """
 
     monitor = "val/loss"
     monitor_mode = "min"
+    decoder: UNetDecoder
     prediction_writer: Callable[[Path], Callback]  # given the run's folder
 
     def __init__(
         self,
         encoder: Encoder,
-        pretrained: Path | None = None,
-        frozen_fraction: float = 0.0,
-        optimizer: OptimizerCallable = default_optimizer,
-        schedule: Schedule = "one_cycle",
+        pretrained: Pretrained = RANDOM,
+        optimization: Optimization = DEFAULT,
         *,
-        adapt_channels: bool = False,
+        decoder: UNetDecoder | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder
         self.pretrained = pretrained
-        self.frozen_fraction = frozen_fraction
+        self.optimization = optimization
         self.encoder_is_frozen = False
-        self._optimizer = optimizer
-        self._schedule = schedule
         self._validation = BatchMeans()
         self.test_rows: list[dict[str, Any]] = []
-        if pretrained is not None:
-            load_encoder(encoder, pretrained, adapt_channels)
+        if decoder is not None:
+            self.decoder = decoder
+        elif pretrained.load == "all":
+            msg = f"{type(self).__name__} has no decoder to load: set pretrained.load to encoder"
+            raise InputError(msg)
+        if pretrained.checkpoint is not None:
+            load_encoder(encoder, pretrained.checkpoint, pretrained.adapt_channels)
+            if decoder is not None and pretrained.load == "all":
+                load_decoder(decoder, pretrained.checkpoint)
 
     @property
     def can_freeze(self) -> bool:
         """Whether the encoder is frozen for a part of training."""
-        return self.pretrained is not None and self.frozen_fraction > 0
+        return self.pretrained.checkpoint is not None and self.pretrained.frozen_fraction > 0
 
     def freeze_encoder(self, frozen: bool) -> None:
         """Freeze the encoder or unfreeze it."""
@@ -83,7 +110,7 @@ class DownstreamTask(LightningModule):
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:  # noqa: ANN401, ARG002
         """Freeze or unfreeze by the update's number, so that a resumed run does the same."""
-        frozen_updates = self.frozen_fraction * self.trainer.estimated_stepping_batches
+        frozen_updates = self.pretrained.frozen_fraction * self.trainer.estimated_stepping_batches
         frozen = self.can_freeze and self.global_step < frozen_updates
         if frozen != self.encoder_is_frozen:
             self.freeze_encoder(frozen)
@@ -107,4 +134,4 @@ class DownstreamTask(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """One optimizer over all parameters, for the whole run."""
-        return configure_optimizers(self, self._optimizer, self._schedule)
+        return self.optimization.configure(self)

@@ -3,18 +3,16 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from pytorch_lightning.cli import OptimizerCallable
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_cohen_kappa
 
 from sslmed.core.errors import InputError
 from sslmed.data.samples import Sample
-from sslmed.downstream.base import DownstreamTask
+from sslmed.downstream.base import RANDOM, DownstreamTask, Pretrained
 from sslmed.downstream.ordinal import class_probabilities, decode, ordinal_loss
 from sslmed.downstream.writers import WriteTable
 from sslmed.encoders import Encoder
@@ -22,7 +20,7 @@ from sslmed.encoders.heads import HeadCallable, linear_head
 from sslmed.evaluation.classification import auroc
 from sslmed.learning.augmentation import RandomAffine, RandomIntensity, augment
 from sslmed.learning.distributed import merge
-from sslmed.learning.optimization import Schedule, default_optimizer
+from sslmed.learning.optimization import DEFAULT, Optimization
 
 
 @dataclass(frozen=True)
@@ -71,10 +69,7 @@ class Classification(DownstreamTask):
         affine: Random flips, rotations and zooms of images in training.
         intensity: Random brightness and contrast of images in training.
         pretrained: See `DownstreamTask`.
-        frozen_fraction: See `DownstreamTask`.
-        optimizer: See `DownstreamTask`.
-        schedule: See `DownstreamTask`.
-        adapt_channels: See `DownstreamTask`.
+        optimization: See `DownstreamTask`.
 
     Attributes:
         test_rows: After a test run, one row per case: `case`, `truth`, `prediction`, `probability_<i>`.
@@ -95,13 +90,10 @@ class Classification(DownstreamTask):
         head: HeadCallable = linear_head,
         affine: RandomAffine | None = None,
         intensity: RandomIntensity | None = None,
-        pretrained: Path | None = None,
-        frozen_fraction: float = 0.0,
-        optimizer: OptimizerCallable = default_optimizer,
-        schedule: Schedule = "one_cycle",
-        adapt_channels: bool = False,
+        pretrained: Pretrained = RANDOM,
+        optimization: Optimization = DEFAULT,
     ) -> None:
-        super().__init__(encoder, pretrained, frozen_fraction, optimizer, schedule, adapt_channels=adapt_channels)
+        super().__init__(encoder, pretrained, optimization)
         if num_classes < 2:
             msg = f"classification needs at least 2 classes, got {num_classes}"
             raise InputError(msg)
@@ -123,7 +115,7 @@ class Classification(DownstreamTask):
         Returns:
             Logits `(B, outputs)`.
         """
-        logits: Tensor = self.head(self.encoder(images)[-1])
+        logits: Tensor = self.head(self.encoder(images))
         return logits.float()
 
     def training_step(self, batch: Sample, batch_idx: int) -> Tensor:  # noqa: ARG002

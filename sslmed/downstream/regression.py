@@ -1,24 +1,22 @@
 """Fine-tune an encoder to tell a number from an image, such as an age or a volume."""
 
-from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from pytorch_lightning.cli import OptimizerCallable
 from torch import Tensor
 
 from sslmed.core.errors import InputError
 from sslmed.data.samples import Sample
-from sslmed.downstream.base import DownstreamTask
+from sslmed.downstream.base import RANDOM, DownstreamTask, Pretrained
 from sslmed.downstream.writers import WriteTable
 from sslmed.encoders import Encoder
 from sslmed.encoders.heads import HeadCallable, linear_head
 from sslmed.evaluation.regression import summarise
 from sslmed.learning.augmentation import RandomAffine, RandomIntensity, augment
 from sslmed.learning.distributed import merge
-from sslmed.learning.optimization import Schedule, default_optimizer
+from sslmed.learning.optimization import DEFAULT, Optimization
 
 LOSSES = {"mse": F.mse_loss, "l1": F.l1_loss}
 
@@ -38,10 +36,7 @@ class Regression(DownstreamTask):
         affine: Random flips, rotations and zooms of images in training.
         intensity: Random brightness and contrast of images in training.
         pretrained: See `DownstreamTask`.
-        frozen_fraction: See `DownstreamTask`.
-        optimizer: See `DownstreamTask`.
-        schedule: See `DownstreamTask`.
-        adapt_channels: See `DownstreamTask`.
+        optimization: See `DownstreamTask`.
 
     Attributes:
         test_rows: After a test run, one row per case: `case`, `truth`, `prediction`, in the unit of the values.
@@ -63,13 +58,10 @@ class Regression(DownstreamTask):
         head: HeadCallable = linear_head,
         affine: RandomAffine | None = None,
         intensity: RandomIntensity | None = None,
-        pretrained: Path | None = None,
-        frozen_fraction: float = 0.0,
-        optimizer: OptimizerCallable = default_optimizer,
-        schedule: Schedule = "one_cycle",
-        adapt_channels: bool = False,
+        pretrained: Pretrained = RANDOM,
+        optimization: Optimization = DEFAULT,
     ) -> None:
-        super().__init__(encoder, pretrained, frozen_fraction, optimizer, schedule, adapt_channels=adapt_channels)
+        super().__init__(encoder, pretrained, optimization)
         if not target_scale > 0:
             msg = f"the values' standard deviation must be above 0, got {target_scale}"
             raise InputError(msg)
@@ -92,7 +84,7 @@ class Regression(DownstreamTask):
         Returns:
             `(B,)`.
         """
-        answers: Tensor = self.head(self.encoder(images)[-1])
+        answers: Tensor = self.head(self.encoder(images))
         return answers.float()[:, 0]
 
     def training_step(self, batch: Sample, batch_idx: int) -> Tensor:  # noqa: ARG002

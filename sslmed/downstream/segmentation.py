@@ -10,19 +10,18 @@ import pandas as pd
 import torch
 from monai.inferers.inferer import SlidingWindowInferer
 from monai.losses.dice import DiceCELoss
-from pytorch_lightning.cli import OptimizerCallable
 from torch import Tensor, nn
 
 from sslmed.core.errors import InputError
 from sslmed.data.samples import Sample
-from sslmed.downstream.base import DownstreamTask
+from sslmed.downstream.base import RANDOM, DownstreamTask, Pretrained
 from sslmed.downstream.examples import Example, examples_of, save_examples
 from sslmed.downstream.writers import WriteSegmentations
 from sslmed.encoders import Encoder
 from sslmed.encoders.decoder import UNetDecoder
 from sslmed.evaluation.segmentation import case_row, foreground_dice, region_dice
 from sslmed.learning.augmentation import RandomAffine, RandomIntensity, apply_affine, apply_intensity
-from sslmed.learning.optimization import Schedule, default_optimizer
+from sslmed.learning.optimization import DEFAULT, Optimization
 from sslmed.preparation.store import Store
 
 
@@ -44,10 +43,7 @@ class Segmentation(DownstreamTask):
         intensity: Random brightness and contrast of images in training.
         crop_size: Predict whole images by a sliding window of this size, if training was on crops.
         pretrained: See `DownstreamTask`.
-        frozen_fraction: See `DownstreamTask`.
-        optimizer: See `DownstreamTask`.
-        schedule: See `DownstreamTask`.
-        adapt_channels: See `DownstreamTask`.
+        optimization: See `DownstreamTask`.
 
     Raises:
         InputError: If a region is not made of foreground classes.
@@ -70,26 +66,23 @@ class Segmentation(DownstreamTask):
         affine: RandomAffine | None = None,
         intensity: RandomIntensity | None = None,
         crop_size: tuple[int, ...] | None = None,
-        pretrained: Path | None = None,
-        frozen_fraction: float = 0.0,
-        optimizer: OptimizerCallable = default_optimizer,
-        schedule: Schedule = "one_cycle",
-        adapt_channels: bool = False,
+        pretrained: Pretrained = RANDOM,
+        optimization: Optimization = DEFAULT,
     ) -> None:
-        super().__init__(encoder, pretrained, frozen_fraction, optimizer, schedule, adapt_channels=adapt_channels)
-        self.label_values = tuple(label_values)
-        self.regions = {} if regions is None else regions
-        if self.regions:
-            self.monitor = "val/dice_regions"  # the checkpoint is chosen by what is reported
-        _check_regions(self.regions, len(self.label_values))
-        self.decoder = UNetDecoder(
+        _check_regions(regions or {}, len(label_values))
+        decoder = UNetDecoder(
             encoder,
-            len(self.label_values),
+            len(label_values),
             dropout=dropout,
             norm_momentum=norm_momentum,
             norm_eps=norm_eps,
             extra_pooling=extra_pooling,
         )
+        super().__init__(encoder, pretrained, optimization, decoder=decoder)
+        self.label_values = tuple(label_values)
+        self.regions = {} if regions is None else regions
+        if self.regions:
+            self.monitor = "val/dice_regions"  # the checkpoint is chosen by what is reported
         self.segmentation_loss = DiceCELoss(softmax=True, to_onehot_y=True) if loss is None else loss
         self.affine = affine
         self.intensity = intensity

@@ -8,30 +8,31 @@ from sslmed.core.errors import InputError
 
 
 class Encoder(nn.Module, ABC):
-    """Turns an image into feature maps, each half as fine as the one before.
+    """Turns an image into one feature map or several, such as those of a U-Net's levels.
 
-    Pretext heads read the last (coarsest) map, decoders all of them; both are built from the attributes alone.
+    Heads read the last (coarsest) map, decoders all of them; both are built from the attributes alone.
 
     Attributes:
         spatial_dims: 2 or 3.
         in_channels: Channels of the image.
         out_channels: Channels of each feature map, finest first.
-        stride: Voxels of the image per voxel of the finest map, along each axis.
+        reductions: Voxels of the image per voxel of each map, along each axis, finest first: `(1, 2, 4)` where maps
+            halve, `(16,)` for a transformer on patches of 16. For a decoder, each is a multiple of the one before.
     """
 
     spatial_dims: int
     in_channels: int
     out_channels: tuple[int, ...]
-    stride: int = 1
+    reductions: tuple[int, ...]
 
     @property
     def reduction(self) -> int:
         """Voxels of the image per voxel of the coarsest map, along each axis."""
-        return int(self.stride * 2 ** (len(self.out_channels) - 1))
+        return self.reductions[-1]
 
     @property
     def minimum_side(self) -> int:
-        """Shortest side, in voxels, that leaves a voxel of the coarsest map; here, where every halving rounds down."""
+        """Shortest side, in voxels, that leaves a voxel of the coarsest map; here, where reductions round down."""
         return self.reduction
 
     @abstractmethod
@@ -61,3 +62,13 @@ class Encoder(nn.Module, ABC):
                 "use larger images or patches, or fewer levels"
             )
             raise InputError(msg)
+
+
+def halving(levels: int, first: int = 1) -> tuple[int, ...]:
+    """Reductions of maps each half as fine as the one before.
+
+    Args:
+        levels: Number of maps.
+        first: Reduction of the finest.
+    """
+    return tuple(first * 2**level for level in range(levels))

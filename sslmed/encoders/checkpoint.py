@@ -1,5 +1,6 @@
-"""Hand an encoder's weights from one training run to another: strictly, and with a report."""
+"""Hand an encoder's weights, or a decoder's too, from one training run to another: strictly, and with a report."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -7,10 +8,9 @@ from torch import Tensor, nn
 
 from sslmed.core.errors import UserError
 from sslmed.encoders.base import Encoder
+from sslmed.encoders.decoder import UNetDecoder
 
-PREFIX = "encoder."
-
-SETTINGS_DIFFER = "pretrain and fine-tune with the same encoder settings (class, widths, channels, dimensions)"
+SETTINGS_DIFFER = "pretrain and fine-tune with the same settings (class, widths, channels, dimensions)"
 CHANNELS_DIFFER = "only the number of input channels differs: set adapt_channels to true to fit the weights to it"
 
 
@@ -28,7 +28,10 @@ def load_encoder(encoder: Encoder, path: str | Path, adapt_channels: bool = Fals
         UserError: If the file is absent or no checkpoint, or if any tensor is missing, unknown, or of another shape.
             The message lists them all; `encoder` is left as it was.
     """
-    weights = _encoder_weights(Path(path))
+    weights = _weights_of("encoder.", Path(path))
+    if not weights:
+        msg = f"{path}: holds no encoder (no tensor is named encoder.…)"
+        raise UserError(msg)
     own = encoder.state_dict()
     first = _adaptable_convolution(encoder, weights)
     adapted = ""
@@ -36,24 +39,59 @@ def load_encoder(encoder: Encoder, path: str | Path, adapt_channels: bool = Fals
         old, new = weights[first].shape[1], encoder.in_channels
         weights[first] = (weights[first].mean(1, keepdim=True) * (old / new)).expand_as(own[first])
         adapted = f"; {first} adapted from {old} to {new} input channels"
+    report = _compare(type(encoder).__name__, own, weights, path, first)
+    encoder.load_state_dict(weights)
+    print(f"encoder tensors from {path}: {report}{adapted}")
+
+
+def load_decoder(decoder: UNetDecoder, path: str | Path) -> None:
+    """Load the decoder of a checkpoint into `decoder`, every tensor or none, but for its last layer.
+
+    The last layer keeps its random weights: what it answers in pretraining is something else. Where pretraining had no
+    decoder, nothing is loaded.
+
+    Args:
+        decoder: The decoder to fill, in place.
+        path: A checkpoint written by `sslmed fit`; its keys that start with `decoder.` count.
+
+    Raises:
+        UserError: As `load_encoder`.
+    """
+    weights = {key: value for key, value in _weights_of("decoder.", Path(path)).items() if not _is_output(key)}
+    if not weights:
+        print(f"{path} holds no decoder: it starts from random weights")
+        return
+    own = {key: value for key, value in decoder.state_dict().items() if not _is_output(key)}
+    report = _compare(type(decoder).__name__, own, weights, path)
+    decoder.load_state_dict(weights, strict=False)
+    print(f"decoder tensors from {path}: {report}; its last layer starts from random weights")
+
+
+def _compare(
+    name: str, own: Mapping[str, Tensor], weights: Mapping[str, Tensor], path: str | Path, first: str | None = None
+) -> str:
+    """Count the tensors that fit, or raise `UserError` if any does not; `first` differs in channels only."""
     missing = sorted(own.keys() - weights.keys())
     unknown = sorted(weights.keys() - own.keys())
     mismatched = [key for key in sorted(own.keys() & weights.keys()) if weights[key].shape != own[key].shape]
     n_loaded = len(own) - len(missing) - len(mismatched)
     report = f"{n_loaded} loaded, {len(missing)} missing, {len(mismatched)} mismatched, {len(unknown)} unknown"
     if missing or unknown or mismatched:
-        lines = [f"{path}: does not fit {type(encoder).__name__}, nothing was loaded: {report}"]
+        lines = [f"{path}: does not fit {name}, nothing was loaded: {report}"]
         lines += [f"  missing: {key}" for key in missing]
         lines += [
-            f"  mismatched: {key} (checkpoint {tuple(weights[key].shape)}, encoder {tuple(own[key].shape)})"
+            f"  mismatched: {key} (checkpoint {tuple(weights[key].shape)}, network {tuple(own[key].shape)})"
             for key in mismatched
         ]
         lines += [f"  unknown: {key}" for key in unknown]
         only_channels = [*missing, *mismatched, *unknown] == [first]
         lines.append(f"  {CHANNELS_DIFFER if only_channels else SETTINGS_DIFFER}")
         raise UserError("\n".join(lines))
-    encoder.load_state_dict(weights)
-    print(f"encoder tensors from {path}: {report}{adapted}")
+    return report
+
+
+def _is_output(key: str) -> bool:
+    return key.startswith("output.")
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
@@ -75,12 +113,8 @@ def read_state(path: Path) -> dict[str, Tensor]:
     return state
 
 
-def _encoder_weights(path: Path) -> dict[str, Tensor]:
-    weights = {key.removeprefix(PREFIX): value for key, value in read_state(path).items() if key.startswith(PREFIX)}
-    if not weights:
-        msg = f"{path}: holds no encoder (no tensor is named {PREFIX}…)"
-        raise UserError(msg)
-    return weights
+def _weights_of(prefix: str, path: Path) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): value for key, value in read_state(path).items() if key.startswith(prefix)}
 
 
 def _adaptable_convolution(encoder: Encoder, weights: dict[str, Tensor]) -> str | None:

@@ -1,6 +1,7 @@
-"""The expanding path of the U-Net, built on any encoder whose feature maps halve."""
+"""The expanding path of the U-Net, built on any encoder, for pretext tasks that reconstruct and for segmentation."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -9,19 +10,23 @@ from monai.networks.layers.factories import Conv, Pool
 from torch import Tensor, nn
 
 from sslmed.core.errors import InputError
-from sslmed.encoders import Encoder
+from sslmed.encoders.base import Encoder
+from sslmed.encoders.heads import Readout
 from sslmed.encoders.unet import conv_block
 
 
-class UNetDecoder(nn.Module):
+class UNetDecoder(Readout):
     """Transposed convolution, concatenation with the encoder's map, two convolutions: once per level.
 
-    Where the encoder's finest map is coarser than the image, the class scores are interpolated to the image's size.
+    Each transposed convolution enlarges by the ratio of two reductions. Where the finest map is coarser than the image,
+    the outputs are interpolated to its size; an encoder with a single map has nothing but this. Sides that the
+    reductions do not divide leave maps that are a voxel longer or shorter than what is enlarged: this is cut off at its
+    end, or its last voxel repeated, as in MONAI's `UpCat`.
 
     Args:
-        encoder: Gives dimensions, channels and stride; it is not kept.
-        num_classes: Channels of the output.
-        dropout: Share of activations dropped within each block.
+        encoder: Gives dimensions, channels and reductions; it is not kept.
+        out_channels: Numbers per voxel to answer with.
+        dropout: Fraction of activations dropped within each block.
         norm_momentum: Weight of the current batch in the running statistics.
         norm_eps: What batch normalisation adds to the variance.
         extra_pooling: Max-pool the coarsest map by 2 first and enlarge it again, each voxel repeated, as the authors'
@@ -29,13 +34,16 @@ class UNetDecoder(nn.Module):
             `utils/model_utils.py` of https://github.com/HealthML/self-supervised-3d-tasks). It costs detail.
 
     Attributes:
-        factor: What the sides of images must be multiples of.
+        output: The last layer, the only one that depends on `out_channels`.
+
+    Raises:
+        InputError: If the reductions are not whole multiples of each other, one for each map.
     """
 
     def __init__(
         self,
         encoder: Encoder,
-        num_classes: int,
+        out_channels: int,
         *,
         dropout: float = 0.5,
         norm_momentum: float = 0.1,
@@ -43,49 +51,60 @@ class UNetDecoder(nn.Module):
         extra_pooling: bool = False,
     ) -> None:
         super().__init__()
-        dims, widths = encoder.spatial_dims, encoder.out_channels
-        coarse_to_fine = list(zip(widths[:0:-1], widths[-2::-1], strict=True))
+        dims, widths, reductions = encoder.spatial_dims, encoder.out_channels, tuple(encoder.reductions)
+        if len(reductions) != len(widths) or any(coarse % fine for fine, coarse in pairwise((1, *reductions))):
+            msg = (
+                f"{type(encoder).__name__} has reductions {reductions} for {len(widths)} feature maps: a decoder needs "
+                "one for each map, finest first, each a whole multiple of the one before"
+            )
+            raise InputError(msg)
+        coarse_to_fine = list(zip(pairwise(widths), pairwise(reductions), strict=True))[::-1]
         self.ups = nn.ModuleList(
-            UpSample(dims, coarse, fine, scale_factor=2, mode="deconv") for coarse, fine in coarse_to_fine
+            UpSample(dims, coarse, fine, scale_factor=reduction // finer, mode="deconv")
+            for (fine, coarse), (finer, reduction) in coarse_to_fine
         )
         self.blocks = nn.ModuleList(
             conv_block(dims, 2 * fine, fine, dropout=dropout, norm_momentum=norm_momentum, norm_eps=norm_eps)
-            for _, fine in coarse_to_fine
+            for (fine, _), _ in coarse_to_fine
         )
         self.extra_pool = Pool["MAX", dims](2, ceil_mode=True) if extra_pooling else None
-        self.classify = Conv["conv", dims](widths[0], num_classes, kernel_size=1)
+        self.output = Conv["conv", dims](widths[0], out_channels, kernel_size=1)
+        stride = reductions[0]
         self.enlarge = (
             nn.Identity()
-            if encoder.stride == 1
+            if stride == 1
             else UpSample(
-                dims, num_classes, num_classes, scale_factor=encoder.stride, mode="nontrainable", align_corners=False
+                dims, out_channels, out_channels, scale_factor=stride, mode="nontrainable", align_corners=False
             )
         )
-        self.stride = encoder.stride
-        self.factor = encoder.reduction
+        self.stride = stride
 
-    def forward(self, maps: list[Tensor], sides: Sequence[int] | None = None) -> Tensor:
-        """Turn feature maps into class scores.
+    def forward(self, maps: Sequence[Tensor], sides: Sequence[int] | None = None) -> Tensor:
+        """Turn feature maps into numbers for each voxel of the image, such as class scores.
 
         Args:
             maps: `(B, C_i, *spatial_i)` per level, finest first.
-            sides: Sides of the images; by default the finest map's times the encoder's stride.
+            sides: Sides of the images; by default the finest map's times the encoder's first reduction.
 
         Returns:
-            Logits `(B, num_classes, *sides)`.
-
-        Raises:
-            InputError: If a side of the images is not a multiple of `factor`.
+            `(B, out_channels, *sides)`.
         """
-        sides = tuple(self.stride * side for side in maps[0].shape[2:]) if sides is None else tuple(sides)
-        if any(side % self.factor for side in sides):
-            halvings = self.factor.bit_length() - 1
-            msg = f"a U-Net with {halvings} poolings needs sides that {self.factor} divides, got {sides}"
-            raise InputError(msg)
+        sides = [self.stride * side for side in maps[0].shape[2:]] if sides is None else sides
         x = maps[-1]
         if self.extra_pool is not None:
             x = F.interpolate(self.extra_pool(x), x.shape[2:], mode="nearest")
         for up, block, skip in zip(self.ups, self.blocks, maps[-2::-1], strict=True):
-            x = block(torch.cat((skip, up(x)), dim=1))
-        logits: Tensor = self.enlarge(self.classify(x))
-        return logits
+            x = block(torch.cat((skip, _fit(up(x), skip.shape[2:])), dim=1))
+        return _fit(self.enlarge(self.output(x)), sides)
+
+
+def _fit(x: Tensor, sides: Sequence[int]) -> Tensor:
+    """Cut `(B, C, *spatial)` to sides at its end, or repeat its last voxels."""
+    missing = [wanted - side for wanted, side in zip(sides, x.shape[2:], strict=True)]
+    if not any(missing):
+        return x
+    padding = [amount for side in reversed(missing) for amount in (0, max(side, 0))]
+    x = F.pad(x, padding, mode="replicate")
+    for axis, side in enumerate(sides, start=2):
+        x = x.narrow(axis, 0, side)
+    return x

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from monai.networks.nets.densenet import DenseNet
 from torch import Tensor, nn
 
-from sslmed.encoders.base import Encoder
+from sslmed.encoders.base import Encoder, halving
 
 
 class DenseNetEncoder(Encoder):
@@ -19,11 +19,9 @@ class DenseNetEncoder(Encoder):
         block_config: Layers of each dense block.
         growth_rate: Channels that a layer adds.
         init_features: Channels of the stem.
-        dropout: Share of the channels that a layer adds which are dropped.
+        dropout: Fraction of the channels that a layer adds which are dropped.
         norm_momentum: Weight of the current batch in the running statistics (the authors' Keras code: 0.01).
     """
-
-    stride = 2
 
     def __init__(
         self,
@@ -43,6 +41,7 @@ class DenseNetEncoder(Encoder):
             before = channels[-1] // 2 if block else init_features  # the transition between two blocks halves channels
             channels.append(before + layers * growth_rate)
         self.out_channels = tuple(channels)
+        self.reductions = halving(len(channels), first=2)
         self.features = DenseNet(
             spatial_dims,
             in_channels,

@@ -1,6 +1,7 @@
-"""The head on top of an encoder: pool, concatenate the images of a case, fully connected layers."""
+"""What answers from an encoder's feature maps: the interface, and the head of fully connected layers."""
 
 import copy
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -15,7 +16,21 @@ from sslmed.encoders.base import Encoder
 Pooling = Literal["average", "max", "flatten"]
 
 
-class Head(nn.Module):
+class Readout(nn.Module, ABC):
+    """Answers from the feature maps of an encoder; a head of one's own is a subclass."""
+
+    __call__: Callable[..., Tensor]
+
+    @abstractmethod
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        """Answer.
+
+        Args:
+            maps: What `Encoder.forward` returns: `(N, C_i, *spatial_i)` per level, finest first.
+        """
+
+
+class Head(Readout):
     """Fully connected layers on the pooled feature maps of all the images of a case.
 
     The published head (`models/fully_connected.py` of https://github.com/HealthML/self-supervised-3d-tasks) has
@@ -28,7 +43,7 @@ class Head(nn.Module):
         out_features: Numbers to answer with.
         widths: Features of the hidden layers, each followed by ReLU, batch normalisation and dropout; `()` leaves one
             linear layer.
-        dropout: Share of features dropped in each hidden layer.
+        dropout: Fraction of features dropped in each hidden layer.
         pooling: `average` or `max` over the whole map, or `flatten`: max pooling by 2, then every remaining voxel is a
             feature, as published.
         image_size: Sides of what the encoder is given (for patch tasks: the patch), in voxels; for `flatten` only.
@@ -68,11 +83,11 @@ class Head(nn.Module):
         )
         self.layers = nn.Sequential(*hidden, nn.Linear(sizes[-1], out_features))
 
-    def forward(self, maps: Tensor) -> Tensor:
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
         """Answer for each case.
 
         Args:
-            maps: `(B · num_images, F, *coarse)`, the images of a case one after the other.
+            maps: The coarsest one counts: `(B · num_images, F, *coarse)`, the images of a case one after the other.
 
         Returns:
             `(B, out_features)`.
@@ -81,11 +96,13 @@ class Head(nn.Module):
             InputError: If the maps are not of the size the head was built for, or if batch normalisation would have to
                 train on a single case.
         """
-        features: Tensor = self.pool(maps)
+        coarsest = maps[-1]
+        features: Tensor = self.pool(coarsest)
         if features.shape[1] != self.num_features:
             msg = (
-                f"the head was built for {self.num_features} features per image, but feature maps {tuple(maps.shape)} "
-                f"give {features.shape[1]}: set the head's image_size to what the encoder is given, or pool globally"
+                f"the head was built for {self.num_features} features per image, but feature maps "
+                f"{tuple(coarsest.shape)} give {features.shape[1]}: set the head's image_size to what the encoder is "
+                "given, or pool globally"
             )
             raise InputError(msg)
         features = features.reshape(-1, self.num_images * self.num_features)
@@ -96,7 +113,7 @@ class Head(nn.Module):
         return answers
 
 
-HeadCallable = Callable[[Encoder, int, int], Head]
+HeadCallable = Callable[[Encoder, int, int], Readout]
 """Builds a head from the encoder, the number of images per case, and the number of outputs."""
 
 

@@ -7,7 +7,7 @@ from monai.networks.nets.resnet import ResNet
 from torch import Tensor, nn
 
 from sslmed.core.errors import InputError
-from sslmed.encoders.base import Encoder
+from sslmed.encoders.base import Encoder, halving
 
 
 class ResNetEncoder(Encoder):
@@ -41,7 +41,7 @@ class ResNetEncoder(Encoder):
         self.spatial_dims = spatial_dims
         self.in_channels = in_channels
         self.out_channels = (widths[0], *widths)
-        self.stride = stem_stride
+        self.reductions = halving(len(self.out_channels), first=stem_stride)
         network = ResNet(
             "basic",
             list(depths),

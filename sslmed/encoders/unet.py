@@ -6,7 +6,7 @@ from monai.networks.blocks.convolutions import Convolution
 from monai.networks.layers.factories import Pool
 from torch import Tensor, nn
 
-from sslmed.encoders.base import Encoder
+from sslmed.encoders.base import Encoder, halving
 
 
 def conv_block(
@@ -26,7 +26,7 @@ def conv_block(
         spatial_dims: 2 or 3.
         in_channels: Channels that come in.
         out_channels: Channels of both convolutions.
-        dropout: Share of single activations dropped after the first convolution.
+        dropout: Fraction of single activations dropped after the first convolution.
         norm_momentum: Weight of the current batch in batch normalisation's running statistics.
         norm_eps: What batch normalisation adds to the variance.
     """
@@ -48,14 +48,13 @@ def conv_block(
 class UNetEncoder(Encoder):
     """One block per width, with max pooling by 2 between blocks.
 
-    Pooling floors, so patches of any size do (39 becomes 19, 9, 4, 2); a whole U-Net needs sides that the poolings
-    divide.
+    Pooling floors: 39 becomes 19, 9, 4, 2.
 
     Args:
         spatial_dims: 2 or 3.
         in_channels: Channels of the image.
         widths: Channels of the feature maps, finest first.
-        dropout: Share of activations dropped within each block.
+        dropout: Fraction of activations dropped within each block.
         norm_momentum: Weight of the current batch in the running statistics (the authors' Keras code: 0.01).
         norm_eps: What batch normalisation adds to the variance (the authors' Keras code: 0.001).
     """
@@ -73,6 +72,7 @@ class UNetEncoder(Encoder):
         self.spatial_dims = spatial_dims
         self.in_channels = in_channels
         self.out_channels = tuple(widths)
+        self.reductions = halving(len(widths))
         self.blocks = nn.ModuleList(
             conv_block(spatial_dims, before, after, dropout=dropout, norm_momentum=norm_momentum, norm_eps=norm_eps)
             for before, after in zip((in_channels, *widths), widths, strict=False)

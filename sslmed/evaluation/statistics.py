@@ -96,25 +96,24 @@ def variance_factor(n_folds: int, test_to_train: float) -> float:
     return 1 / n_folds + test_to_train
 
 
-def chance_margin(folds: Sequence[Floats], *, test_to_train: float) -> tuple[float, int]:
+def chance_margin(folds: Sequence[Floats]) -> tuple[float, int]:
     """Say how far two methods' mean scores come apart by chance, if they differ in their initial weights alone.
 
     The m methods of a fold are repetitions of one, so the variance of their difference is twice that between them. Its
     expectation is 0 by construction. So no mean is subtracted, and two folds suffice. With m = 2, the estimate is the
-    mean over folds of the squared difference.
+    mean over folds of the squared difference. These differences are of training alone, which folds do not share, so
+    the correction for shared training cases has no place here.
 
     Args:
         folds: The score of each method, mean over seeds and cases, for each fold: `(methods,)`, at least two.
-        test_to_train: As in `estimate`.
 
     Returns:
-        Half the width of the range that holds 95 % of the differences, or more where the correction is more than is
-        needed, and its degrees of freedom: the sum of m − 1 over folds.
+        Half the width of the range that holds 95 % of the differences, and its degrees of freedom: the sum of m − 1
+        over folds.
     """
     df = sum(len(fold) - 1 for fold in folds)
     variance = 2 * sum(float(((fold - fold.mean()) ** 2).sum()) for fold in folds) / df
-    factor = variance_factor(len(folds), test_to_train)
-    return float(special.stdtrit(df, (1 + LEVEL) / 2)) * (variance * factor) ** 0.5, df
+    return float(special.stdtrit(df, (1 + LEVEL) / 2)) * (variance / len(folds)) ** 0.5, df
 
 
 def holm(p_values: npt.ArrayLike) -> Floats:

@@ -1,11 +1,14 @@
-"""What the name of an arm says: `<task>[-external][-2d]`, `baseline[-2d]`, or `null[-<n>][-2d]`."""
+"""What the name of an arm says: `<task>[-external][-2d]`, `baseline[-2d]`, or `null-<n>[-2d]`."""
 
 import re
 from dataclasses import dataclass
 
 BASELINE = "baseline"
 NULL = "null"
-"""A second baseline with other initial weights: what chance alone does. `null-2` is a third one, and so on."""
+"""`null-1` is a baseline with other initial weights, `null-2` another one: what chance alone does.
+
+`null` is short for the first. Tables have its whole name, as pandas and R read `null` as a missing value.
+"""
 
 EXTERNAL = "-external"
 SLICES = "-2d"
@@ -16,8 +19,8 @@ class Arm:
     """One way to train that a figure compares.
 
     Attributes:
-        name: As the user writes it.
-        task: `baseline`, `null`, `null-2` and so on, or the pretext task.
+        name: As tables and folders have it.
+        task: `baseline`, `null-1`, `null-2` and so on, or the pretext task.
         external: Whether pretraining is on an external pool.
         slices: Whether the network is 2-D and sees axial slices of volumes.
     """
@@ -30,7 +33,7 @@ class Arm:
     @property
     def is_null(self) -> bool:
         """Whether it is a baseline with other initial weights."""
-        return re.fullmatch(rf"{NULL}(-[2-9]|-[1-9]\d+)?", self.task) is not None
+        return re.fullmatch(rf"{NULL}-[1-9]\d*", self.task) is not None
 
     @property
     def is_pretrained(self) -> bool:
@@ -39,14 +42,16 @@ class Arm:
 
     @property
     def initial_weights(self) -> int:
-        """Which initial weights it starts from: all arms from the same, `null` from the first others, and so on."""
-        return int(self.task.removeprefix(NULL).removeprefix("-") or 1) if self.is_null else 0
+        """Which initial weights it starts from: all arms from the same, each null arm from others."""
+        return int(self.task.removeprefix(f"{NULL}-")) if self.is_null else 0
 
     @classmethod
     def parse(cls, name: str) -> "Arm":
         """Take a name apart."""
         rest = name.removesuffix(SLICES)
         task = rest.removesuffix(EXTERNAL)
+        if rest == NULL:
+            return cls.parse(name.replace(NULL, f"{NULL}-1", 1))
         return cls(name, task, external=task != rest, slices=rest != name)
 
 
@@ -56,5 +61,5 @@ def baseline_of(arm: str) -> str:
 
 
 def null_arms(number: int) -> list[str]:
-    """Name the first null arms: `null`, `null-2` and so on."""
-    return [NULL, *(f"{NULL}-{i}" for i in range(2, number + 1))][:number]
+    """Name the first null arms: `null-1`, `null-2` and so on."""
+    return [f"{NULL}-{i}" for i in range(1, number + 1)]

@@ -76,7 +76,7 @@ def parse(arguments: Sequence[str]) -> Namespace:
 
 
 def _handed_over(finetuning: Any) -> str:  # noqa: ANN401 - a jsonargparse Namespace
-    return Path(finetuning.model.init_args.pretrained).name
+    return Path(finetuning.model.init_args.pretrained.checkpoint).name
 
 
 def _build_encoder(settings: Any, spatial_dims: int, in_channels: int) -> Encoder:  # noqa: ANN401 - a jsonargparse Namespace

@@ -7,13 +7,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from sslmed.core.errors import UserError
 from sslmed.core.files import write_text
 from sslmed.core.label_amount import LabelAmount
 from sslmed.experiments.arms import EXTERNAL, NULL, SLICES, Arm
-from sslmed.experiments.settings import Experiment, Preset, config_root
+from sslmed.experiments.own import RESERVED, encoder_class
+from sslmed.experiments.settings import Experiment, Preset, config_root, read_experiment, read_yaml
 from sslmed.preparation.settings import PrepareSettings
 
 
@@ -58,6 +57,7 @@ class Grid:
         labels: Chosen amounts of labels.
         folds: Chosen folds.
         seeds: Chosen seeds.
+        encoder: YAML of another encoder than the figure's.
     """
 
     experiment: Experiment
@@ -67,6 +67,7 @@ class Grid:
     labels: tuple[LabelAmount, ...]
     folds: tuple[int, ...]
     seeds: tuple[int, ...]
+    encoder: Path | None = None
 
     @property
     def takes_slices(self) -> bool:
@@ -90,7 +91,8 @@ class Grid:
         if wild:
             msg = f"seeds must be in 0 to 2**32 - 1, got {', '.join(map(str, wild))}"
             raise UserError(msg)
-        overlays = {"preset", "encoder", "pretrain", "finetune", *self.experiment.arms}
+        ours = [path.stem for path in (config_root() / "pretext").glob("*.yaml")]  # a preset may be another figure's
+        overlays = {*RESERVED, *self.experiment.arms, *ours}
         overlays |= {f"{name}{suffix}" for name in overlays - {"preset"} for suffix in (EXTERNAL, SLICES)}
         strays = sorted(path.name for path in self.preset_folder.glob("*.yaml") if path.stem not in overlays)
         if strays:
@@ -110,6 +112,44 @@ class Grid:
         if self.preset.shares is not None:
             folders.append(config_root() / "presets" / self.preset.shares)
         return [path for path in (folder / file for folder in folders) if path.is_file()][:1]
+
+    @property
+    def name(self) -> str:
+        """What the preset is called in paths and tables, with the encoder where it is not the figure's."""
+        return self.preset_folder.name + ("" if self.encoder is None else f"-{self.encoder.stem}")
+
+    def encoder_files(self, suffixes: Sequence[str]) -> list[Path]:
+        """The encoder's YAML and the preset's overlays of it; a YAML of the user's own has the last word.
+
+        Overlays that are for another class are left out: its arguments are other ones.
+
+        Args:
+            suffixes: Of the overlays' names.
+        """
+        left_out = self.left_out
+        overlays = [path for path in self._encoder_overlays(suffixes) if path not in left_out]
+        return [self._encoder, *overlays, *([self._encoder] if overlays and self.encoder is not None else [])]
+
+    @property
+    def left_out(self) -> dict[Path, str]:
+        """The preset's overlays that are for another encoder than the chosen one, and the class they are for."""
+        chosen = encoder_class(self._encoder)
+        meant = {path: self._meant_encoder(path) for path in self._encoder_overlays(["", EXTERNAL, SLICES])}
+        return {path: str(kind) for path, kind in meant.items() if kind != chosen}
+
+    @property
+    def _encoder(self) -> Path:
+        return config_root() / self.experiment.encoder if self.encoder is None else self.encoder
+
+    def _encoder_overlays(self, suffixes: Sequence[str]) -> list[Path]:
+        return [path for suffix in suffixes for path in self.overlay(f"encoder{suffix}.yaml")]
+
+    def _meant_encoder(self, overlay: Path) -> str | None:
+        """The class that an overlay is for: it names one, or is for that of the figure whose preset it belongs to."""
+        presets, figure = config_root() / "presets", self.experiment
+        if overlay.is_relative_to(presets):
+            figure = read_experiment(overlay.relative_to(presets).parts[0])
+        return encoder_class(overlay) or encoder_class(config_root() / figure.encoder)
 
     def _check_arm(self, arm: Arm) -> None:
         figure, known = self.experiment.figure, self.experiment.arms
@@ -152,7 +192,7 @@ def plan_runs(grid: Grid, places: Places, *, dataset: str, wandb: str, devices: 
     common = {
         "labels.figure": grid.experiment.figure,
         "labels.dataset": dataset,
-        "labels.preset": grid.preset_folder.name,
+        "labels.preset": grid.name,
         "wandb": wandb,
     }
     if devices > 1:
@@ -183,7 +223,7 @@ def _pretraining_run(grid: Grid, places: Places, arm: Arm, fold: int, options: d
     options |= {"seed_everything": "0"}
     data = "data/pool.yaml" if arm.external else "data/pretraining.yaml"
     stage = [data, str(grid.experiment.arms[arm.task])]
-    configs = _configs(grid, places, arm, stage, ["encoder", "pretrain", arm.task])
+    configs = _configs(grid, places, arm, stage, ["pretrain", arm.task])
     name = f"{place}/pretrain"
     # Several seeds wait for the pretraining, and then run side by side. A single one goes on in the same process:
     # importing the libraries takes as long as a short run.
@@ -210,10 +250,11 @@ def _finetuning_run(
     if arm.initial_weights:
         options["initial_weights"] = str(arm.initial_weights)
     if parent is not None:
-        options["model.pretrained"] = str(places.work / parent.name / "checkpoints" / f"{grid.preset.handover}.ckpt")
+        checkpoint = places.work / parent.name / "checkpoints" / f"{grid.preset.handover}.ckpt"
+        options["model.pretrained.checkpoint"] = str(checkpoint)
     if arm.external:
-        options["model.adapt_channels"] = "true"
-    configs = _configs(grid, places, arm, grid.experiment.finetuning, ["encoder", "finetune"])
+        options["model.pretrained.adapt_channels"] = "true"
+    configs = _configs(grid, places, arm, grid.experiment.finetuning, ["finetune"])
     job = f"{place}/seed{seed}" if len(grid.seeds) > 1 else place
     name = f"{place}/seed{seed}/{labels.path}"
     return _run(places, configs, options, parent, arm=arm.name, fold=fold, seed=seed, labels=labels, name=name, job=job)
@@ -226,8 +267,9 @@ def _fold_options(grid: Grid, places: Places, fold: int) -> dict[str, str]:
 def _configs(grid: Grid, places: Places, arm: Arm, stage: Sequence[str], overlays: Sequence[str]) -> list[Path]:
     """List the YAML files of a run: of the stage, then the preset's overlays, each followed by its variants."""
     slices = ["data/slices.yaml"] if arm.slices else []
-    files = [config_root() / file for file in ("base.yaml", *stage, *slices, grid.experiment.encoder)]
     suffixes = [""] + [EXTERNAL] * arm.external + [SLICES] * (arm.slices or places.spatial_dims == 2)
+    files = [config_root() / file for file in ("base.yaml", *stage, *slices)] + grid.encoder_files(suffixes)
+    overlays = ("run", *overlays)
     return files + [path for name in overlays for suffix in suffixes for path in grid.overlay(f"{name}{suffix}.yaml")]
 
 
@@ -250,18 +292,11 @@ def _run(
 def _fingerprint(configs: Iterable[Path], options: dict[str, str], parent: Run | None) -> str:
     """Hash what determines a run's result. Comments and places do not; the prepared store's name holds its key."""
     relevant = {name: value for name, value in options.items() if name != "wandb"}
-    relevant |= {name: Path(relevant[name]).name for name in ("data.store", "model.pretrained") if name in relevant}
-    content = [_read_yaml(path) for path in configs]
+    paths = ("data.store", "model.pretrained.checkpoint")
+    relevant |= {name: Path(relevant[name]).name for name in paths if name in relevant}
+    content = [read_yaml(path) for path in configs]
     identity = json.dumps([content, relevant, None if parent is None else parent.key], sort_keys=True)
     return hashlib.sha256(identity.encode()).hexdigest()[:16]
-
-
-def _read_yaml(path: Path) -> Any:  # noqa: ANN401 - any YAML
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        msg = f"{path}: not valid YAML ({' '.join(str(error).split())})"
-        raise UserError(msg) from error
 
 
 def write_plan(path: Path, runs: Sequence[Run]) -> None:

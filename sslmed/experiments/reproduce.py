@@ -1,4 +1,4 @@
-"""`sslmed reproduce`: from a dataset's name to a figure, in one command that goes on where it was stopped."""
+"""`sslmed reproduce`: from a dataset's name to a figure, in one command that resumes where it was stopped."""
 
 import sys
 from collections.abc import Sequence
@@ -16,8 +16,9 @@ from sslmed.experiments.dry_run import print_dry_run
 from sslmed.experiments.executors.local import Executor, Local
 from sslmed.experiments.executors.slurm import slurm
 from sslmed.experiments.folds import fold_sizes
+from sslmed.experiments.own import add_arms, find_encoder
 from sslmed.experiments.plan import Grid, Places, Run, plan_runs
-from sslmed.experiments.settings import preset_folder, read_experiment, read_preset
+from sslmed.experiments.settings import keep_experiment, preset_folder, read_experiment, read_preset
 from sslmed.experiments.sources import PHANTOM, Source, name_of, scan_pool
 from sslmed.experiments.workflow import (
     is_done,
@@ -39,11 +40,12 @@ class Options:
     """Options of `sslmed reproduce`; `None` takes the preset's or the figure's.
 
     Attributes:
-        figure: Which figure.
+        figure: Name of a figure, or the path of a YAML like those in `configs/experiments`.
         data: `phantom`, a known dataset's name, or the path of a table or folder.
         pool: Folder of unlabelled images for arms with an external pool; by default these are then run as well.
         preset: Name or folder of a preset.
-        arms: Arms to compare.
+        arms: Arms to compare: names, and paths of YAML files of pretext tasks.
+        encoder: Name or YAML of an encoder; by default the figure's.
         fractions: Label fractions.
         labels: Numbers of labelled training cases, or `all`, instead of fractions.
         folds: Folds to run.
@@ -64,6 +66,7 @@ class Options:
     pool: Path | None = None
     preset: str = "quick"
     arms: Sequence[str] | None = None
+    encoder: str | None = None
     fractions: Sequence[float] | None = None
     labels: Sequence[int | str] | None = None
     folds: Sequence[int] | None = None
@@ -121,7 +124,7 @@ def reproduce(options: Options) -> Outcome | None:
     pool = None if options.pool is None else scan_pool(options.pool)
     if dataset is not None:
         _check_data(dataset, pool, grid)
-    name = f"{source.name}-{grid.preset_folder.name}"
+    name = f"{source.name}-{grid.name}"
     stores = options.runs / "stores"
     places = Places(
         work=(options.runs / grid.experiment.figure / name).absolute(),
@@ -144,6 +147,7 @@ def reproduce(options: Options) -> Outcome | None:
             if pool is not None and places.pool is not None:
                 _refuse_common_images(prepare(pool.root, places.pool, settings, pool=True), store)
             set_stale_runs_aside(work, runs)
+            keep_experiment(work, grid.experiment)
             run_workflow(work, runs, executor=executor, lock=lock)
     return Outcome(
         work=work,
@@ -172,25 +176,30 @@ def _executor(options: Options) -> Executor:
 
 def _grid(options: Options) -> Grid:
     experiment = read_experiment(options.figure)
-    folder = preset_folder(options.figure, options.preset)
+    folder = preset_folder(experiment.figure, options.preset)
     preset = read_preset(folder)
     arms = [*experiment.arms, *null_arms(preset.null_arms)] if options.arms is None else [*options.arms]
     if options.arms is None and options.pool is not None:
         arms += [f"{arm}{EXTERNAL}" for arm in arms if Arm.parse(arm).is_pretrained]
+    experiment, arms = add_arms(experiment, arms)
     external = [arm for arm in arms if Arm.parse(arm).external]
     if external and options.pool is None:
         raise UserError(f"{external[0]} is pretrained on an external pool: give its folder by --pool (make: POOL=)")
     if options.pool is not None and not external:
         raise UserError(f"--pool {options.pool}: no arm is pretrained on it; add some, e.g. rotation{EXTERNAL}")
-    return Grid(
+    grid = Grid(
         experiment=experiment,
         preset=preset,
         preset_folder=folder,
-        arms=tuple(arms),
+        arms=tuple(Arm.parse(arm).name for arm in arms),
         labels=label_amounts(options.fractions, options.labels) or preset.label_amounts or experiment.label_amounts,
         folds=tuple(preset.folds if options.folds is None else options.folds),
         seeds=tuple(preset.seeds if options.seeds is None else options.seeds),
+        encoder=None if options.encoder is None else find_encoder(options.encoder),
     )
+    for path, meant in grid.left_out.items():
+        print(f"{path}: is left out, as it is for {meant} and the encoder is another one", file=sys.stderr)
+    return grid
 
 
 def _key(dataset: Dataset | None, grid: Grid) -> str:

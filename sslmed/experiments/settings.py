@@ -1,15 +1,18 @@
 """An experiment as configuration: the figure's YAML and the preset's, checked before anything runs."""
 
+import json
 import os
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import yaml
 from jsonargparse import ArgumentParser
 
 from sslmed.core.errors import UserError
+from sslmed.core.files import write_text
 from sslmed.core.label_amount import LabelAmount, label_amounts
 from sslmed.preparation.readers.dataset import LABELS_OF_TASKS, Labels, Task
 from sslmed.preparation.settings import PrepareSettings
@@ -26,7 +29,7 @@ def config_root() -> Path:
 
 @dataclass(frozen=True)
 class Experiment:
-    """What a figure compares. Files are below `configs/`.
+    """What a figure compares. Files are relative to this YAML, or below sslmed's own `configs/`.
 
     Args:
         figure: Its name, e.g. `fig3`.
@@ -139,29 +142,76 @@ class Preset:
 
 
 def read_experiment(figure: str) -> Experiment:
-    """Read `configs/experiments/<figure>.yaml`.
+    """Read `configs/experiments/<figure>.yaml`, or a YAML of the user's own.
+
+    Args:
+        figure: A figure's name, or the path of a YAML.
 
     Raises:
-        UserError: If there is no such figure, or the file has unknown, missing or mistyped keys.
+        UserError: If there is no such figure, the file has unknown, missing or mistyped keys, or names files that are
+            nowhere.
     """
     folder = config_root() / "experiments"
     known = sorted(path.stem for path in folder.glob("*.yaml"))
-    if figure not in known:
-        msg = f"{figure}: no such figure; there are {', '.join(known)}"
+    if figure in known:
+        return _read(Experiment, folder / f"{figure}.yaml")
+    path = Path(figure)
+    if not is_yaml(figure) or not path.is_file():
+        msg = f"{figure}: no such figure; there are {', '.join(known)}, or give the path of a YAML like theirs"
         raise UserError(msg)
-    return _read(Experiment, folder / f"{figure}.yaml")
+    experiment = _read(Experiment, path)
+    if experiment.figure in known or not re.fullmatch(r"[A-Za-z0-9_-]+", experiment.figure):
+        msg = (
+            f"{path}: figure is {experiment.figure!r}, expected a name of its own, in letters, digits, - and _, other "
+            f"than {', '.join(known)}: its results get a folder of that name"
+        )
+        raise UserError(msg)
+    return replace(
+        experiment,
+        encoder=_found(experiment.encoder, path),
+        finetuning=[_found(file, path) for file in experiment.finetuning],
+        arms={arm: None if file is None else _found(file, path) for arm, file in experiment.arms.items()},
+    )
+
+
+def _found(file: str, experiment: Path) -> str:
+    """The path of a file that an experiment's YAML names."""
+    places = (experiment.resolve().parent / file, config_root() / file)
+    found = [path for path in places if path.is_file()]
+    if not found:
+        msg = f"{experiment}: names {file}, which is neither {places[0]} nor {places[1]}"
+        raise UserError(msg)
+    return str(found[0])
+
+
+def is_yaml(name: str) -> bool:
+    """Whether what the user gave is the path of a YAML file, rather than a name."""
+    return name.endswith((".yaml", ".yml"))
+
+
+def keep_experiment(work: Path, experiment: Experiment) -> None:
+    """Write the experiment into its directory, for the report: its YAML may be anywhere."""
+    write_text(work / "experiment.json", json.dumps(asdict(experiment), indent=1) + "\n")
+
+
+def kept_experiment(work: Path, figure: str) -> Experiment:
+    """Read what `keep_experiment` wrote into a directory, or the figure of this name if it wrote nothing."""
+    path = work / "experiment.json"
+    return _read(Experiment, path) if path.is_file() else read_experiment(figure)
 
 
 def preset_folder(figure: str, preset: str) -> Path:
-    """The folder of a figure's preset, given its name or a path.
+    """The folder of a figure's preset, given its name, that of another figure's, as `fig3/quick`, or a path.
 
     Raises:
         UserError: If there is none.
     """
     presets = config_root() / "presets" / figure
-    folder = presets / preset if (presets / preset).is_dir() else Path(preset)
+    folder = next((path for path in (presets / preset, presets.parent / preset) if path.is_dir()), Path(preset))
     if not (folder / "preset.yaml").is_file():
+        of_others = presets.parent.glob("*/*/preset.yaml")
         known = sorted(path.parent.name for path in presets.glob("*/preset.yaml"))
+        known = known or sorted("/".join(path.parts[-3:-1]) for path in of_others)
         msg = f"{preset}: no such preset; choose {', '.join(known)}, or give a folder with a preset.yaml"
         raise UserError(msg)
     return folder.resolve()
@@ -174,6 +224,19 @@ def read_preset(folder: Path) -> Preset:
         UserError: If the file has unknown, missing or mistyped keys.
     """
     return _read(Preset, folder / "preset.yaml")
+
+
+def read_yaml(path: Path) -> Any:  # noqa: ANN401 - any YAML
+    """Read a YAML file.
+
+    Raises:
+        UserError: If it is not valid.
+    """
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        msg = f"{path}: not valid YAML ({' '.join(str(error).split())})"
+        raise UserError(msg) from error
 
 
 def _read(kind: type[Settings], path: Path) -> Settings:

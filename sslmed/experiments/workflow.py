@@ -110,6 +110,8 @@ def run_workflow(work: Path, runs: Sequence[Run], *, executor: Executor, lock: i
     command += ["--nolock", "--ignore-incomplete", "--keep-incomplete", "--scheduler", "greedy"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     environment.pop("SNAKEMAKE_PROFILE", None)  # a user's own defaults for other workflows
+    # Jobs run in the experiment's directory; modules of the user's own may be in the folder of the command.
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(Path.cwd())]))
     log_path = work / "workflow.log"
     with log_path.open("w") as log, progress("training", len(runs), unit="runs") as advance:
         for _ in range(len(runs) - len(todo)):

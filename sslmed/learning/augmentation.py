@@ -106,27 +106,9 @@ def apply_affine(images: Tensor, matrices: Tensor, mode: Literal["bilinear", "ne
     Returns:
         Images of the same shape and dtype.
     """
-    if images.device.type == "cpu":
-        each = (slice(i, i + 1) for i in range(len(images)))
-        return torch.cat([_move(images[i], matrices[i], mode) for i in each])
-    return _resample(images, matrices, mode)
-
-
-def _move(image: Tensor, matrix: Tensor, mode: Literal["bilinear", "nearest"]) -> Tensor:
-    """Move one image `(1, C, *spatial)`; where axes are only exchanged and flipped, nothing is interpolated."""
-    rounded = matrix[0].round()
-    axes = rounded.abs().argmax(0).tolist()  # the input's axis along each of the output's
-    is_exact = torch.allclose(rounded, matrix[0], atol=1e-5) and sorted(axes) == list(range(len(axes)))
-    if not is_exact or [image.shape[2 + axis] for axis in axes] != list(image.shape[2:]):
-        return _resample(image, matrix, mode)
-    backwards = [2 + axis for axis, column in enumerate(rounded.T) if column.sum() < 0]
-    return image.permute(0, 1, *(2 + axis for axis in axes)).flip(backwards)
-
-
-def _resample(images: Tensor, matrices: Tensor, mode: Literal["bilinear", "nearest"]) -> Tensor:
     # grid_sample's coordinates run from -1 to 1 along every axis, and name the last axis first.
     shape, device = images.shape[2:], images.device
-    sides = torch.tensor(shape, device=device)
+    sides = torch.stack([torch.full((), side, device=device) for side in shape])  # nothing is copied to the device
     normalised = (matrices * sides / sides[:, None]).flip(1)
     with torch.autocast(device.type, enabled=False):  # it would round the coordinates
         grid = torch.zeros((), device=device)

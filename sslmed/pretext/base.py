@@ -1,53 +1,59 @@
 """What pretext tasks share: an encoder to train, a task made of unlabelled images, a loss, the wiring to Lightning."""
 
-import math
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import torch
 import torch.nn.functional as F
 from pytorch_lightning import LightningModule
-from pytorch_lightning.cli import OptimizerCallable
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
-from torch import Tensor, nn
+from torch import Tensor
 from torchmetrics.functional.classification import multiclass_accuracy
 
 from sslmed.encoders import Encoder
-from sslmed.encoders.heads import HeadCallable
+from sslmed.encoders.heads import HeadCallable, Readout
 from sslmed.learning.batch_means import BatchMeans
 from sslmed.learning.distributed import gather, rank, world_size
-from sslmed.learning.optimization import Schedule, configure_optimizers, default_optimizer
+from sslmed.learning.optimization import DEFAULT, Optimization
 
-Targets = TypeVar("Targets", Tensor, None)
-"""What the outputs are compared with: class indices, or nothing where they are compared with each other."""
+Targets = TypeVar("Targets")
+"""What outputs are compared with: a tensor of any shape, a tuple of tensors, or `None` if with each other."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the network answered about one case, to be shown.
+
+    Attributes:
+        words: In words, as `class 3, answered 5`; the report and Weights & Biases show them below the picture.
+        image: An image that is an answer, as of a task that reconstructs: `(C, *spatial)`, intensities 0 to 1.
+    """
+
+    words: str = ""
+    image: Tensor | None = None
 
 
 class PretextTask(LightningModule, ABC, Generic[Targets]):
     """Trains an encoder on unlabelled images.
 
-    A new task sets `self.head`, and says in `make_task` what the network sees, in `loss` what it should have answered,
-    and in `chance_loss` what a network pays that knows nothing. None of these needs a Trainer.
+    A new task says in `make_task` what the network sees, in `loss` what it should have answered, and in `answers` how
+    to show what it did answer. It sets `self.head`, or overrides `forward`, e.g. to answer by a U-Net's decoder, which
+    is handed over too if it is called `self.decoder`. None of these needs a Trainer.
 
     Args:
         encoder: The encoder to train; checkpoints hold its weights under `encoder.`.
-        optimizer: Builds the optimizer from the parameters.
-        schedule: Course of the learning rate: `constant`, `cosine` or `one_cycle`.
+        optimization: How weights are updated.
     """
 
-    head: nn.Module
+    head: Readout
     monitor = "val/loss"  # what the best checkpoint is chosen by
     monitor_mode = "min"
 
-    def __init__(
-        self,
-        encoder: Encoder,
-        optimizer: OptimizerCallable = default_optimizer,
-        schedule: Schedule = "one_cycle",
-    ) -> None:
+    def __init__(self, encoder: Encoder, optimization: Optimization = DEFAULT) -> None:
         super().__init__()
         self.encoder = encoder
-        self.optimizer = optimizer
-        self.schedule = schedule
+        self.optimization = optimization
         self._validation = BatchMeans()
 
     @abstractmethod
@@ -59,20 +65,39 @@ class PretextTask(LightningModule, ABC, Generic[Targets]):
             generator: Random numbers, on the images' device; `None` draws from the global generator.
 
         Returns:
-            Inputs `(B, C, *spatial)` or `(B, P, C, *spatial)`, P images per case, and targets `(B,)` or `None`.
+            Inputs `(B, C, *spatial)` or `(B, P, C, *spatial)`, P images per case, and targets: whatever `loss` takes.
         """
 
     @abstractmethod
     def loss(self, outputs: Tensor, targets: Targets) -> Tensor:
         """Mean loss of a batch, given what `forward` returned and `make_task` asked for."""
 
-    @abstractmethod
-    def chance_loss(self, batch_size: int) -> float:
-        """Value of `loss` for a network that knows nothing about a batch of `batch_size` cases."""
+    def chance_answer(self, outputs: Tensor, targets: Targets) -> Tensor:  # noqa: ARG002 - for subclasses
+        """What a network would answer that knows nothing about the images: by default zeros.
+
+        They are logits that are all equal, or embeddings that are. A task that reconstructs gives the best constant of
+        the batch instead, such as the mean of its targets.
+
+        Args:
+            outputs: What `forward` returned, `(B, …)`; only the shape matters.
+            targets: What `make_task` asked for.
+
+        Returns:
+            An answer of the shape of `outputs`.
+        """
+        return torch.zeros_like(outputs, dtype=torch.float32)
+
+    def chance_loss(self, outputs: Tensor, targets: Targets) -> Tensor:
+        """Value of `loss` for `chance_answer`: a network that does not get below it has learned nothing."""
+        return self.loss(self.chance_answer(outputs, targets), targets)
 
     def measures(self, outputs: Tensor, targets: Targets) -> dict[str, Tensor]:  # noqa: ARG002 - for subclasses
         """What validation logs beside the loss, by name."""
         return {}
+
+    def answers(self, outputs: Tensor, targets: Targets) -> list[Answer]:  # noqa: ARG002 - for subclasses
+        """Say for each case what the network answered; by default nothing."""
+        return [Answer()] * len(outputs)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Encode every image by the one encoder and let the head answer from all of a case together.
@@ -81,16 +106,19 @@ class PretextTask(LightningModule, ABC, Generic[Targets]):
             inputs: `(B, C, *spatial)` or `(B, P, C, *spatial)`.
 
         Returns:
-            `(B, out_features)`.
+            `(B, …)`: what `loss` takes.
         """
-        outputs: Tensor = self.head(self.encode(inputs))
-        return outputs
+        return self.head(self.encode(inputs))
 
-    def encode(self, inputs: Tensor) -> Tensor:
-        """Coarsest feature map of every image: `(B, C, *spatial)` or `(B, P, C, *spatial)` to `(B·P, F, *coarse)`."""
+    def encode(self, inputs: Tensor) -> list[Tensor]:
+        """Feature maps of every image, finest first: `(B, P, C, *spatial)` to `(B·P, C_i, *spatial_i)` per level.
+
+        Args:
+            inputs: `(B, P, C, *spatial)`, or `(B, C, *spatial)` where there is one image per case.
+        """
         images = inputs.flatten(0, -self.encoder.spatial_dims - 2)  # a no-op where there is no P
         maps: list[Tensor] = self.encoder(images.to(self.dtype))
-        return maps[-1]
+        return maps
 
     def of_all_ranks(self, share: Tensor) -> Tensor:
         """Give the whole batch `(B, …)`, this rank's share first; gradients flow back to the others' shares.
@@ -115,7 +143,7 @@ class PretextTask(LightningModule, ABC, Generic[Targets]):
         outputs = self(inputs)
         measured: dict[str, Tensor | float] = {
             "loss": self.loss(outputs, targets),
-            "chance_loss": self.chance_loss(len(images)),
+            "chance_loss": self.chance_loss(outputs, targets),
             **self.measures(outputs, targets),
         }
         self._validation.add(batch["case"], measured)
@@ -126,19 +154,20 @@ class PretextTask(LightningModule, ABC, Generic[Targets]):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Lightning's hook."""
-        return configure_optimizers(self, self.optimizer, self.schedule)
+        return self.optimization.configure(self)
 
 
 class ClassificationTask(PretextTask[Tensor]):
     """A pretext task whose answer is one of `num_classes` classes: cross-entropy, and accuracy in validation.
+
+    An answer by chance, all classes being equally likely, costs ln(num_classes).
 
     Args:
         encoder: See `PretextTask`.
         num_images: Images the head sees per case.
         num_classes: Number of possible answers, all equally likely.
         head: Builds the head from the encoder, `num_images` and `num_classes`.
-        optimizer: See `PretextTask`.
-        schedule: See `PretextTask`.
+        optimization: See `PretextTask`.
     """
 
     def __init__(
@@ -147,10 +176,9 @@ class ClassificationTask(PretextTask[Tensor]):
         num_images: int,
         num_classes: int,
         head: HeadCallable,
-        optimizer: OptimizerCallable,
-        schedule: Schedule,
+        optimization: Optimization,
     ) -> None:
-        super().__init__(encoder, optimizer, schedule)
+        super().__init__(encoder, optimization)
         self.num_classes = num_classes
         self.head = head(encoder, num_images, num_classes)
 
@@ -158,10 +186,16 @@ class ClassificationTask(PretextTask[Tensor]):
         """Cross-entropy of logits `(B, num_classes)` and class indices `(B,)`."""
         return F.cross_entropy(outputs, targets)
 
-    def chance_loss(self, batch_size: int) -> float:  # noqa: ARG002 - the same for all batches
-        """Cross-entropy of the uniform distribution, ln(num_classes)."""
-        return math.log(self.num_classes)
-
     def measures(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        """Share of right answers, as `accuracy`."""
+        """Fraction of right answers, as `accuracy`."""
         return {"accuracy": multiclass_accuracy(outputs, targets, num_classes=self.num_classes, average="micro")}
+
+    def answers(self, outputs: Tensor, targets: Tensor) -> list[Answer]:
+        """True class, and the one that the network holds for the likeliest."""
+        probabilities, classes = outputs.float().softmax(1).max(1)
+        return [
+            Answer(f"class {target}, answered {answer} with a probability of {probability:.2f}")
+            for target, answer, probability in zip(
+                targets.tolist(), classes.tolist(), probabilities.tolist(), strict=True
+            )
+        ]

@@ -3,22 +3,20 @@
 https://arxiv.org/abs/2006.03829; in 2-D https://arxiv.org/abs/1905.09272.
 """
 
-import math
 from collections.abc import Sequence
 from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
-from pytorch_lightning.cli import OptimizerCallable
 from torch import Tensor, nn
 
 from sslmed.core.errors import InputError
 from sslmed.encoders import Encoder
 from sslmed.encoders.heads import HeadCallable, linear_head
 from sslmed.learning.distributed import world_size
-from sslmed.learning.optimization import Schedule, default_optimizer
-from sslmed.pretext.base import PretextTask
-from sslmed.pretext.patches import cut_patches, grid_cells, random_offsets
+from sslmed.learning.optimization import DEFAULT, Optimization
+from sslmed.pretext.base import Answer, PretextTask
+from sslmed.pretext.patches import cut_patches, grid_cells, grid_corners, random_offsets
 
 GRID = {2: 5, 3: 4}
 """Published number of patches per side, by the number of spatial dimensions."""
@@ -83,8 +81,9 @@ def scores(predicted: Tensor, actual: Tensor) -> tuple[Tensor, Tensor]:
     """
     queries, keys = predicted.flatten(2).flatten(0, 1), actual.flatten(2).flatten(0, 1)
     of_pairs = queries @ keys.T / keys.shape[1]
-    own = torch.eye(len(keys), dtype=torch.bool, device=keys.device)
-    return of_pairs[own][:, None], of_pairs[~own].reshape(len(keys), -1)
+    # Row by row from the second number on, every (N + 1)-th number is of the diagonal.
+    others = of_pairs.flatten()[1:].reshape(-1, len(keys) + 1)[:, :-1].reshape(len(keys), -1)
+    return of_pairs.diagonal()[:, None], others
 
 
 def binary_cross_entropy(predicted: Tensor, actual: Tensor) -> Tensor:
@@ -114,6 +113,8 @@ class CPC(PretextTask[None]):
     (`objective="bce"` is theirs), and images and patches are cropped at a random place without padding them back with
     zeros, whose rim would tell where a patch is from.
 
+    By chance, the loss is the logarithm of the number of candidates: all columns of all cases, or 2.
+
     Args:
         encoder: See `PretextTask`; it sees one patch at a time.
         grid: Patches per side; by default 4 in 3-D and 5 in 2-D.
@@ -121,16 +122,15 @@ class CPC(PretextTask[None]):
         context_rows: Rows that the prediction starts from.
         skip_rows: Rows between context and predicted rows; by default 1 where patches overlap, as those two rows would
             share voxels, else 0.
-        image_fraction: Share of the image's sides that the grid covers.
-        patch_fraction: Share of a cell's sides that its patch covers.
+        image_fraction: Fraction of the image's sides that the grid covers.
+        patch_fraction: Fraction of a cell's sides that its patch covers.
         flip: Probability that a patch is flipped along the first axis (published: 0.5 in 3-D, none in 2-D).
         embedding_size: Length of a patch's embedding.
         context_size: Length of the recurrent network's state.
         objective: `infonce`, or `bce` as published.
         temperature: Divides the similarities of `infonce`.
         head: Builds what embeds a patch.
-        optimizer: See `PretextTask`.
-        schedule: See `PretextTask`.
+        optimization: See `PretextTask`.
 
     Raises:
         InputError: If the rows leave none to predict, or an argument is out of its range.
@@ -154,10 +154,9 @@ class CPC(PretextTask[None]):
         objective: Objective = "infonce",
         temperature: float = 0.1,
         head: HeadCallable = linear_head,
-        optimizer: OptimizerCallable = default_optimizer,
-        schedule: Schedule = "one_cycle",
+        optimization: Optimization = DEFAULT,
     ) -> None:
-        super().__init__(encoder, optimizer, schedule)
+        super().__init__(encoder, optimization)
         dims = encoder.spatial_dims
         self.grid = GRID[dims] if grid is None else grid
         self.overlap = dims == 2 if overlap is None else overlap
@@ -187,7 +186,7 @@ class CPC(PretextTask[None]):
         self.predictors = nn.Linear(context_size, (self.grid - first_row) * embedding_size)
 
     def make_task(self, images: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, None]:
-        """Cut every image into a grid of patches; a share of them is flipped along the first axis.
+        """Cut every image into a grid of patches; a fraction of them is flipped along the first axis.
 
         Args:
             images: `(B, C, *spatial)`, each of another case; of all ranks together, B is at least 2.
@@ -217,12 +216,12 @@ class CPC(PretextTask[None]):
             slack = [whole - part for whole, part in zip(room, taken, strict=True)]
             return random_offsets((len(images), count), slack, generator, device)
 
-        corners = grid_cells(self.grid, len(shape)).to(device) * torch.tensor(step, device=device)
+        corners = grid_corners(self.grid, step, device)
         origins = places(1, shape, covered) + corners + places(len(corners), cell, patch)
         patches = cut_patches(images, origins, patch)
         flipped = torch.rand(origins.shape[:2], generator=generator, device=device) < self.flip
-        patches[flipped] = patches[flipped].flip(2)
-        return patches, None
+        flipped = flipped.reshape(*flipped.shape, *(1,) * (patches.ndim - 2))
+        return torch.where(flipped, patches.flip(3), patches), None
 
     def layout(self, side: int) -> tuple[int, int, int, int]:
         """Voxels that the grid covers of a side, and those of a step, a cell and a patch.
@@ -258,17 +257,20 @@ class CPC(PretextTask[None]):
             return info_nce(predicted, actual, self.temperature)
         return binary_cross_entropy(predicted, actual)
 
-    def chance_loss(self, batch_size: int) -> float:
-        """Logarithm of the number of candidates: all columns of all cases, or 2."""
-        return math.log(batch_size * len(self.context) if self.objective == "infonce" else 2)
-
     def measures(self, outputs: Tensor, targets: None = None) -> dict[str, Tensor]:  # noqa: ARG002
         """How often the actual embedding scores highest, as `accuracy`: for `bce`, of the two of a pair."""
+        return {"accuracy": self._is_right(outputs).mean()}
+
+    def answers(self, outputs: Tensor, targets: None = None) -> list[Answer]:  # noqa: ARG002
+        """How often the case's own embeddings score highest."""
+        return [Answer(f"{right:.0%} of the predictions right") for right in self._is_right(outputs).mean(1).tolist()]
+
+    def _is_right(self, outputs: Tensor) -> Tensor:
+        """Whether the actual embedding scores highest, as 0 or 1: `(B, …)`."""
         predicted, actual = outputs.unbind(1)
         if self.objective == "bce":
             positive, negative = scores(predicted, actual)
-            right = positive > negative
-        else:
-            cosines = similarities(predicted, actual)
-            right = cosines.argmax(2) == torch.arange(cosines.shape[1], device=cosines.device)
-        return {"accuracy": right.float().mean()}
+            return (positive > negative).float().reshape(len(outputs), -1)
+        cosines = similarities(predicted, actual)
+        right = cosines.argmax(2) == torch.arange(cosines.shape[1], device=cosines.device)
+        return right.float().reshape(len(right), len(outputs), -1).transpose(0, 1).flatten(1)

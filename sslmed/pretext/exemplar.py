@@ -5,15 +5,14 @@ https://arxiv.org/abs/2006.03829.
 
 import torch
 import torch.nn.functional as F
-from pytorch_lightning.cli import OptimizerCallable
 from torch import Tensor
 
 from sslmed.core.errors import InputError
 from sslmed.encoders import Encoder
 from sslmed.encoders.heads import HeadCallable, linear_head
 from sslmed.learning.augmentation import RandomAffine, RandomIntensity, apply_affine, apply_intensity
-from sslmed.learning.optimization import Schedule, default_optimizer
-from sslmed.pretext.base import PretextTask
+from sslmed.learning.optimization import DEFAULT, Optimization
+from sslmed.pretext.base import Answer, PretextTask
 
 PUBLISHED_INTENSITY = RandomIntensity(probability=0.5, brightness=0.125, contrast=(0.5, 1.5))
 PUBLISHED_AFFINE = RandomAffine(flip=0.5, quarter_turns=0.25, rotation=0.25, max_angle=180, zoom=0.15, max_zoom=0.2)
@@ -29,7 +28,8 @@ class Exemplar(PretextTask[None]):
     """Embed an augmented image (anchor) nearer to the original (positive) than to another case (negative).
 
     Departs from the authors' code, whose three heads, each with its own weights, can solve the task without looking at
-    the images: here one head serves all three, embeddings have length 1, and distances can exceed the margin.
+    the images: here one head serves all three, embeddings have length 1, and distances can exceed the margin. By
+    chance, all embeddings being equal, the loss is the margin.
 
     Args:
         encoder: See `PretextTask`.
@@ -38,8 +38,7 @@ class Exemplar(PretextTask[None]):
         affine: Flips, rotations and zooms of the anchor.
         intensity: Brightness and contrast of the anchor.
         head: Builds what embeds.
-        optimizer: See `PretextTask`.
-        schedule: See `PretextTask`.
+        optimization: See `PretextTask`.
     """
 
     def __init__(
@@ -50,10 +49,9 @@ class Exemplar(PretextTask[None]):
         affine: RandomAffine = PUBLISHED_AFFINE,
         intensity: RandomIntensity = PUBLISHED_INTENSITY,
         head: HeadCallable = linear_head,
-        optimizer: OptimizerCallable = default_optimizer,
-        schedule: Schedule = "one_cycle",
+        optimization: Optimization = DEFAULT,
     ) -> None:
-        super().__init__(encoder, optimizer, schedule)
+        super().__init__(encoder, optimization)
         self.margin = margin
         self.affine = affine
         self.intensity = intensity
@@ -82,8 +80,8 @@ class Exemplar(PretextTask[None]):
         moves = self.affine.sample(len(images), spatial_dims, images.device, generator)
         anchors = apply_affine(images, moves)
         anchors = apply_intensity(anchors, *self.intensity.sample(len(images), images.device, generator))
-        shift = int(torch.randint(1, len(everyone), (), generator=generator, device=images.device))
-        negatives = everyone.roll(shift, dims=0)[: len(images)]
+        shift = torch.randint(1, len(everyone), (), generator=generator, device=images.device)
+        negatives = everyone[(torch.arange(len(images), device=images.device) - shift) % len(everyone)]
         return torch.stack((anchors, images, negatives), dim=1), None
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -95,12 +93,17 @@ class Exemplar(PretextTask[None]):
         """See `triplet_loss`."""
         return triplet_loss(outputs, self.margin)
 
-    def chance_loss(self, batch_size: int) -> float:  # noqa: ARG002 - the same for all batches
-        """The margin: what all embeddings being equal costs."""
-        return self.margin
-
     def measures(self, outputs: Tensor, targets: None = None) -> dict[str, Tensor]:  # noqa: ARG002
-        """Share of triplets in the right order, and spread of the embeddings: 0 if collapsed, 1 if orthogonal."""
+        """Fraction of triplets in the right order, and spread of the embeddings: 0 if collapsed, 1 if orthogonal."""
         anchor, positive, negative = outputs.unbind(1)
         in_order = F.pairwise_distance(anchor, positive) < F.pairwise_distance(anchor, negative)
         return {"accuracy": in_order.float().mean(), "embedding_std": positive.std(0).norm()}
+
+    def answers(self, outputs: Tensor, targets: None = None) -> list[Answer]:  # noqa: ARG002
+        """How far the augmented image is from its original, and from another case."""
+        anchor, positive, negative = outputs.float().unbind(1)
+        near, far = (F.pairwise_distance(anchor, other).tolist() for other in (positive, negative))
+        return [
+            Answer(f"{same:.2f} away from its original, {other:.2f} from another case")
+            for same, other in zip(near, far, strict=True)
+        ]

@@ -7,13 +7,12 @@ import itertools
 import math
 
 import torch
-from pytorch_lightning.cli import OptimizerCallable
 from torch import Tensor
 
 from sslmed.core.errors import InputError
 from sslmed.encoders import Encoder
 from sslmed.encoders.heads import Head, HeadCallable
-from sslmed.learning.optimization import Schedule, default_optimizer
+from sslmed.learning.optimization import DEFAULT, Optimization
 from sslmed.pretext.base import ClassificationTask
 from sslmed.pretext.patches import GRID, check_jitter, cut_cells
 
@@ -71,8 +70,7 @@ class Jigsaw(ClassificationTask):
         permutation_seed: Seed of the choice of permutations.
         centred_validation: In validation, cut patches from the middle of their cells, as published; else at random.
         head: Builds the classifier.
-        optimizer: See `PretextTask`.
-        schedule: See `PretextTask`.
+        optimization: See `PretextTask`.
 
     Attributes:
         permutations: `(num_permutations, P)`; the i-th patch of a puzzle of class t is cell `permutations[t, i]`.
@@ -88,11 +86,10 @@ class Jigsaw(ClassificationTask):
         permutation_seed: int = 0,
         centred_validation: bool = False,
         head: HeadCallable = Head,
-        optimizer: OptimizerCallable = default_optimizer,
-        schedule: Schedule = "one_cycle",
+        optimization: Optimization = DEFAULT,
     ) -> None:
         num_patches = GRID**encoder.spatial_dims
-        super().__init__(encoder, num_patches, num_permutations, head, optimizer, schedule)
+        super().__init__(encoder, num_patches, num_permutations, head, optimization)
         self.jitter = check_jitter(jitter)
         self.centred_validation = centred_validation
         self.register_buffer("permutations", far_permutations(num_permutations, num_patches, permutation_seed))

@@ -1,8 +1,6 @@
 """Cut patches out of a regular grid of cells, for a whole batch at once, in 2-D and 3-D."""
 
-import itertools
 from collections.abc import Sequence
-from functools import cache
 
 import torch
 from torch import Tensor
@@ -13,10 +11,15 @@ GRID = 3
 """Cells per side in jigsaw and relative patch location."""
 
 
-@cache
 def grid_cells(grid: int, dims: int) -> Tensor:
     """Coordinates `(grid**dims, dims)` of the cells of a grid, row-major."""
-    return torch.tensor(list(itertools.product(range(grid), repeat=dims)))
+    return grid_corners(grid, (1,) * dims, torch.device("cpu"))
+
+
+def grid_corners(grid: int, cell: Sequence[int], device: torch.device) -> Tensor:
+    """First voxels `(grid**len(cell), len(cell))` of cells that have the sides `cell`, row-major."""
+    axes = [torch.arange(grid, device=device) * side for side in cell]
+    return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).flatten(0, -2)
 
 
 def random_offsets(
@@ -24,7 +27,8 @@ def random_offsets(
 ) -> Tensor:
     """Draw integers `(*shape, len(largest))` uniformly from 0 to `largest`, inclusive, for each axis."""
     uniform = torch.rand(*shape, len(largest), generator=generator, device=device)
-    return (uniform * (torch.tensor(largest, device=device) + 1)).long()
+    # Number by number: a tensor of them would be a copy that a GPU waits for.
+    return torch.stack([uniform[..., axis] * (most + 1) for axis, most in enumerate(largest)], dim=-1).long()
 
 
 def cut_patches(images: Tensor, origins: Tensor, size: Sequence[int]) -> Tensor:
@@ -38,22 +42,11 @@ def cut_patches(images: Tensor, origins: Tensor, size: Sequence[int]) -> Tensor:
     Returns:
         `(B, P, C, *size)`.
     """
-    if images.device.type == "cpu" and images.dtype != torch.bfloat16:  # which numpy does not know
-        return _copy_patches(images, origins, size)
     windows = images.movedim(1, -1)
     for axis, side in enumerate(size, start=1):
         windows = windows.unfold(axis, side, 1)  # a view (B, *positions, C, *size): every patch there is
     case = torch.arange(len(images), device=images.device)[:, None]
     return windows[(case, *origins.unbind(-1))]
-
-
-def _copy_patches(images: Tensor, origins: Tensor, size: Sequence[int]) -> Tensor:
-    """Copy patch by patch, which a processor does at the speed of memory; a GPU is faster in one call."""
-    patches = images.new_empty(*origins.shape[:2], images.shape[1], *size)
-    for image, starts, cut in zip(images.numpy(), origins.tolist(), patches.numpy(), strict=True):
-        for start, patch in zip(starts, cut, strict=True):
-            patch[:] = image[(..., *(slice(first, first + side) for first, side in zip(start, size, strict=True)))]
-    return patches
 
 
 def cut_cells(
@@ -96,9 +89,9 @@ def cut_cells(
             "images, less jitter, or an encoder with fewer levels"
         )
         raise InputError(msg)
-    corners = grid_cells(GRID, len(cell)).to(images.device) * torch.tensor(cell, device=images.device)
+    corners = grid_corners(GRID, cell, images.device)
     if centred:
-        offsets = torch.tensor([less // 2 for less in jitters], device=images.device)
+        offsets = torch.stack([torch.full_like(cells, less // 2) for less in jitters], dim=-1)
     else:
         offsets = random_offsets(cells.shape, jitters, generator, images.device)
     return cut_patches(images, corners[cells] + offsets, size)

@@ -4,12 +4,11 @@ https://arxiv.org/abs/2006.03829; in 2-D https://arxiv.org/abs/1505.05192.
 """
 
 import torch
-from pytorch_lightning.cli import OptimizerCallable
 from torch import Tensor
 
 from sslmed.encoders import Encoder
 from sslmed.encoders.heads import Head, HeadCallable
-from sslmed.learning.optimization import Schedule, default_optimizer
+from sslmed.learning.optimization import DEFAULT, Optimization
 from sslmed.pretext.base import ClassificationTask
 from sslmed.pretext.patches import GRID, check_jitter, cut_cells
 
@@ -22,8 +21,7 @@ class RelativePatchLocation(ClassificationTask):
         jitter: How much smaller than its cell a patch is, in voxels (published: 3 of 42 in 3-D, 8 of 74 and 4 of 42 in
             2-D); by default a tenth of the cell, but at least 1.
         head: Builds the classifier.
-        optimizer: See `PretextTask`.
-        schedule: See `PretextTask`.
+        optimization: See `PretextTask`.
     """
 
     def __init__(
@@ -31,10 +29,9 @@ class RelativePatchLocation(ClassificationTask):
         encoder: Encoder,
         jitter: int | None = None,
         head: HeadCallable = Head,
-        optimizer: OptimizerCallable = default_optimizer,
-        schedule: Schedule = "one_cycle",
+        optimization: Optimization = DEFAULT,
     ) -> None:
-        super().__init__(encoder, 2, GRID**encoder.spatial_dims - 1, head, optimizer, schedule)
+        super().__init__(encoder, 2, GRID**encoder.spatial_dims - 1, head, optimization)
         self.jitter = check_jitter(jitter)
 
     def make_task(self, images: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:

@@ -3,17 +3,14 @@
 https://arxiv.org/abs/2006.03829; in 2-D https://arxiv.org/abs/1803.07728.
 """
 
-import numpy as np
 import torch
-from pytorch_lightning.cli import OptimizerCallable
 from torch import Tensor
 
-from sslmed.core.axes import copy_into
 from sslmed.core.errors import InputError
 from sslmed.encoders import Encoder
 from sslmed.encoders.heads import Head, HeadCallable
 from sslmed.learning.augmentation import RandomAffine, apply_affine
-from sslmed.learning.optimization import Schedule, default_optimizer
+from sslmed.learning.optimization import DEFAULT, Optimization
 from sslmed.pretext.base import ClassificationTask
 
 ROTATIONS = (
@@ -27,14 +24,32 @@ NUM_CLASSES = {2: 4, 3: 10}
 """Number of classes by the number of spatial dimensions."""
 
 
-def _rotate_into(target: Tensor, image: Tensor, rotation: int, spatial_dims: int) -> None:
-    """Turn the last `spatial_dims` axes of an image by a class of `ROTATIONS`."""
-    turns, (first, second) = ROTATIONS[rotation]
-    axes = (first - spatial_dims, second - spatial_dims)
-    if image.device.type == "cpu" and image.dtype != torch.bfloat16:  # which numpy does not know
-        copy_into(target.numpy(), np.rot90(image.numpy(), turns, axes))
-    else:
-        target.copy_(torch.rot90(image, turns, axes))
+def sources(spatial_dims: int) -> Tensor:
+    """Where each class takes voxels from: `(classes, spatial_dims + 1, spatial_dims)`.
+
+    The voxel at `p` of a turned image of side `S` is that of the image at `p @ table[:-1] + (S - 1) * table[-1]`.
+    """
+    corners = torch.stack(torch.meshgrid(*[torch.arange(2)] * spatial_dims, indexing="ij"), dim=-1)  # of side 2
+    tables = []
+    for turns, plane in ROTATIONS[: NUM_CLASSES[spatial_dims]]:
+        turned = torch.rot90(corners, turns, plane)
+        first = turned[(0,) * spatial_dims]
+        steps = [turned[tuple(int(axis == other) for other in range(spatial_dims))] for axis in range(spatial_dims)]
+        tables.append(torch.stack([*(step - first for step in steps), first]))
+    return torch.stack(tables)
+
+
+def turn(images: Tensor, classes: Tensor, tables: Tensor) -> Tensor:
+    """Turn each image `(B, C, *spatial)`, of equal sides, by its class `(B,)`; for `tables`, see `sources`."""
+    side, spatial_dims = images.shape[-1], images.ndim - 2
+    strides = side ** torch.arange(spatial_dims - 1, -1, -1, device=images.device)
+    *steps, first = (tables[classes] * strides).sum(-1).unbind(1)  # of the voxels' numbers, counted row by row
+    index = (side - 1) * first.reshape(-1, *(1,) * spatial_dims)
+    for axis, step in enumerate(steps):
+        along = step[:, None] * torch.arange(side, device=images.device)
+        index = index + along.reshape(-1, *(side if axis == other else 1 for other in range(spatial_dims)))
+    index = index.flatten(1)[:, None].expand(-1, images.shape[1], -1)
+    return images.flatten(2).gather(2, index).reshape(images.shape)
 
 
 class Rotation(ClassificationTask):
@@ -44,20 +59,21 @@ class Rotation(ClassificationTask):
         encoder: See `PretextTask`.
         affine: Random zooms of the image before it is turned (published for photographs, by up to 15 %).
         head: Builds the classifier.
-        optimizer: See `PretextTask`.
-        schedule: See `PretextTask`.
+        optimization: See `PretextTask`.
     """
+
+    tables: Tensor
 
     def __init__(
         self,
         encoder: Encoder,
         affine: RandomAffine | None = None,
         head: HeadCallable = Head,
-        optimizer: OptimizerCallable = default_optimizer,
-        schedule: Schedule = "one_cycle",
+        optimization: Optimization = DEFAULT,
     ) -> None:
-        super().__init__(encoder, 1, NUM_CLASSES[encoder.spatial_dims], head, optimizer, schedule)
+        super().__init__(encoder, 1, NUM_CLASSES[encoder.spatial_dims], head, optimization)
         self.affine = affine
+        self.register_buffer("tables", sources(encoder.spatial_dims), persistent=False)
 
     def make_task(self, images: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """Turn every image by a random class.
@@ -79,7 +95,4 @@ class Rotation(ClassificationTask):
         targets = torch.randint(self.num_classes, (len(images),), generator=generator, device=images.device)
         if self.affine is not None:
             images = apply_affine(images, self.affine.sample(len(images), len(sides), images.device, generator))
-        turned = torch.empty_like(images)
-        for image, target, rotation in zip(images, turned, targets.tolist(), strict=True):
-            _rotate_into(target, image, rotation, len(sides))
-        return turned, targets
+        return turn(images, targets, self.tables.to(images.device)), targets

@@ -13,15 +13,14 @@ from sslmed.reporting.summary import CELL
 COLUMNS = [*CELL, "n_folds", "df", "low", "high"]
 
 
-def null_bands(values: pd.DataFrame, *, test_to_train: float) -> pd.DataFrame:
+def null_bands(values: pd.DataFrame) -> pd.DataFrame:
     """Give the range around each baseline's mean in which another baseline is by chance, with a probability of 95 %.
 
-    The baseline and its null arms differ in their initial weights alone, so any difference between them is chance. The
-    range has the same correction for overlapping training sets as the intervals of differences, and needs two folds.
+    The baseline and its null arms differ in their initial weights alone, so any difference between them is chance. Two
+    folds are enough, if only for a wide range.
 
     Args:
         values: As in `summarise_cells`.
-        test_to_train: See `sslmed.evaluation.statistics.estimate`.
 
     Returns:
         `COLUMNS`, one row per metric, baseline (`arm`) and label fraction that null arms have run; `df` says on how
@@ -34,7 +33,7 @@ def null_bands(values: pd.DataFrame, *, test_to_train: float) -> pd.DataFrame:
             nulls = [each for each in scores.columns if Arm.parse(each).is_null and baseline_of(each) == arm]
             folds = scores[[arm, *nulls]].dropna().to_numpy()
             if nulls and len(folds) > 1:
-                margin, df = chance_margin(list(folds), test_to_train=test_to_train)
+                margin, df = chance_margin(list(folds))
                 bounds = score_bounds(cell["metric"].iloc[0])
                 ends = np.clip([scores[arm].mean() + side * margin for side in (-1, 1)], *bounds)
                 rows.append([*family, arm, fraction, len(folds), df, *ends])

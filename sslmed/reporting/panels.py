@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
 from matplotlib.ticker import NullLocator
 
 from sslmed.evaluation.metrics import METRIC_NAMES, score_bounds
@@ -26,8 +27,6 @@ def draw_scores(axes: Axes, tables: Tables, arms: Sequence[ArmStyle], metric: st
     """Draw every arm's test score with its interval; an incomplete cell is marked, and an absent one leaves a gap."""
     scores = tables.summary[tables.summary["metric"] == metric]
     fractions = np.sort(scores["label_fraction"].unique())
-    for at, low, upper in null_outlines(tables, arms, metric):
-        axes.fill_between(at, low, upper, zorder=0, **NULL_BAND)
     for style, dodge in zip(arms, dodges(len(arms)), strict=True):
         cells = scores[scores["arm"] == style.arm.name].set_index("label_fraction").reindex(fractions)
         mean, high, x = cells["mean"].to_numpy(), cells["ci_high"].to_numpy(), fractions * dodge
@@ -46,6 +45,10 @@ def draw_scores(axes: Axes, tables: Tables, arms: Sequence[ArmStyle], metric: st
                 size=13,
                 zorder=9,
             )
+    for at, low, upper in null_outlines(tables, arms, metric):
+        corners = [*zip(at, low, strict=True), *zip(at[::-1], upper[::-1], strict=True)]
+        # A wide band does not set the scale: with two folds it can be wider than all curves together.
+        axes.add_collection(PolyCollection([corners], zorder=0, **NULL_BAND), autolim=False)
     n_labels = scores.groupby("label_fraction")["n_labels"].first()
     axes.set_xscale("log")
     axes.set_xticks(fractions, ["\n".join(tables.labels.tick(fraction, n_labels[fraction])) for fraction in fractions])

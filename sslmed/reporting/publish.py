@@ -38,7 +38,7 @@ def publish(outcome: Outcome) -> int:
         draw_figure(tables, figure, svg, phantom=outcome.phantom, metrics=outcome.metrics, notes=notes)
         print(f"the tables, {figure.name} and {figure.stem}.svg are in {out}")
         write_report(out / NAME, work, runs, tables)
-        print(f"to style at: {out / NAME}")
+        print(f"to look at: {out / NAME}")
         if outcome.wandb != "disabled":
             summaries = {"summary": tables.summary, "tests": tables.tests, "efficiency": tables.efficiency}
             log_summary(work, outcome.wandb, tables=summaries, figure=figure)

@@ -91,7 +91,7 @@ def collect(run_dirs: Iterable[Path], primary: str) -> Tables:
         cases=_joined(runs, [run.cases for run in runs]),
         summary=_by_metric(values, partial(summarise_cells, primary=primary, test_to_train=ratio)),
         tests=compare_arms(_of_metric(values, primary), test_to_train=ratio),
-        null_bands=_by_metric(values, partial(null_bands, test_to_train=ratio)),
+        null_bands=_by_metric(values, null_bands),
         efficiency=efficiency.sort_values([*FAMILY, "arm", "quantity"], ignore_index=True),
         curves=curves,
         missing=tuple(_name(path) for path in paths if path not in finished),

@@ -31,10 +31,10 @@ class SeedUpdates(Callback):
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:  # noqa: ANN401, ARG002
         """Seed the global generators of all devices."""
         seed = derived_seed("update", self.seed, self.fold, trainer.global_step, rank())
-        if trainer.strategy.root_device.type == "cpu":
-            torch.default_generator.manual_seed(seed)  # torch.manual_seed notes for GPUs from where it was called: 2 ms
-        else:
-            torch.manual_seed(seed)
+        # torch.manual_seed would note, for kinds of devices that are not there, from where it was called: 2 ms.
+        torch.default_generator.manual_seed(seed)
+        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+            torch.cuda.manual_seed_all(seed)
 
 
 class History(Callback):

@@ -28,7 +28,9 @@ from sslmed.downstream.base import DownstreamTask
 from sslmed.encoders.checkpoint import read_state
 from sslmed.evaluation.metrics import summarise
 from sslmed.learning.distributed import check_processes, rank, world_size
+from sslmed.training.answers import draw_tasks, save_answers
 from sslmed.training.callbacks import History, SeedUpdates
+from sslmed.training.own_modules import import_own_modules, record_own_modules
 from sslmed.training.provenance import provenance
 from sslmed.training.run_directory import RunDirectory
 from sslmed.training.trainer_options import checkpoint_callbacks, trainer_options
@@ -71,10 +73,11 @@ class SSLMedCLI(LightningCLI):
     """LightningCLI whose runs live in one directory each and go on where they stopped.
 
     No hyper-parameter is stored in checkpoints: `config.yaml` is the record, and `--ckpt_path` could otherwise replace
-    what the command line says. Weights travel by `model.pretrained` only.
+    what the command line says. Weights travel by `model.pretrained.checkpoint` only.
     """
 
     datamodule: StoreDataModule
+    own_modules: Sequence[Path] = ()
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add what a run has beside model, data and trainer, and link what must agree."""
@@ -117,6 +120,8 @@ class SSLMedCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Set what must be set before anything is built."""
         torch.set_num_threads(self.settings.threads)
+        # It is of use to find bugs, and slow on a GPU.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         if self.settings.keep_memory:
             keep_freed_memory()
         trainer = self.settings.trainer
@@ -126,7 +131,7 @@ class SSLMedCLI(LightningCLI):
             trainer.devices = world_size()
         check_processes(trainer.devices)
         if self.subcommand != "fit" and "pretrained" in self.settings.model.init_args:
-            self.settings.model.init_args.pretrained = None  # the run's own checkpoint has all weights
+            self.settings.model.init_args.pretrained.checkpoint = None  # the run's own checkpoint has all weights
         self.run = RunDirectory(self.settings.run_dir.absolute())
         seed, fold = self.settings.seed_everything, self.settings.data.init_args.fold
         torch.manual_seed(derived_seed("weights", seed, fold, self.settings.initial_weights))
@@ -168,13 +173,14 @@ class SSLMedCLI(LightningCLI):
     ) -> None:
         """Train, going on from the last checkpoint if there is one; score the test cases once; write the results."""
         if ckpt_path is not None:
-            msg = f"fit does not take --ckpt_path {ckpt_path}: give --model.pretrained, or the --run_dir to go on with"
+            msg = f"fit takes no --ckpt_path {ckpt_path}: give --model.pretrained.checkpoint, or --run_dir to resume"
             raise UserError(msg)
         if rank() > 0:  # only the first process writes
             self._fit(model, datamodule)
             return
         with self.run.locked(wait=self.settings.wait):
             self.run.begin(self._parser("fit").dump(self.settings, skip_unset=False, skip_validation=True))
+            record_own_modules(self.run.path, self.own_modules)
             with logging_to(self.run.log), self._mirrored_to_wandb():
                 self._fit(model, datamodule)
 
@@ -202,6 +208,10 @@ class SSLMedCLI(LightningCLI):
             cases = None
             last = self.history.rows[-1]
             results |= {"kind": "pretrain", "val_loss": last["val/loss"], "chance_loss": last["val/chance_loss"]}
+            if rank() == 0:
+                model.to(self.trainer.strategy.root_device)
+                pictures, results["answers"] = zip(*draw_tasks(self.trainer, answered=True), strict=True)
+                save_answers(self.run.answers, pictures)
         if rank() == 0:
             self.run.finish(results, cases)
             log.info("done: %s", self.run.results)
@@ -274,7 +284,8 @@ def main(args: Sequence[str], cli_class: type[SSLMedCLI] = SSLMedCLI) -> None:
     silence_libraries()
     # The parser of every subcommand would take as long to build as the one that is needed.
     subcommand = {args[0]: LightningCLI.subcommands()[args[0]]}
-    cli = type(cli_class.__name__, (cli_class,), {"subcommands": staticmethod(lambda: subcommand)})
+    attributes = {"subcommands": staticmethod(lambda: subcommand), "own_modules": import_own_modules(args)}
+    cli = type(cli_class.__name__, (cli_class,), attributes)
     try:
         cli(
             LightningModule,

@@ -35,6 +35,7 @@ class RunDirectory:
         self.last = self.checkpoints / "last.ckpt"
         self.cases = path / "cases.csv"
         self.examples = path / "examples.npz"
+        self.answers = path / "answers.png"
         self.results = path / "results.json"
 
     @property
@@ -74,7 +75,7 @@ class RunDirectory:
             if differing:
                 msg = (
                     f"{self.path}: holds an interrupted run with other settings ({'; '.join(differing)}); "
-                    "give the same settings to go on, or choose another --run_dir"
+                    "give the same settings to resume it, or choose another --run_dir"
                 )
                 raise UserError(msg)
         for folder in (self.path, self.checkpoints):

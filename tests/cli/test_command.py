@@ -21,7 +21,7 @@ from sslmed.preparation.prepare import PrepareSettings, prepare
 from sslmed.preparation.store import Store
 
 CONFIGS = config_root()
-TASKS = ["rotation", "jigsaw", "rpl", "exemplar", "cpc"]
+TASKS = sorted(path.stem for path in (CONFIGS / "pretext").glob("*.yaml"))
 SMALL = {"model": {"init_args": {"encoder": {"init_args": {"widths": [4, 8], "dropout": 0.1}}}}}
 Command = Callable[..., int]
 
@@ -74,10 +74,12 @@ def test_every_task_pretrains_and_leaves_a_complete_run_directory(sslmed: Comman
         "results.json",
         "checkpoints/best.ckpt",
         "checkpoints/last.ckpt",
+        "answers.png",
     }
     assert expected <= names <= expected | {".lock"}
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert results["kind"] == "pretrain"
+    assert all(": " in answer for answer in results["answers"])
     assert np.isfinite([results["val_loss"], results["chance_loss"]]).all()
     assert [row["update"] for row in results["validation"]] == [2, 4]
 
@@ -88,8 +90,12 @@ def test_a_finetuning_run_starts_from_every_pretrained_tensor_and_is_scored(
     assert sslmed("fit", "rotation", "--run_dir", str(tmp_path / "pretrain")) == 0
     pretrained = tmp_path / "pretrain" / "checkpoints" / "last.ckpt"
     # A learning rate of zero and a frozen encoder: what is saved is what training started from.
-    still = ["--model.optimizer=torch.optim.SGD", "--model.optimizer.lr=0", "--model.frozen_fraction=1"]
-    options = ["--model.pretrained", str(pretrained), "--run_dir", str(tmp_path / "tune"), *still]
+    still = [
+        "--model.optimization.optimizer=torch.optim.SGD",
+        "--model.optimization.optimizer.lr=0",
+        "--model.pretrained.frozen_fraction=1",
+    ]
+    options = ["--model.pretrained.checkpoint", str(pretrained), "--run_dir", str(tmp_path / "tune"), *still]
     assert sslmed("fit", "segmentation", *options) == 0
     before, after = _weights(pretrained), _weights(tmp_path / "tune" / "checkpoints" / "last.ckpt")
     keys = [key for key in after if key.startswith("encoder.")]
@@ -110,7 +116,7 @@ def test_a_finetuning_run_starts_from_every_pretrained_tensor_and_is_scored(
     assert all(dice[example.case] == example.dice for example in examples.values())
 
 
-STILL = ["--model.optimizer=torch.optim.SGD", "--model.optimizer.lr=0"]
+STILL = ["--model.optimization.optimizer=torch.optim.SGD", "--model.optimization.optimizer.lr=0"]
 """Nothing is learned: the last checkpoint has the initial weights."""
 
 
@@ -129,7 +135,7 @@ def test_initial_weights_differ_between_folds_and_seeds_and_are_those_of_all_arm
         assert not any(torch.equal(baseline[key], other[key]) for key in baseline)
     pretraining = initial("pretraining", "rotation")
     pretrained = str(tmp_path / "pretraining" / "checkpoints" / "last.ckpt")
-    arm = initial("arm", "segmentation", "--model.pretrained", pretrained)
+    arm = initial("arm", "segmentation", "--model.pretrained.checkpoint", pretrained)
     decoder = [key for key in baseline if key.startswith("decoder.")]
     assert decoder
     assert all(torch.equal(arm[key], baseline[key]) for key in decoder)
@@ -158,8 +164,8 @@ def test_a_compiled_network_learns_the_same(sslmed: Command, tmp_path: Path, mon
     # Adam would make a whole step of what rounding leaves of gradients that are zero.
     options = [
         "--model.init_args.encoder.init_args.dropout=0",
-        "--model.optimizer=torch.optim.SGD",
-        "--model.optimizer.lr=0.01",
+        "--model.optimization.optimizer=torch.optim.SGD",
+        "--model.optimization.optimizer.lr=0.01",
     ]
     for compiled in ("false", "true"):
         run = tmp_path / compiled
@@ -178,7 +184,11 @@ def test_a_stopped_and_resumed_fit_equals_an_uninterrupted_one_bit_by_bit(
 ) -> None:
     from sslmed.training.callbacks import History
 
-    optimizer = ["--model.optimizer=torch.optim.AdamW", "--model.optimizer.lr=0.01", "--model.optimizer.fused=true"]
+    optimizer = [
+        "--model.optimization.optimizer=torch.optim.AdamW",
+        "--model.optimization.optimizer.lr=0.01",
+        "--model.optimization.optimizer.fused=true",
+    ]
     if kind == "classification":
         data = aptos_dataset(grades=(0, 1, 2, 3, 4) * 5)
         optimizer += ["--data.store", str(prepare(data, tmp_path / "photographs.store", PrepareSettings(size=16)).root)]
@@ -239,7 +249,7 @@ def test_test_validate_and_predict_leave_the_record_alone(sslmed: Command, tmp_p
         (["--data.store", "nowhere"], "not a prepared dataset"),
         (["--data.fold", "5"], "fold 5 of 5"),
         (["--data.label_fraction", "0"], "label fraction"),
-        (["--model.pretrained", "absent.ckpt"], "no such checkpoint"),
+        (["--model.pretrained.checkpoint", "absent.ckpt"], "no such checkpoint"),
         (["--data.updates", "1"], "too few"),
     ],
 )

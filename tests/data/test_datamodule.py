@@ -1,5 +1,6 @@
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -167,7 +168,7 @@ def test_a_pool_holds_out_a_tenth_and_its_slices_do_not_change_in_validation(sto
 
 def test_data_that_does_not_fit_is_refused(store: Path, graded: Path) -> None:
     for module, path, words in (
-        (SegmentationData, graded, "graded photographs: use ClassificationData"),
+        (SegmentationData, graded, "classes: use ClassificationData"),
         (ClassificationData, store, "label maps: use SegmentationData"),
     ):
         with pytest.raises(UserError, match=words):
@@ -178,3 +179,58 @@ def test_data_that_does_not_fit_is_refused(store: Path, graded: Path) -> None:
         SegmentationData(store=store, spatial_dims=2, crop_size=(4, 4, 4), updates=10)
     with pytest.raises(UserError, match="told by their names"):
         SegmentationData(store=store, regions="brain_tumour", updates=10)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"spatial_dims": 2}, {"crop_size": (4, 10, 8)}, {"spatial_dims": 2, "crop_size": (4, 10)}]
+)
+def test_data_that_is_kept_on_a_device_makes_the_same_batches(store: Path, options: dict, device, monkeypatch) -> None:
+    for module in (SegmentationData, PretrainingData):
+        data = [module(store=store, updates=20, validations=1, num_workers=2, **options) for _ in range(2)]
+        trainer = SimpleNamespace(global_step=0, strategy=SimpleNamespace(root_device=device))
+        read, kept = (
+            [each.train_dataloader(), each.val_dataloader()] for each in _with_room(data, trainer, monkeypatch)
+        )
+        assert all(loader.num_workers == 0 for loader in kept)
+        for ours, expected in zip(chain(*kept, *kept), chain(*read, *read), strict=True):
+            assert ours.keys() == expected.keys()
+            assert ours["case"] == expected["case"]
+            for key in ours.keys() - {"case"}:
+                assert ours[key].device.type == device.type
+                assert ours[key].dtype == expected[key].dtype
+                assert torch.equal(ours[key].cpu(), expected[key])
+
+
+def test_grades_are_kept_too(graded: Path, device, monkeypatch) -> None:
+    data = [ClassificationData(store=graded, batch_size=8, updates=10, validations=1) for _ in range(2)]
+    trainer = SimpleNamespace(global_step=0, strategy=SimpleNamespace(root_device=device))
+    read, kept = _with_room(data, trainer, monkeypatch)
+    for ours, expected in zip(kept.train_dataloader(), read.train_dataloader(), strict=True):
+        assert ours["label"].device.type == device.type
+        assert torch.equal(ours["label"].cpu(), expected["label"])
+        assert torch.equal(ours["image"].cpu(), expected["image"])
+
+
+def _with_room(data: list, trainer: SimpleNamespace, monkeypatch):
+    """Yield the first without room on a device, and the second with a lot of it."""
+    for each, free in zip(data, (0, 2**30), strict=True):
+        monkeypatch.setattr("sslmed.data.datamodule.free_memory", lambda device, free=free: free)
+        each.trainer = trainer
+        yield each
+
+
+def test_data_is_kept_as_long_as_there_is_room(store: Path, monkeypatch) -> None:
+    def kept(room: int, **options: float) -> list[bool]:
+        monkeypatch.setattr("sslmed.data.datamodule.free_memory", lambda device: room)
+        data = SegmentationData(store=store, updates=10, **options)
+        loaders = data.train_dataloader(), data.val_dataloader(), data.test_dataloader()
+        return [loader.dataset.kept_on is not None for loader in loaders]
+
+    case = 8**3 * 3  # bytes of an image and a label map; 6 cases train, 2 validate
+    assert kept(16 * case) == [True, True, False]
+    assert kept(12 * case) == [True, False, False]
+    assert kept(8 * case, device_memory=1.0) == [True, True, False]
+    assert kept(8 * case) == [False, True, False]
+    assert kept(16 * case, device_memory=0.0) == [False, False, False]
+    with pytest.raises(UserError, match=r"device_memory .* 1\.5"):
+        SegmentationData(store=store, updates=10, device_memory=1.5)

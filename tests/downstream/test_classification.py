@@ -13,6 +13,8 @@ from sslmed.core.errors import InputError
 from sslmed.downstream import Classification
 from sslmed.encoders import UNetEncoder
 from sslmed.evaluation.metrics import summarise
+from sslmed.learning.augmentation import RandomAffine, RandomIntensity, augment
+from sslmed.learning.optimization import Optimization
 
 OBJECTIVES = ("cross_entropy", "ordinal")
 
@@ -119,15 +121,13 @@ def test_rows_of_test_cases_and_the_table_of_predictions(objective: str, tmp_pat
 
 
 def test_augmentation_changes_images_within_their_range() -> None:
-    from sslmed.learning.augmentation import RandomAffine, RandomIntensity
-
     images = torch.rand(4, 3, 8, 6)
-    assert torch.equal(_task().augment(images), images)
-    for options in ({"affine": RandomAffine(flip=1.0)}, {"intensity": RandomIntensity(probability=1.0)}):
-        changed = _task(**options).augment(images)
+    assert torch.equal(augment(images, None, None), images)
+    for options in ((RandomAffine(flip=1.0), None), (None, RandomIntensity(probability=1.0))):
+        changed = augment(images, *options)
         assert changed.shape == images.shape
         assert not torch.allclose(changed, images, atol=1e-2)
-    flipped = _task(affine=RandomAffine(flip=1.0)).augment(images)
+    flipped = augment(images, RandomAffine(flip=1.0), None)
     assert torch.allclose(flipped, images.flip(2, 3), atol=1e-4)
 
 
@@ -137,7 +137,9 @@ def test_training_learns_grades_that_follow_brightness(objective: str) -> None:
     grades = torch.arange(5).repeat(4)
     images = (grades / 5 + 0.1)[:, None, None, None] + 0.05 * torch.rand(20, 3, 8, 8)
     batch = {"case": [str(i) for i in range(20)], "image": images.half(), "label": grades}
-    task = _task(objective=objective, optimizer=lambda parameters: torch.optim.AdamW(parameters, lr=3e-2))
+    task = _task(
+        objective=objective, optimization=Optimization(lambda parameters: torch.optim.AdamW(parameters, lr=3e-2))
+    )
     trainer = _trainer(max_epochs=60, limit_val_batches=1, check_val_every_n_epoch=60, num_sanity_val_steps=0)
     trainer.fit(task, _loader([batch]), _loader([batch]))
     assert trainer.callback_metrics["val/qwk"] > 0.9

@@ -26,7 +26,7 @@ def test_slices_show_the_structure_from_the_front_with_the_patients_right_on_the
     image, truth = np.zeros((6, 5, 40), np.float16), np.zeros((6, 5, 40), np.uint8)
     image[5, 4, :] = 0.5  # rightmost, foremost
     truth[5, 4, 7:31] = 2
-    example = Example.of_volume("a", 0.5, image, truth, np.roll(truth, -1, axis=1))
+    example = Example.of_volume("a", 0.5, image[None], truth, np.roll(truth, -1, axis=1))
     assert (example.positions[0], example.positions[-1], len(example.positions)) == (7, 30, MOST_SLICES)
     assert example.image.shape == (MOST_SLICES, 5, 6)
     assert (example.image[:, 0, 0] == 128).all()
@@ -38,11 +38,20 @@ def test_slices_show_the_structure_from_the_front_with_the_patients_right_on_the
 @pytest.mark.parametrize("shape", [(512, 400, 3), (161, 20, 90), (4, 4, 1)])
 def test_what_is_kept_is_bounded(shape: tuple[int, int, int]) -> None:
     empty = np.zeros(shape, np.uint8)
-    example = Example.of_volume("a", 1.0, empty, empty, empty)  # a structure that is not there is looked for everywhere
+    example = Example.of_volume("a", 1.0, empty[None], empty, empty)  # where nothing is, all is looked at
     slices, *sides = example.image.shape
     assert slices == min(MOST_SLICES, shape[-1])
     assert max(sides) <= MOST_PIXELS
     assert example.image.shape == example.truth.shape == example.prediction.shape
+
+
+def test_a_photograph_is_kept_as_it_is_in_grey() -> None:
+    image, truth = np.zeros((3, 4, 6), np.float16), np.zeros((4, 6), np.uint8)
+    image[0, 1, 2], truth[1, 2] = 0.75, 1
+    example = Example.of_photograph("a", 1.0, image, truth, 2 * truth)
+    assert (example.depth, example.image.shape, example.image[0, 1, 2]) == (1, (1, 4, 6), 64)
+    np.testing.assert_array_equal(example.truth[0], truth)
+    np.testing.assert_array_equal(example.prediction[0], 2 * truth)
 
 
 @pytest.mark.parametrize("dims", [2, 3])

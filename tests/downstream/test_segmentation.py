@@ -1,11 +1,14 @@
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from outside import MaskedAutoencoder
 
 from sslmed.core.errors import InputError
-from sslmed.downstream import Segmentation
+from sslmed.downstream import Classification, Segmentation
+from sslmed.downstream.base import Pretrained
 from sslmed.encoders import UNetEncoder
 from sslmed.encoders.decoder import UNetDecoder
 
@@ -17,12 +20,10 @@ def _task(dims: int = 3, **options: object) -> Segmentation:
 
 
 @pytest.mark.parametrize("dims", [2, 3])
-def test_logits_have_the_images_size_and_other_sides_are_refused(dims: int) -> None:
+def test_logits_have_the_images_size_whatever_it_is(dims: int) -> None:
     task = _task(dims)
-    sides = (8, 12, 4)[:dims]
-    assert task(torch.rand(2, 1, *sides)).shape == (2, 3, *sides)
-    with pytest.raises(ValueError, match=r"2 poolings needs sides that 4 divides, got \(10"):
-        task(torch.rand(2, 1, 10, *sides[1:]))
+    for sides in ((8, 12, 4), (9, 10, 7)):
+        assert task(torch.rand(2, 1, *sides[:dims])).shape == (2, 3, *sides[:dims])
 
 
 def test_the_paper_network_has_its_published_number_of_parameters() -> None:
@@ -151,3 +152,19 @@ def test_it_overfits_one_batch(device: torch.device) -> None:
         optimizer.step()
     assert loss.item() < 0.2
     assert (task(images).argmax(1) == labels[:, 0]).float().mean() > 0.98
+
+
+def test_it_starts_from_the_encoder_or_from_the_decoder_too(tmp_path: Path) -> None:
+    pretraining = MaskedAutoencoder(UNetEncoder(3, 1, (4, 8, 8), dropout=0.0))
+    source = pretraining.state_dict()
+    torch.save({"state_dict": source}, tmp_path / "last.ckpt")
+    for load in ("encoder", "all"):
+        scratch = _task().state_dict()
+        started = _task(pretrained=Pretrained(tmp_path / "last.ckpt", load)).state_dict()
+        for key, value in started.items():
+            loaded = key.startswith("encoder.") or (
+                load == "all" and key.startswith("decoder.") and not key.startswith("decoder.output.")
+            )
+            assert torch.equal(value, source[key] if loaded else scratch[key])
+    with pytest.raises(InputError, match="Classification has no decoder to load"):
+        Classification(UNetEncoder(2, 1, (4, 8)), pretrained=Pretrained(load="all"))

@@ -1,15 +1,15 @@
+from functools import partial
+
 import pytest
 import torch
+from families import ENCODERS
 
 from sslmed.core.errors import UserError
-from sslmed.encoders import DenseNetEncoder, Encoder, ResNetEncoder, UNetEncoder, load_encoder
+from sslmed.encoders import Encoder, UNetEncoder, load_encoder
+from sslmed.encoders.checkpoint import load_decoder
+from sslmed.encoders.decoder import UNetDecoder
 
-ENCODERS = {
-    "unet": (lambda channels: UNetEncoder(2, channels, (2, 3, 4)), "blocks.0.0.conv.weight"),
-    "densenet": (lambda channels: DenseNetEncoder(2, channels, (1, 2), 2, 4), "features.conv0.weight"),
-    "resnet": (lambda channels: ResNetEncoder(2, channels, (2, 3, 4, 5), (1, 1, 1, 1)), "stem.0.weight"),
-}
-every_encoder = pytest.mark.parametrize(("build", "first"), ENCODERS.values(), ids=ENCODERS)
+every_encoder = pytest.mark.parametrize("build", [partial(each, 2) for each in ENCODERS.values()], ids=ENCODERS)
 
 
 def _encoder(dims: int = 3, channels: int = 1, widths: tuple[int, ...] = (2, 3, 4)) -> UNetEncoder:
@@ -23,7 +23,7 @@ def _save(path, encoder: Encoder):
 
 
 @every_encoder
-def test_load_takes_every_tensor_and_reports_it(build, first, tmp_path, capsys):
+def test_load_takes_every_tensor_and_reports_it(build, tmp_path, capsys):
     source, target = build(3), build(3)
     source(torch.rand(2, 3, 32, 32))  # moves the running statistics away from their start
     load_encoder(target, _save(tmp_path / "last.ckpt", source))
@@ -36,8 +36,8 @@ def test_load_takes_every_tensor_and_reports_it(build, first, tmp_path, capsys):
     [
         (_encoder(widths=(2, 3)), "missing: blocks.2.0.conv.weight"),
         (_encoder(widths=(2, 3, 4, 5)), "unknown: blocks.3.0.conv.weight"),
-        (_encoder(channels=2, widths=(3, 3, 4)), "pretrain and fine-tune with the same encoder settings"),
-        (_encoder(channels=2), r"blocks.0.0.conv.weight \(checkpoint \(2, 2, 3, 3, 3\), encoder \(2, 1, 3, 3, 3\)\)"),
+        (_encoder(channels=2, widths=(3, 3, 4)), "pretrain and fine-tune with the same settings"),
+        (_encoder(channels=2), r"blocks.0.0.conv.weight \(checkpoint \(2, 2, 3, 3, 3\), network \(2, 1, 3, 3, 3\)\)"),
         (_encoder(channels=2), "only the number of input channels differs: set adapt_channels"),
     ],
 )
@@ -51,8 +51,10 @@ def test_load_refuses_an_encoder_that_differs_and_changes_nothing(tmp_path, othe
 
 @every_encoder
 @pytest.mark.parametrize(("old", "new"), [(2, 4), (3, 1), (1, 3)])
-def test_adapted_to_other_channels_equal_channels_give_what_they_gave(build, first, old, new, tmp_path, capsys):
+def test_adapted_to_other_channels_equal_channels_give_what_they_gave(build, old, new, tmp_path, capsys):
     source, target = build(old).eval(), build(new).eval()
+    own = target.state_dict()
+    (first,) = (key for key, value in source.state_dict().items() if value.shape != own[key].shape)
     load_encoder(target, _save(tmp_path / "last.ckpt", source), adapt_channels=True)
     image = torch.rand(2, 1, 32, 48)
     for before, now in zip(source(image.repeat(1, old, 1, 1)), target(image.repeat(1, new, 1, 1)), strict=True):
@@ -87,3 +89,26 @@ def test_load_refuses_files_that_are_no_checkpoint(tmp_path):
     for name, words in [("absent", "no such checkpoint"), ("broken", "not a checkpoint"), ("decoder", "no encoder")]:
         with pytest.raises(UserError, match=words):
             load_encoder(_encoder(), tmp_path / f"{name}.ckpt")
+
+
+def test_a_decoder_is_handed_over_but_for_its_last_layer(tmp_path, capsys):
+    encoder = _encoder()
+    source, target = UNetDecoder(encoder, 1), UNetDecoder(encoder, 3)
+    before = {key: value.clone() for key, value in target.state_dict().items()}
+    path = tmp_path / "last.ckpt"
+    torch.save({"state_dict": {f"decoder.{key}": value for key, value in source.state_dict().items()}}, path)
+    load_decoder(target, path)
+    for key, value in target.state_dict().items():
+        assert torch.equal(value, before[key] if key.startswith("output.") else source.state_dict()[key])
+    assert f": {len(before) - 2} loaded, 0 missing, 0 mismatched, 0 unknown; its last" in capsys.readouterr().out
+    with pytest.raises(UserError, match=r"does not fit UNetDecoder(.|\n)*missing: blocks.1.0.conv.weight"):
+        load_decoder(UNetDecoder(_encoder(widths=(2, 3, 4, 5)), 3), _without(path, "blocks.1.0.conv.weight"))
+    load_decoder(target, _save(path, encoder))
+    assert "holds no decoder" in capsys.readouterr().out
+
+
+def _without(path, key):
+    state = torch.load(path, weights_only=True)["state_dict"]
+    del state[f"decoder.{key}"]
+    torch.save({"state_dict": state}, path)
+    return path

@@ -1,45 +1,58 @@
 import itertools
+from itertools import product
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from families import ENCODERS
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from outside import PatchTransformer
 
-from sslmed.encoders import DenseNetEncoder, ResNetEncoder, UNetEncoder
+from sslmed.encoders import Encoder, ResNetEncoder, UNetEncoder
 from sslmed.encoders.decoder import UNetDecoder
 from sslmed.encoders.heads import Head
 
-ENCODERS = {
-    "unet": (lambda dims: UNetEncoder(dims, 1, (2, 3, 4)), 4),
-    "densenet": (lambda dims: DenseNetEncoder(dims, 1, (1, 2, 1), growth_rate=2, init_features=4), 16),
-    "resnet": (lambda dims: ResNetEncoder(dims, 1, (2, 3, 4, 5), (1, 1, 1, 1)), 32),
-    "fine-resnet": (lambda dims: ResNetEncoder(dims, 1, (2, 3, 4, 5), (1, 1, 1, 1), stem_stride=1), 16),
-}
-every_encoder = pytest.mark.parametrize(("build", "factor"), ENCODERS.values(), ids=ENCODERS)
+every_encoder = pytest.mark.parametrize("name", ENCODERS)
+both_ranks = pytest.mark.parametrize("dims", [2, 3])
 
 
 @every_encoder
-@pytest.mark.parametrize("dims", [2, 3])
-def test_logits_have_the_images_size_on_every_encoder(build, factor, dims):
-    encoder = build(dims)
+@both_ranks
+@given(data=st.data())
+@settings(max_examples=4, deadline=None)
+def test_outputs_have_the_images_sides_whatever_they_are(name, dims, data):
+    encoder = ENCODERS[name](dims, 1)
+    decoder = UNetDecoder(encoder, 3).eval()
+    sides = data.draw(st.lists(st.integers(encoder.minimum_side, 40), min_size=dims, max_size=dims))
+    assert decoder(encoder.eval()(torch.rand(1, 1, *sides)), sides).shape == (1, 3, *sides)
+
+
+@every_encoder
+@both_ranks
+def test_a_gradient_reaches_every_parameter(name, dims):
+    encoder = ENCODERS[name](dims, 1)
     decoder = UNetDecoder(encoder, 3)
-    assert decoder.factor == factor
-    sides = (factor, 2 * factor, factor)[:dims]
-    images = torch.rand(2, 1, *sides)
-    logits = decoder(encoder(images))
-    assert logits.shape == (2, 3, *sides)
-    logits.square().sum().backward()
+    decoder(encoder(torch.rand(2, 1, *(64, 32, 32)[:dims]))).square().sum().backward()
     assert all(each.grad is not None for module in (encoder, decoder) for each in module.parameters())
 
 
-@every_encoder
-@pytest.mark.parametrize("dims", [2, 3])
-def test_other_sides_are_refused_with_the_numbers(build, factor, dims):
-    encoder = build(dims)
-    sides = (2 * factor, *[2 * factor - 1] * (dims - 1))
-    words = rf"poolings needs sides that {factor} divides, got \({', '.join(map(str, sides))}\)"
-    with pytest.raises(ValueError, match=words):
-        UNetDecoder(encoder, 3)(encoder(torch.rand(2, 1, *sides)), sides)
+def test_where_sides_do_not_divide_the_end_is_repeated_and_all_else_stays():
+    # A convolution of width 1, nearest neighbours: by hand, each voxel shows the coarse voxel that it lies in.
+    encoder = PatchTransformer(2, 1, width=4, reductions=(4,))
+    decoder = UNetDecoder(encoder, 1)
+    (coarse,) = maps = [torch.rand(1, 4, 2, 3)]  # as of 8 to 11 voxels by 12 to 15
+    whole = decoder(maps)
+    assert whole.shape == (1, 1, 8, 12)
+    weight, bias = decoder.output.weight[0].detach(), decoder.output.bias.detach()
+    scores = (coarse[0] * weight).sum(0) + bias
+    torch.testing.assert_close(whole[0, 0, ::7, ::11], scores[::1, ::2])  # corners
+    for rows, columns in product(range(7, 12), range(11, 16)):
+        seen = decoder(maps, (rows, columns))
+        torch.testing.assert_close(seen[..., :8, :12], whole[..., :rows, :columns])
+        assert (seen[..., 8:, :] == seen[..., 7:8, :]).all()
+        assert (seen[..., 12:] == seen[..., 11:12]).all()
 
 
 def test_scores_of_coarse_maps_are_interpolated_linearly():
@@ -48,7 +61,7 @@ def test_scores_of_coarse_maps_are_interpolated_linearly():
     maps = encoder(torch.rand(1, 1, 32, 64))
     logits = decoder(maps)
     seen = []
-    decoder.classify.register_forward_hook(lambda *arguments: seen.append(arguments[-1]))
+    decoder.output.register_forward_hook(lambda *arguments: seen.append(arguments[-1]))
     decoder(maps)
     torch.testing.assert_close(logits, F.interpolate(seen[0], (32, 64), mode="bilinear", align_corners=False))
 
@@ -81,6 +94,17 @@ def test_batch_norms_are_as_asked_for(eps):
 
 
 def test_on_a_unet_nothing_is_interpolated():
-    encoder = UNetEncoder(2, 1, (2, 3, 4))
-    assert not any("enlarge" in key for key in UNetDecoder(encoder, 3).state_dict())
-    assert isinstance(UNetDecoder(encoder, 3).enlarge, torch.nn.Identity)
+    assert isinstance(UNetDecoder(UNetEncoder(2, 1, (2, 3, 4)), 3).enlarge, torch.nn.Identity)
+
+
+@pytest.mark.parametrize("reductions", [(2, 4), (2, 3, 6), (4, 2, 1)])
+def test_reductions_that_no_decoder_can_undo_are_refused(reductions):
+    class Odd(Encoder):
+        spatial_dims, in_channels, out_channels = 2, 1, (4, 4, 4)
+
+        def forward(self, images):
+            raise NotImplementedError
+
+    Odd.reductions = reductions
+    with pytest.raises(ValueError, match=r"Odd has reductions .* for 3 feature maps"):
+        UNetDecoder(Odd(), 2)

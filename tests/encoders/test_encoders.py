@@ -1,34 +1,35 @@
 """What holds for every encoder, in 2-D and 3-D, and what each is an instance of."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pytest
 import torch
+from families import ENCODERS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from monai.networks.nets.densenet import DenseNet121
 from monai.networks.nets.resnet import resnet18
 
-from sslmed.encoders import DenseNetEncoder, Encoder, ResNetEncoder, UNetEncoder
+from sslmed.encoders import DenseNetEncoder, ResNetEncoder, UNetEncoder
 
-ENCODERS: dict[str, Callable[[int, int], Encoder]] = {
-    "unet": lambda dims, channels: UNetEncoder(dims, channels, (2, 3, 4)),
-    "densenet": lambda dims, channels: DenseNetEncoder(dims, channels, (1, 2, 1), growth_rate=2, init_features=4),
-    "resnet": lambda dims, channels: ResNetEncoder(dims, channels, (2, 3, 4, 5), (1, 2, 1, 1)),
-    "fine-resnet": lambda dims, channels: ResNetEncoder(dims, channels, (2, 3, 4, 5), (1, 1, 1, 1), stem_stride=1),
-}
 UP, DOWN = (lambda side: -(-side // 2)), (lambda side: side // 2)
 # How each halving rounds, from the image to the coarsest map; then the number of maps.
 HALVINGS = {
-    "unet": ([DOWN, DOWN], 3),
-    "densenet": ([UP, UP, DOWN, DOWN], 4),
-    "resnet": ([UP] * 5, 5),
+    "UNetEncoder": ([DOWN, DOWN], 3),
+    "DenseNetEncoder": ([UP, UP, DOWN, DOWN], 4),
+    "ResNetEncoder": ([UP] * 5, 5),
     "fine-resnet": ([UP] * 4, 5),
 }
-CHANNELS = {"unet": (2, 3, 4), "densenet": (4, 6, 7, 5), "resnet": (2, 2, 3, 4, 5), "fine-resnet": (2, 2, 3, 4, 5)}
+CHANNELS = {
+    "UNetEncoder": (2, 3, 4),
+    "DenseNetEncoder": (4, 6, 7, 5),
+    "ResNetEncoder": (2, 2, 3, 4, 5),
+    "fine-resnet": (2, 2, 3, 4, 5),
+}
 
 every_encoder = pytest.mark.parametrize("name", ENCODERS)
+every_own_encoder = pytest.mark.parametrize("name", HALVINGS)
 both_ranks = pytest.mark.parametrize("dims", [2, 3])
 
 
@@ -41,7 +42,7 @@ def halve(name: str, sides: Sequence[int]) -> list[tuple[int, ...]]:
     return seen[-n_maps:]
 
 
-@every_encoder
+@every_own_encoder
 @both_ranks
 @given(data=st.data())
 @settings(max_examples=5, deadline=None)
@@ -51,10 +52,24 @@ def test_every_map_is_half_as_fine_as_the_one_before(name, dims, data):
     maps = encoder(torch.rand(1, 2, *sides))
     assert [tuple(features.shape[2:]) for features in maps] == halve(name, sides)
     assert tuple(features.shape[1] for features in maps) == encoder.out_channels == CHANNELS[name]
-    assert [math.ceil(side / encoder.stride) for side in sides] == list(maps[0].shape[2:])
 
 
 @every_encoder
+@both_ranks
+@given(data=st.data())
+@settings(max_examples=5, deadline=None)
+def test_maps_are_reduced_as_the_encoder_says(name, dims, data):
+    encoder = ENCODERS[name](dims, 2).eval()
+    sides = data.draw(st.lists(st.integers(encoder.minimum_side, 40), min_size=dims, max_size=dims))
+    maps = encoder(torch.rand(1, 2, *sides))
+    assert len(maps) == len(encoder.reductions) == len(encoder.out_channels)
+    for features, reduction, channels in zip(maps, encoder.reductions, encoder.out_channels, strict=True):
+        assert features.shape[1] == channels
+        for side, found in zip(sides, features.shape[2:], strict=True):
+            assert found in (max(1, side // reduction), math.ceil(side / reduction))
+
+
+@every_own_encoder
 @both_ranks
 def test_the_minimum_side_is_exact(name, dims):
     encoder = ENCODERS[name](dims, 1)
@@ -108,7 +123,7 @@ def test_the_default_densenet_is_densenet_121():
     assert [tuple(features.shape[1:]) for features in maps] == [
         (64, 32, 48), (256, 16, 24), (512, 8, 12), (1024, 4, 6), (1024, 2, 3)
     ]  # fmt: skip
-    assert (encoder.stride, encoder.reduction, encoder.minimum_side) == (2, 32, 29)
+    assert (encoder.reductions, encoder.minimum_side) == ((2, 4, 8, 16, 32), 29)
 
 
 def test_the_default_resnet_is_resnet_18():

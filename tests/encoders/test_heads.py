@@ -16,7 +16,7 @@ def test_pools_and_concatenates_the_images_of_a_case(pooling, reduce, spatial):
     features = np.stack([np.concatenate((pooled[2 * case], pooled[2 * case + 1])) for case in range(3)])
     (linear,) = head.layers
     expected = features @ linear.weight.detach().numpy().T + linear.bias.detach().numpy()
-    np.testing.assert_allclose(head(maps).detach(), expected, atol=1e-5)
+    np.testing.assert_allclose(head([maps]).detach(), expected, atol=1e-5)
 
 
 def test_the_published_head():
@@ -37,9 +37,9 @@ def test_the_published_head():
 def test_flattening_takes_only_the_size_it_was_built_for():
     encoder = UNetEncoder(2, 1, widths=(2, 4))
     head = Head(encoder, 1, 3, pooling="flatten", image_size=(16, 24)).eval()
-    assert head(encoder(torch.rand(2, 1, 16, 24))[-1]).shape == (2, 3)
+    assert head(encoder(torch.rand(2, 1, 16, 24))).shape == (2, 3)
     with pytest.raises(ValueError, match=r"built for 96 features.*give 64.*image_size"):
-        head(encoder(torch.rand(2, 1, 16, 16))[-1])
+        head(encoder(torch.rand(2, 1, 16, 16)))
 
 
 @pytest.mark.parametrize("pooling", ["average", "max"])
@@ -48,7 +48,7 @@ def test_global_pooling_of_a_single_voxel_changes_nothing(pooling):
     coarsest = encoder(torch.rand(2 * 9, 3, 19, 19))[-1]  # the jigsaw's patches of images of 64
     assert coarsest.shape[2:] == (1, 1)
     head = Head(encoder, 9, 5, widths=(), pooling=pooling)
-    torch.testing.assert_close(head(coarsest), head.layers(coarsest.reshape(2, -1)))
+    torch.testing.assert_close(head([coarsest]), head.layers(coarsest.reshape(2, -1)))
 
 
 def test_the_published_jigsaw_head_on_fundus_photographs():
@@ -75,6 +75,6 @@ def test_a_single_case_trains_no_batch_normalisation():
     encoder = UNetEncoder(2, 1, widths=(2, 4))
     maps = torch.rand(1, 4, 3, 3)
     with pytest.raises(ValueError, match="batch size of at least 2"):
-        Head(encoder, 1, 3)(maps)
-    assert Head(encoder, 1, 3).eval()(maps).shape == (1, 3)
-    assert linear_head(encoder, 1, 3)(maps).shape == (1, 3)
+        Head(encoder, 1, 3)([maps])
+    assert Head(encoder, 1, 3).eval()([maps]).shape == (1, 3)
+    assert linear_head(encoder, 1, 3)([maps]).shape == (1, 3)

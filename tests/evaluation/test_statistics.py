@@ -115,26 +115,24 @@ def test_interval_holds_the_mean_within_bounds_and_agrees_with_p(folds, seeds, c
 
 def test_chance_is_the_spread_of_differences_whose_mean_is_known_to_be_zero():
     baseline, null = np.random.default_rng(7).normal(size=(2, 5))
-    margin, df = chance_margin(list(np.stack([baseline, null], axis=1)), test_to_train=RATIO)
+    margin, df = chance_margin(list(np.stack([baseline, null], axis=1)))
     assert df == 5
     rms = np.sqrt(((null - baseline) ** 2).mean())
-    assert margin == pytest.approx(stats.t.ppf(0.975, 5) * rms * np.sqrt(1 / 5 + RATIO))
+    assert margin == pytest.approx(stats.t.ppf(0.975, 5) * rms * np.sqrt(1 / 5))
 
 
 @pytest.mark.parametrize(("folds", "nulls"), [(2, 1), (2, 2), (5, 1), (5, 3)])
 def test_another_null_arm_is_within_what_chance_does(folds, nulls):
     """Folds differ, and arms in the noise of their trainings alone. It is the same for all pairs, so 95 % is exact."""
     rng = np.random.default_rng(8)
-    inside = {0: [], RATIO: []}
+    inside = []
     for _ in range(4000):
         scores = rng.normal(size=(folds, 1)) + 0.1 * rng.normal(size=(folds, 1 + nulls + 2))
         pair = np.diff(scores[:, -2:]).mean()  # two that the estimate has not seen
-        for ratio, found in inside.items():
-            margin, df = chance_margin(list(scores[:, : 1 + nulls]), test_to_train=ratio)
-            found.append(abs(pair) < margin)
+        margin, df = chance_margin(list(scores[:, : 1 + nulls]))
+        inside.append(abs(pair) < margin)
     assert df == folds * nulls
-    assert np.mean(inside[0]) == pytest.approx(0.95, abs=0.012)
-    assert np.mean(inside[RATIO]) >= np.mean(inside[0])
+    assert np.mean(inside) == pytest.approx(0.95, abs=0.012)
 
 
 @pytest.mark.parametrize("folds", [2, 5])
@@ -142,7 +140,7 @@ def test_another_null_arm_is_within_the_band_around_the_baseline(folds):
     """The baseline is in the estimate and in the difference, so that both are large at a time: more than 95 %."""
     rng = np.random.default_rng(9)
     scores = rng.normal(size=(4000, folds, 3))
-    margins = [chance_margin(list(each[:, :2]), test_to_train=0)[0] for each in scores]
+    margins = [chance_margin(list(each[:, :2]))[0] for each in scores]
     difference = (scores[..., 2] - scores[..., 0]).mean(axis=1)
     assert 0.945 <= np.mean(np.abs(difference) < margins) <= 0.98
 

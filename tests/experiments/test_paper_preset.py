@@ -100,7 +100,7 @@ def test_epochs_and_checkpoints(built, figure, epochs, frozen):
     run = built[figure]["baseline"]
     settings = parse(run.run.arguments)
     assert (run.data.epochs, built[figure]["cpc"].data.epochs) == (epochs, 1000)
-    assert run.model.frozen_fraction * epochs == pytest.approx(frozen, abs=0.01)
+    assert run.model.pretrained.frozen_fraction * epochs == pytest.approx(frozen, abs=0.01)
     assert not run.model.can_freeze  # nothing random is ever frozen
     assert settings.select == "best"
     assert read_preset(preset_folder(figure, "paper")).handover == "best"

@@ -3,9 +3,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from families import PRESETS
 
 from sslmed.core.errors import UserError
 from sslmed.core.label_amount import LabelAmount, label_amounts
+from sslmed.experiments.arms import Arm
 from sslmed.experiments.check import parse
 from sslmed.experiments.plan import Grid, Places, Run, plan_runs, read_plan, write_plan
 from sslmed.experiments.settings import preset_folder, read_experiment, read_preset
@@ -44,7 +46,7 @@ def test_every_arm_pretrains_once_per_fold_and_fine_tunes_every_cell() -> None:
 
 
 def test_arms_differ_in_nothing_but_the_weights_they_start_from() -> None:
-    own = ("labels.arm", "labels.key", "run_dir", "model.pretrained")
+    own = ("labels.arm", "labels.key", "run_dir", "model.pretrained.checkpoint")
     cells: dict[tuple, list] = {}
     labels = (LabelAmount(count=4), LabelAmount(fraction=0.05), LabelAmount(fraction=1.0))
     for run in _plan(_grid(labels=labels)):
@@ -69,7 +71,7 @@ def test_several_devices_are_part_of_a_runs_configuration() -> None:
 
 def test_fine_tuning_starts_from_the_last_checkpoint_of_its_own_fold() -> None:
     for run in _plan(_grid()):
-        pretrained = _options(run).get("model.pretrained")
+        pretrained = _options(run).get("model.pretrained.checkpoint")
         if run.labels is None or run.arm == "baseline":
             assert pretrained is None
         else:
@@ -86,7 +88,7 @@ def test_a_preset_says_which_checkpoint_is_handed_over(tmp_path: Path) -> None:
             assert best.key == last.key  # pretraining, and what is trained from scratch, is as before
         else:
             assert best.key != last.key
-            assert _options(best)["model.pretrained"] == f"/work/{last.needs}/checkpoints/best.ckpt"
+            assert _options(best)["model.pretrained.checkpoint"] == f"/work/{last.needs}/checkpoints/best.ckpt"
     (copy / "preset.yaml").write_text((copy / "preset.yaml").read_text().replace("best", "first"))
     with pytest.raises(UserError, match="handover"):
         read_preset(copy)
@@ -158,14 +160,13 @@ def test_external_pools_and_slices_change_what_they_say_and_nothing_else() -> No
     assert (external["data.store"], external["data.fold"]) == ("/stores/pool-1", "2")
     assert "data.n_folds" not in external
     tuned = [_options(runs[f"{arm}/fold2/seed0/5"]) for arm in arms]
-    assert [options.get("model.adapt_channels") for options in tuned] == [None, "true", None]
+    assert [options.get("model.pretrained.adapt_channels") for options in tuned] == [None, "true", None]
     assert {options["data.store"] for options in tuned} == {"/stores/phantom-1"}
     for stage in ("pretrain", "seed1/100"):
         assert parse(runs[f"rotation-2d/fold0/{stage}"].arguments).data.init_args.spatial_dims == 2
 
 
-@pytest.mark.parametrize("preset", ["quick", "sound", "paper"])
-@pytest.mark.parametrize("figure", ["fig2", "fig3", "fig4"])
+@pytest.mark.parametrize(("figure", "preset"), PRESETS)
 def test_every_run_of_every_preset_has_a_configuration_that_the_command_accepts(figure: str, preset: str) -> None:
     folder = preset_folder(figure, preset)
     own_in_2d = [path.stem for path in folder.glob("*-2d.yaml") if path.stem.removesuffix("-2d") in _TASKS]
@@ -188,9 +189,9 @@ def test_an_unknown_key_is_refused_by_name(tmp_path: Path) -> None:
 
 
 def test_a_null_arm_is_a_baseline_with_other_initial_weights() -> None:
-    runs = _plan(_grid(arms=("baseline", "null", "null-2")))
+    runs = _plan(_grid(arms=("baseline", "null-1", "null-2")))
     by_arm = {arm: {run.name.partition("/")[2]: _options(run) for run in runs if run.arm == arm} for arm in _NULLS}
-    assert by_arm["baseline"].keys() == by_arm["null"].keys() == by_arm["null-2"].keys()
+    assert by_arm["baseline"].keys() == by_arm["null-1"].keys() == by_arm["null-2"].keys()
     for name, baseline in by_arm["baseline"].items():
         for arm, weights in _NULLS.items():
             options = by_arm[arm][name]
@@ -199,10 +200,14 @@ def test_a_null_arm_is_a_baseline_with_other_initial_weights() -> None:
             assert differing <= {"labels.arm", "labels.key", "run_dir", "initial_weights"}
 
 
-_NULLS = {"baseline": None, "null": "1", "null-2": "2"}
+_NULLS = {"baseline": None, "null-1": "1", "null-2": "2"}
 
 
-@pytest.mark.parametrize("arm", ["null-1", "null-0", "null-external", "null-x"])
+@pytest.mark.parametrize("arm", ["null-0", "null-01", "null-external", "null-x"])
 def test_other_names_of_null_arms_are_refused(arm: str) -> None:
     with pytest.raises(UserError, match=f"unknown arm {arm}"):
         _grid(arms=("baseline", arm))
+
+
+def test_null_is_short_for_a_name_that_pandas_does_not_read_as_missing() -> None:
+    assert [Arm.parse(name).name for name in ("null", "null-2d", "null-2")] == ["null-1", "null-1-2d", "null-2"]

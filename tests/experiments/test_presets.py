@@ -6,23 +6,16 @@ from pathlib import Path
 import pytest
 import torch
 from built_runs import build_runs
+from families import PRESETS_BY_DIMS
 
 from sslmed.experiments.plan import Grid
 from sslmed.experiments.settings import preset_folder, read_experiment, read_preset
 from sslmed.pretext import PretextTask
 
-SIZES = ("quick", "sound")
-OWN_DATA = ("segmentation", "classification", "regression")
-PUBLISHED = (("fig2", 3), ("fig3", 3), ("fig4", 2))
-PRESETS = [
-    *((figure, preset, dims) for figure, dims in PUBLISHED for preset in (*SIZES, "paper")),
-    *((figure, preset, dims) for figure in OWN_DATA for preset in SIZES for dims in (2, 3)),
-]
-
 
 @pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["", "-2d"])
-@pytest.mark.parametrize(("figure", "preset_name", "dims"), PRESETS)
+@pytest.mark.parametrize(("figure", "preset_name", "dims"), PRESETS_BY_DIMS)
 def test_every_network_takes_the_images_of_its_preset(
     figure: str, preset_name: str, dims: int, suffix: str, tmp_path: Path
 ) -> None:

@@ -130,7 +130,7 @@ def test_a_job_on_two_devices_leaves_what_one_on_one_leaves(
     common += ["--data.n_folds", "3", "--model.dropout", "0", "--model.encoder.dropout", "0"]
     # The encoder has no gradients at first.
     pretrained = folder / "whole" / "checkpoints" / "last.ckpt"
-    common += ["--model.pretrained", str(pretrained), "--model.frozen_fraction", "0.5"]
+    common += ["--model.pretrained.checkpoint", str(pretrained), "--model.pretrained.frozen_fraction", "0.5"]
 
     def run(name: str, devices: int, *options: str) -> Run:
         arguments = (*common, "--trainer.devices", str(devices), "--run_dir", str(tmp_path / name), *options)

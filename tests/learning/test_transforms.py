@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from sslmed.learning.augmentation import RandomAffine, RandomIntensity, _resample, apply_affine, apply_intensity
+from sslmed.learning.augmentation import RandomAffine, RandomIntensity, apply_affine, apply_intensity
 
 SHAPES = [(7, 9), (5, 7, 9)]
 CPU = torch.device("cpu")
@@ -109,10 +109,16 @@ def test_autocast_does_not_round_coordinates(device: torch.device) -> None:
     assert torch.allclose(moved, images, atol=1e-5)
 
 
-@pytest.mark.parametrize("shape", [(5, 5), (4, 6), (5, 5, 5), (4, 6, 4)])
-def test_exchanged_and_flipped_axes_need_no_interpolation_and_come_out_the_same(shape):
+@pytest.mark.parametrize("shape", [(5, 5), (5, 5, 5)])
+def test_axes_that_are_exchanged_and_flipped_are_those_of_numpy(shape, device):
     images = torch.rand(1, 2, *shape)
     for axes in itertools.permutations(range(len(shape))):
-        for signs in itertools.product((-1.0, 1.0), repeat=len(shape)):
-            matrix = (torch.eye(len(shape))[list(axes)] * torch.tensor(signs))[None]
-            torch.testing.assert_close(apply_affine(images, matrix), _resample(images, matrix, "bilinear"))
+        for signs in itertools.product((-1, 1), repeat=len(shape)):
+            # Output axis a shows the input's axes[a], backwards where the sign says so.
+            matrix = torch.zeros(1, len(shape), len(shape))
+            for a, (axis, sign) in enumerate(zip(axes, signs, strict=True)):
+                matrix[0, axis, a] = sign
+            expected = images[0].numpy().transpose(0, *(axis + 1 for axis in axes))
+            expected = np.flip(expected, [a + 1 for a, sign in enumerate(signs) if sign < 0])
+            moved = apply_affine(images.to(device), matrix.to(device))[0].cpu()
+            np.testing.assert_allclose(moved, expected, atol=1e-5)

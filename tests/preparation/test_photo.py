@@ -65,9 +65,9 @@ WORDS = 40 * b"words "
 
 BAD_FILES = {
     "empty": ("a.png", b"", "is empty"),
-    "text": ("a.png", WORDS, "is not a PNG or JPEG image"),
-    "GIF": ("a.png", encode(PHOTO, "GIF"), "is not a PNG or JPEG image"),
-    "TIFF": ("a.jpg", encode(PHOTO, "TIFF"), "is not a PNG or JPEG image"),
+    "text": ("a.png", WORDS, "is not a PNG, JPEG or TIFF image"),
+    "GIF": ("a.png", encode(PHOTO, "GIF"), "is not a PNG, JPEG or TIFF image"),
+    "TIFF": ("a.jpg", encode(PHOTO, "TIFF"), "holds a TIFF image, which its extension denies"),
     "JPEG named PNG": ("a.png", JPEG, "holds a JPEG image, which its extension denies"),
     "PNG named JPEG": ("a.jpeg", PNG, "holds a PNG image, which its extension denies"),
     "PNG with another extension": ("a.bmp", PNG, "holds a PNG image, which its extension denies"),

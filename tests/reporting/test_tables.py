@@ -28,12 +28,12 @@ ARMS = ("baseline", "rotation", "baseline-2d", "rotation-2d")
 
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory):
-    return collect(write_runs(tmp_path_factory.mktemp("runs"), (*ARMS, "null", "null-2")), PRIMARY)
+    return collect(write_runs(tmp_path_factory.mktemp("runs"), (*ARMS, "null-1", "null-2")), PRIMARY)
 
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory):
-    root, arms = tmp_path_factory.mktemp("runs"), ("baseline", "rotation", "cpc", "null")
+    root, arms = tmp_path_factory.mktemp("runs"), ("baseline", "rotation", "cpc", "null-1")
     return collect(write_runs(root, arms, folds=5, seeds=3, cases=4, fractions=(0.1, 1.0)), PRIMARY)
 
 
@@ -154,7 +154,7 @@ def test_holm_is_over_the_cells_of_the_primary_metric_without_null_arms(sound):
     smallest = family["p"].idxmin()
     assert family.loc[smallest, "p_holm"] == pytest.approx(min(1, 4 * family.loc[smallest, "p"]))
     assert (family["p_holm"] >= family["p"]).all()
-    assert sound.summary.loc[sound.summary["arm"] == "null", "p"].notna().all()
+    assert sound.summary.loc[sound.summary["arm"] == "null-1", "p"].notna().all()
 
 
 def test_each_arm_but_the_null_arms_has_one_test_the_mean_over_fractions(sound):
@@ -185,8 +185,8 @@ def test_the_null_band_is_around_the_baseline_and_as_wide_as_null_arms_differ(qu
     keys = ["label_fraction", "arm", "fold"]
     of_folds = sound.results[sound.results["metric"] == PRIMARY].groupby(keys)["value"].mean()
     for row in sound.null_bands[sound.null_bands["metric"] == PRIMARY].itertuples():
-        baseline, null = (of_folds[row.label_fraction, arm] for arm in ("baseline", "null"))
-        margin = stats.t.ppf(0.975, 5) * np.sqrt(((null - baseline) ** 2).mean() * (1 / 5 + 4 / 40))
+        baseline, null = (of_folds[row.label_fraction, arm] for arm in ("baseline", "null-1"))
+        margin = stats.t.ppf(0.975, 5) * np.sqrt(((null - baseline) ** 2).mean() / 5)
         assert (row.low, row.high) == pytest.approx((baseline.mean() - margin, baseline.mean() + margin))
         assert (row.n_folds, row.df) == (5, 5)
     assert set(quick.null_bands["df"]) == {4}  # two folds, two null arms

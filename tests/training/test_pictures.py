@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sslmed.training.wandb.pictures import GAP, GAP_COLOUR, draw_confusion, draw_puzzle, draw_segmentation
+from sslmed.training.pictures import GAP, GAP_COLOUR, draw_confusion, draw_puzzle, draw_segmentation
 
 SIDE = 96  # nothing is enlarged
 

@@ -1,6 +1,7 @@
 """Runs mirrored in Weights & Biases, offline and against a server on loopback."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -140,9 +141,11 @@ def test_an_interrupted_and_resumed_run_is_one_run_with_every_step_once(
     if mode == "offline":
         _sync(*(run_dir / "wandb").glob("offline-run-*"))
     (run,) = server.runs.values()
-    assert [row["_step"] for row in run.history] == [0, 2, 4, 6]
-    assert ["puzzles" in row for row in run.history] == [True, False, False, False]
-    assert [row["val/loss"] for row in run.history[1:]] == pd.read_csv(run_dir / "metrics.csv")["val/loss"].tolist()
+    assert [row["_step"] for row in run.history] == [0, 2, 4, 6, 7]
+    assert ["puzzles" in row for row in run.history] == [True, False, False, False, False]
+    captions = run.history[-1]["answers"]["captions"]
+    assert all(re.fullmatch(r"\w+: class \d, answered \d with a probability of 0\.\d\d", each) for each in captions)
+    assert [row["val/loss"] for row in run.history[1:-1]] == pd.read_csv(run_dir / "metrics.csv")["val/loss"].tolist()
     assert run.finished == ([0] if mode == "offline" else [1, 0])
 
 
@@ -192,7 +195,7 @@ def test_a_network_that_fails_midway_does_not_fail_the_run(
     (left,) = (tmp_path / "run" / "wandb").glob("run-*")
     _sync("--include-online", left)
     (run,) = server.runs.values()
-    assert [row["_step"] for row in run.history] == [0, 2, 4, 6]
+    assert [row["_step"] for row in run.history] == [0, 2, 4, 6, 7]
 
 
 def test_a_server_that_does_not_answer_makes_the_mirror_offline(fit: Fit, tmp_path: Path, server: FakeWandb) -> None:

@@ -1,7 +1,9 @@
 """The charts of a report: the figure's panels, pretext losses and predicted values, as inline SVG."""
 
+import base64
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -12,7 +14,6 @@ from matplotlib.figure import Figure
 from sslmed.core.label_amount import LabelAmount
 from sslmed.evaluation.metrics import METRIC_NAMES
 from sslmed.experiments.arms import BASELINE
-from sslmed.experiments.plan import Run
 from sslmed.reporting.efficiency import middle_fraction
 from sslmed.reporting.figures import STYLE
 from sslmed.reporting.html.experiment import FinishedExperiment
@@ -22,6 +23,7 @@ from sslmed.reporting.panels import draw_comparison, draw_convergence, draw_scor
 from sslmed.reporting.published import published_curves
 from sslmed.reporting.styles import ArmStyle
 from sslmed.reporting.tables import Tables
+from sslmed.training.run_directory import RunDirectory
 
 SIZE, LOW = (5.0, 4.1), (3.6, 2.6)
 """Width and height in inches; the page scales a chart to its column."""
@@ -47,7 +49,7 @@ def charts(experiment: FinishedExperiment) -> dict[str, list[dict[str, Any]]]:
         "convergence": [_chart(f"Convergence with {at}", "convergence-0", convergence, arms)],
         "published": [] if published.empty else [_published(tables, arms, published)],
         "pretext": [
-            _pretext(i, style, {run: of for run, of in experiment.pretraining.items() if run.arm == style.arm.name})
+            _pretext(i, style, experiment)
             for i, style in enumerate(style for style in arms if style.arm.task != BASELINE)
         ],
         "agreement": [_agreement(tables, arms)] if experiment.label_kind == "value" else [],
@@ -105,8 +107,11 @@ def _published(tables: Tables, arms: Sequence[ArmStyle], published: pd.DataFrame
     return _chart(_capital(_name(str(published["metric"].iloc[0]))), "published-0", draw, arms)
 
 
-def _pretext(i: int, style: ArmStyle, records: dict[Run, dict[str, Any]]) -> dict[str, Any]:
-    """Draw every fold's validation loss, and that of an answer by chance."""
+def _pretext(i: int, style: ArmStyle, experiment: FinishedExperiment) -> dict[str, Any]:
+    """Draw every fold's validation loss and that of an answer by chance; give the first fold's answers."""
+    records = {run: record for run, record in experiment.pretraining.items() if run.arm == style.arm.name}
+    found = (_answers(experiment.work / run.name, record) for run, record in records.items())
+    answers = next(filter(None, found), None)
 
     def draw(axes: Axes) -> None:
         for record in records.values():
@@ -121,7 +126,16 @@ def _pretext(i: int, style: ArmStyle, records: dict[Run, dict[str, Any]]) -> dic
 
     ends = [_losses(record[key] for record in records.values()) for key in ("val_loss", "chance_loss")]
     final = f"{ends[0]} at the end, {ends[1]} by chance" if records else ""
-    return {**_chart(style.arm.name, f"pretext-{i}", draw, [style], size=LOW), "final": final}
+    return {**_chart(style.arm.name, f"pretext-{i}", draw, [style], size=LOW), "final": final, "answers": answers}
+
+
+def _answers(run: Path, record: dict[str, Any]) -> dict[str, Any] | None:
+    """Pictures of what the network has seen and answered, as a data URI, and what it answered in words."""
+    picture = RunDirectory(run).answers
+    if not picture.is_file():
+        return None
+    image = "data:image/png;base64," + base64.b64encode(picture.read_bytes()).decode()
+    return {"image": image, "words": record.get("answers", [])}
 
 
 def _agreement(tables: Tables, arms: Sequence[ArmStyle]) -> dict[str, Any]:

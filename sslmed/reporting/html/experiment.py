@@ -9,7 +9,7 @@ from typing import Any
 from sslmed.core.errors import UserError
 from sslmed.experiments.arms import Arm
 from sslmed.experiments.plan import Run
-from sslmed.experiments.settings import read_experiment
+from sslmed.experiments.settings import kept_experiment
 from sslmed.experiments.sources import PHANTOM
 from sslmed.experiments.workflow import has_results, read_results
 from sslmed.preparation.store import Store
@@ -85,7 +85,7 @@ class FinishedExperiment:
     @cached_property
     def label_kind(self) -> str:
         """What labels are: `map`, `class` or `value`."""
-        return read_experiment(self.figure).label_kind
+        return kept_experiment(self.work, self.figure).label_kind
 
     @property
     def is_phantom(self) -> bool:
@@ -96,7 +96,7 @@ class FinishedExperiment:
     def metrics(self) -> list[str]:
         """The scores that the figure shows, the main one first, as far as the runs have them."""
         found = set(self.tables.summary["metric"])
-        return [metric for metric in read_experiment(self.figure).metrics if metric in found]
+        return [metric for metric in kept_experiment(self.work, self.figure).metrics if metric in found]
 
     @property
     def transductive(self) -> bool:

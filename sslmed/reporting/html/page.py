@@ -13,7 +13,7 @@ from sslmed.downstream.examples import ROLES
 from sslmed.evaluation.metrics import METRIC_NAMES
 from sslmed.experiments.arms import Arm
 from sslmed.experiments.plan import Run, read_plan
-from sslmed.experiments.settings import read_experiment
+from sslmed.experiments.settings import kept_experiment
 from sslmed.reporting.captions import INCOMPLETE, caption
 from sslmed.reporting.html import tables as page_tables
 from sslmed.reporting.html.answer import answer
@@ -48,7 +48,7 @@ def report_experiment(work: Path, out: Path) -> Path:
         raise UserError(f"{work}: has no plan.json; give an experiment's directory, as runs/fig3/phantom-quick")
     runs = read_plan(plan)
     finetuning = [work / run.name for run in runs if run.labels is not None]
-    tables = collect(finetuning, read_experiment(work.resolve().parent.name).metrics[0])
+    tables = collect(finetuning, kept_experiment(work, work.resolve().parent.name).metrics[0])
     work = work.resolve()
     path = out / work.parent.name / work.name / NAME
     write_report(path, work, runs, tables)

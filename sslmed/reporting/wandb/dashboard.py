@@ -10,7 +10,7 @@ from sslmed.core.errors import UserError
 from sslmed.core.files import write_text
 from sslmed.experiments.arms import Arm, baseline_of
 from sslmed.experiments.plan import read_plan
-from sslmed.experiments.settings import read_experiment
+from sslmed.experiments.settings import kept_experiment
 from sslmed.training.wandb.names import group_name
 from sslmed.training.wandb.session import check_account, identity_of, project
 
@@ -64,7 +64,7 @@ def build_dashboard(work: Path, entity: str) -> wr.Report:
         filters = " and ".join([f"Group = '{group}'", f"JobType = '{job_type}'", *conditions])
         return wr.Runset(**place, name=job_type, filters=filters, groupby=["config.arm"] if by_arm else [])
 
-    metrics = read_experiment(figure).metrics
+    metrics = kept_experiment(work, figure).metrics
     tasks = [arm for arm in dict.fromkeys(run.arm for run in runs) if Arm.parse(arm).is_pretrained]
     amounts = sorted({run.labels for run in runs if run.labels is not None})
     middle = amounts[len(amounts) // 2]
@@ -96,7 +96,7 @@ def build_dashboard(work: Path, entity: str) -> wr.Report:
                 [_curve(name) for name in ("val/loss", "val/chance_loss", "val/accuracy", "train/loss")],
             ),
             wr.H1("What the networks see and answer"),
-            _grid(runs_of("pretrain"), [_images("puzzles")]),
+            _grid(runs_of("pretrain"), [_images("puzzles"), _images("answers")]),
             _grid(runs_of("finetune", at_middle), [_images(key) for key in ("segmentation", "confusion", "agreement")]),
         ],
     )

@@ -7,26 +7,22 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 import yaml
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from sslmed.data.datamodule import StoreDataModule
 from sslmed.data.samples import Sample
 from sslmed.downstream.regression import Regression
 from sslmed.downstream.segmentation import Segmentation
 from sslmed.pretext.base import PretextTask
+from sslmed.training.answers import EXAMPLES, draw_tasks, to_numpy, validation_batches
 from sslmed.training.callbacks import History
+from sslmed.training.pictures import Picture, draw_agreement, draw_confusion, draw_segmentation
 from sslmed.training.run_directory import IGNORED_SETTINGS, RunDirectory
 from sslmed.training.wandb.names import group_name, run_name
-from sslmed.training.wandb.pictures import Picture, draw_agreement, draw_confusion, draw_puzzle, draw_segmentation
 from sslmed.training.wandb.session import Mode, check_account, identity_of, never_fatal, session
-
-EXAMPLES = 4
-"""Cases in pictures."""
 
 
 @contextmanager
@@ -99,8 +95,7 @@ class _Mirror(Callback):
         """Show what the network will see, then what an interrupted run has logged."""
         with never_fatal("draw puzzles"):
             if isinstance(pl_module, PretextTask) and self.run.step == 0:
-                of_volumes = trainer.datamodule.store.spatial_dims == 3  # type: ignore[attr-defined]
-                self._log(0, {"puzzles": _puzzles(pl_module, next(_validation_batches(trainer)), of_volumes)})
+                self._log(0, {"puzzles": draw_tasks(trainer, answered=False)})
         self.catch_up()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
@@ -122,12 +117,14 @@ class _Mirror(Callback):
         self.run.summary.update(scores | cost)
 
     def log_examples(self, directory: RunDirectory, trainer: Trainer) -> None:
-        """Show what the best network of a finished run answers."""
+        """Show what the network of a finished run answers."""
         model = trainer.lightning_module
         step = int(self.history.rows[-1]["update"]) + 1
-        if isinstance(model, Segmentation):
+        if isinstance(model, PretextTask):
+            self._log(step, {"answers": draw_tasks(trainer, answered=True)})
+        elif isinstance(model, Segmentation):
             self._log(
-                step, {"segmentation": list(islice(_segmentations(model, _validation_batches(trainer)), EXAMPLES))}
+                step, {"segmentation": list(islice(_segmentations(model, validation_batches(trainer)), EXAMPLES))}
             )
         elif directory.cases.is_file():
             cases = pd.read_csv(directory.cases)
@@ -150,39 +147,11 @@ class _Mirror(Callback):
         self.run.log({"update": step} | logged, step=step, commit=True)
 
 
-Captioned = list[tuple[Picture, str]]
-
-
-def _validation_batches(trainer: Trainer) -> Iterator[Sample]:
-    """Batches of validation cases on the model's device, without a loader's iterator, which would draw a number."""
-    data: StoreDataModule = trainer.datamodule  # type: ignore[attr-defined]
-    loader = data.val_dataloader()
-    for draws in loader.batch_sampler:
-        batch = loader.collate_fn([loader.dataset[draw] for draw in draws])
-        yield data.transfer_batch_to_device(batch, trainer.lightning_module.device, 0)
-
-
-def _puzzles(task: PretextTask[Any], batch: Sample, of_volumes: bool) -> Captioned:
-    images: Tensor = batch["image"]
-    with torch.no_grad():
-        inputs, targets = task.make_task(images, torch.Generator(images.device).manual_seed(0))
-    answers = [""] * len(images) if targets is None else [f", answer {target}" for target in targets.tolist()]
-    return [
-        (draw_puzzle(image, puzzle, of_volume=of_volumes), f"{case}, and what the network sees of it{answer}")
-        for case, image, puzzle, answer in zip(batch["case"], _numpy(images), _numpy(inputs), answers, strict=True)
-    ][:EXAMPLES]
-
-
 def _segmentations(model: Segmentation, batches: Iterator[Sample]) -> Iterator[tuple[Picture, str]]:
     model.eval()
     for batch in batches:
         images: Tensor = batch["image"].float()
         with torch.no_grad():
             predictions = model.predict(images).argmax(1)
-        for case, *arrays in zip(batch["case"], *map(_numpy, (images, batch["label"], predictions)), strict=True):
+        for case, *arrays in zip(batch["case"], *map(to_numpy, (images, batch["label"], predictions)), strict=True):
             yield draw_segmentation(*arrays), f"validation case {case}: image, truth, prediction"
-
-
-def _numpy(tensor: Tensor) -> np.ndarray[Any, Any]:
-    array: np.ndarray[Any, Any] = tensor.cpu().numpy()
-    return array

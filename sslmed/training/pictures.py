@@ -23,13 +23,14 @@ CLASS_COLOURS = np.array([(230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 22
 """Of classes 1, 2, …: Okabe and Ito's palette, which colour-blind readers can tell apart."""
 
 
-def draw_puzzle(image: Array, inputs: Array, *, of_volume: bool = False) -> Picture:
-    """Show a case, and beside it what a pretext task makes of it.
+def draw_puzzle(image: Array, inputs: Array, *, answer: Array | None = None, of_volume: bool = False) -> Picture:
+    """Show a case, beside it what a pretext task makes of it, and the image that the network answers, if it is one.
 
     Args:
         image: The case, `(C, *spatial)`, intensities 0 to 1; of a volume, axial slices are shown.
         inputs: What the network sees of it: an image `(C, *spatial)`, or P of them `(P, C, *spatial)`. Where P is a
             grid's number of cells, such as 9 or 27, they are laid out in the grid, row-major; else side by side.
+        answer: `(C, *spatial)`, if the network answers by an image.
         of_volume: Whether an image of two dimensions is an axial slice of a volume.
     """
     dims = image.ndim - 1
@@ -41,6 +42,7 @@ def draw_puzzle(image: Array, inputs: Array, *, of_volume: bool = False) -> Pict
         shown += [(_lay_out(inputs, grid), grid if dims == 3 else 1)]
     else:
         shown += [(each, 1) for each in inputs]
+    shown += [] if answer is None else [(answer, 1)]
     return _beside([picture for each, levels in shown for picture in _slices(each, levels, of_volume)])
 
 

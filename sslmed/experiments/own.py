@@ -1,0 +1,82 @@
+"""What a user adds to a figure from outside the package: arms and encoders, by the path of a YAML of theirs."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from sslmed.core.errors import UserError
+from sslmed.experiments.arms import Arm
+from sslmed.experiments.settings import Experiment, config_root, is_yaml, read_yaml
+
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+RESERVED = ("preset", "run", "encoder", "pretrain", "finetune")
+"""Names of a preset's overlays."""
+
+
+def add_arms(experiment: Experiment, names: Sequence[str]) -> tuple[Experiment, list[str]]:
+    """Take in arms that are given as the path of their pretext task's YAML.
+
+    An arm is called like the file, without folder and ending; `mine.yaml-2d` and `mine.yaml-external` are its variants.
+
+    Args:
+        experiment: The figure.
+        names: Arms, by name or path.
+
+    Returns:
+        The figure with the new arms, and all names.
+
+    Raises:
+        UserError: If there is no such file, or another arm has its name.
+    """
+    own: dict[str, Path] = {}
+    chosen = []
+    for name in names:
+        arm = Arm.parse(name)
+        if not is_yaml(arm.task):
+            chosen.append(name)
+            continue
+        path = _existing(Path(arm.task))
+        _check_name(path, experiment, own)
+        own[path.stem] = path
+        chosen.append(path.stem + name.removeprefix(arm.task))
+    return replace(experiment, arms=experiment.arms | {stem: str(path) for stem, path in own.items()}), chosen
+
+
+def find_encoder(name: str) -> Path:
+    """Find the YAML of an encoder: one that comes with sslmed, by its name, or one of the user's, by its path.
+
+    Raises:
+        UserError: If there is none.
+    """
+    if is_yaml(name):
+        return _existing(Path(name))
+    folder = config_root() / "encoder"
+    known = sorted(path.stem for path in folder.glob("*.yaml"))
+    if name not in known:
+        raise UserError(f"unknown encoder {name}: choose from {', '.join(known)}, or give the path of a YAML")
+    return folder / f"{name}.yaml"
+
+
+def encoder_class(path: Path) -> str | None:
+    """The bare name of the class in an encoder's YAML, or in an overlay; `None` if it has none."""
+    content = read_yaml(path)
+    for key in ("model", "init_args", "encoder", "class_path"):
+        content = content.get(key) if isinstance(content, dict) else None
+    return None if content is None else str(content).rpartition(".")[-1]
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; an arm or encoder of your own is a YAML like those in {config_root()}")
+    return path.resolve()
+
+
+def _check_name(path: Path, experiment: Experiment, own: dict[str, Path]) -> None:
+    name = path.stem
+    arm = Arm.parse(name)
+    same = [each for each in (*experiment.arms, *own) if each.replace("-", "_") == name.replace("-", "_")]
+    if arm.is_null or arm.task != name or name in RESERVED or (same and own.get(name) != path):
+        raise UserError(f"{path}: {name} is the name of something else in {experiment.figure}; rename the file")
+    if not NAME.fullmatch(name):
+        raise UserError(f"{path}: an arm is called like its file, in letters, digits, - and _; rename the file")

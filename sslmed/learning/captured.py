@@ -1,0 +1,76 @@
+"""A training step as a CUDA graph: recorded once and replayed for every further batch.
+
+A small network is done with its work before Python has asked for the next piece of it. A graph asks for all at once.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+
+WARM_UP = 3  # steps before recording, in which libraries choose their algorithms
+
+
+class CapturedStep:
+    """Loss and gradients of batches, by replaying what was recorded for an earlier one.
+
+    What is replayed are the operations on the GPU, random numbers included, but no Python: a step must do the same for
+    every batch, must not need a number of the device, and must not keep anything outside the device's memory. It is
+    recorded anew where the shapes of a batch or the parameters to train change.
+
+    Source: https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs.
+
+    Args:
+        step: Computes the loss of a batch.
+        parameters: What gets gradients.
+    """
+
+    def __init__(self, step: Callable[[Mapping[str, Tensor]], Tensor], parameters: Iterable[Parameter]) -> None:
+        self._step = step
+        self._parameters = list(parameters)
+        self._recorded_for: object = None
+        self._done = 0
+        self._graph: torch.cuda.CUDAGraph | None = None
+        self._inputs: dict[str, Tensor] = {}
+        self._gradients: list[Tensor | None] = []
+        self._loss = torch.zeros(())
+
+    def __call__(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Compute the loss of a batch on the GPU, and set (not add up) the gradients of the parameters."""
+        shapes = {name: (each.shape, each.dtype) for name, each in batch.items()}
+        kind = shapes, [parameter.requires_grad for parameter in self._parameters]
+        if kind != self._recorded_for:
+            self._recorded_for, self._done, self._graph = kind, 0, None
+        self._done += 1
+        if self._done <= WARM_UP:
+            self._forget_gradients()
+            return self._loss_and_gradients(batch)
+        if self._graph is None:
+            self._graph = self._record(batch)
+        for name, each in batch.items():
+            self._inputs[name].copy_(each, non_blocking=True)
+        self._graph.replay()
+        for parameter, gradient in zip(self._parameters, self._gradients, strict=True):
+            parameter.grad = gradient
+        return self._loss.clone()
+
+    def _record(self, batch: Mapping[str, Tensor]) -> torch.cuda.CUDAGraph:
+        self._inputs = {name: each.clone() for name, each in batch.items()}
+        self._forget_gradients()  # so that they are made in the graph's own memory, where each replay puts them
+        graph = torch.cuda.CUDAGraph()
+        torch.clear_autocast_cache()  # it holds weights rounded before now; a graph has to round them every time
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):  # other threads may read data meanwhile
+            self._loss = self._loss_and_gradients(self._inputs)
+        torch.clear_autocast_cache()
+        self._gradients = [parameter.grad for parameter in self._parameters]
+        return graph
+
+    def _loss_and_gradients(self, batch: Mapping[str, Tensor]) -> Tensor:
+        loss = self._step(batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss.detach()
+
+    def _forget_gradients(self) -> None:
+        for parameter in self._parameters:
+            parameter.grad = None

@@ -1,0 +1,74 @@
+"""What a pretext task makes of validation cases and what the network answers, as pictures with words."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from pytorch_lightning import Trainer
+from torch import Tensor
+
+from sslmed.core.files import atomic_path
+from sslmed.data.datamodule import StoreDataModule
+from sslmed.data.samples import Sample
+from sslmed.pretext.base import Answer, PretextTask
+from sslmed.training.pictures import Picture, draw_puzzle
+
+EXAMPLES = 4
+"""Cases in pictures."""
+
+Captioned = list[tuple[Picture, str]]
+
+
+def validation_batches(trainer: Trainer) -> Iterator[Sample]:
+    """Batches of validation cases on the model's device, without a loader's iterator, which would draw a number."""
+    data: StoreDataModule = trainer.datamodule  # type: ignore[attr-defined]
+    loader = data.val_dataloader()
+    for draws in loader.batch_sampler:
+        batch = loader.collate_fn([loader.dataset[draw] for draw in draws])
+        yield data.transfer_batch_to_device(batch, trainer.lightning_module.device, 0)
+
+
+def draw_tasks(trainer: Trainer, *, answered: bool) -> Captioned:
+    """Show a few validation cases, what the network sees of them, and what it answers.
+
+    Args:
+        trainer: Has the pretext task and the data.
+        answered: Whether the network is asked; before training its answers say nothing.
+    """
+    task: PretextTask[Any] = trainer.lightning_module  # type: ignore[assignment]
+    of_volumes = trainer.datamodule.store.spatial_dims == 3  # type: ignore[attr-defined]
+    batch = next(validation_batches(trainer))
+    images: Tensor = batch["image"]
+    training = task.training
+    task.eval()
+    with torch.no_grad():
+        inputs, targets = task.make_task(images, torch.Generator(images.device).manual_seed(0))
+        answers = task.answers(task(inputs), targets) if answered else [Answer()] * len(images)
+    task.train(training)
+    return [
+        (
+            draw_puzzle(
+                to_numpy(image),
+                to_numpy(seen),
+                answer=None if answer.image is None else to_numpy(answer.image),
+                of_volume=of_volumes,
+            ),
+            ": ".join(filter(None, (case, answer.words))),
+        )
+        for case, image, seen, answer in list(zip(batch["case"], images, inputs, answers, strict=True))[:EXAMPLES]
+    ]
+
+
+def save_answers(path: Path, pictures: Sequence[Picture]) -> None:
+    """Write pictures of one width below each other, as PNG."""
+    with atomic_path(path) as temporary:
+        Image.fromarray(np.concatenate(pictures)).save(temporary, "png", optimize=True)
+
+
+def to_numpy(tensor: Tensor) -> np.ndarray[Any, Any]:
+    """The values of a tensor on any device, of any type that numpy knows or bfloat16."""
+    array: np.ndarray[Any, Any] = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).cpu().numpy()
+    return array
