@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from sslmed import __version__
 from sslmed.core.errors import UserError
+from sslmed.core.extras import require
 from sslmed.core.startup import importing
 
 if TYPE_CHECKING:
@@ -235,6 +236,7 @@ def _add_report(commands: Commands) -> None:
 
 def _report(options: argparse.Namespace) -> None:
     if options.wandb:
+        require("wandb_workspaces", extra="wandb-workspaces", why="--wandb")
         from sslmed.reporting.wandb.dashboard import make_dashboard
 
         print(make_dashboard(options.dir))

@@ -72,7 +72,7 @@ def gather(share: Tensor) -> Tensor:
 
 
 class _AllGather(torch.autograd.Function):
-    # torch.distributed.nn has one that recent versions of torch deprecate, and its successor is not in all we allow.
+    # torch.distributed.nn has one that torch 2.13 deprecates, and the successor that it names is in a private module.
     @staticmethod
     def forward(ctx: FunctionCtx, share: Tensor) -> tuple[Tensor, ...]:  # noqa: ARG004
         share = share.contiguous()

@@ -9,7 +9,6 @@ from filelock import FileLock
 from sslmed.core.errors import UserError
 from sslmed.preparation.download.decathlon import Task
 from sslmed.preparation.download.kaggle import Competition
-from sslmed.preparation.download.transfer import transfer
 from sslmed.preparation.readers.layouts import has_layout
 
 KNOWN: dict[str, Task | Competition] = {
@@ -23,7 +22,7 @@ KNOWN: dict[str, Task | Competition] = {
 def fetch(name: str, folder: Path) -> Path:
     """Return the folder of a known dataset below `folder`, downloading it first where it is absent.
 
-    A transfer that broke off is taken up where it stopped. The archive is deleted once it is extracted.
+    A transfer that broke off is resumed. The archive is deleted once it is extracted.
 
     Args:
         name: One of `KNOWN`.
@@ -47,11 +46,11 @@ def fetch(name: str, folder: Path) -> Path:
             if target.is_dir() and any(target.iterdir()):
                 raise UserError(f"{target}: holds no whole dataset; complete it, or delete it to download it")
             if not archive.is_file():
-                transfer(known.url(), archive)
+                known.download(archive)
             _extract(known, archive, target)
     except (OSError, http.client.HTTPException) as error:
         raise UserError(
-            f"{known.name}: cannot be downloaded ({error}); run the same command again to go on, or by hand: put "
+            f"{known.name}: cannot be downloaded ({error}); run the same command again to resume, or by hand: put "
             f"{known.source} at {archive}, or its content at {target}, and run the same command again"
         ) from error
     return target

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from plotly.offline import get_plotlyjs
 
 from sslmed.core.errors import UserError
 from sslmed.core.files import write_text
@@ -77,9 +76,7 @@ def write_report(path: Path, work: Path, runs: Sequence[Run], tables: Tables) ->
 
 
 def _content(experiment: FinishedExperiment) -> dict[str, Any]:
-    drawn = charts(experiment)
     examples, matrix = viewer(experiment), confusion(experiment)
-    figures = {f"{kind}-{i}": chart["figure"] for kind, of_kind in drawn.items() for i, chart in enumerate(of_kind)}
     main = experiment.metrics[0]
     summary = experiment.tables.summary
     amounts = experiment.tables.labels.amounts
@@ -103,7 +100,7 @@ def _content(experiment: FinishedExperiment) -> dict[str, Any]:
         "has_null_band": not experiment.tables.null_bands.empty,
         "null_arms": [(name, _meaning(Arm.parse(name))) for name in experiment.arms if Arm.parse(name).is_null],
         "caption": caption(experiment.tables, main),
-        "charts": drawn,
+        "charts": charts(experiment),
         "label_kind": experiment.label_kind,
         "predictions": PREDICTIONS[experiment.label_kind],
         "roles": ROLES,
@@ -117,11 +114,9 @@ def _content(experiment: FinishedExperiment) -> dict[str, Any]:
         "versions": page_tables.versions(experiment),
         "page_data": {
             "amounts": [*map(str, amounts.values())],
-            "charts": figures,
             "viewer": examples,
             "confusion": matrix,
         },
-        "plotly": get_plotlyjs(),
         "style": _file("report.css"),
         "script": _file("report.js"),
     }

@@ -45,7 +45,7 @@ def test_the_command_writes_it_beside_the_figure_and_equal_runs_give_equal_bytes
         assert capsys.readouterr().out.strip() == str(path)
         pages.append(path.read_bytes())
     assert pages[0] == pages[1]
-    assert len(pages[0]) < 6_000_000
+    assert len(pages[0]) < 600_000
 
 
 @pytest.mark.parametrize("make", [False, True])
@@ -108,8 +108,9 @@ def test_null_arms_are_a_band_and_in_the_tables_of_numbers(tmp_path):
     assert '<span class="band">chance alone</span>' in page
     assert "estimated from null-1 (2 degrees of freedom)" in page
     assert "Null arms are a control" in page
-    traces = data_of(page)["charts"]["scores-0"]["data"]
-    assert [trace["meta"] for trace in traces] == [{"null_band": True}, {"arm": 0}, {"arm": 1}]
+    chart = page.split('id="scores-0"')[1].split("</svg>")[0]
+    assert set(re.findall(r'class="arm-(\d+)"', chart)) == {"0", "1"}
+    assert "#808080" in chart  # the band
     assert len(re.findall(r"data-arm=", page.split("<script")[0])) == 2
     assert page.count('<th scope="row">null-1</th>') > 2  # all numbers, and cost
 
@@ -120,7 +121,7 @@ def test_runs_that_are_missing_are_marked_and_named(tmp_path):
     assert "3 of the planned runs have no results" in page
     assert "<li>rotation/fold1/seed0/25</li>" in page
     assert page.count("<small>missing</small>") == 1
-    assert "not drawn, as fewer than two runs have no interval: rotation" in page.lower()
+    assert "have no interval: rotation" in page
 
 
 def test_names_from_data_are_text(tmp_path):
