@@ -1,7 +1,7 @@
 """Distances between the surfaces of predicted and true classes in millimetres, by MONAI.
 
 Edges and distances are found once for both scores, in the box around the class. MONAI's `compute_surface_dice` and
-`compute_hausdorff_distance` give the same numbers, and take two to six times as long: each finds them anew.
+`compute_hausdorff_distance` give the same numbers, and take up to six times as long: each finds them anew.
 """
 
 from collections.abc import Sequence
