@@ -52,7 +52,7 @@ def test_null_arms_are_a_band_not_curves_and_few_runs_flag_nothing(tmp_path):
     assert "chance alone" in shown
     assert "null-1" not in shown
     page = "\n".join(shown)
-    assert "estimated from null-1 (2 degrees of freedom)" in page
+    assert "estimated from null-1 (2 degrees of freedom, so it is rough itself)" in page
     assert "no difference to the baseline is given" in page
     tables = collect(runs, "dice_foreground")
     axes = Figure().add_subplot()

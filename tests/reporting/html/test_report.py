@@ -106,7 +106,7 @@ def test_the_headline_is_that_of_the_primary_tests(gains, said):
 def test_null_arms_are_a_band_and_in_the_tables_of_numbers(tmp_path):
     page = page_of(tmp_path, arms=("baseline", "rotation", "null-1"), cases=3, fractions=(0.05, 1.0))
     assert '<span class="band">chance alone</span>' in page
-    assert "estimated from null-1 (2 degrees of freedom)" in page
+    assert "estimated from null-1 (2 degrees of freedom, so it is rough itself)" in page
     assert "Null arms are a control" in page
     chart = page.split('id="scores-0"')[1].split("</svg>")[0]
     assert set(re.findall(r'class="arm-(\d+)"', chart)) == {"0", "1"}
