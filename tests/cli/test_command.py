@@ -166,7 +166,7 @@ def test_a_compiled_network_learns_the_same(sslmed: Command, tmp_path: Path, mon
     options = [
         "--model.init_args.encoder.init_args.dropout=0",
         "--model.optimization.optimizer=torch.optim.SGD",
-        "--model.optimization.optimizer.lr=0.01",
+        "--model.optimization.optimizer.lr=0.001",
     ]
     for compiled in ("false", "true"):
         run = tmp_path / compiled
