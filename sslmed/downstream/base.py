@@ -13,6 +13,7 @@ from sslmed.core.errors import InputError
 from sslmed.encoders import Encoder, load_encoder
 from sslmed.encoders.checkpoint import load_decoder
 from sslmed.encoders.decoder import UNetDecoder
+from sslmed.evaluation.metrics import Kind, best_is
 from sslmed.learning.batch_means import BatchMeans
 from sslmed.learning.distributed import merge
 from sslmed.learning.optimization import DEFAULT, Optimization
@@ -61,7 +62,7 @@ class DownstreamTask(LightningModule):
     """
 
     monitor = "val/loss"
-    monitor_mode = "min"
+    kind: Kind  # what test rows hold
     decoder: UNetDecoder
     prediction_writer: Callable[[Path], Callback]  # given the run's folder
 
@@ -89,6 +90,11 @@ class DownstreamTask(LightningModule):
             load_encoder(encoder, pretrained.checkpoint, pretrained.adapt_channels)
             if decoder is not None and pretrained.load == "all":
                 load_decoder(decoder, pretrained.checkpoint)
+
+    @property
+    def monitor_mode(self) -> str:
+        """Which value of `monitor` is the best: `min` or `max`."""
+        return best_is(self.monitor)
 
     @property
     def can_freeze(self) -> bool:

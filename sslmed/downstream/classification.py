@@ -78,7 +78,7 @@ class Classification(DownstreamTask):
         InputError: If there are fewer than 2 classes.
     """
 
-    monitor_mode = "max"
+    kind = "classification"
     prediction_writer = WriteTable
 
     def __init__(

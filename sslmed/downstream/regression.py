@@ -13,7 +13,7 @@ from sslmed.downstream.base import RANDOM, DownstreamTask, Pretrained
 from sslmed.downstream.writers import WriteTable
 from sslmed.encoders import Encoder
 from sslmed.encoders.heads import HeadCallable, linear_head
-from sslmed.evaluation.regression import summarise
+from sslmed.evaluation.metrics import summarise
 from sslmed.learning.augmentation import RandomAffine, RandomIntensity, augment
 from sslmed.learning.distributed import merge
 from sslmed.learning.optimization import DEFAULT, Optimization
@@ -46,7 +46,7 @@ class Regression(DownstreamTask):
     """
 
     monitor = "val/mae"
-    monitor_mode = "min"
+    kind = "regression"
     prediction_writer = WriteTable
 
     def __init__(
@@ -106,7 +106,7 @@ class Regression(DownstreamTask):
         pairs = pd.DataFrame([*merge(self._answers).values()], columns=["truth", "prediction"])
         self._answers = {}
         finite = pairs["prediction"].abs().lt(float("inf")).all()
-        scores = summarise(pairs) if finite else {"mae": float("inf"), "r2": float("-inf")}
+        scores = summarise(pairs, "regression") if finite else {"mae": float("inf"), "r2": float("-inf")}
         self.log_dict({f"val/{name}": score for name, score in scores.items()}, prog_bar=True)
         self.log_dict(self._validation.means())
 

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 
-QWK = "qwk"
 CHANCE_KAPPA = 0.0
 """Kappa where it is 0 / 0, all truths and predictions being one class: what constant answers get otherwise, too."""
 
@@ -22,59 +21,51 @@ CHANCE_AUROC = 0.5
 """AUROC of a test set of one class, which leaves no pair to put in order."""
 
 
-def case_values(cases: pd.DataFrame, metric: str) -> Floats:
-    """Give one value per case whose mean is the value of the whole test set.
+def kappa(cases: pd.DataFrame) -> float:
+    """Give Cohen's kappa with quadratic weights of a test set.
 
-    For `accuracy` it is whether the case is right; `qwk` and `auroc` are no means over cases, see `pseudo_values`.
+    Source: Cohen 1968, https://doi.org/10.1037/h0026256.
 
     Args:
         cases: One row per test case of one run: `truth`, `prediction`, `probability_<i>` for each class.
-        metric: `qwk`, `accuracy` or `auroc`.
-
-    Returns:
-        `(cases,)`.
 
     Raises:
-        ValueError: The cases do not determine the metric.
+        ValueError: A class or a probability is not one.
     """
-    truth, prediction, probabilities = _read(cases)
-    if metric == QWK:
-        return pseudo_values(*_kappa_without_case(truth, prediction, probabilities.shape[1]))
-    if metric == "auroc":
-        return pseudo_values(*_auroc_without_case(truth, probabilities))
-    if metric == "accuracy":
-        return np.asarray(truth == prediction, dtype=np.float64)
-    raise ValueError(f"metric {metric!r} is not one of classifications: qwk, accuracy, auroc")
-
-
-def summarise(cases: pd.DataFrame) -> dict[str, float]:
-    """Score a test set by `qwk`, `accuracy` and `auroc`.
-
-    `auroc` is the mean over classes of one against the rest, for the classes that have both in the test set.
-    (torchmetrics' own mean counts the others as 0.)
-
-    Args:
-        cases: As in `case_values`.
-
-    Raises:
-        ValueError: The cases do not determine the metrics.
-    """
-    # torch takes seconds to import, and tables need only `case_values`.
+    # torch takes seconds to import, and tables need only the values of cases.
     import torch
     from torchmetrics.functional.classification import multiclass_cohen_kappa
 
-    truth, prediction, probabilities = map(torch.tensor, _read(cases))
-    num_classes = probabilities.shape[1]
-    kappa = multiclass_cohen_kappa(prediction, truth, num_classes, weights="quadratic")
-    return {
-        QWK: float(torch.nan_to_num(kappa, nan=CHANCE_KAPPA)),
-        "accuracy": float((truth == prediction).double().mean()),
-        "auroc": auroc(truth, probabilities),
-    }
+    truth, prediction, probabilities = _read(cases)
+    answers = torch.tensor(prediction), torch.tensor(truth)
+    found = multiclass_cohen_kappa(*answers, probabilities.shape[1], weights="quadratic")
+    return float(torch.nan_to_num(found, nan=CHANCE_KAPPA))
+
+
+def kappa_values(cases: pd.DataFrame) -> Floats:
+    """Give what each case adds to `kappa`, `(cases,)`; arguments as there."""
+    truth, prediction, probabilities = _read(cases)
+    return pseudo_values(*_kappa_without_case(truth, prediction, probabilities.shape[1]))
+
+
+def hits(cases: pd.DataFrame) -> Floats:
+    """Say of each case whether its class is told right, 1 or 0, `(cases,)`; arguments as in `kappa`."""
+    truth, prediction, _ = _read(cases)
+    return np.asarray(truth == prediction, dtype=np.float64)
+
+
+def auroc_of_cases(cases: pd.DataFrame) -> float:
+    """Give `auroc` of a test set; arguments as in `kappa`."""
+    import torch
+
+    truth, _, probabilities = _read(cases)
+    return auroc(torch.tensor(truth), torch.tensor(probabilities))
 
 
 def auroc(truth: "torch.Tensor", probabilities: "torch.Tensor") -> float:
-    """Give the mean over classes of the area under the curve of one against the rest, as in `summarise`.
+    """Give the mean area under the curve of one class against the rest, over the classes that have both.
+
+    (torchmetrics' own mean counts the other classes as 0.)
 
     Args:
         truth: Class indices `(cases,)`.
@@ -88,6 +79,12 @@ def auroc(truth: "torch.Tensor", probabilities: "torch.Tensor") -> float:
         if 0 < positive.sum() < len(truth)
     ]
     return float(np.mean(areas)) if areas else CHANCE_AUROC
+
+
+def auroc_values(cases: pd.DataFrame) -> Floats:
+    """Give what each case adds to `auroc_of_cases`, `(cases,)`; arguments as in `kappa`."""
+    truth, _, probabilities = _read(cases)
+    return pseudo_values(*_auroc_without_case(truth, probabilities))
 
 
 def _read(cases: pd.DataFrame) -> tuple[Indices, Indices, Floats]:
@@ -137,14 +134,14 @@ def _auroc_without_case(truth: Indices, probabilities: Floats) -> tuple[float, F
 def _area_without_case(positive: npt.NDArray[np.bool_], scores: Floats) -> tuple[Floats, Floats]:
     """Give the area of one class against the rest, and without each case; NaN where one of the two sides is empty.
 
-    The area is the share of the pairs of a positive and a negative case that the scores put in the right order; ties
+    The area is the fraction of the pairs of a positive and a negative case that the scores put in the right order; ties
     count half.
     """
     positives, negatives = np.sort(scores[positive]), np.sort(scores[~positive])
     right = np.where(positive, _below(negatives, scores), len(positives) - _below(positives, scores))
     total = right[positive].sum()
     pairs = np.where(positive, (len(positives) - 1) * len(negatives), len(positives) * (len(negatives) - 1))
-    return _share(total, len(positives) * len(negatives)), _share(total - right, pairs)
+    return _fraction(total, len(positives) * len(negatives)), _fraction(total - right, pairs)
 
 
 def _below(ascending: Floats, scores: Floats) -> Floats:
@@ -152,10 +149,10 @@ def _below(ascending: Floats, scores: Floats) -> Floats:
     return (np.searchsorted(ascending, scores, "left") + np.searchsorted(ascending, scores, "right")) / 2
 
 
-def _share(part: npt.ArrayLike, whole: npt.ArrayLike) -> Floats:
+def _fraction(part: npt.ArrayLike, whole: npt.ArrayLike) -> Floats:
     part, whole = np.asarray(part, dtype=np.float64), np.asarray(whole)
-    share: Floats = np.divide(part, whole, out=np.full(whole.shape, np.nan), where=whole > 0)
-    return share
+    fraction: Floats = np.divide(part, whole, out=np.full(whole.shape, np.nan), where=whole > 0)
+    return fraction
 
 
 def _mean_of_usable(areas: list[Floats]) -> Floats:

@@ -130,7 +130,7 @@ class PretextTask(LightningModule, ABC, Generic[Targets]):
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:  # noqa: ARG002 - Lightning's signature
         """Loss of a fresh random task."""
         images: Tensor = batch["image"]
-        inputs, targets = self.make_task(images)
+        inputs, targets = self._make_task(images)
         loss = self.loss(self(inputs), targets)
         self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(images), sync_dist=True)
         return loss
@@ -139,7 +139,7 @@ class PretextTask(LightningModule, ABC, Generic[Targets]):
         """Measure loss, chance loss and more of a task that is the same in every epoch, and on whichever rank."""
         images: Tensor = batch["image"]
         number = batch_idx * world_size() + rank()
-        inputs, targets = self.make_task(images, torch.Generator(images.device).manual_seed(number))
+        inputs, targets = self._make_task(images, torch.Generator(images.device).manual_seed(number))
         outputs = self(inputs)
         measured: dict[str, Tensor | float] = {
             "loss": self.loss(outputs, targets),
@@ -147,6 +147,12 @@ class PretextTask(LightningModule, ABC, Generic[Targets]):
             **self.measures(outputs, targets),
         }
         self._validation.add(batch["case"], measured)
+
+    def _make_task(self, images: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Targets]:
+        with torch.autocast(
+            images.device.type, enabled=False
+        ):  # images keep their precision, as a CPU's mixing requires
+            return self.make_task(images, generator)
 
     def on_validation_epoch_end(self) -> None:
         """Log the means over all validation cases."""

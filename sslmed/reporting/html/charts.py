@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sslmed.core.label_amount import LabelAmount
-from sslmed.evaluation.metrics import METRIC_NAMES
+from sslmed.evaluation.metrics import find
 from sslmed.experiments.arms import BASELINE
 from sslmed.reporting.efficiency import middle_fraction
 from sslmed.reporting.figures import STYLE
@@ -179,7 +179,7 @@ def _loss(value: float | None) -> str:
 
 
 def _name(metric: str) -> str:
-    return METRIC_NAMES.get(metric, metric)
+    return find(metric).axis
 
 
 def _capital(text: str) -> str:

@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from sslmed.core.errors import UserError
 from sslmed.core.files import write_text
 from sslmed.downstream.examples import ROLES
-from sslmed.evaluation.metrics import METRIC_NAMES
+from sslmed.evaluation.metrics import find
 from sslmed.experiments.arms import Arm
 from sslmed.experiments.plan import Run, read_plan
 from sslmed.experiments.settings import kept_experiment
@@ -20,7 +20,7 @@ from sslmed.reporting.html.answer import answer
 from sslmed.reporting.html.charts import charts
 from sslmed.reporting.html.confusion import confusion
 from sslmed.reporting.html.experiment import FinishedExperiment
-from sslmed.reporting.html.meanings import EXTERNAL, NULL, OWN, SLICES, TASKS, meaning
+from sslmed.reporting.html.meanings import EXTERNAL, NULL, OWN, SLICES, TASKS
 from sslmed.reporting.html.swatches import swatch
 from sslmed.reporting.html.viewer import viewer
 from sslmed.reporting.tables import Tables, collect
@@ -95,7 +95,7 @@ def _content(experiment: FinishedExperiment) -> dict[str, Any]:
             (str(amount), n_labels.get(fraction) if amount.count is None else None)
             for fraction, amount in amounts.items()
         ],
-        "metrics": [(METRIC_NAMES.get(metric, metric), meaning(metric)) for metric in experiment.metrics],
+        "metrics": [(find(metric).title, find(metric).meaning) for metric in experiment.metrics],
         "arms": [swatch(style) | {"meaning": _meaning(style.arm)} for style in experiment.arm_styles],
         "has_null_band": not experiment.tables.null_bands.empty,
         "null_arms": [(name, _meaning(Arm.parse(name))) for name in experiment.arms if Arm.parse(name).is_null],

@@ -187,7 +187,7 @@ def test_efficiency_says_what_is_not_reached():
     experiment = SimpleNamespace(tables=tables, metrics=["dice_foreground"], arms=["rpl", "cpc", "rotation"])
     names = ["arm", "labels", "labels_interval", "updates", "updates_interval"]
     assert [[row[name] for name in names] for row in efficiency(experiment)] == [
-        ["rpl", "50 % (its curve falls)", "25 % or more", "90", "up to 120"],
+        ["rpl", "50 % (its curve gets worse)", "25 % or more", "90", "up to 120"],
         ["cpc", "not reached", "25 % or more", "80", numbers.NONE],
     ]
 
