@@ -57,7 +57,7 @@ def visit(chromium, reports):
 
 
 def shown_arms(page, chart):
-    seen = "all => all.filter((e) => e.checkVisibility()).map((e) => e.getAttribute('class'))"
+    seen = "all => all.filter((e) => getComputedStyle(e).display != 'none').map((e) => e.getAttribute('class'))"
     return set(page.locator(f"#{chart} [class^=arm]").evaluate_all(seen))
 
 
