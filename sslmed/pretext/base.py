@@ -217,7 +217,7 @@ class ClassificationTask(PretextTask[Tensor]):
         return F.cross_entropy(outputs, targets)
 
     def measures(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        """Return the fraction of correct predictions as `accuracy`, from logits `(B, num_classes)` and classes `(B,)`."""
+        """Return the fraction of correct predictions, `accuracy`; logits are `(B, num_classes)`, classes `(B,)`."""
         return {"accuracy": multiclass_accuracy(outputs, targets, num_classes=self.num_classes, average="micro")}
 
     def answers(self, outputs: Tensor, targets: Tensor) -> list[Answer]:
