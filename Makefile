@@ -19,7 +19,7 @@ OPTIONS = --data "$(DATA)" --preset "$(PRESET)" --out "$(OUT)" --runs "$(RUNS)" 
   $(if $(SEEDS),--seeds $(SEEDS)) $(if $(JOBS),--jobs $(JOBS)) $(if $(DEVICES),--devices $(DEVICES)) $(if $(PROFILE),--profile "$(PROFILE)")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce-fig2 reproduce-fig3 reproduce-fig4 test lint benchmark clean
+.PHONY: help setup reproduce-fig2 reproduce-fig3 reproduce-fig4 test test-all lint benchmark clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,7 +41,10 @@ reproduce-fig3: $(READY) ## Figure 3: pancreas tumour segmentation in CT (DATA= 
 reproduce-fig4: $(READY) ## Figure 4: grading of diabetic retinopathy in fundus photographs (variables as for Figure 3)
 	$(BIN)/sslmed reproduce fig4 $(OPTIONS)
 
-test: $(READY) ## Run all tests, two files at a time (the fast ones: make test ARGS="-m 'not slow'")
+test: $(READY) ## Run the tests but the longest, two files at a time (the fast ones: make test ARGS="-m 'not slow'")
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not long" $(ARGS)
+
+test-all: $(READY) ## Run all tests: twenty kills, a SLURM cluster, simulated and trained null arms as well
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: $(READY) ## Check style, types and the layers of the package

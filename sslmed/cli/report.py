@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from sslmed.core.extras import require
+
 EPILOG = "`sslmed reproduce` does so at its end. The file needs no network; runs that are missing are marked."
 POSITIONAL = ("dir",)
 
@@ -28,6 +30,7 @@ OPTIONS = (Options,)
 def run(options: Options) -> None:
     """Write the report, and print where it is."""
     if options.wandb:
+        require("wandb_workspaces", extra="wandb-workspaces", why="--wandb")
         from sslmed.reporting.wandb.dashboard import make_dashboard
 
         print(make_dashboard(options.dir))

@@ -50,7 +50,7 @@ def split_cases(
         n_folds: Number of folds, at least 2.
         split_seed: Draws the folds and the validation sets.
         groups: Case id -> what must stay together, e.g. the patient; by default every case stands alone.
-        classes: Case id -> class, of which every fold gets its share; by default there is one class.
+        classes: Case id -> class, of which every fold gets its fraction; by default there is one class.
 
     Raises:
         UserError: If the cases or groups are too few, a case is listed twice, has no group or no class, or `fold` is
@@ -105,7 +105,7 @@ def label_order(
 ) -> tuple[str, ...]:
     """Order training cases so that any amount of labels is a prefix: amounts are nested, and the same for every arm.
 
-    The order opens with a smallest set of cases in which all classes occur that occur at all.
+    The order opens with a small set of cases in which all classes occur that occur at all, chosen greedily.
 
     Args:
         train: The training cases of `fold`, in any order.
@@ -122,7 +122,7 @@ def label_order(
     cases = _distinct(train)
     _require_entries(cases, class_sets, "class set")
     shuffled = _shuffled(cases, seed=f"labels {seed} {fold}")
-    opening = _smallest_cover(shuffled, class_sets)
+    opening = _cover(shuffled, class_sets)
     rest = [case for case in shuffled if case not in opening]
     if stratify:
         rest = _interleaved(opening, rest, class_sets)
@@ -187,24 +187,17 @@ def _deal(
     return parts
 
 
-def _smallest_cover(cases: Sequence[str], class_sets: Mapping[str, frozenset[int]]) -> list[str]:
-    """An exactly smallest subset of `cases` in which every class occurs, by breadth-first search."""
-    first_case: dict[frozenset[int], str] = {}
-    for case in cases:
-        first_case.setdefault(class_sets[case], case)
-    maximal = [classes for classes in first_case if not any(classes < other for other in first_case)]
-    frequency = Counter(c for classes in maximal for c in classes)
+def _cover(cases: Sequence[str], class_sets: Mapping[str, frozenset[int]]) -> list[str]:
+    """Few of `cases` in which every class occurs: again and again the first that has most of those still missing.
 
-    # From the classes that are still missing to the sets that cover the others.
-    covers: dict[frozenset[int], list[frozenset[int]]] = {frozenset(frequency): []}
-    while frozenset() not in covers:
-        longer: dict[frozenset[int], list[frozenset[int]]] = {}
-        for missing, used in covers.items():
-            rarest = min(missing, key=lambda c: (frequency[c], c))  # has to be covered by some set, and few have it
-            for classes in (classes for classes in maximal if rarest in classes):
-                longer.setdefault(missing - classes, [*used, classes])
-        covers = longer
-    return sorted((first_case[classes] for classes in covers[frozenset()]), key=cases.index)
+    At most 1 + ln n times as many as needed if a case has n classes (Chvatal 1979, https://doi.org/10.1287/moor.4.3.233).
+    """
+    chosen: list[str] = []
+    missing = frozenset[int]().union(*(class_sets[case] for case in cases))
+    while missing:
+        chosen.append(max(cases, key=lambda case: len(class_sets[case] & missing)))
+        missing -= class_sets[chosen[-1]]
+    return sorted(chosen, key=cases.index)
 
 
 def _interleaved(opening: Sequence[str], rest: Sequence[str], strata: Mapping[str, Hashable]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Encoders: an image becomes a list of feature maps, finest first."""
+"""Encoders: they turn an image into a list of feature maps, finest first."""
 
 from sslmed.encoders.base import Encoder
 from sslmed.encoders.checkpoint import load_encoder

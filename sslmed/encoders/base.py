@@ -1,4 +1,4 @@
-"""The one interface between encoders and what is built on them."""
+"""Defines the interface of encoders, which heads and decoders are built on."""
 
 from abc import ABC, abstractmethod
 
@@ -8,16 +8,16 @@ from sslmed.core.errors import InputError
 
 
 class Encoder(nn.Module, ABC):
-    """Turns an image into one feature map or several, such as those of a U-Net's levels.
+    """Turns an image into one or several feature maps, e.g. those of a U-Net's levels.
 
-    Heads read the last (coarsest) map, decoders all of them; both are built from the attributes alone.
+    Heads read the last (coarsest) map, decoders read all of them. Both are built from the attributes alone.
 
     Attributes:
         spatial_dims: 2 or 3.
-        in_channels: Channels of the image.
-        out_channels: Channels of each feature map, finest first.
-        reductions: Voxels of the image per voxel of each map, along each axis, finest first: `(1, 2, 4)` where maps
-            halve, `(16,)` for a transformer on patches of 16. For a decoder, each is a multiple of the one before.
+        in_channels: Number of channels of the image.
+        out_channels: Number of channels of each feature map, finest first.
+        reductions: Voxels of the image per voxel of each map, along each axis, finest first: `(1, 2, 4)` if maps halve,
+            `(16,)` for a transformer on patches of 16. For a decoder, each must be a multiple of the one before.
     """
 
     spatial_dims: int
@@ -32,7 +32,7 @@ class Encoder(nn.Module, ABC):
 
     @property
     def minimum_side(self) -> int:
-        """Shortest side, in voxels, that leaves a voxel of the coarsest map; here, where reductions round down."""
+        """Shortest side in voxels that leaves one voxel in the coarsest map, if reductions round down."""
         return self.reduction
 
     @abstractmethod
@@ -46,11 +46,18 @@ class Encoder(nn.Module, ABC):
             One map `(B, out_channels[i], *spatial_i)` per level, finest first.
 
         Raises:
-            InputError: If the images have another rank, number of channels, or a shorter side.
+            InputError: If the images have another number of dimensions or channels, or a shorter side.
         """
 
     def check(self, images: Tensor) -> None:
-        """Refuse images the encoder cannot take, before a layer fails less readably."""
+        """Check the shape of images, for a clearer error than that of a layer.
+
+        Args:
+            images: `(B, in_channels, *spatial)`.
+
+        Raises:
+            InputError: If the images have another number of dimensions or channels, or a side below `minimum_side`.
+        """
         expected = f"(B, {self.in_channels}, " + ", ".join("IJK"[: self.spatial_dims]) + ")"
         if images.ndim != self.spatial_dims + 2 or images.shape[1] != self.in_channels:
             msg = f"{type(self).__name__} expects images {expected}, got {tuple(images.shape)}"
@@ -65,10 +72,13 @@ class Encoder(nn.Module, ABC):
 
 
 def halving(levels: int, first: int = 1) -> tuple[int, ...]:
-    """Reductions of maps each half as fine as the one before.
+    """Return the reductions of feature maps that halve from level to level.
 
     Args:
         levels: Number of maps.
-        first: Reduction of the finest.
+        first: Reduction of the finest map.
+
+    Returns:
+        Voxels of the image per voxel of each map, finest first.
     """
     return tuple(first * 2**level for level in range(levels))

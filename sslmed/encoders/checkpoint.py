@@ -1,4 +1,4 @@
-"""Hand an encoder's weights, or a decoder's too, from one training run to another: strictly, and with a report."""
+"""Loads the weights of an encoder or a decoder from a checkpoint: all tensors must fit, and are counted."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,18 +15,18 @@ CHANNELS_DIFFER = "only the number of input channels differs: set adapt_channels
 
 
 def load_encoder(encoder: Encoder, path: str | Path, adapt_channels: bool = False) -> None:
-    """Load the encoder of a checkpoint into `encoder`, every tensor or none.
+    """Load the encoder of a checkpoint into `encoder`: all tensors or none.
 
     Args:
         encoder: The encoder to fill, in place.
-        path: A checkpoint written by `sslmed fit`; its keys that start with `encoder.` count.
-        adapt_channels: Take a checkpoint that was pretrained on images of another number of channels. The weights of
-            the first convolution are averaged over the old channels, repeated for the new ones, and scaled by old/new:
-            where all channels are equal, it answers as before.
+        path: A checkpoint written by `sslmed fit`. The keys that start with `encoder.` are read.
+        adapt_channels: Accept a checkpoint that was pretrained on images with another number of channels. The weights
+            of the first convolution are averaged over the old channels, repeated for the new ones, and scaled by
+            old/new. If all channels are equal, the output is the same as before.
 
     Raises:
-        UserError: If the file is absent or no checkpoint, or if any tensor is missing, unknown, or of another shape.
-            The message lists them all; `encoder` is left as it was.
+        UserError: If the file does not exist or is not a checkpoint, or if a tensor is missing, unknown, or has another
+            shape. The message lists all of them, and `encoder` is not changed.
     """
     weights = _weights_of("encoder.", Path(path))
     if not weights:
@@ -45,17 +45,17 @@ def load_encoder(encoder: Encoder, path: str | Path, adapt_channels: bool = Fals
 
 
 def load_decoder(decoder: UNetDecoder, path: str | Path) -> None:
-    """Load the decoder of a checkpoint into `decoder`, every tensor or none, but for its last layer.
+    """Load the decoder of a checkpoint into `decoder`: all tensors except the last layer, or none.
 
-    The last layer keeps its random weights: what it answers in pretraining is something else. Where pretraining had no
-    decoder, nothing is loaded.
+    The last layer keeps its random weights, because its outputs have another meaning in pretraining. If pretraining had
+    no decoder, nothing is loaded.
 
     Args:
         decoder: The decoder to fill, in place.
-        path: A checkpoint written by `sslmed fit`; its keys that start with `decoder.` count.
+        path: A checkpoint written by `sslmed fit`. The keys that start with `decoder.` are read.
 
     Raises:
-        UserError: As `load_encoder`.
+        UserError: See `load_encoder`.
     """
     weights = {key: value for key, value in _weights_of("decoder.", Path(path)).items() if not _is_output(key)}
     if not weights:
@@ -98,7 +98,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
     """Read the tensors of a checkpoint, by name.
 
     Raises:
-        UserError: If the file is absent or no checkpoint.
+        UserError: If the file does not exist or is not a checkpoint.
     """
     if not path.is_file():
         msg = f"{path}: no such checkpoint; give one of a finished run, in its folder checkpoints/"
@@ -106,7 +106,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
     try:
         state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
     except Exception as error:
-        # torch.load fails in many ways (pickle, zip, key errors); all mean the same to the user.
+        # torch.load raises many errors (pickle, zip, key errors) with the same meaning for the user.
         reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
         msg = f"{path}: not a checkpoint written by sslmed fit ({reason})"
         raise UserError(msg) from error

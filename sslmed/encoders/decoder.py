@@ -1,4 +1,8 @@
-"""The expanding path of the U-Net, built on any encoder, for pretext tasks that reconstruct and for segmentation."""
+"""Defines the U-Net's decoder on any encoder, for segmentation and for pretext tasks that reconstruct.
+
+Source: Ronneberger et al. 2015, https://arxiv.org/abs/1505.04597; in 3-D Çiçek et al. 2016,
+https://arxiv.org/abs/1606.06650.
+"""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -16,28 +20,31 @@ from sslmed.encoders.unet import conv_block
 
 
 class UNetDecoder(Readout):
-    """Transposed convolution, concatenation with the encoder's map, two convolutions: once per level.
+    """Upsamples feature maps to the image: per level a transposed convolution, a skip connection and two convolutions.
 
-    Each transposed convolution enlarges by the ratio of two reductions. Where the finest map is coarser than the image,
-    the outputs are interpolated to its size; an encoder with a single map has nothing but this. Sides that the
-    reductions do not divide leave maps that are a voxel longer or shorter than what is enlarged: this is cut off at its
-    end, or its last voxel repeated, as in MONAI's `UpCat`.
+    Each transposed convolution enlarges by the ratio of two reductions. If the finest map is coarser than the image,
+    the outputs are interpolated to the size of the image; with a single map this is the only step. Sides that the
+    reductions do not divide give upsampled maps that are a voxel too long or too short. They are cut at the end, or
+    their last voxel is repeated, as in MONAI's `UpCat`.
+
+    Sources: Ronneberger et al. 2015, https://arxiv.org/abs/1505.04597; in 3-D Çiçek et al. 2016,
+    https://arxiv.org/abs/1606.06650.
 
     Args:
-        encoder: Gives dimensions, channels and reductions; it is not kept.
-        out_channels: Numbers per voxel to answer with.
+        encoder: Defines dimensions, channels and reductions. It is not stored.
+        out_channels: Number of outputs per voxel.
         dropout: Fraction of activations dropped within each block.
         norm_momentum: Weight of the current batch in the running statistics.
-        norm_eps: What batch normalisation adds to the variance.
-        extra_pooling: Max-pool the coarsest map by 2 first and enlarge it again, each voxel repeated, as the authors'
-            fine-tuning does: their encoder ends with the pooling of the pretext heads (`get_prediction_model` in
-            `utils/model_utils.py` of https://github.com/HealthML/self-supervised-3d-tasks). It costs detail.
+        norm_eps: Added to the variance by batch normalisation.
+        extra_pooling: First max-pool the coarsest map by 2 and enlarge it again by repeating voxels, as in the authors'
+            fine-tuning. Their encoder ends with the pooling of the pretext heads (`get_prediction_model` in
+            `utils/model_utils.py` of https://github.com/HealthML/self-supervised-3d-tasks). Fine detail is lost.
 
     Attributes:
         output: The last layer, the only one that depends on `out_channels`.
 
     Raises:
-        InputError: If the reductions are not whole multiples of each other, one for each map.
+        InputError: If there is not one reduction per map, or one is not a whole multiple of the one before.
     """
 
     def __init__(
@@ -80,11 +87,11 @@ class UNetDecoder(Readout):
         self.stride = stride
 
     def forward(self, maps: Sequence[Tensor], sides: Sequence[int] | None = None) -> Tensor:
-        """Turn feature maps into numbers for each voxel of the image, such as class scores.
+        """Compute the outputs for each voxel of the image, e.g. class scores.
 
         Args:
             maps: `(B, C_i, *spatial_i)` per level, finest first.
-            sides: Sides of the images; by default the finest map's times the encoder's first reduction.
+            sides: Sides of the images in voxels; by default those of the finest map times the first reduction.
 
         Returns:
             `(B, out_channels, *sides)`.
@@ -99,7 +106,7 @@ class UNetDecoder(Readout):
 
 
 def _fit(x: Tensor, sides: Sequence[int]) -> Tensor:
-    """Cut `(B, C, *spatial)` to sides at its end, or repeat its last voxels."""
+    """Cut `(B, C, *spatial)` at its end to `sides`, or repeat its last voxels."""
     missing = [wanted - side for wanted, side in zip(sides, x.shape[2:], strict=True)]
     if not any(missing):
         return x

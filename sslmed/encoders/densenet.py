@@ -1,4 +1,7 @@
-"""DenseNet, the paper's network for fundus photographs (https://arxiv.org/abs/1608.06993), as MONAI has it."""
+"""Defines a DenseNet encoder on MONAI's network: the paper's network for fundus photographs.
+
+Source: Huang et al. 2017, https://arxiv.org/abs/1608.06993.
+"""
 
 from collections.abc import Sequence
 
@@ -9,17 +12,19 @@ from sslmed.encoders.base import Encoder, halving
 
 
 class DenseNetEncoder(Encoder):
-    """The map of the stem, then of every dense block; the last one after the final normalisation and ReLU.
+    """Returns the feature maps of the stem and of every dense block, the last one after normalisation and ReLU.
 
-    The defaults are DenseNet-121. Initialised at random, as MONAI does it (He-normal).
+    The defaults are DenseNet-121. MONAI initialises the weights (He-normal).
+
+    Source: Huang et al. 2017, https://arxiv.org/abs/1608.06993, table 1.
 
     Args:
         spatial_dims: 2 or 3.
-        in_channels: Channels of the image.
-        block_config: Layers of each dense block.
-        growth_rate: Channels that a layer adds.
-        init_features: Channels of the stem.
-        dropout: Fraction of the channels that a layer adds which are dropped.
+        in_channels: Number of channels of the image.
+        block_config: Number of layers of each dense block.
+        growth_rate: Number of channels that a layer adds.
+        init_features: Number of channels of the stem.
+        dropout: Fraction of a layer's new channels that are dropped.
         norm_momentum: Weight of the current batch in the running statistics (the authors' Keras code: 0.01).
     """
 
@@ -58,11 +63,11 @@ class DenseNetEncoder(Encoder):
 
     @property
     def minimum_side(self) -> int:
-        """The stem's two halvings round up, those between blocks down: 29 becomes 15, 8, 4, 2, 1."""
+        """Shortest side in voxels. The stem's two halvings round up, later ones down: 29 becomes 15, 8, 4, 2, 1."""
         return self.reduction - 3
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """See `Encoder.forward`."""
+        """Compute the feature maps, see `Encoder.forward`."""
         self.check(images)
         maps, x = [], images
         for name, layer in self.features.named_children():

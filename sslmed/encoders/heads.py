@@ -1,4 +1,4 @@
-"""What answers from an encoder's feature maps: the interface, and the head of fully connected layers."""
+"""Defines heads, which compute outputs from an encoder's feature maps: the interface, and fully connected layers."""
 
 import copy
 from abc import ABC, abstractmethod
@@ -17,41 +17,46 @@ Pooling = Literal["average", "max", "flatten"]
 
 
 class Readout(nn.Module, ABC):
-    """Answers from the feature maps of an encoder; a head of one's own is a subclass."""
+    """Computes outputs from the feature maps of an encoder. Subclass it for your own head."""
 
     __call__: Callable[..., Tensor]
 
     @abstractmethod
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        """Answer.
+        """Compute the outputs.
 
         Args:
-            maps: What `Encoder.forward` returns: `(N, C_i, *spatial_i)` per level, finest first.
+            maps: Output of `Encoder.forward`: `(N, C_i, *spatial_i)` per level, finest first.
+
+        Returns:
+            The outputs, one row per case.
         """
 
 
 class Head(Readout):
-    """Fully connected layers on the pooled feature maps of all the images of a case.
+    """Applies fully connected layers to the pooled feature maps of all images of a case.
 
-    The published head (`models/fully_connected.py` of https://github.com/HealthML/self-supervised-3d-tasks) has
-    `widths=(2048, 1024)`, `dropout=0.5` and `pooling="flatten"`. The default takes images of any size and learns in few
-    updates: after 100 on hippocampus scans of 24³, jigsaw's accuracy was 0.83, and 0.47 with half the features dropped.
+    The published head has `widths=(2048, 1024)`, `dropout=0.5` and `pooling="flatten"`. The default works for images of
+    any size and learns in few updates. After 100 updates on hippocampus scans of 24³ voxels, jigsaw's accuracy was
+    0.83, and 0.47 with half the features dropped.
+
+    Source: `models/fully_connected.py` of https://github.com/HealthML/self-supervised-3d-tasks.
 
     Args:
-        encoder: Gives the number of channels to expect; it does not become part of the head.
-        num_images: Images per case, whose features are concatenated.
-        out_features: Numbers to answer with.
-        widths: Features of the hidden layers, each followed by ReLU, batch normalisation and dropout; `()` leaves one
+        encoder: Defines the number of input channels. It is not stored.
+        num_images: Number of images per case. Their features are concatenated.
+        out_features: Number of outputs.
+        widths: Features of the hidden layers, each followed by ReLU, batch normalisation and dropout. `()` gives one
             linear layer.
         dropout: Fraction of features dropped in each hidden layer.
         pooling: `average` or `max` over the whole map, or `flatten`: max pooling by 2, then every remaining voxel is a
             feature, as published.
-        image_size: Sides of what the encoder is given (for patch tasks: the patch), in voxels; for `flatten` only.
+        image_size: Sides of the encoder's input (for patch tasks: of the patch), in voxels; for `flatten` only.
         norm_momentum: Weight of the current batch in the running statistics (the authors' Keras code: 0.01).
-        norm_eps: What batch normalisation adds to the variance (the authors' Keras code: 0.001).
+        norm_eps: Added to the variance by batch normalisation (the authors' Keras code: 0.001).
 
     Raises:
-        InputError: If `pooling` is `flatten` and `image_size` is absent or leaves no voxel after pooling.
+        InputError: If `pooling` is `flatten` and `image_size` is missing or leaves no voxel after pooling.
     """
 
     def __init__(
@@ -84,17 +89,18 @@ class Head(Readout):
         self.layers = nn.Sequential(*hidden, nn.Linear(sizes[-1], out_features))
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        """Answer for each case.
+        """Compute the outputs of each case.
 
         Args:
-            maps: The coarsest one counts: `(B · num_images, F, *coarse)`, the images of a case one after the other.
+            maps: Feature maps. Only the coarsest is used: `(B · num_images, F, *coarse)`, the images of a case one
+                after the other.
 
         Returns:
             `(B, out_features)`.
 
         Raises:
-            InputError: If the maps are not of the size the head was built for, or if batch normalisation would have to
-                train on a single case.
+            InputError: If the maps have another size than the head was built for, or if batch normalisation would train
+                on a single case.
         """
         coarsest = maps[-1]
         features: Tensor = self.pool(coarsest)
@@ -118,7 +124,13 @@ HeadCallable = Callable[[Encoder, int, int], Readout]
 
 
 def linear_head(encoder: Encoder, num_images: int, out_features: int) -> Head:
-    """One linear layer on globally averaged features: the default of embeddings and of classification."""
+    """Build a head of one linear layer on globally averaged features, the default for embeddings and classification.
+
+    Args:
+        encoder: Defines the number of input channels.
+        num_images: Number of images per case.
+        out_features: Number of outputs.
+    """
     return Head(encoder, num_images, out_features, widths=())
 
 
@@ -126,7 +138,7 @@ def _count_features(encoder: Encoder, pool: nn.Module, image_size: Sequence[int]
     if image_size is None or len(image_size) != encoder.spatial_dims:
         msg = f"pooling 'flatten' needs image_size, a side for each of {encoder.spatial_dims} axes, got {image_size}"
         raise InputError(msg)
-    # On the meta device only shapes are computed, so that any encoder can be asked, at no cost.
+    # The meta device computes shapes only, so this is cheap for any encoder.
     coarsest = copy.deepcopy(encoder).to("meta")(torch.zeros(2, encoder.in_channels, *image_size, device="meta"))[-1]
     if min(coarsest.shape[2:]) < 2:
         msg = (

@@ -1,4 +1,7 @@
-"""ResNet of basic blocks (https://arxiv.org/abs/1512.03385), as MONAI has it."""
+"""Defines a ResNet encoder of basic blocks on MONAI's network.
+
+Source: He et al. 2016, https://arxiv.org/abs/1512.03385.
+"""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -11,16 +14,18 @@ from sslmed.encoders.base import Encoder, halving
 
 
 class ResNetEncoder(Encoder):
-    """The map of the stem, then of each of the four stages.
+    """Returns the feature maps of the stem and of each of the four stages.
 
-    The defaults are ResNet-18. Initialised at random, as MONAI does it (He-normal).
+    The defaults are ResNet-18. MONAI initialises the weights (He-normal).
+
+    Source: He et al. 2016, https://arxiv.org/abs/1512.03385, table 1.
 
     Args:
         spatial_dims: 2 or 3.
-        in_channels: Channels of the image.
-        widths: Channels of each stage; the stem has as many as the first.
-        depths: Residual blocks of each stage.
-        stem_stride: Stride of the stem; 1 keeps the finest map as fine as the image.
+        in_channels: Number of channels of the image.
+        widths: Number of channels of each stage. The stem has as many as the first stage.
+        depths: Number of residual blocks of each stage.
+        stem_stride: Stride of the stem. With 1 the finest map has the size of the image.
 
     Raises:
         InputError: If there are not four stages.
@@ -50,7 +55,7 @@ class ResNetEncoder(Encoder):
             in_channels,
             conv1_t_stride=stem_stride,
             feed_forward=False,
-            bias_downsample=False,  # batch normalisation follows and would take a bias away
+            bias_downsample=False,  # batch normalisation follows and would remove a bias
         )
         self.stem = nn.Sequential(network.conv1, network.bn1, network.act)
         self.stages = nn.ModuleList(
@@ -59,11 +64,11 @@ class ResNetEncoder(Encoder):
 
     @property
     def minimum_side(self) -> int:
-        """Every halving rounds up, so a single voxel is left of any image."""
+        """Shortest side in voxels: 1, because every halving rounds up."""
         return 1
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """See `Encoder.forward`."""
+        """Compute the feature maps, see `Encoder.forward`."""
         self.check(images)
         maps = [self.stem(images)]
         for stage in self.stages:

@@ -1,4 +1,8 @@
-"""The contracting path of the 3-D U-Net, with the paper's widths (https://arxiv.org/abs/2006.03829)."""
+"""Defines the encoder (contracting path) of the U-Net, with the paper's widths in 3-D.
+
+Sources: Ronneberger et al. 2015, https://arxiv.org/abs/1505.04597; in 3-D Çiçek et al. 2016,
+https://arxiv.org/abs/1606.06650; the widths Taleb et al. 2020, https://arxiv.org/abs/2006.03829.
+"""
 
 from collections.abc import Sequence
 
@@ -18,17 +22,21 @@ def conv_block(
     norm_momentum: float = 0.1,
     norm_eps: float = 1e-5,
 ) -> nn.Sequential:
-    """Two 3-wide convolutions, each followed by ReLU and batch normalisation, with dropout between them.
+    """Build two 3-wide convolutions, each followed by ReLU and batch normalisation, with dropout between them.
 
-    He-normal initialisation, as in the authors' code.
+    It maps `(B, in_channels, *spatial)` to `(B, out_channels, *spatial)`. Weights are initialised as in the authors'
+    code, He-normal.
+
+    Sources: `models/unet3d.py` of https://github.com/HealthML/self-supervised-3d-tasks; initialisation He et al. 2015,
+    https://arxiv.org/abs/1502.01852.
 
     Args:
         spatial_dims: 2 or 3.
-        in_channels: Channels that come in.
-        out_channels: Channels of both convolutions.
+        in_channels: Number of input channels.
+        out_channels: Number of channels of both convolutions.
         dropout: Fraction of single activations dropped after the first convolution.
         norm_momentum: Weight of the current batch in batch normalisation's running statistics.
-        norm_eps: What batch normalisation adds to the variance.
+        norm_eps: Added to the variance by batch normalisation.
     """
     norm = ("batch", {"momentum": norm_momentum, "eps": norm_eps})
     block = nn.Sequential(
@@ -46,17 +54,20 @@ def conv_block(
 
 
 class UNetEncoder(Encoder):
-    """One block per width, with max pooling by 2 between blocks.
+    """Returns the feature maps of one convolution block per width, with max pooling by 2 between blocks.
 
-    Pooling floors: 39 becomes 19, 9, 4, 2.
+    Pooling rounds down: 39 becomes 19, 9, 4, 2.
+
+    Sources: Ronneberger et al. 2015, https://arxiv.org/abs/1505.04597; in 3-D Çiçek et al. 2016,
+    https://arxiv.org/abs/1606.06650; the widths Taleb et al. 2020, https://arxiv.org/abs/2006.03829.
 
     Args:
         spatial_dims: 2 or 3.
-        in_channels: Channels of the image.
-        widths: Channels of the feature maps, finest first.
+        in_channels: Number of channels of the image.
+        widths: Number of channels of the feature maps, finest first.
         dropout: Fraction of activations dropped within each block.
         norm_momentum: Weight of the current batch in the running statistics (the authors' Keras code: 0.01).
-        norm_eps: What batch normalisation adds to the variance (the authors' Keras code: 0.001).
+        norm_eps: Added to the variance by batch normalisation (the authors' Keras code: 0.001).
     """
 
     def __init__(
@@ -80,7 +91,7 @@ class UNetEncoder(Encoder):
         self.pool = Pool["MAX", spatial_dims](2)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """See `Encoder.forward`."""
+        """Compute the feature maps, see `Encoder.forward`."""
         self.check(images)
         maps = [self.blocks[0](images)]
         for block in self.blocks[1:]:

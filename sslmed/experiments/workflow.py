@@ -1,4 +1,10 @@
-"""Run a plan with Snakemake, show its progress, and survive every kind of interruption."""
+"""Run a plan with Snakemake, show its progress, and survive every kind of interruption.
+
+Snakemake starts a job as soon as those that it needs are done, as many at once as there are cores or GPUs; goes on with
+the others when one fails; and by plugins does the same on SLURM, and on what else it has plugins for: it submits jobs,
+asks after them, tries lost ones again, and says what memory and time they need. What is done, and whether it is still
+valid, we decide ourselves, by `results.json`: Snakemake would by times of files, and deletes what a failed job leaves.
+"""
 
 import fcntl
 import json

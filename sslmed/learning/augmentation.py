@@ -1,7 +1,7 @@
-"""Random affine maps and intensity changes of whole batches, on the batch's device, in 2-D and 3-D.
+"""Applies random affine maps and intensity changes to whole batches, on the batch's device, in 2-D and 3-D.
 
-Each transform draws first (`sample`) and then applies what was drawn (a pure function), so that an image and its label
-map can be moved alike, and so that what was drawn can be tested.
+Each transform first samples its parameters (`sample`). A pure function then applies them. So an image and its label map
+get the same transform, and the parameters can be tested.
 """
 
 import itertools
@@ -16,16 +16,19 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class RandomAffine:
-    """Random flips, rotations and zooms about the centre of the image, composed into one map.
+    """Samples random flips, rotations and zooms about the centre of the image, composed into one affine map.
 
-    Rotations and zooms are of voxels: on an anisotropic grid, rotate by little.
+    Rotations and zooms are in voxel coordinates. On an anisotropic grid, use small angles.
+
+    Source of the kinds and the published strengths: `preprocess_exemplar.py` of
+    https://github.com/HealthML/self-supervised-3d-tasks.
 
     Args:
-        flip: Probability that an axis is flipped, for each axis.
-        quarter_turns: Probability of turning by 0°, 90°, 180° or 270°, for each plane.
-        rotation: Probability of turning by any angle up to `max_angle`, for each plane.
-        max_angle: Largest angle of `rotation` either way, in degrees.
-        zoom: Probability of scaling each axis by a factor of its own.
+        flip: Probability of flipping an axis, for each axis.
+        quarter_turns: Probability of a rotation by 0°, 90°, 180° or 270°, for each plane.
+        rotation: Probability of a rotation by any angle up to `max_angle`, for each plane.
+        max_angle: Largest angle of `rotation` in both directions, in degrees.
+        zoom: Probability of scaling an image, each axis by its own factor.
         max_zoom: Largest deviation of these factors from 1.
     """
 
@@ -39,7 +42,17 @@ class RandomAffine:
     def sample(
         self, batch_size: int, spatial_dims: int, device: torch.device, generator: torch.Generator | None = None
     ) -> Tensor:
-        """Draw `(B, spatial_dims, spatial_dims)` matrices, from output to input offsets from the centre, in voxels."""
+        """Sample one matrix for each image.
+
+        Args:
+            batch_size: Number of images, B.
+            spatial_dims: 2 or 3.
+            device: Device of the matrices.
+            generator: Random number generator on `device`; `None` uses the global one.
+
+        Returns:
+            `(B, spatial_dims, spatial_dims)`, from output to input offsets from the centre, in voxels.
+        """
 
         def happens(probability: float, *shape: int) -> Tensor:
             return torch.rand(batch_size, *shape, generator=generator, device=device) < probability
@@ -61,11 +74,13 @@ class RandomAffine:
 
 @dataclass(frozen=True)
 class RandomIntensity:
-    """Random brightness and contrast, of all channels of an image alike.
+    """Samples random brightness and contrast, the same for all channels of an image.
+
+    Source of the published strengths: `preprocess_exemplar.py` of https://github.com/HealthML/self-supervised-3d-tasks.
 
     Args:
-        probability: How often an image is changed.
-        brightness: Largest shift either way; intensities are in [0, 1].
+        probability: Probability that an image is changed.
+        brightness: Largest shift in both directions; intensities are in [0, 1].
         contrast: Smallest and largest factor of the differences from the image's mean.
     """
 
@@ -76,7 +91,16 @@ class RandomIntensity:
     def sample(
         self, batch_size: int, device: torch.device, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Draw a shift `(B,)` and a factor `(B,)` for each image; 0 and 1 where it is not changed."""
+        """Sample a shift and a factor for each image.
+
+        Args:
+            batch_size: Number of images, B.
+            device: Device of the result.
+            generator: Random number generator on `device`; `None` uses the global one.
+
+        Returns:
+            Shifts `(B,)` and factors `(B,)`; 0 and 1 for an image that is not changed.
+        """
         chance, shift, factor = torch.rand(3, batch_size, generator=generator, device=device)
         low, high = self.contrast
         changed = chance < self.probability
@@ -87,7 +111,16 @@ class RandomIntensity:
 
 
 def augment(images: Tensor, affine: RandomAffine | None, intensity: RandomIntensity | None) -> Tensor:
-    """Transform a training batch `(B, C, *spatial)` at random, on its device, by what is asked for."""
+    """Transform a training batch at random, on its device.
+
+    Args:
+        images: `(B, C, *spatial)`, intensities in [0, 1].
+        affine: Geometric augmentation, or `None`.
+        intensity: Intensity augmentation, or `None`.
+
+    Returns:
+        Images of the same shape.
+    """
     if affine is not None:
         images = apply_affine(images, affine.sample(len(images), images.ndim - 2, images.device))
     if intensity is not None:
@@ -96,23 +129,25 @@ def augment(images: Tensor, affine: RandomAffine | None, intensity: RandomIntens
 
 
 def apply_affine(images: Tensor, matrices: Tensor, mode: Literal["bilinear", "nearest"] = "bilinear") -> Tensor:
-    """Move images about their centres; what comes from outside is 0.
+    """Apply an affine map about the centre to each image. Voxels from outside the image are 0.
+
+    Source of the sampling grid: Jaderberg et al. 2015, https://arxiv.org/abs/1506.02025.
 
     Args:
         images: `(B, C, *spatial)`, of any dtype; the sides may differ.
-        matrices: `(B, d, d)`: output voxel `p` shows the input at `centre + matrix @ (p - centre)`.
+        matrices: `(B, d, d)`. Output voxel `p` is the input at `centre + matrix @ (p - centre)`.
         mode: `bilinear` (in 3-D: trilinear) for images, `nearest` for label maps.
 
     Returns:
         Images of the same shape and dtype.
     """
-    # grid_sample's coordinates run from -1 to 1 along every axis, and name the last axis first.
+    # The coordinates of grid_sample are in [-1, 1] along every axis, the last axis first.
     shape, device = images.shape[2:], images.device
     sides = torch.stack([torch.full((), side, device=device) for side in shape])  # nothing is copied to the device
     normalised = (matrices * sides / sides[:, None]).flip(1)
     with torch.autocast(device.type, enabled=False):  # it would round the coordinates
         grid = torch.zeros((), device=device)
-        for axis, side in enumerate(shape):  # a sum of small terms, of which only the last is of the image's size
+        for axis, side in enumerate(shape):  # a sum of small terms; only the last one has the size of the image
             centres = (2 * torch.arange(side, device=device) + 1) / side - 1
             term = centres[:, None] * normalised[:, None, :, axis]
             grid = grid + term.reshape(len(images), *(side if a == axis else 1 for a in range(len(shape))), len(shape))
@@ -120,7 +155,16 @@ def apply_affine(images: Tensor, matrices: Tensor, mode: Literal["bilinear", "ne
 
 
 def apply_intensity(images: Tensor, shift: Tensor, factor: Tensor) -> Tensor:
-    """Scale images `(B, C, *spatial)` about their means by `factor` `(B,)`, add `shift` `(B,)`, and clip to [0, 1]."""
+    """Scale the contrast of images about their means, shift their brightness, and clip to [0, 1].
+
+    Args:
+        images: `(B, C, *spatial)`, intensities in [0, 1].
+        shift: Added to each image, `(B,)`.
+        factor: Multiplies the differences from each image's mean, `(B,)`.
+
+    Returns:
+        Images of the same shape and dtype.
+    """
     each = (-1, *(1,) * (images.ndim - 1))
     mean = images.flatten(1).mean(1, dtype=torch.float32)
     offset = mean * (1 - factor) + shift
@@ -129,7 +173,7 @@ def apply_intensity(images: Tensor, shift: Tensor, factor: Tensor) -> Tensor:
 
 
 def _plane_rotation(angle: Tensor, plane: tuple[int, int], spatial_dims: int) -> Tensor:
-    """Rotation matrices `(B, d, d)` by angles `(B,)` in radians within a plane."""
+    """Return rotation matrices `(B, d, d)` for angles `(B,)` in radians within a plane."""
     first, second = plane
     matrix = torch.eye(spatial_dims, device=angle.device).repeat(len(angle), 1, 1)
     matrix[:, first, first] = matrix[:, second, second] = angle.cos()

@@ -1,4 +1,4 @@
-"""Means over all cases of what is measured batch by batch, on one rank or several."""
+"""Averages batch-wise measurements over all cases, on one or several ranks."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,21 +9,26 @@ from sslmed.learning.distributed import merge
 
 
 class BatchMeans:
-    """Collects the values of batches.
+    """Collects the values of batches and averages them over cases.
 
-    Each batch counts once, also where an idle rank has repeated it, and sums are rounded once: the means do not depend
-    on how batches were dealt out, and are the same on every rank.
+    Each batch counts once, even if an idle rank has repeated it. Sums are rounded once. So the means do not depend on
+    the distribution of batches over ranks, and are the same on every rank.
     """
 
     def __init__(self) -> None:
         self._batches: dict[tuple[str, ...], dict[str, float]] = {}
 
     def add(self, cases: Sequence[str], values: Mapping[str, Tensor | float]) -> None:
-        """Add the values of a batch of cases."""
+        """Add the values of a batch.
+
+        Args:
+            cases: Ids of the cases.
+            values: Name -> mean over the batch, `()`.
+        """
         self._batches[tuple(cases)] = {name: float(value) for name, value in values.items()}
 
     def means(self) -> dict[str, float]:
-        """Give the means over the cases of all ranks, which all have to ask for them, and start anew."""
+        """Return the means over the cases of all ranks, and reset. Every rank must call it."""
         batches = merge(self._batches)
         self._batches = {}
         n_cases = sum(map(len, batches))

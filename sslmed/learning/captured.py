@@ -1,6 +1,6 @@
-"""A training step as a CUDA graph: recorded once and replayed for every further batch.
+"""Runs a training step as a CUDA graph: it is recorded once and replayed for every further batch.
 
-A small network is done with its work before Python has asked for the next piece of it. A graph asks for all at once.
+A small network finishes each operation before Python launches the next one. A graph launches all of them at once.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -13,17 +13,17 @@ WARM_UP = 3  # steps before recording, in which libraries choose their algorithm
 
 
 class CapturedStep:
-    """Loss and gradients of batches, by replaying what was recorded for an earlier one.
+    """Computes loss and gradients of batches by replaying a recorded step.
 
-    What is replayed are the operations on the GPU, random numbers included, but no Python: a step must do the same for
-    every batch, must not need a number of the device, and must not keep anything outside the device's memory. It is
-    recorded anew where the shapes of a batch or the parameters to train change.
+    A replay repeats the operations on the GPU, including random numbers, but no Python. So a step must do the same for
+    every batch, must not read a value from the device, and must not store anything outside the device's memory. It is
+    recorded again if the shapes of a batch or the trainable parameters change.
 
     Source: https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs.
 
     Args:
-        step: Computes the loss of a batch.
-        parameters: What gets gradients.
+        step: Computes the loss `()` of a batch.
+        parameters: Parameters that get gradients.
     """
 
     def __init__(self, step: Callable[[Mapping[str, Tensor]], Tensor], parameters: Iterable[Parameter]) -> None:
@@ -37,7 +37,7 @@ class CapturedStep:
         self._loss = torch.zeros(())
 
     def __call__(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """Compute the loss of a batch on the GPU, and set (not add up) the gradients of the parameters."""
+        """Compute the loss of a batch on the GPU, and set (not accumulate) the gradients of the parameters."""
         shapes = {name: (each.shape, each.dtype) for name, each in batch.items()}
         kind = shapes, [parameter.requires_grad for parameter in self._parameters]
         if kind != self._recorded_for:
@@ -57,9 +57,9 @@ class CapturedStep:
 
     def _record(self, batch: Mapping[str, Tensor]) -> torch.cuda.CUDAGraph:
         self._inputs = {name: each.clone() for name, each in batch.items()}
-        self._forget_gradients()  # so that they are made in the graph's own memory, where each replay puts them
+        self._forget_gradients()  # so that they are allocated in the graph's memory, where each replay writes them
         graph = torch.cuda.CUDAGraph()
-        torch.clear_autocast_cache()  # it holds weights rounded before now; a graph has to round them every time
+        torch.clear_autocast_cache()  # it holds weights rounded earlier; a graph must round them in every replay
         with torch.cuda.graph(graph, capture_error_mode="thread_local"):  # other threads may read data meanwhile
             self._loss = self._loss_and_gradients(self._inputs)
         torch.clear_autocast_cache()

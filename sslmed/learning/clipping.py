@@ -1,4 +1,4 @@
-"""Clipping of gradients tensor by tensor, as Keras does it."""
+"""Clips gradients tensor by tensor, as Keras does."""
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch.nn.utils import clip_grad_norm_
@@ -6,10 +6,12 @@ from torch.optim import Optimizer
 
 
 class ClipEachGradient(Callback):
-    """Scales down each parameter's gradient to a largest norm by itself, as Keras' `clipnorm` does.
+    """Clips the norm of each parameter's gradient separately, as Keras' `clipnorm` does.
 
-    Lightning's `gradient_clip_val` is about the norm of all gradients together, so that one large gradient makes all
-    others smaller. Pretraining and fine-tuning take it alike, as one of `trainer.callbacks`.
+    Lightning's `gradient_clip_val` clips the norm of all gradients together, so one large gradient shrinks all others.
+    This callback works for pretraining and fine-tuning, as one of `trainer.callbacks`.
+
+    Source: `clipnorm` of https://keras.io/api/optimizers/.
 
     Args:
         max_norm: Largest Euclidean norm of a gradient.
@@ -19,7 +21,7 @@ class ClipEachGradient(Callback):
         self.max_norm = max_norm
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:  # noqa: ARG002
-        """Lightning's hook: gradients are averaged over devices, and not scaled by mixed precision any more."""
+        """Clip the gradients (Lightning's hook). They are averaged over devices and no longer scaled for precision."""
         for group in optimizer.param_groups:
             for parameter in group["params"]:
-                clip_grad_norm_(parameter, self.max_norm)  # passes over one without a gradient
+                clip_grad_norm_(parameter, self.max_norm)  # skips a parameter without a gradient

@@ -1,10 +1,10 @@
-"""How much of a device's own memory is free."""
+"""Measures the free memory of a device."""
 
 import torch
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that a GPU has left for this process; 0 of a CPU, which has no memory of its own."""
+    """Return the number of bytes that a GPU has left for this process; 0 for a CPU."""
     if device.type != "cuda":
         return 0
     unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)

@@ -1,7 +1,8 @@
-"""Several processes (ranks) that train one network, each on a device of its own, and each on its share of every batch.
+"""Coordinates several processes (ranks) that train one network, each on its own device and its part of every batch.
 
-They are started by torchrun, which tells each its number; Lightning's DDP averages their gradients. A batch of training
-is divided into equal shares. A batch of evaluation is whole on one rank, so that scores are those of a single process.
+They are started by torchrun, which tells each its number. Lightning's DDP averages their gradients
+(https://arxiv.org/abs/2006.15704). A training batch is divided into equal parts. An evaluation batch is complete on one
+rank, so scores are the same as those of a single process.
 """
 
 import os
@@ -20,20 +21,23 @@ Value = TypeVar("Value")
 
 
 def rank() -> int:
-    """Number of this process; 0 if it is the only one. Known before the processes are connected."""
+    """Return the number of this process; 0 if it is the only one. It is known before the processes connect."""
     return int(os.environ["RANK"]) if dist.is_torchelastic_launched() else 0
 
 
 def world_size() -> int:
-    """Number of processes that train one network."""
+    """Return the number of processes that train one network."""
     return int(os.environ["WORLD_SIZE"]) if dist.is_torchelastic_launched() else 1
 
 
 def check_processes(devices: object) -> None:
-    """Refuse a number of devices that is not that of the processes.
+    """Check that there are as many devices as processes.
+
+    Args:
+        devices: Lightning's `trainer.devices`: a number or a list.
 
     Raises:
-        UserError: If they differ.
+        UserError: If the numbers differ.
     """
     count = len(devices) if isinstance(devices, list) else devices
     if str(count) != str(world_size()):
@@ -45,10 +49,14 @@ def check_processes(devices: object) -> None:
 
 
 def share_size(batch_size: int, n_ranks: int) -> int:
-    """Size of each rank's share of a batch.
+    """Return the number of cases in each rank's part of a batch.
+
+    Args:
+        batch_size: Cases in the whole batch.
+        n_ranks: Number of ranks.
 
     Raises:
-        UserError: If the shares would be unequal: the mean of the ranks' gradients would not be that of the batch.
+        UserError: If the parts would be unequal: the mean of the ranks' gradients would not be that of the batch.
     """
     if batch_size % n_ranks:
         msg = (
@@ -60,10 +68,16 @@ def share_size(batch_size: int, n_ranks: int) -> int:
 
 
 def gather(share: Tensor) -> Tensor:
-    """Concatenate the shares `(B, …)` of all ranks, this rank's first and the others' in cyclic order.
+    """Concatenate the parts of a batch from all ranks, this rank's first, the others in cyclic order.
 
-    Gradients flow back to the rank that a share came from, summed over the ranks' losses. DDP then divides by the
-    number of ranks, which leaves the gradient of the mean of their losses.
+    Gradients flow back to the rank that a part came from, summed over the ranks' losses. DDP then divides by the number
+    of ranks, which gives the gradient of the mean of their losses.
+
+    Args:
+        share: This rank's part, `(B / ranks, …)`.
+
+    Returns:
+        The whole batch, `(B, …)`.
     """
     if world_size() == 1:
         return share
@@ -72,7 +86,7 @@ def gather(share: Tensor) -> Tensor:
 
 
 class _AllGather(torch.autograd.Function):
-    # torch.distributed.nn has one that recent versions of torch deprecate, and its successor is not in all we allow.
+    # torch 2.13 deprecates the one in torch.distributed.nn, and its successor is in a private module.
     @staticmethod
     def forward(ctx: FunctionCtx, share: Tensor) -> tuple[Tensor, ...]:  # noqa: ARG004
         share = share.contiguous()
@@ -88,7 +102,7 @@ class _AllGather(torch.autograd.Function):
 
 
 def merge(own: Mapping[Key, Value]) -> dict[Key, Value]:
-    """Put together what the ranks found out; where several have a key, the first rank's value counts."""
+    """Merge the mappings of all ranks. If several ranks have a key, the first rank's value is taken."""
     if world_size() == 1:
         return dict(own)
     parts: Sequence[Any] = [None] * world_size()

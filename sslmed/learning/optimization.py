@@ -1,4 +1,4 @@
-"""Optimizer and learning-rate schedule, the same for pretraining and fine-tuning."""
+"""Configures optimizer and learning-rate schedule, the same way for pretraining and fine-tuning."""
 
 import math
 from dataclasses import dataclass
@@ -17,37 +17,46 @@ START = 0.04  # of the peak
 
 
 def default_optimizer(parameters: object) -> Optimizer:
-    """AdamW with a learning rate of 1e-3."""
+    """Build AdamW with a learning rate of 1e-3.
+
+    Source: Loshchilov and Hutter 2019, https://arxiv.org/abs/1711.05101.
+
+    Args:
+        parameters: Parameters to train, as for `torch.optim.AdamW`.
+    """
     return AdamW(parameters, lr=1e-3)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
 class Optimization:
-    """How weights are updated.
+    """Configures how weights are updated.
 
     Args:
-        optimizer: Builds the optimizer from parameters; its learning rate is the schedule's peak.
-        schedule: Course of the learning rate, see `learning_rate_factor`.
+        optimizer: Builds the optimizer from parameters. Its learning rate is the peak of the schedule.
+        schedule: Schedule of the learning rate, see `learning_rate_factor`.
     """
 
     optimizer: OptimizerCallable = default_optimizer
     schedule: Schedule = "one_cycle"
 
     def configure(self, module: LightningModule) -> OptimizerLRScheduler:
-        """Build what `LightningModule.configure_optimizers` returns.
+        """Build the return value of `LightningModule.configure_optimizers`.
 
-        All parameters are handed over at once, frozen ones too: the optimizer passes over them while they have no
-        gradient, so that to unfreeze an encoder needs no new optimizer and loses no moments.
+        The optimizer gets all parameters from the start, also frozen ones. It skips parameters without a gradient. So
+        unfreezing an encoder needs no new optimizer and keeps the moments.
 
         Args:
             module: The module to train, attached to a Trainer.
+
+        Returns:
+            The optimizer, and a schedule that is updated after every step.
         """
         optimizer = self.optimizer(module.parameters())
 
         def factor(update: int) -> float:
             if update == 0:
-                # Here no checkpoint is restored yet, and to tell the length of training Lightning would begin to draw
-                # batches: the first ones instead of those that come next.
+                # No checkpoint is restored yet. To estimate the length of training, Lightning would already load
+                # batches, and these would be the first ones instead of the next ones.
                 return learning_rate_factor(self.schedule, 0.0)
             return learning_rate_factor(self.schedule, update / module.trainer.estimated_stepping_batches)
 
@@ -55,16 +64,22 @@ class Optimization:
 
 
 DEFAULT = Optimization()
-"""AdamW with a peak learning rate of 1e-3, one cycle."""
+"""AdamW with a one-cycle schedule and a peak learning rate of 1e-3."""
 
 
 def learning_rate_factor(schedule: Schedule, progress: float) -> float:
-    """Give the learning rate as a fraction of its peak.
+    """Compute the learning rate as a fraction of its peak.
+
+    Sources: `cosine` Loshchilov and Hutter 2017, https://arxiv.org/abs/1608.03983, equation 5, without restarts;
+    `one_cycle` Smith and Topin 2018, https://arxiv.org/abs/1708.07120, with cosines instead of lines.
 
     Args:
-        schedule: `constant`; `cosine`, which falls from the peak to zero; `one_cycle`, which rises to the peak first,
-            both along a cosine (https://arxiv.org/abs/1708.07120).
-        progress: Fraction of training that is done, in [0, 1].
+        schedule: `constant`; `cosine`, which falls from the peak to zero; or `one_cycle`, which first rises to the
+            peak, both along a cosine.
+        progress: Completed fraction of training, in [0, 1].
+
+    Returns:
+        The fraction of the peak, in [0, 1].
     """
     if schedule == "constant":
         return 1.0

@@ -106,8 +106,17 @@ class Geometry:
     @property
     def spacing(self) -> NDArray[np.float64]:
         """Voxel size in mm before resizing, along the prepared axes."""
+        return self._lengths[list(self.axes)]
+
+    @property
+    def original_spacing(self) -> tuple[float, ...] | None:
+        """Voxel size in mm along the axes of the file; none of a photograph, whose pixels have no known size."""
+        return tuple(map(float, self._lengths)) if len(self.original_shape) == 3 else None
+
+    @property
+    def _lengths(self) -> NDArray[np.float64]:
         lengths: NDArray[np.float64] = np.linalg.norm(self.affine[:-1, :-1], axis=0)
-        return lengths[list(self.axes)]
+        return lengths
 
     def orient(self, array: NDArray[Any]) -> NDArray[Any]:
         """View `(..., *original)` along the prepared axes."""

@@ -1,4 +1,4 @@
-"""The pretext tasks: what an encoder can learn from images without labels."""
+"""Pretext tasks: they train an encoder on images without labels."""
 
 from sslmed.pretext.base import PretextTask
 from sslmed.pretext.cpc import CPC

@@ -1,4 +1,4 @@
-"""What pretext tasks share: an encoder to train, a task made of unlabelled images, a loss, the wiring to Lightning."""
+"""Base classes of the pretext tasks: they train an encoder with Lightning on tasks made from unlabelled images."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -18,16 +18,16 @@ from sslmed.learning.distributed import gather, rank, world_size
 from sslmed.learning.optimization import DEFAULT, Optimization
 
 Targets = TypeVar("Targets")
-"""What outputs are compared with: a tensor of any shape, a tuple of tensors, or `None` if with each other."""
+"""Targets of the loss: a tensor of any shape, a tuple of tensors, or `None` if the outputs are compared."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the network answered about one case, to be shown.
+    """Holds the network's answer for one case, for the report and Weights & Biases.
 
     Attributes:
-        words: In words, as `class 3, answered 5`; the report and Weights & Biases show them below the picture.
-        image: An image that is an answer, as of a task that reconstructs: `(C, *spatial)`, intensities 0 to 1.
+        words: The answer in words, e.g. `class 3, answered 5`. It is shown below the picture.
+        image: The answer as an image, e.g. a reconstruction: `(C, *spatial)`, intensities in [0, 1].
     """
 
     words: str = ""
@@ -37,17 +37,17 @@ class Answer:
 class PretextTask(LightningModule, ABC, Generic[Targets]):
     """Trains an encoder on unlabelled images.
 
-    A new task says in `make_task` what the network sees, in `loss` what it should have answered, and in `answers` how
-    to show what it did answer. It sets `self.head`, or overrides `forward`, e.g. to answer by a U-Net's decoder, which
-    is handed over too if it is called `self.decoder`. None of these needs a Trainer.
+    A new task implements `make_task` (inputs and targets), `loss`, and `answers` (how to show the outputs). It sets
+    `self.head`, or overrides `forward`, e.g. to use a U-Net's decoder. A decoder named `self.decoder` is handed over to
+    fine-tuning together with the encoder. These methods work without a Trainer.
 
     Args:
-        encoder: The encoder to train; checkpoints hold its weights under `encoder.`.
-        optimization: How weights are updated.
+        encoder: The encoder to train. Checkpoints store its weights under `encoder.`.
+        optimization: Optimizer and learning-rate schedule.
     """
 
     head: Readout
-    monitor = "val/loss"  # what the best checkpoint is chosen by
+    monitor = "val/loss"  # selects the best checkpoint
     monitor_mode = "min"
 
     def __init__(self, encoder: Encoder, optimization: Optimization = DEFAULT) -> None:
@@ -58,88 +58,112 @@ class PretextTask(LightningModule, ABC, Generic[Targets]):
 
     @abstractmethod
     def make_task(self, images: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Targets]:
-        """Turn a batch of images into inputs of the network and its targets; all that is random happens here.
+        """Turn a batch of images into inputs and targets of the network. All randomness is here.
 
         Args:
-            images: `(B, C, *spatial)`, each of another case: in training on several devices, the rank's share.
-            generator: Random numbers, on the images' device; `None` draws from the global generator.
+            images: `(B, C, *spatial)`, each from a different case. In training on several devices, this rank's part of
+                the batch.
+            generator: Random number generator on the images' device. `None` uses the global generator.
 
         Returns:
-            Inputs `(B, C, *spatial)` or `(B, P, C, *spatial)`, P images per case, and targets: whatever `loss` takes.
+            Inputs `(B, C, *spatial)`, or `(B, P, C, *spatial)` with P images per case; and the targets for `loss`.
+
+        Raises:
+            InputError: If the task cannot use the images, e.g. because they are too small.
         """
 
     @abstractmethod
     def loss(self, outputs: Tensor, targets: Targets) -> Tensor:
-        """Mean loss of a batch, given what `forward` returned and `make_task` asked for."""
-
-    def chance_answer(self, outputs: Tensor, targets: Targets) -> Tensor:  # noqa: ARG002 - for subclasses
-        """What a network would answer that knows nothing about the images: by default zeros.
-
-        They are logits that are all equal, or embeddings that are. A task that reconstructs gives the best constant of
-        the batch instead, such as the mean of its targets.
+        """Compute the mean loss of a batch.
 
         Args:
-            outputs: What `forward` returned, `(B, …)`; only the shape matters.
-            targets: What `make_task` asked for.
+            outputs: Output of `forward`, `(B, …)`.
+            targets: Targets from `make_task`.
 
         Returns:
-            An answer of the shape of `outputs`.
+            The loss, `()`.
+        """
+
+    def chance_answer(self, outputs: Tensor, targets: Targets) -> Tensor:  # noqa: ARG002 - for subclasses
+        """Return the outputs of a network that knows nothing about the images: zeros by default.
+
+        Zeros are equal logits, or equal embeddings. A task that reconstructs returns the best constant of the batch
+        instead, e.g. the mean of its targets.
+
+        Args:
+            outputs: Output of `forward`, `(B, …)`; only the shape is used.
+            targets: Targets from `make_task`.
+
+        Returns:
+            A tensor with the shape of `outputs`.
         """
         return torch.zeros_like(outputs, dtype=torch.float32)
 
     def chance_loss(self, outputs: Tensor, targets: Targets) -> Tensor:
-        """Value of `loss` for `chance_answer`: a network that does not get below it has learned nothing."""
+        """Compute the loss `()` of `chance_answer`. A network that stays above it has learned nothing."""
         return self.loss(self.chance_answer(outputs, targets), targets)
 
     def measures(self, outputs: Tensor, targets: Targets) -> dict[str, Tensor]:  # noqa: ARG002 - for subclasses
-        """What validation logs beside the loss, by name."""
+        """Return what validation logs in addition to the loss: name -> value `()`."""
         return {}
 
     def answers(self, outputs: Tensor, targets: Targets) -> list[Answer]:  # noqa: ARG002 - for subclasses
-        """Say for each case what the network answered; by default nothing."""
+        """Return the answer to show for each of the B cases; by default an empty one."""
         return [Answer()] * len(outputs)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Encode every image by the one encoder and let the head answer from all of a case together.
+        """Encode every image with the same encoder, and apply the head to all feature maps of a case.
 
         Args:
             inputs: `(B, C, *spatial)` or `(B, P, C, *spatial)`.
 
         Returns:
-            `(B, …)`: what `loss` takes.
+            `(B, …)`, the outputs for `loss`.
+
+        Raises:
+            InputError: If the encoder or the head cannot use the inputs.
         """
         return self.head(self.encode(inputs))
 
     def encode(self, inputs: Tensor) -> list[Tensor]:
-        """Feature maps of every image, finest first: `(B, P, C, *spatial)` to `(B·P, C_i, *spatial_i)` per level.
+        """Compute the feature maps of every image.
 
         Args:
-            inputs: `(B, P, C, *spatial)`, or `(B, C, *spatial)` where there is one image per case.
+            inputs: `(B, P, C, *spatial)`, or `(B, C, *spatial)` for one image per case.
+
+        Returns:
+            One map `(B·P, C_i, *spatial_i)` per level, finest first.
         """
-        images = inputs.flatten(0, -self.encoder.spatial_dims - 2)  # a no-op where there is no P
+        images = inputs.flatten(0, -self.encoder.spatial_dims - 2)  # no effect without the axis P
         maps: list[Tensor] = self.encoder(images.to(self.dtype))
         return maps
 
     def of_all_ranks(self, share: Tensor) -> Tensor:
-        """Give the whole batch `(B, …)`, this rank's share first; gradients flow back to the others' shares.
+        """Return the whole batch, for contrastive tasks. Gradients flow back to the parts of the other ranks.
 
-        Contrastive tasks need it. Only batches of training are divided: those of validation are whole on one rank.
+        Only training batches are divided among ranks. A validation batch is complete on one rank.
+
+        Args:
+            share: This rank's part of the batch, `(B / ranks, …)`.
+
+        Returns:
+            `(B, …)`, this rank's part first.
         """
         return gather(share) if self.training else share
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:  # noqa: ARG002 - Lightning's signature
-        """Loss of a fresh random task."""
+        """Compute the loss of a new random task."""
         images: Tensor = batch["image"]
-        inputs, targets = self.make_task(images)
+        inputs, targets = self._make_task(images)
         loss = self.loss(self(inputs), targets)
         self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(images), sync_dist=True)
         return loss
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
-        """Measure loss, chance loss and more of a task that is the same in every epoch, and on whichever rank."""
+        """Measure loss, chance loss and `measures` of a task that is the same in every epoch and on every rank."""
         images: Tensor = batch["image"]
         number = batch_idx * world_size() + rank()
-        inputs, targets = self.make_task(images, torch.Generator(images.device).manual_seed(number))
+        inputs, targets = self._make_task(images, torch.Generator(images.device).manual_seed(number))
         outputs = self(inputs)
         measured: dict[str, Tensor | float] = {
             "loss": self.loss(outputs, targets),
@@ -148,24 +172,30 @@ class PretextTask(LightningModule, ABC, Generic[Targets]):
         }
         self._validation.add(batch["case"], measured)
 
+    def _make_task(self, images: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Targets]:
+        with torch.autocast(
+            images.device.type, enabled=False
+        ):  # images keep their precision, as a CPU's mixing requires
+            return self.make_task(images, generator)
+
     def on_validation_epoch_end(self) -> None:
-        """Log the means over all validation cases."""
+        """Log the mean values over all validation cases."""
         self.log_dict({f"val/{name}": value for name, value in self._validation.means().items()})
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Lightning's hook."""
+        """Configure optimizer and schedule (Lightning's hook)."""
         return self.optimization.configure(self)
 
 
 class ClassificationTask(PretextTask[Tensor]):
-    """A pretext task whose answer is one of `num_classes` classes: cross-entropy, and accuracy in validation.
+    """Base class of pretext tasks that predict one of `num_classes` classes, trained with cross-entropy.
 
-    An answer by chance, all classes being equally likely, costs ln(num_classes).
+    Validation also measures the accuracy. The loss at chance level is ln(num_classes).
 
     Args:
         encoder: See `PretextTask`.
-        num_images: Images the head sees per case.
-        num_classes: Number of possible answers, all equally likely.
+        num_images: Number of images per case for the head.
+        num_classes: Number of classes, all equally likely.
         head: Builds the head from the encoder, `num_images` and `num_classes`.
         optimization: See `PretextTask`.
     """
@@ -183,15 +213,15 @@ class ClassificationTask(PretextTask[Tensor]):
         self.head = head(encoder, num_images, num_classes)
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Cross-entropy of logits `(B, num_classes)` and class indices `(B,)`."""
+        """Compute the cross-entropy `()` of logits `(B, num_classes)` and class indices `(B,)`."""
         return F.cross_entropy(outputs, targets)
 
     def measures(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        """Fraction of right answers, as `accuracy`."""
+        """Return the fraction of correct predictions, `accuracy`; logits are `(B, num_classes)`, classes `(B,)`."""
         return {"accuracy": multiclass_accuracy(outputs, targets, num_classes=self.num_classes, average="micro")}
 
     def answers(self, outputs: Tensor, targets: Tensor) -> list[Answer]:
-        """True class, and the one that the network holds for the likeliest."""
+        """Return the true class, the predicted class and its probability for each case."""
         probabilities, classes = outputs.float().softmax(1).max(1)
         return [
             Answer(f"class {target}, answered {answer} with a probability of {probability:.2f}")

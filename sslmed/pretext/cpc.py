@@ -1,6 +1,7 @@
-"""Contrastive predictive coding: which patch lies further along the first axis, given those before it?
+"""Contrastive predictive coding: predict the embeddings of patches from those of earlier patches along the first axis.
 
-https://arxiv.org/abs/2006.03829; in 2-D https://arxiv.org/abs/1905.09272.
+Sources: van den Oord et al. 2018, https://arxiv.org/abs/1807.03748; in 3-D Taleb et al. 2020, section 3,
+https://arxiv.org/abs/2006.03829; in 2-D Hénaff et al. 2019, https://arxiv.org/abs/1905.09272.
 """
 
 from collections.abc import Sequence
@@ -25,13 +26,20 @@ Objective = Literal["infonce", "bce"]
 
 
 def context_cells(grid: int, dims: int, rows: int) -> Tensor:
-    """Cells that the predictions of each column start from, an inverted pyramid along the first axis.
+    """List the context cells of each column: an inverted pyramid along the first axis.
 
-    Row r contributes the cells up to `rows - 1 - r` steps around the column, mirrored at the border of the grid; so the
-    last row contributes the column's own cell alone.
+    Row r has the cells up to `rows - 1 - r` steps around the column, mirrored at the border of the grid. The last row
+    has only the column's own cell.
+
+    Source: Taleb et al. 2020, section 3, https://arxiv.org/abs/2006.03829.
+
+    Args:
+        grid: Patches per side.
+        dims: 2 or 3.
+        rows: Number of context rows.
 
     Returns:
-        Row-major cell numbers `(columns, L)`, from the first row to the last.
+        Row-major cell numbers `(columns, L)`, from the first row to the last, with columns = grid ** (dims - 1).
     """
     cells = torch.arange(grid**dims).reshape((grid,) * dims)
     columns = grid_cells(grid, dims - 1)
@@ -44,84 +52,113 @@ def context_cells(grid: int, dims: int, rows: int) -> Tensor:
 
 
 def future_cells(grid: int, dims: int, first_row: int) -> Tensor:
-    """Row-major numbers `(columns, S)` of the cells of each column from `first_row` on."""
+    """List the cells to predict in each column.
+
+    Args:
+        grid: Patches per side.
+        dims: 2 or 3.
+        first_row: First row to predict.
+
+    Returns:
+        Row-major cell numbers `(columns, S)`, S = grid - first_row.
+    """
     return torch.arange(grid**dims).reshape(grid, -1)[first_row:].T
 
 
 def info_nce(predicted: Tensor, actual: Tensor, temperature: float) -> Tensor:
-    """Cross-entropy of recognising each actual embedding among those of the same step in all columns of all cases.
+    """Compute the InfoNCE loss: recognise each actual embedding among those of the same step.
+
+    The candidates are the embeddings of that step in all columns of all cases. The score is the cosine similarity
+    divided by the temperature, instead of a bilinear form.
+
+    Source: van den Oord et al. 2018, https://arxiv.org/abs/1807.03748, equation 4.
 
     Args:
-        predicted: `(B, columns, S, E)`.
-        actual: `(B, columns, S, E)`.
+        predicted: Predicted embeddings, `(B, columns, S, E)`.
+        actual: Actual embeddings, `(B, columns, S, E)`.
         temperature: Divides the cosine similarities.
 
     Returns:
-        The mean over cases, columns and steps.
+        The mean over cases, columns and steps, `()`.
     """
     logits = similarities(predicted, actual).div(temperature).flatten(0, 1)
     return F.cross_entropy(logits, torch.arange(logits.shape[1], device=logits.device).repeat(predicted.shape[2]))
 
 
 def similarities(predicted: Tensor, actual: Tensor) -> Tensor:
-    """Cosines `(S, N, N)` between the N = B · columns predicted (rows) and actual (columns) embeddings of each step."""
+    """Compute the cosine similarities of predicted and actual embeddings in each step.
+
+    Args:
+        predicted: `(B, columns, S, E)`.
+        actual: `(B, columns, S, E)`.
+
+    Returns:
+        `(S, N, N)` with N = B · columns; rows are predicted, columns are actual embeddings.
+    """
     queries, keys = (F.normalize(each.flatten(0, 1).transpose(0, 1), dim=-1) for each in (predicted, actual))
     return queries @ keys.transpose(1, 2)
 
 
 def scores(predicted: Tensor, actual: Tensor) -> tuple[Tensor, Tensor]:
-    """Published score, the mean over steps and dimensions of the product of predicted and actual embeddings.
+    """Compute the published score: the product of predicted and actual embeddings, averaged over steps and dimensions.
+
+    Source: `algorithms/cpc.py` of https://github.com/HealthML/self-supervised-3d-tasks.
 
     Args:
         predicted: `(B, columns, S, E)`.
         actual: `(B, columns, S, E)`.
 
     Returns:
-        With N = B · columns: `(N, 1)` of each prediction and its own column, `(N, N - 1)` of it and every other one.
+        With N = B · columns: the scores `(N, 1)` of each prediction with its own column, and `(N, N - 1)` with every
+        other column.
     """
     queries, keys = predicted.flatten(2).flatten(0, 1), actual.flatten(2).flatten(0, 1)
     of_pairs = queries @ keys.T / keys.shape[1]
-    # Row by row from the second number on, every (N + 1)-th number is of the diagonal.
+    # From the second number on, row by row, every (N + 1)-th number is on the diagonal.
     others = of_pairs.flatten()[1:].reshape(-1, len(keys) + 1)[:, :-1].reshape(len(keys), -1)
     return of_pairs.diagonal()[:, None], others
 
 
 def binary_cross_entropy(predicted: Tensor, actual: Tensor) -> Tensor:
-    """The authors' objective: tell the actual embeddings from those of another column, of any case of the batch.
+    """Compute the published loss: distinguish the actual embeddings from those of any other column in the batch.
 
-    The authors' code (`preprocess_grid_3d` of https://github.com/HealthML/self-supervised-3d-tasks) draws one negative
-    for each positive. Here the loss is the mean over all that it may draw: what the published one is on average,
-    without the noise of the draw, so that validation passes compare.
+    The authors' code samples one negative for each positive. This loss is the mean over all negatives: the expected
+    value of the published one, without its sampling noise, so that validation passes can be compared.
+
+    Source: `preprocess_grid_3d` of https://github.com/HealthML/self-supervised-3d-tasks.
 
     Args:
         predicted: `(B, columns, S, E)`.
         actual: `(B, columns, S, E)`.
 
     Returns:
-        The mean of the positives' loss and the negatives'.
+        The mean of the losses of positives and negatives, `()`.
     """
     positive, negative = scores(predicted, actual)
     return (F.softplus(-positive).mean() + F.softplus(negative).mean()) / 2
 
 
 class CPC(PretextTask[None]):
-    """Predict the embeddings of the last rows of a grid of patches from those of the first rows, in every column.
+    """Predicts the embeddings of the last rows of a grid of patches from those of the first rows, in every column.
 
-    A recurrent network reads the context, an inverted pyramid of patches, and one linear layer per row predicts.
+    A recurrent network reads the context, an inverted pyramid of patches. One linear layer per row predicts.
 
-    Departs from the authors' code: every predicted row is compared with those of all columns and cases of the batch
-    (`objective="bce"` is theirs), and images and patches are cropped at a random place without padding them back with
-    zeros, whose rim would tell where a patch is from.
+    There are two differences from the authors' code. Every predicted row is compared with those of all columns and
+    cases in the batch (`objective="bce"` is the published objective). Images and patches are cropped at a random place
+    and not padded with zeros, because a border of zeros would reveal the place of a patch.
 
-    By chance, the loss is the logarithm of the number of candidates: all columns of all cases, or 2.
+    The loss at chance level is the logarithm of the number of candidates: all columns of all cases, or 2 for `bce`.
+
+    Sources: van den Oord et al. 2018, https://arxiv.org/abs/1807.03748; Taleb et al. 2020, section 3,
+    https://arxiv.org/abs/2006.03829; in 2-D Hénaff et al. 2019, https://arxiv.org/abs/1905.09272.
 
     Args:
-        encoder: See `PretextTask`; it sees one patch at a time.
+        encoder: See `PretextTask`. It encodes one patch at a time.
         grid: Patches per side; by default 4 in 3-D and 5 in 2-D.
         overlap: Whether neighbouring patches overlap by half; by default in 2-D only.
-        context_rows: Rows that the prediction starts from.
-        skip_rows: Rows between context and predicted rows; by default 1 where patches overlap, as those two rows would
-            share voxels, else 0.
+        context_rows: Number of rows in the context.
+        skip_rows: Number of rows between context and predicted rows. By default 1 if patches overlap, because the two
+            rows would have voxels in common, else 0.
         image_fraction: Fraction of the image's sides that the grid covers.
         patch_fraction: Fraction of a cell's sides that its patch covers.
         flip: Probability that a patch is flipped along the first axis (published: 0.5 in 3-D, none in 2-D).
@@ -129,11 +166,11 @@ class CPC(PretextTask[None]):
         context_size: Length of the recurrent network's state.
         objective: `infonce`, or `bce` as published.
         temperature: Divides the similarities of `infonce`.
-        head: Builds what embeds a patch.
+        head: Builds the head that embeds a patch.
         optimization: See `PretextTask`.
 
     Raises:
-        InputError: If the rows leave none to predict, or an argument is out of its range.
+        InputError: If no row is left to predict, or an argument is out of range.
     """
 
     context: Tensor
@@ -186,17 +223,17 @@ class CPC(PretextTask[None]):
         self.predictors = nn.Linear(context_size, (self.grid - first_row) * embedding_size)
 
     def make_task(self, images: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, None]:
-        """Cut every image into a grid of patches; a fraction of them is flipped along the first axis.
+        """Cut every image into a grid of patches, and flip a fraction of them along the first axis.
 
         Args:
-            images: `(B, C, *spatial)`, each of another case; of all ranks together, B is at least 2.
+            images: `(B, C, *spatial)`, each from a different case. B over all ranks must be at least 2.
             generator: See `PretextTask.make_task`.
 
         Returns:
-            All patches, row-major, `(B, grid**d, C, *patch)`; no targets.
+            All patches in row-major order, `(B, grid**d, C, *patch)`, and no targets.
 
         Raises:
-            InputError: If there is no other case, or if the patches are too small for the encoder.
+            InputError: If there is only one case, or if the patches are too small for the encoder.
         """
         self.encoder.check(images)
         if len(images) < 2 and not (self.training and world_size() > 1):
@@ -224,10 +261,15 @@ class CPC(PretextTask[None]):
         return torch.where(flipped, patches.flip(3), patches), None
 
     def layout(self, side: int) -> tuple[int, int, int, int]:
-        """Voxels that the grid covers of a side, and those of a step, a cell and a patch.
+        """Compute the layout of the grid along one side of an image.
 
-        Less is cropped than `image_fraction` and `patch_fraction` say where patches would become too small for the
-        encoder.
+        It crops less than `image_fraction` and `patch_fraction` say if patches would be too small for the encoder.
+
+        Args:
+            side: Side of the image in voxels.
+
+        Returns:
+            Voxels that the grid covers, and the size of a step, a cell and a patch in voxels.
         """
         steps, span = (self.grid + 1, 2) if self.overlap else (self.grid, 1)
         smallest = self.encoder.minimum_side
@@ -237,13 +279,13 @@ class CPC(PretextTask[None]):
         return step * steps, step, cell, max(int(cell * self.patch_fraction), min(cell, smallest))
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Predict every column's future.
+        """Predict the last rows of every column.
 
         Args:
             inputs: `(B, grid**d, C, *patch)`.
 
         Returns:
-            Predicted and actual embeddings, `(B, 2, columns, S, E)`, S the predicted rows.
+            Predicted and actual embeddings, `(B, 2, columns, S, E)`, where S is the number of predicted rows.
         """
         embeddings = super().forward(inputs).reshape(*inputs.shape[:2], -1)
         actual = embeddings[:, self.future]
@@ -251,22 +293,30 @@ class CPC(PretextTask[None]):
         return torch.stack((self.predictors(state[-1]).reshape(actual.shape), actual), dim=1)
 
     def loss(self, outputs: Tensor, targets: None = None) -> Tensor:  # noqa: ARG002 - the outputs are compared
-        """See `info_nce` and `binary_cross_entropy`; over the cases of all ranks."""
+        """Compute `info_nce` or `binary_cross_entropy` over the cases of all ranks.
+
+        Args:
+            outputs: `(B, 2, columns, S, E)`, see `forward`.
+            targets: Not used.
+
+        Returns:
+            The loss, `()`.
+        """
         predicted, actual = self.of_all_ranks(outputs).unbind(1)
         if self.objective == "infonce":
             return info_nce(predicted, actual, self.temperature)
         return binary_cross_entropy(predicted, actual)
 
     def measures(self, outputs: Tensor, targets: None = None) -> dict[str, Tensor]:  # noqa: ARG002
-        """How often the actual embedding scores highest, as `accuracy`: for `bce`, of the two of a pair."""
+        """Return how often the actual embedding has the highest score, as `accuracy`; for `bce` among pairs."""
         return {"accuracy": self._is_right(outputs).mean()}
 
     def answers(self, outputs: Tensor, targets: None = None) -> list[Answer]:  # noqa: ARG002
-        """How often the case's own embeddings score highest."""
+        """Return for each case how often its own embeddings have the highest score."""
         return [Answer(f"{right:.0%} of the predictions right") for right in self._is_right(outputs).mean(1).tolist()]
 
     def _is_right(self, outputs: Tensor) -> Tensor:
-        """Whether the actual embedding scores highest, as 0 or 1: `(B, …)`."""
+        """Return 1 if the actual embedding has the highest score, else 0: `(B, …)`."""
         predicted, actual = outputs.unbind(1)
         if self.objective == "bce":
             positive, negative = scores(predicted, actual)

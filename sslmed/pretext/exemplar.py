@@ -1,5 +1,6 @@
-"""Exemplar: an image and its augmented version belong together, another image does not.
+"""Exemplar: embed an image close to its augmented version, and far from another image.
 
+Sources: Dosovitskiy et al. 2014, https://arxiv.org/abs/1406.6909; with a triplet loss Taleb et al. 2020, section 3,
 https://arxiv.org/abs/2006.03829.
 """
 
@@ -19,25 +20,38 @@ PUBLISHED_AFFINE = RandomAffine(flip=0.5, quarter_turns=0.25, rotation=0.25, max
 
 
 def triplet_loss(embeddings: Tensor, margin: float) -> Tensor:
-    """Mean over the batch of max(0, |a - p| - |a - n| + margin), for embeddings `(B, 3, E)` of a, p, n."""
+    """Compute the triplet loss: the mean over the batch of max(0, |a - p| - |a - n| + margin).
+
+    Source: Schroff et al. 2015, https://arxiv.org/abs/1503.03832, with distances that are not squared.
+
+    Args:
+        embeddings: Embeddings of anchor a, positive p and negative n, `(B, 3, E)`.
+        margin: Minimum difference of the two distances without a loss.
+
+    Returns:
+        The loss, `()`.
+    """
     anchor, positive, negative = embeddings.unbind(1)
     return F.triplet_margin_loss(anchor, positive, negative, margin)
 
 
 class Exemplar(PretextTask[None]):
-    """Embed an augmented image (anchor) nearer to the original (positive) than to another case (negative).
+    """Embeds an augmented image (anchor) closer to the original (positive) than to another case (negative).
 
-    Departs from the authors' code, whose three heads, each with its own weights, can solve the task without looking at
-    the images: here one head serves all three, embeddings have length 1, and distances can exceed the margin. By
-    chance, all embeddings being equal, the loss is the margin.
+    The authors' code has three heads with separate weights, which can solve the task without the images. Here one
+    head embeds all three images, embeddings have length 1, and distances can exceed the margin. The loss at chance
+    level, where all embeddings are equal, is the margin.
+
+    Sources: Dosovitskiy et al. 2014, https://arxiv.org/abs/1406.6909; with a triplet loss Taleb et al. 2020, section 3,
+    https://arxiv.org/abs/2006.03829.
 
     Args:
         encoder: See `PretextTask`.
         embedding_size: Length of the embedding.
-        margin: By how much the negative should be farther than the positive; distances run from 0 to 2.
+        margin: Distance by which the negative should be farther than the positive. Distances are in [0, 2].
         affine: Flips, rotations and zooms of the anchor.
         intensity: Brightness and contrast of the anchor.
-        head: Builds what embeds.
+        head: Builds the head that embeds an image.
         optimization: See `PretextTask`.
     """
 
@@ -58,17 +72,17 @@ class Exemplar(PretextTask[None]):
         self.head = head(encoder, 1, embedding_size)
 
     def make_task(self, images: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, None]:
-        """Form a triplet for every image.
+        """Make a triplet from every image.
 
         Args:
-            images: `(B, C, *spatial)`, each of another case; of all ranks together, B is at least 2.
+            images: `(B, C, *spatial)`, each from a different case. B over all ranks must be at least 2.
             generator: See `PretextTask.make_task`.
 
         Returns:
-            Anchors, positives, negatives, `(B, 3, C, *spatial)`; no targets.
+            Anchors, positives and negatives, `(B, 3, C, *spatial)`, and no targets.
 
         Raises:
-            InputError: If there is no other case to be the negative.
+            InputError: If there is no other case for the negative.
         """
         everyone = self.of_all_ranks(images)
         if len(everyone) < 2:
@@ -85,22 +99,26 @@ class Exemplar(PretextTask[None]):
         return torch.stack((anchors, images, negatives), dim=1), None
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Embeddings `(B, 3, E)` of length 1 for inputs `(B, 3, C, *spatial)`."""
+        """Compute the embeddings `(B, 3, E)` of length 1 for inputs `(B, 3, C, *spatial)`."""
         embeddings = F.normalize(super().forward(inputs), dim=1)
         return embeddings.reshape(*inputs.shape[:2], -1)
 
     def loss(self, outputs: Tensor, targets: None = None) -> Tensor:  # noqa: ARG002 - the outputs are compared
-        """See `triplet_loss`."""
+        """Compute the `triplet_loss` `()` of embeddings `(B, 3, E)`."""
         return triplet_loss(outputs, self.margin)
 
     def measures(self, outputs: Tensor, targets: None = None) -> dict[str, Tensor]:  # noqa: ARG002
-        """Fraction of triplets in the right order, and spread of the embeddings: 0 if collapsed, 1 if orthogonal."""
+        """Return the fraction of triplets in the right order and the spread of embeddings `(B, 3, E)`.
+
+        Returns:
+            `accuracy`, and `embedding_std`: 0 if the embeddings have collapsed, 1 if they are orthogonal.
+        """
         anchor, positive, negative = outputs.unbind(1)
         in_order = F.pairwise_distance(anchor, positive) < F.pairwise_distance(anchor, negative)
         return {"accuracy": in_order.float().mean(), "embedding_std": positive.std(0).norm()}
 
     def answers(self, outputs: Tensor, targets: None = None) -> list[Answer]:  # noqa: ARG002
-        """How far the augmented image is from its original, and from another case."""
+        """Return the distances of the augmented image to its original and to another case."""
         anchor, positive, negative = outputs.float().unbind(1)
         near, far = (F.pairwise_distance(anchor, other).tolist() for other in (positive, negative))
         return [

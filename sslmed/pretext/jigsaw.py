@@ -1,6 +1,7 @@
-"""Jigsaw puzzles: by which of a fixed set of permutations were the patches of an image shuffled?
+"""Jigsaw puzzles: predict which of a fixed set of permutations has shuffled the patches of an image.
 
-https://arxiv.org/abs/2006.03829; in 2-D https://arxiv.org/abs/1603.09246.
+Sources: in 2-D Noroozi and Favaro 2016, https://arxiv.org/abs/1603.09246; in 3-D Taleb et al. 2020, section 3,
+https://arxiv.org/abs/2006.03829.
 """
 
 import itertools
@@ -17,16 +18,18 @@ from sslmed.pretext.base import ClassificationTask
 from sslmed.pretext.patches import GRID, check_jitter, cut_cells
 
 CANDIDATES = 10_000
-"""Permutations to choose from, where there are too many to try them all."""
+"""Number of random candidates if there are too many permutations to try all."""
 
 
 def far_permutations(count: int, length: int, seed: int) -> Tensor:
     """Choose permutations that differ from each other in as many places as possible.
 
-    Greedy: the first is random, each next one is the candidate whose smallest Hamming distance to those chosen is the
-    largest (where several are, the mean distance decides). The candidates are all permutations where these are few,
-    else distinct random ones. 100 permutations differ in at least 24 of 27 places, or 6 of 9 (those in the authors'
-    code: 19 and 2).
+    The choice is greedy. The first permutation is random. Each next one is the candidate with the largest minimum
+    Hamming distance to those chosen; ties are resolved by the mean distance. The candidates are all permutations if
+    there are few, else distinct random ones. 100 permutations differ in at least 24 of 27 places, or 6 of 9 (those in
+    the authors' code: 19 and 2).
+
+    Source: Noroozi and Favaro 2016, https://arxiv.org/abs/1603.09246, algorithm 1, with another order of candidates.
 
     Args:
         count: Number of permutations.
@@ -34,7 +37,7 @@ def far_permutations(count: int, length: int, seed: int) -> Tensor:
         seed: Seed of the choice.
 
     Returns:
-        `(count, length)`, no row twice.
+        Permutations `(count, length)`, int64, all different.
 
     Raises:
         InputError: If there are fewer than `count` permutations.
@@ -55,15 +58,18 @@ def far_permutations(count: int, length: int, seed: int) -> Tensor:
         distance = (candidates != candidates[chosen[-1]]).sum(1)
         smallest = smallest.minimum(distance)
         total += distance
-        chosen.append(int((smallest + total / (count * length)).argmax()))  # the mean decides between equals
+        chosen.append(int((smallest + total / (count * length)).argmax()))  # the mean resolves ties
     return candidates[chosen]
 
 
 class Jigsaw(ClassificationTask):
-    """Predict the permutation of the patches of a 3-per-side grid (27 in 3-D, 9 in 2-D).
+    """Predicts the permutation of the patches of a 3-per-side grid (27 patches in 3-D, 9 in 2-D).
+
+    Sources: in 2-D Noroozi and Favaro 2016, https://arxiv.org/abs/1603.09246; in 3-D Taleb et al. 2020, section 3,
+    https://arxiv.org/abs/2006.03829.
 
     Args:
-        encoder: See `PretextTask`; it sees one patch at a time.
+        encoder: See `PretextTask`. It encodes one patch at a time.
         num_permutations: Number of classes.
         jitter: How much smaller than its cell a patch is, in voxels (published: 3 of 42 in 3-D, 8 of 74 and 4 of 42 in
             2-D); by default a tenth of the cell, but at least 1.
@@ -73,7 +79,10 @@ class Jigsaw(ClassificationTask):
         optimization: See `PretextTask`.
 
     Attributes:
-        permutations: `(num_permutations, P)`; the i-th patch of a puzzle of class t is cell `permutations[t, i]`.
+        permutations: `(num_permutations, P)`. The i-th patch of a puzzle of class t is cell `permutations[t, i]`.
+
+    Raises:
+        InputError: If `jitter` is negative, or there are fewer than `num_permutations` permutations.
     """
 
     permutations: Tensor
@@ -95,16 +104,16 @@ class Jigsaw(ClassificationTask):
         self.register_buffer("permutations", far_permutations(num_permutations, num_patches, permutation_seed))
 
     def make_task(self, images: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        """Cut every image into patches and shuffle them by a random permutation.
+        """Cut every image into patches, and shuffle them by a random permutation.
 
-        In evaluation mode patches are cut from the middle of their cells if `centred_validation` says so.
+        In evaluation mode with `centred_validation`, patches are cut from the middle of their cells.
 
         Args:
             images: `(B, C, *spatial)`.
             generator: See `PretextTask.make_task`.
 
         Returns:
-            The shuffled patches `(B, P, C, *patch)` and the permutations' numbers `(B,)`.
+            The shuffled patches `(B, P, C, *patch)` and the classes, i.e. indices of permutations, `(B,)`.
 
         Raises:
             InputError: If the patches are too small for the encoder.

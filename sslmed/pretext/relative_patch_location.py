@@ -1,6 +1,7 @@
-"""Relative patch location: where does a patch lie, seen from the centre of the image?
+"""Relative patch location: predict the place of a patch relative to the centre patch of the image.
 
-https://arxiv.org/abs/2006.03829; in 2-D https://arxiv.org/abs/1505.05192.
+Sources: in 2-D Doersch et al. 2015, https://arxiv.org/abs/1505.05192; in 3-D Taleb et al. 2020, section 3,
+https://arxiv.org/abs/2006.03829.
 """
 
 import torch
@@ -14,14 +15,20 @@ from sslmed.pretext.patches import GRID, check_jitter, cut_cells
 
 
 class RelativePatchLocation(ClassificationTask):
-    """Predict which cell around the centre of a 3-per-side grid a patch is from (26 in 3-D, 8 in 2-D).
+    """Predicts which cell around the centre of a 3-per-side grid a patch is from (26 cells in 3-D, 8 in 2-D).
+
+    Sources: in 2-D Doersch et al. 2015, https://arxiv.org/abs/1505.05192; in 3-D Taleb et al. 2020, section 3,
+    https://arxiv.org/abs/2006.03829.
 
     Args:
-        encoder: See `PretextTask`; it sees one patch at a time.
+        encoder: See `PretextTask`. It encodes one patch at a time.
         jitter: How much smaller than its cell a patch is, in voxels (published: 3 of 42 in 3-D, 8 of 74 and 4 of 42 in
             2-D); by default a tenth of the cell, but at least 1.
         head: Builds the classifier.
         optimization: See `PretextTask`.
+
+    Raises:
+        InputError: If `jitter` is negative.
     """
 
     def __init__(
@@ -35,15 +42,15 @@ class RelativePatchLocation(ClassificationTask):
         self.jitter = check_jitter(jitter)
 
     def make_task(self, images: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        """Cut the centre and one random other cell out of every image.
+        """Cut a patch from the centre cell and one from another random cell of every image.
 
         Args:
             images: `(B, C, *spatial)`.
             generator: See `PretextTask.make_task`.
 
         Returns:
-            The two patches `(B, 2, C, *patch)`, the centre first, and the other's row-major cell number, the centre
-            not counted, `(B,)`.
+            The two patches `(B, 2, C, *patch)`, the centre first; and the row-major number of the other cell, not
+            counting the centre, `(B,)`.
 
         Raises:
             InputError: If the patches are too small for the encoder.

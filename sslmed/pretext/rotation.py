@@ -1,6 +1,7 @@
-"""Rotation prediction: by which of a few right-angled rotations was the image turned?
+"""Rotation prediction: predict by which multiple of 90° about which axis an image was rotated.
 
-https://arxiv.org/abs/2006.03829; in 2-D https://arxiv.org/abs/1803.07728.
+Sources: in 2-D Gidaris et al. 2018, https://arxiv.org/abs/1803.07728; in 3-D Taleb et al. 2020, section 3,
+https://arxiv.org/abs/2006.03829.
 """
 
 import torch
@@ -18,16 +19,21 @@ ROTATIONS = (
     *((turns, (1, 2)) for turns in (3, 2, 1)),
     *((turns, (0, 2)) for turns in (3, 2, 1)),
 )
-"""Quarter turns and plane of each class, in the authors' order; the first four are those of a plane, for 2-D."""
+"""Quarter turns and plane of each class, in the order of the authors' code. 2-D uses the first four."""
 
 NUM_CLASSES = {2: 4, 3: 10}
 """Number of classes by the number of spatial dimensions."""
 
 
 def sources(spatial_dims: int) -> Tensor:
-    """Where each class takes voxels from: `(classes, spatial_dims + 1, spatial_dims)`.
+    """Compute for each class which voxel of the image goes where.
 
-    The voxel at `p` of a turned image of side `S` is that of the image at `p @ table[:-1] + (S - 1) * table[-1]`.
+    Args:
+        spatial_dims: 2 or 3.
+
+    Returns:
+        Tables `(classes, spatial_dims + 1, spatial_dims)`. The voxel at `p` of a rotated image of side `S` is the voxel
+        of the image at `p @ table[:-1] + (S - 1) * table[-1]`.
     """
     corners = torch.stack(torch.meshgrid(*[torch.arange(2)] * spatial_dims, indexing="ij"), dim=-1)  # of side 2
     tables = []
@@ -40,10 +46,19 @@ def sources(spatial_dims: int) -> Tensor:
 
 
 def turn(images: Tensor, classes: Tensor, tables: Tensor) -> Tensor:
-    """Turn each image `(B, C, *spatial)`, of equal sides, by its class `(B,)`; for `tables`, see `sources`."""
+    """Rotate each image by its class, without interpolation.
+
+    Args:
+        images: `(B, C, *spatial)` with equal sides.
+        classes: Class of each image, `(B,)`.
+        tables: Output of `sources`.
+
+    Returns:
+        The rotated images, `(B, C, *spatial)`.
+    """
     side, spatial_dims = images.shape[-1], images.ndim - 2
     strides = side ** torch.arange(spatial_dims - 1, -1, -1, device=images.device)
-    *steps, first = (tables[classes] * strides).sum(-1).unbind(1)  # of the voxels' numbers, counted row by row
+    *steps, first = (tables[classes] * strides).sum(-1).unbind(1)  # in row-major voxel numbers
     index = (side - 1) * first.reshape(-1, *(1,) * spatial_dims)
     for axis, step in enumerate(steps):
         along = step[:, None] * torch.arange(side, device=images.device)
@@ -53,11 +68,14 @@ def turn(images: Tensor, classes: Tensor, tables: Tensor) -> Tensor:
 
 
 class Rotation(ClassificationTask):
-    """Predict the rotation: 10 classes in 3-D (none, and 90°, 180°, 270° about each axis), 4 in 2-D.
+    """Predicts the rotation of an image: 10 classes in 3-D (none, and 90°, 180°, 270° about each axis), 4 in 2-D.
+
+    Sources: in 2-D Gidaris et al. 2018, https://arxiv.org/abs/1803.07728; in 3-D Taleb et al. 2020, section 3,
+    https://arxiv.org/abs/2006.03829.
 
     Args:
         encoder: See `PretextTask`.
-        affine: Random zooms of the image before it is turned (published for photographs, by up to 15 %).
+        affine: Random zooms of the image before the rotation (published for photographs: by up to 15 %).
         head: Builds the classifier.
         optimization: See `PretextTask`.
     """
@@ -76,17 +94,17 @@ class Rotation(ClassificationTask):
         self.register_buffer("tables", sources(encoder.spatial_dims), persistent=False)
 
     def make_task(self, images: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        """Turn every image by a random class.
+        """Rotate every image by a random class.
 
         Args:
             images: `(B, C, *spatial)` with equal sides.
             generator: See `PretextTask.make_task`.
 
         Returns:
-            The turned images `(B, C, *spatial)` and the classes `(B,)`.
+            The rotated images `(B, C, *spatial)` and the classes `(B,)`.
 
         Raises:
-            InputError: If the sides differ: turned images would not fit into one batch.
+            InputError: If the sides differ: rotated images would have different shapes.
         """
         sides = tuple(images.shape[2:])
         if len(set(sides)) > 1:

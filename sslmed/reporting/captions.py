@@ -50,9 +50,10 @@ def null_band(tables: Tables) -> str:
     """Say what the band of the null arms means."""
     nulls = [arm for arm in tables.results["arm"].unique() if Arm.parse(arm).is_null]
     df = tables.null_bands["df"].min()
+    rough = ", so it is rough itself" if df < ENOUGH_RUNS else ""
     return (
         "Grey: what chance alone does. With 95 % probability another baseline, with other initial weights, has its "
-        f"score there; estimated from {', '.join(nulls)} ({_count(df, 'degree')} of freedom)."
+        f"score there; estimated from {', '.join(nulls)} ({_count(df, 'degree')} of freedom{rough})."
     )
 
 

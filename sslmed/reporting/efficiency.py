@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from sslmed.evaluation.crossing import crossing
-from sslmed.evaluation.metrics import lower_is_better
+from sslmed.evaluation.metrics import find
 from sslmed.evaluation.statistics import ENOUGH_RUNS, Floats
 from sslmed.experiments.arms import baseline_of
-from sslmed.reporting.summary import FAMILY, by_fold, difference_bounds, paired_differences
+from sslmed.reporting.summary import FAMILY, by_fold, paired_differences
 
 ARM = [*FAMILY, "arm"]
 COLUMNS = [*ARM, "quantity", "n_runs", "value", "ci_low", "ci_high", "monotone"]
@@ -36,8 +36,8 @@ def labels_to_baseline(values: pd.DataFrame, *, test_to_train: float) -> pd.Data
     Returns:
         `COLUMNS`, one row per metric and arm, the baseline too. `value` and `ci_high` are empty where they are beyond
         the greatest fraction; a `value` that is the least fraction means that one or less. `monotone` is false where
-        the arm's scores fall with more labels by more than chance, so that the row should not be relied on. No row is
-        given where fewer than five runs have all fractions and a baseline with all labels.
+        the arm's scores get worse with more labels by more than chance, so that the row should not be relied on. No row
+        is given where fewer than five runs have all fractions and a baseline with all labels.
 
     Raises:
         DataError: Runs to be compared were scored on different cases.
@@ -86,16 +86,15 @@ def _reaching(
         level = levels.get((*family, baseline_of(arm)))
         if level is None:
             continue
-        rising = -1 if lower_is_better(curve["metric"].iloc[0]) else 1
-        points = {x: rising * paired_differences(point, level) for x, point in curve.groupby(along)}
+        metric = find(curve["metric"].iloc[0])
+        points = {x: metric.gain * paired_differences(point, level) for x, point in curve.groupby(along)}
         runs = reduce(pd.Index.intersection, (point.index for point in points.values()))
         enough = len(runs) if quantity == LABELS else runs.get_level_values("fold").nunique()
         if enough >= ENOUGH_RUNS:
             of_points = [by_fold(point.loc[runs]) for point in points.values()]
             folds = [np.stack(fold) for fold in zip(*of_points, strict=True)]
             x, (to_scale, from_scale) = np.array([*points]), SCALES[quantity]
-            bounds = difference_bounds(curve["metric"].iloc[0])
-            found = crossing(to_scale(x), folds, bounds, test_to_train=test_to_train)
+            found = crossing(to_scale(x), folds, metric.difference_bounds, test_to_train=test_to_train)
             reached = _within(x, *map(from_scale, (found.value, found.low, found.high)))
             rows.append([*family, arm, quantity, len(runs), *reached, found.monotone])
     return pd.DataFrame(rows, columns=COLUMNS)

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from sslmed.core.files import atomic_path
-from sslmed.evaluation.metrics import METRIC_NAMES
+from sslmed.evaluation.metrics import find
 from sslmed.reporting.captions import CHANCE, caption
 from sslmed.reporting.efficiency import middle_fraction
 from sslmed.reporting.panels import NULL_BAND, draw_comparison, draw_convergence, draw_scores
@@ -70,7 +70,7 @@ def draw_figure(
 def _panels(tables: Tables, metrics: Sequence[str]) -> list[Panel]:
     """List titles and what draws each panel, given its `axes` and `arms`."""
     experiment = tables.summary.iloc[0]
-    titles = ["Test score" if len(metrics) == 1 else f"Test score, {METRIC_NAMES.get(name, name)}" for name in metrics]
+    titles = ["Test score" if len(metrics) == 1 else f"Test score, {find(name).title}" for name in metrics]
     scores = [partial(draw_scores, tables=tables, metric=metric) for metric in metrics]
     shown = tables.labels.amounts[middle_fraction(tables.curves)]
     convergence = partial(draw_convergence, tables=tables, metric=metrics[0])

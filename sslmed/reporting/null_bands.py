@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sslmed.evaluation.metrics import score_bounds
+from sslmed.evaluation.metrics import find
 from sslmed.evaluation.statistics import chance_margin
 from sslmed.experiments.arms import BASELINE, Arm, baseline_of
 from sslmed.reporting.summary import CELL
@@ -34,7 +34,7 @@ def null_bands(values: pd.DataFrame) -> pd.DataFrame:
             folds = scores[[arm, *nulls]].dropna().to_numpy()
             if nulls and len(folds) > 1:
                 margin, df = chance_margin(list(folds))
-                bounds = score_bounds(cell["metric"].iloc[0])
+                bounds = find(cell["metric"].iloc[0]).bounds
                 ends = np.clip([scores[arm].mean() + side * margin for side in (-1, 1)], *bounds)
                 rows.append([*family, arm, fraction, len(folds), df, *ends])
     return pd.DataFrame(rows, columns=COLUMNS)

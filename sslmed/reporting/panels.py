@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.ticker import NullLocator
 
-from sslmed.evaluation.metrics import METRIC_NAMES, score_bounds
+from sslmed.evaluation.metrics import find
 from sslmed.evaluation.statistics import ENOUGH_RUNS, estimate
 from sslmed.reporting.captions import INCOMPLETE
 from sslmed.reporting.efficiency import middle_fraction
@@ -31,6 +31,7 @@ def draw_scores(axes: Axes, tables: Tables, arms: Sequence[ArmStyle], metric: st
         cells = scores[scores["arm"] == style.arm.name].set_index("label_fraction").reindex(fractions)
         mean, high, x = cells["mean"].to_numpy(), cells["ci_high"].to_numpy(), fractions * dodge
         interval = np.stack([mean - cells["ci_low"].to_numpy(), high - mean])
+        interval[np.isinf(interval)] = np.nan  # nothing is known of the noise, and the metric has no bound
         axes.errorbar(x, mean, yerr=interval, capsize=2.5, elinewidth=1, **style.line_options)
         for i in np.flatnonzero(cells["n_runs"].to_numpy() != scores["n_runs"].max()):
             y, transform = (0.01, axes.get_xaxis_transform()) if np.isnan(mean[i]) else (high[i], axes.transData)
@@ -56,7 +57,7 @@ def draw_scores(axes: Axes, tables: Tables, arms: Sequence[ArmStyle], metric: st
     if len(fractions) == 1:  # or its arms would be spread over the whole panel
         axes.set_xlim(fractions[0] / 2, fractions[0] * 2)
     axes.set_xlabel("training labels")
-    axes.set_ylabel(METRIC_NAMES.get(metric, metric))
+    axes.set_ylabel(find(metric).axis)
 
 
 def null_outlines(tables: Tables, arms: Sequence[ArmStyle], metric: str) -> Iterator[list[list[float]]]:
@@ -86,7 +87,7 @@ def draw_convergence(axes: Axes, tables: Tables, arms: Sequence[ArmStyle], metri
         text = f"not drawn, as fewer than two runs\nhave no interval: {', '.join(single)}"
         axes.text(0.98, 0.02, text, transform=axes.transAxes, ha="right", va="bottom", size=8)
     axes.set_xlabel("updates")
-    axes.set_ylabel(f"validation {METRIC_NAMES.get(metric, metric)}")
+    axes.set_ylabel(f"validation {find(metric).axis}")
 
 
 def convergence(curves: pd.DataFrame, arm: str, metric: str) -> pd.DataFrame:
@@ -112,5 +113,5 @@ def band(runs: pd.DataFrame, metric: str, test_to_train: float) -> tuple[list[fl
     if len(folds) < ENOUGH_RUNS:
         return list(runs.min(axis=1)), list(runs.max(axis=1))
     by_fold = [[scores[fold_of_run == fold][:, None] for fold in folds] for scores in runs.to_numpy()]
-    estimates = [estimate(scores, score_bounds(metric), test_to_train=test_to_train) for scores in by_fold]
+    estimates = [estimate(scores, find(metric).bounds, test_to_train=test_to_train) for scores in by_fold]
     return [e.low for e in estimates], [e.high for e in estimates]

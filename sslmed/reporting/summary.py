@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from sslmed.core.errors import DataError
-from sslmed.evaluation.metrics import score_bounds
+from sslmed.evaluation.metrics import find
 from sslmed.evaluation.statistics import ENOUGH_RUNS, Floats, estimate, holm
 from sslmed.experiments.arms import Arm, baseline_of
 
@@ -95,14 +95,8 @@ def difference(runs: pd.DataFrame, metric: str, test_to_train: float) -> list[fl
     """
     if len(runs) < ENOUGH_RUNS:
         return []
-    found = estimate(by_fold(runs), difference_bounds(metric), test_to_train=test_to_train)
+    found = estimate(by_fold(runs), find(metric).difference_bounds, test_to_train=test_to_train)
     return [found.mean, found.low, found.high, found.plain_low, found.plain_high, found.p]
-
-
-def difference_bounds(metric: str) -> tuple[float, float]:
-    """Give the least and the greatest difference of two scores."""
-    low, high = score_bounds(metric)
-    return low - high, high - low
 
 
 def adjusted(p_values: "pd.Series[float]") -> "pd.Series[float]":
@@ -112,7 +106,7 @@ def adjusted(p_values: "pd.Series[float]") -> "pd.Series[float]":
 
 
 def _score(cell: pd.DataFrame, test_to_train: float) -> list[float]:
-    bounds = score_bounds(cell["metric"].iloc[0])
+    bounds = find(cell["metric"].iloc[0]).bounds
     score = estimate(by_fold(_runs_by_cases(cell)), bounds, test_to_train=test_to_train)
     return [score.n_runs, score.n_cases, score.mean, score.low, score.high, score.plain_low, score.plain_high]
 

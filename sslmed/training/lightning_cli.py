@@ -220,7 +220,7 @@ class SSLMedCLI(LightningCLI):
         }
         if isinstance(model, DownstreamTask):
             cases = self._score(self._selected)
-            results |= {"kind": "finetune", "metrics": summarise(cases)}
+            results |= {"kind": "finetune", "metrics": summarise(cases, model.kind)}
             if rank() == 0:
                 model.to(self.trainer.strategy.root_device)  # the trainer has left a GPU
                 model.write_examples(self.datamodule.store, cases, self.run.examples)
@@ -243,7 +243,7 @@ class SSLMedCLI(LightningCLI):
         if not isinstance(model, DownstreamTask):
             msg = f"{self.run.path}: a pretraining run has no test cases; use `sslmed validate`"
             raise UserError(msg)
-        scores = summarise(self._score(self._selected if ckpt_path is None else Path(ckpt_path)))
+        scores = summarise(self._score(self._selected if ckpt_path is None else Path(ckpt_path)), model.kind)
         _print_table("Test cases", scores)
 
     def validate(self, model: LightningModule, ckpt_path: Path | str | None = None, **_: Any) -> None:  # noqa: ANN401

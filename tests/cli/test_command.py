@@ -154,6 +154,7 @@ def test_the_selected_checkpoint_is_scored(sslmed: Command, tmp_path: Path, sele
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch compiles for a CPU with g++, which is not here")
 def test_a_compiled_network_learns_the_same(sslmed: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     compilations = []
@@ -164,7 +165,7 @@ def test_a_compiled_network_learns_the_same(sslmed: Command, tmp_path: Path, mon
     options = [
         "--model.init_args.encoder.init_args.dropout=0",
         "--model.optimization.optimizer=torch.optim.SGD",
-        "--model.optimization.optimizer.lr=0.01",
+        "--model.optimization.optimizer.lr=0.001",
     ]
     for compiled in ("false", "true"):
         run = tmp_path / compiled

@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from fractions import Fraction
 from itertools import combinations
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -119,13 +120,22 @@ def test_splits_never_change_between_versions():
 
 
 @given(class_sets(), st.booleans(), st.integers(0, 3))
-def test_the_order_opens_with_a_smallest_cover(sets, stratify, seed):
+def test_the_order_opens_with_a_small_cover(sets, stratify, seed):
     order = label_order(sets, fold=0, seed=seed, class_sets=sets, stratify=stratify)
     assert sorted(order) == sorted(sets)
     everything = frozenset().union(*sets.values())
     covers = (c for n in range(len(sets) + 1) for c in combinations(sets.values(), n))
     smallest = len(next(c for c in covers if frozenset().union(*c) == everything))
-    assert frozenset().union(*(sets[case] for case in order[:smallest])) == everything
+    # Greedily, n classes take at most 1 + 1/2 + … + 1/n times as many cases as needed (Chvatal 1979).
+    n_cases = math.floor(smallest * sum(1 / n for n in range(1, max(map(len, sets.values())) + 1)))
+    assert frozenset().union(*(sets[case] for case in order[:n_cases])) == everything
+
+
+def test_many_classes_in_many_cases_are_covered_in_an_instant():
+    random = Random(0)
+    sets = {f"case{i:03}": frozenset(random.sample(range(104), 20)) for i in range(400)}
+    order = label_order(sets, fold=0, seed=0, class_sets=sets, stratify=False)
+    assert frozenset().union(*(sets[case] for case in order[:20])) == frozenset(range(104))
 
 
 @given(classified_cases(), st.integers(0, 3))

@@ -114,7 +114,7 @@ def test_rows_of_test_cases_and_the_table_of_predictions(objective: str, tmp_pat
     assert list(rows["truth"]) == torch.cat([batch["label"] for batch in batches]).tolist()
     assert list(rows["prediction"]) == answers
     assert rows[probabilities].sum(axis=1).to_numpy() == pytest.approx(1)
-    assert set(summarise(rows)) == {"qwk", "accuracy", "auroc"}
+    assert set(summarise(rows, task.kind)) == {"qwk", "accuracy", "auroc"}
     trainer.predict(task, _loader(batches[::-1]), return_predictions=False)
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "run" / "predictions.csv"), rows.drop(columns="truth"))
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["predictions.csv"]

@@ -99,6 +99,8 @@ def test_regions_are_scored_in_validation_and_test(dims: int) -> None:
     class Identity:
         """Gives class scores as they are, where a geometry would map them to another grid."""
 
+        original_spacing = None if dims == 2 else (1.0, 1.0, 2.0)
+
         def restore_scores(self, scores: np.ndarray) -> np.ndarray:
             return scores.argmax(0)
 
@@ -129,6 +131,9 @@ def test_regions_are_scored_in_validation_and_test(dims: int) -> None:
         assert [row[f"dice_{region}"] for row in task.test_rows] == pytest.approx(list(scores))
         assert logged[f"val/dice_{region}"] == pytest.approx(scores.mean())
     assert 0 < scores.mean() < 1
+    # A photograph's pixels have no size in mm.
+    surfaces = {"nsd_foreground", "nsd_class_2", "hd95_foreground", "hd95_class_2"}
+    assert all(row.keys() & surfaces == (set() if dims == 2 else surfaces) for row in task.test_rows)
 
 
 @pytest.mark.parametrize("classes", [(), (0, 1), (1, 4)])

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import mannwhitneyu
 
-from sslmed.evaluation.metrics import METRIC_NAMES, case_values, score_bounds, summarise
+from sslmed.evaluation.metrics import METRICS as REGISTRY
+from sslmed.evaluation.metrics import case_values, find, summarise
 from sslmed.evaluation.statistics import estimate
 
 METRICS = ("qwk", "accuracy", "auroc")
@@ -62,7 +63,7 @@ ORACLES = {"qwk": kappa, "auroc": auroc, "accuracy": lambda cases: (cases["truth
 @given(seed=st.integers(0, 10**6), n=st.integers(1, 12))
 def test_scores_are_those_of_the_formulas(metric, seed, n):
     cases = random_cases(np.random.default_rng(seed), n)
-    assert summarise(cases)[metric] == pytest.approx(ORACLES[metric](cases), abs=1e-6)
+    assert summarise(cases, "classification")[metric] == pytest.approx(ORACLES[metric](cases), abs=1e-6)
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -71,7 +72,7 @@ def test_scores_are_those_of_the_formulas(metric, seed, n):
 def test_values_of_cases_average_to_the_score_and_are_the_jackknifes(metric, seed, n):
     cases = random_cases(np.random.default_rng(seed), n)
     values = case_values(cases, metric)
-    assert values.mean() == pytest.approx(summarise(cases)[metric], abs=1e-6)
+    assert values.mean() == pytest.approx(summarise(cases, "classification")[metric], abs=1e-6)
     if n > 1 and metric != "accuracy":  # a mean over cases needs no jackknife
         without_case = np.array([ORACLES[metric](cases.drop(index=i)) for i in range(n)])
         np.testing.assert_allclose(values - values.mean(), (n - 1) * (without_case.mean() - without_case), atol=1e-9)
@@ -80,24 +81,23 @@ def test_values_of_cases_average_to_the_score_and_are_the_jackknifes(metric, see
 def test_without_the_only_case_of_a_class_the_class_does_not_count():
     # The only case of class 1 is ranked above one of the others and below the other one.
     cases = table([0, 0, 1], [[0.9, 0.1], [0.6, 0.4], [0.8, 0.2]])
-    assert summarise(cases)["auroc"] == 0.5
+    assert summarise(cases, "classification")["auroc"] == 0.5
     np.testing.assert_allclose(case_values(cases, "auroc"), 0.5 + 2 * (0.5 - np.array([0, 1, 0.5])))  # alone: chance
 
 
 def test_classes_that_no_case_has_do_not_count():
     cases = table([0, 0, 1, 1], [[0.9, 0.1, 0, 0, 0], [0.8, 0.2, 0, 0, 0], [0.3, 0.7, 0, 0, 0], [0.1, 0.9, 0, 0, 0]])
-    assert summarise(cases) == {"qwk": 1, "accuracy": 1, "auroc": 1}
+    assert summarise(cases, "classification") == {"qwk": 1, "accuracy": 1, "auroc": 1}
 
 
 def test_one_class_throughout_is_chance():
     cases = table([2, 2, 2], np.eye(5)[[2, 2, 2]])
-    assert summarise(cases) == {"qwk": 0, "accuracy": 1, "auroc": 0.5}
+    assert summarise(cases, "classification") == {"qwk": 0, "accuracy": 1, "auroc": 0.5}
 
 
 def test_kappa_of_the_reversed_grades_is_minus_1_within_its_bounds():
     cases = table([0, 4] * 3, np.eye(5)[[4, 0] * 3])
-    assert summarise(cases)["qwk"] == pytest.approx(-1) == score_bounds("qwk")[0]
-    assert score_bounds("auroc") == score_bounds("dice_wt") == (0, 1)
+    assert summarise(cases, "classification")["qwk"] == pytest.approx(-1) == find("qwk").bounds[0]
 
 
 def test_intervals_of_kappa_cover():
@@ -105,7 +105,7 @@ def test_intervals_of_kappa_cover():
     truth = case_values(random_cases(rng, 100_000), "qwk").mean()
     hits = 0
     for _ in range(400):
-        interval = estimate([case_values(random_cases(rng, 250), "qwk")[None]], score_bounds("qwk"), test_to_train=0)
+        interval = estimate([case_values(random_cases(rng, 250), "qwk")[None]], find("qwk").bounds, test_to_train=0)
         hits += interval.low <= truth <= interval.high
     assert 0.92 <= hits / 400 <= 0.975
 
@@ -130,7 +130,7 @@ def test_standard_error_of_auroc_is_delongs():
 def test_what_no_metric_would_count_is_refused(change, message):
     cases = random_cases(np.random.default_rng(0), 10)
     cases.loc[3, list(change)] = list(change.values())
-    for score in (summarise, lambda cases: case_values(cases, "qwk")):
+    for score in (lambda cases: summarise(cases, "classification"), lambda cases: case_values(cases, "qwk")):
         with pytest.raises(ValueError, match=message):
             score(cases)
 
@@ -140,11 +140,11 @@ def test_unknown_metric_and_empty_test_set_are_refused():
     with pytest.raises(ValueError, match="dice_foreground"):
         case_values(cases, "dice_foreground")
     with pytest.raises(ValueError, match="no test cases"):
-        summarise(cases.iloc[:0])
+        summarise(cases.iloc[:0], "classification")
 
 
-def test_all_metrics_have_names():
-    assert set(METRICS) <= set(METRIC_NAMES)
+def test_these_are_all_of_the_kind():
+    assert set(METRICS) == {name for name, metric in REGISTRY.items() if metric.kind == "classification"}
 
 
 def test_tables_need_no_torch():

@@ -83,6 +83,8 @@ def test_interval_holds_the_value_and_a_higher_level_is_reached_later(folds, see
     assert first.low <= later.low
 
 
+@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("x", "level", "folds", "seeds", "noise"),
     [

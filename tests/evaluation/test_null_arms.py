@@ -12,6 +12,7 @@ EXPERIMENTS = 24
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_method_does_not_differ_from_itself_and_folds_are_independent(tmp_path: Path) -> None:
     options = ["--experiments", str(EXPERIMENTS), "--fractions", "1", "--out", str(tmp_path)]
     ended = subprocess.run([sys.executable, str(SCRIPT), *options], capture_output=True, text=True, check=True)

@@ -18,10 +18,13 @@ def test_corrected_intervals_hold_where_students_do_not():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(("from_cases", "seeds"), [(0.0, 1), (0.3, 1), (0.4, 1), (0.3, 3)])
 def test_corrected_intervals_hold(from_cases, seeds):
     check(misses(20000, from_cases=from_cases, seeds=seeds))
 
 
+@pytest.mark.slow
+@pytest.mark.long
 def test_without_shared_cases_students_intervals_are_exact():
     assert misses(2000, from_cases=0)["plain"].between(0.035, 0.065).all()

@@ -20,7 +20,9 @@ def r2(truth, prediction):
 
 def test_scores_are_those_of_the_formulas(cases):
     truth, prediction = cases["truth"].to_numpy(), cases["prediction"].to_numpy()
-    assert summarise(cases) == pytest.approx({"mae": np.abs(truth - prediction).mean(), "r2": r2(truth, prediction)})
+    assert summarise(cases, "regression") == pytest.approx(
+        {"mae": np.abs(truth - prediction).mean(), "r2": r2(truth, prediction)}
+    )
 
 
 def test_what_a_case_adds_to_r2_is_what_is_lost_without_it(cases):
@@ -32,10 +34,12 @@ def test_what_a_case_adds_to_r2_is_what_is_lost_without_it(cases):
 
 @pytest.mark.parametrize(("truth", "prediction"), [([3.0], [1.0]), ([3.0, 3.0], [1.0, 2.0])])
 def test_without_spread_there_is_nothing_to_explain(truth, prediction):
-    assert summarise(pd.DataFrame({"truth": truth, "prediction": prediction}))["r2"] == 0
+    cases = pd.DataFrame({"truth": truth, "prediction": prediction})
+    assert summarise(cases, "regression")["r2"] == 0
+    assert list(case_values(cases, "r2")) == [0] * len(truth)
 
 
 @pytest.mark.parametrize("prediction", [float("nan"), float("inf"), ""])
 def test_a_diverged_network_has_no_score(prediction):
     with pytest.raises(ValueError, match="diverge"):
-        summarise(pd.DataFrame({"truth": [1.0, 2.0], "prediction": [1.0, prediction]}))
+        summarise(pd.DataFrame({"truth": [1.0, 2.0], "prediction": [1.0, prediction]}), "regression")

@@ -93,7 +93,8 @@ def test_refuses_what_no_class_would_count(prediction, message):
 def test_test_set_is_mean_over_cases_and_paper_dice_is_pooled():
     first, second = (case_row(PREDICTION, TRUTH, (0, 1, 2)), case_row(TRUTH, TRUTH, (0, 1, 2)))
     summary = summarise(
-        pd.DataFrame([first | {"dice_foreground_native": 0.2}, second | {"dice_foreground_native": 0.4}])
+        pd.DataFrame([first | {"dice_foreground_native": 0.2}, second | {"dice_foreground_native": 0.4}]),
+        "segmentation",
     )
     assert summary["dice_foreground"] == pytest.approx((first["dice_foreground"] + 1) / 2)
     assert summary["dice_foreground_native"] == pytest.approx(0.3)
@@ -106,7 +107,7 @@ def test_test_set_is_mean_over_cases_and_paper_dice_is_pooled():
 @pytest.mark.parametrize("n", [1, 2, 20])
 def test_values_of_cases_average_to_the_score(metric, n):
     cases = random_cases(np.random.default_rng(n), n)
-    assert case_values(cases, metric).mean() == pytest.approx(summarise(cases)[metric], abs=1e-12)
+    assert case_values(cases, metric).mean() == pytest.approx(summarise(cases, "segmentation")[metric], abs=1e-12)
 
 
 def test_case_values_of_pooled_dice_spread_as_the_bootstrap_does():
@@ -128,4 +129,4 @@ def test_unknown_metric_and_empty_test_set_are_refused():
     with pytest.raises(ValueError, match="dice_foregruond"):
         case_values(random_cases(np.random.default_rng(0), 2), "dice_foregruond")
     with pytest.raises(ValueError, match="no test cases"):
-        summarise(pd.DataFrame())
+        summarise(pd.DataFrame(), "segmentation")

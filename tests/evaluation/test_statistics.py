@@ -62,6 +62,8 @@ def test_few_runs_give_students_interval_over_cases_and_no_p():
     assert result.p is None
 
 
+@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("folds", "seeds", "noise"),
     [
@@ -157,6 +159,8 @@ def test_holm_bounds_the_chance_of_any_false_positive():
     assert np.mean([holm(row).min() < 0.05 for row in p_values]) == pytest.approx(0.05, abs=0.01)
 
 
+@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("better", [0, 2])
 def test_after_holm_false_positives_stay_nominal_with_a_common_baseline(better):
     """Three arms at three fractions, compared with the same runs of the baseline; some arms are indeed better."""

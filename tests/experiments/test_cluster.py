@@ -15,6 +15,7 @@ from slurm_on_loopback import absent_programs, ask, slurm_on_loopback
 TINY = Path(__file__).parent / "tiny"
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.long,
     pytest.mark.skipif(
         bool(absent_programs()), reason=f"needs Debian's slurm-wlm and munge: no {', '.join(absent_programs())}"
     ),

@@ -27,7 +27,7 @@ MOST_CHANGES = 30
 OF_CASES = {"imagesTr", "labelsTr", "imagesTs", "cases", "partial"}
 """Folders whose files are too many and too quick to be counted, or all kills would hit the data."""
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
 class Experiment:

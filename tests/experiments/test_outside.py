@@ -154,7 +154,7 @@ def test_names_that_are_taken_and_files_that_are_not_there_are_refused(mine: Pat
         ("fig3", ["--arms", "baseline", str(mine / "absent.yaml")], "absent.yaml: no such file"),
         ("fig3", ["--encoder", "vgg"], "unknown encoder vgg: choose from densenet, resnet, unet"),
         ("fig3", ["--encoder", "absent.yaml"], "absent.yaml: no such file"),
-        ("absent.yaml", [], "no such figure; or give the path of a YAML"),
+        ("absent.yaml", [], "or give the path of a YAML like theirs"),
         (str(mine / "taken.yaml"), [], "expected a name of its own"),
         (str(mine / "lost.yaml"), [], "names nowhere.yaml, which is neither"),
         (str(mine / "wrong.yaml"), [], "arm"),

@@ -62,7 +62,7 @@ def _write_run(path, arm, fold, seed, amount, n_cases, dataset, figure, n_train)
     rows = [{"case": f"{fold}{case:02}"} | score_case(of_fold, of_run, error) for case in range(n_cases)]
     table = pd.DataFrame(rows)
     table.to_csv(path / "cases.csv", index=False)
-    metrics = summarise(table)
+    metrics = summarise(table, "classification" if figure == "fig4" else "segmentation")
     followed = PRIMARY[figure]
     updates = np.arange(10, 160, 10)
     curve = metrics[followed] * (1 - np.exp(-updates / (40 + 300 * max(error, 0)))) + 0.01 * of_run.normal(size=15)

@@ -96,10 +96,10 @@ def test_whole_transfer_and_nothing_when_present(download, server, tmp_path, cap
     assert server.ranges == [None]
 
 
-def test_broken_transfer_goes_on_where_it_stopped(download, server, tmp_path):
+def test_a_broken_transfer_is_resumed(download, server, tmp_path):
     server.breaks_after = CHUNK + 7
     broken = f"broke off after {CHUNK + 7} of {len(server.content)} bytes"
-    with pytest.raises(UserError, match=f"{broken}.*run the same command again to go on") as caught:
+    with pytest.raises(UserError, match=f"{broken}.*run the same command again to resume") as caught:
         download(tmp_path)
     for part in (server.url, str(tmp_path / f"{TASK}.tar"), str(tmp_path / TASK)):  # what to do by hand
         assert part in str(caught.value)

@@ -168,6 +168,15 @@ def test_overfits_a_batch(name, encoder, device):
 
 
 @every_task
+@pytest.mark.filterwarnings("ignore:.*self.log")
+def test_half_precision_images_make_a_step_in_mixed_precision(name, device):
+    task = build(name, "unet-3d", device)
+    with torch.autocast(device.type, torch.bfloat16):
+        loss = task.training_step({"image": draw_images(task, 3).half()}, 0)
+    assert 0.3 < loss.item() / task.chance_loss(3) < 2
+
+
+@every_task
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_trains_under_lightning_on_half_precision_images(name):
     task = build(name, "densenet-2d")

@@ -45,6 +45,16 @@ def test_labels_are_interpolated_along_the_logarithm():
     assert table["n_runs"].tolist() == [5, 5]
 
 
+def test_an_error_that_falls_is_a_score_that_rises():
+    table = runs({"baseline": (0.2, 0.4, 0.6), "cpc": (0.3, 0.5, 0.7)}, points=FRACTIONS, column="label_fraction")
+    of_error = labels_to_baseline(table.assign(metric="hd95_foreground", value=9 - table["value"]), test_to_train=0)
+    of_score = labels_to_baseline(table, test_to_train=0)
+    found = ["value", "ci_low", "ci_high"]
+    assert 0.5 < of_score[found].to_numpy()[1, 0] < 1
+    np.testing.assert_allclose(of_error[found], of_score[found])
+    assert of_error["monotone"].all()
+
+
 def test_what_lies_beyond_the_range_is_a_bound_or_empty():
     scores = {"baseline": (0.2, 0.4, 0.6), "jigsaw": (0.3, 0.4, 0.5), "rotation": (0.7, 0.8, 0.8)}
     table = of_labels(scores, spread=0.01)

@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 from synthetic_runs import TASKS, write_runs
 
 from sslmed.reporting.figures import draw_figure
-from sslmed.reporting.html.charts import score_layout
 from sslmed.reporting.panels import draw_scores
 from sslmed.reporting.published import published_curves
 from sslmed.reporting.styles import arm_styles, dodges, groups
@@ -53,7 +52,7 @@ def test_null_arms_are_a_band_not_curves_and_few_runs_flag_nothing(tmp_path):
     assert "chance alone" in shown
     assert "null-1" not in shown
     page = "\n".join(shown)
-    assert "estimated from null-1 (2 degrees of freedom)" in page
+    assert "estimated from null-1 (2 degrees of freedom, so it is rough itself)" in page
     assert "no difference to the baseline is given" in page
     tables = collect(runs, "dice_foreground")
     axes = Figure().add_subplot()
@@ -97,8 +96,6 @@ def test_the_arms_of_a_single_fraction_stay_together(tmp_path):
     axes = Figure().add_subplot()
     draw_scores(axes, tables, arm_styles(SIX), "dice_foreground")
     assert axes.get_xlim() == (0.125, 0.5)
-    low, high = score_layout(tables, "dice_foreground")["xaxis"]["range"]
-    assert (10**low, 10**high) == pytest.approx((12.5, 50))
 
 
 def test_equal_runs_give_equal_bytes(tmp_path):

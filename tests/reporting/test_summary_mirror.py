@@ -98,6 +98,7 @@ def test_the_dashboard_shows_the_experiment_and_is_brought_up_to_date(work: Path
     assert {"figure", "puzzles", "segmentation", "val/loss", "val/dice_foreground", "dice_foreground/cpc"} <= shown
 
 
+@pytest.mark.slow  # it waits for W&B to give up
 def test_without_network_key_or_experiment_the_dashboard_says_what_to_do(
     work: Path, tmp_path: Path, server: FakeWandb, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ import psutil
 import yaml
 
 from sslmed.core.errors import UserError
+from sslmed.core.extras import require
 from sslmed.experiments.settings import config_root
 
 
@@ -82,13 +83,14 @@ def slurm(profile: Path | None, jobs: int | None, devices: int = 1) -> Slurm:
         devices: GPUs per run.
 
     Raises:
-        UserError: If the profile cannot be used, or SLURM's commands are absent or fail.
+        UserError: If the plugin is not installed, the profile cannot be used, or SLURM's commands are absent or fail.
     """
+    require("snakemake_executor_plugin_slurm", extra="slurm", why="--executor slurm")
     absent = [name for name in ("sbatch", "squeue", "scancel", "sinfo", "scontrol") if shutil.which(name) is None]
     if absent:
         msg = f"--executor slurm needs SLURM's commands, and {', '.join(absent)} cannot be found: is this a login node?"
         raise UserError(msg)
-    _ask("sinfo", "--noheader")  # before anything is drawn: does the cluster answer?
+    _ask("sinfo", "--noheader")  # before anything is generated: does the cluster answer?
     folder = config_root() / "cluster" / "slurm" if profile is None else profile.absolute()
     path = folder / "config.yaml"
     settings = _read(path)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from sslmed.core.errors import UserError
+from sslmed.preparation.download.transfer import transfer
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Task:
     @property
     def source(self) -> str:
         """Where a person finds the archive."""
-        return f"{self.url()} (MD5 {self.md5})"
+        return f"{self.url} (MD5 {self.md5})"
 
     @property
     def md5(self) -> str:
@@ -30,11 +31,20 @@ class Task:
 
         return str(DecathlonDataset.md5[self.name])
 
+    @property
     def url(self) -> str:
-        """Return the archive's address."""
+        """The archive's address."""
         from monai.apps.datasets import DecathlonDataset  # takes 7 s
 
         return str(DecathlonDataset.resource[self.name])
+
+    def download(self, archive: Path) -> None:
+        """Download the archive, resuming where an earlier transfer broke off.
+
+        Raises:
+            OSError, HTTPException: It cannot be had, or not all of it; what has come is kept.
+        """
+        transfer(self.url, archive)
 
     def unpack(self, archive: Path, folder: Path) -> Path:
         """Check and extract the archive into `folder`; return the dataset's folder in it.

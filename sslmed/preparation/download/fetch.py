@@ -11,7 +11,6 @@ from sslmed.core.nearest import did_you_mean
 from sslmed.preparation.download.decathlon import Task
 from sslmed.preparation.download.kaggle import Competition
 from sslmed.preparation.download.known import KNOWN
-from sslmed.preparation.download.transfer import transfer
 from sslmed.preparation.readers.layouts import has_layout
 
 
@@ -42,11 +41,11 @@ def fetch(name: str, folder: Path) -> Path:
             if target.is_dir() and any(target.iterdir()):
                 raise UserError(f"{target}: holds no whole dataset; complete it, or delete it to download it")
             if not archive.is_file():
-                transfer(known.url(), archive)
+                known.download(archive)
             _extract(known, archive, target)
     except (OSError, http.client.HTTPException) as error:
         raise UserError(
-            f"{known.name}: cannot be downloaded ({error}); run the same command again to resume it, or by hand: put "
+            f"{known.name}: cannot be downloaded ({error}); run the same command again to resume, or by hand: put "
             f"{known.source} at {archive}, or its content at {target}, and run the same command again"
         ) from error
     return target

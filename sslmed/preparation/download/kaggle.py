@@ -1,6 +1,8 @@
 """The archives of Kaggle's competitions: https://www.kaggle.com/competitions, each under rules of its own."""
 
 import io
+import re
+import sys
 import zipfile
 import zlib
 from contextlib import redirect_stdout
@@ -37,18 +39,19 @@ class Competition:
         """Where a person finds the archive."""
         return f'the file that "Download All" gives at {self.page}/data'
 
-    def url(self) -> str:
-        """Return an address of the archive that serves for a few minutes, without credentials.
+    def download(self, archive: Path) -> None:
+        """Download the archive by Kaggle's client, which tries again five times and resumes what broke off.
 
         Raises:
             PermissionError: There are no credentials, or none that are enough; says how to get them.
-            OSError: Kaggle does not answer, or not with the archive.
+            OSError: Kaggle does not answer, or not with the archive; what has come is kept.
         """
+        part = archive.with_name(f"{archive.name}.part")
         # `import kaggle` already logs in. On standard output it writes help, and where VERBOSE is set the key.
         with redirect_stdout(io.StringIO()):
             from kaggle.api.kaggle_api_extended import KaggleApi
             from kagglesdk.competitions.types.competition_api_service import ApiDownloadDataFilesRequest
-            from requests import HTTPError
+            from requests import HTTPError, RequestException
 
             api = KaggleApi()
             api.args = []  # no --verbose, which reads the whole archive into memory to print it
@@ -60,16 +63,21 @@ class Competition:
                     api.build_kaggle_client() as client,
                     client.competitions.competition_api_client.download_data_files(request) as response,
                 ):
-                    return str(response.url)
+                    print(f"downloading {self.name}", file=sys.stderr)
+                    quiet = not sys.stderr.isatty()  # or a log would be full of its progress bar
+                    api.download_file(response, str(part), client.http_client(), quiet=quiet, resume=True)
             except SystemExit:
                 message = f"Kaggle was given no credentials that it can use: {_how_to_log_in(api.config)}"
                 raise PermissionError(message) from None
             except HTTPError as error:
                 raise self._explain(error, api.config) from None
+            except (RequestException, ValueError) as error:  # ValueError: the size is another than announced
+                raise ConnectionError(_without_address(error)) from None
+        part.replace(archive)
 
     def _explain(self, error: "HTTPError", key_file: str) -> OSError:
         status = None if error.response is None else error.response.status_code
-        said = str(error).partition(" for url: ")[0]  # that may be a signed one
+        said = _without_address(error)
         if status == HTTPStatus.UNAUTHORIZED:
             return PermissionError(f"Kaggle refuses your credentials, {said!r}: {_how_to_log_in(key_file)}")
         if status == HTTPStatus.FORBIDDEN:
@@ -95,6 +103,11 @@ class Competition:
         except (zipfile.BadZipFile, zlib.error, EOFError) as error:
             raise UserError(f"{archive}: is damaged ({error}); delete it and run the same command again") from error
         return folder
+
+
+def _without_address(error: Exception) -> str:
+    """What an error says, without the archive's address: whoever has it needs no credentials."""
+    return re.sub(r" (?:for|with) url: \S+", "", str(error))
 
 
 def _how_to_log_in(key_file: str) -> str:

@@ -1,4 +1,4 @@
-"""Transfers a large file, going on where an earlier transfer broke off."""
+"""Downloads a large file, resuming a transfer that broke off."""
 
 import http.client
 import urllib.error

@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from sslmed.evaluation.metrics import METRIC_NAMES, lower_is_better
+from sslmed.evaluation.metrics import find
 from sslmed.evaluation.statistics import ENOUGH_RUNS
 from sslmed.experiments.arms import BASELINE, Arm, baseline_of
 from sslmed.reporting.captions import CORRECTED, NO_DIFFERENCES, null_band
@@ -22,14 +22,16 @@ def answer(experiment: FinishedExperiment) -> dict[str, Any]:
     arms = [style.arm for style in experiment.arm_styles]
     differ = bool(cells["diff"].notna().any())
     return {
-        "metric": METRIC_NAMES.get(metric, metric),
+        "metric": find(metric).axis,
         "headline": headline(
-            tables.tests, can_be_compared=_can_be_compared(cells, arms), lower_is_better=lower_is_better(metric)
+            tables.tests,
+            can_be_compared=_can_be_compared(cells, arms),
+            lower_is_better=not find(metric).higher_is_better,
         ),
         "grounds": _grounds(experiment),
         "tests": [_test(row) for arm in arms for _, row in tables.tests[tables.tests["arm"] == arm.name].iterrows()],
         "shows_differences": differ,
-        "rows": [_row(cells[cells["arm"] == arm.name], arm, experiment.fractions, differ=differ) for arm in arms],
+        "rows": [_row(cells[cells["arm"] == arm.name], arm, experiment, differ=differ) for arm in arms],
         "n_runs": int(cells["n_runs"].max()),
     }
 
@@ -109,9 +111,10 @@ def _test(row: "pd.Series[Any]") -> dict[str, Any]:
     }
 
 
-def _row(of_arm: pd.DataFrame, arm: Arm, fractions: list[float], *, differ: bool) -> dict[str, Any]:
+def _row(of_arm: pd.DataFrame, arm: Arm, experiment: FinishedExperiment, *, differ: bool) -> dict[str, Any]:
     """One cell per label fraction: a score, or the difference to the baseline, or nothing where none has run."""
-    by_fraction = of_arm.set_index("label_fraction").reindex(fractions)
+    by_fraction = of_arm.set_index("label_fraction").reindex(experiment.fractions)
+    outcomes = ("better", "worse")[:: find(experiment.metrics[0]).gain]
     shows_score = arm.task == BASELINE or not differ
     return {
         "arm": arm.name,
@@ -123,6 +126,7 @@ def _row(of_arm: pd.DataFrame, arm: Arm, fractions: list[float], *, differ: bool
                 if shows_score
                 else interval(cell["diff_low"], cell["diff_high"], signed=True),
                 "side": "above" if cell["diff_low"] > 0 else "below" if cell["diff_high"] < 0 else "",
+                "outcome": outcomes[0] if cell["diff_low"] > 0 else outcomes[1] if cell["diff_high"] < 0 else "",
                 "significant": bool(cell["p_holm"] < LEVEL),
                 "n_runs": 0 if pd.isna(cell["n_runs"]) else int(cell["n_runs"]),
             }

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from sslmed.evaluation.metrics import find
 from sslmed.reporting.html.experiment import FinishedExperiment
 
 
@@ -14,7 +15,7 @@ def confusion(experiment: FinishedExperiment) -> dict[str, Any] | None:
         `classes`, and `cells`: arm -> amount of labels -> counts `[truth][prediction]`; nothing if the task is another.
     """
     cases = experiment.tables.cases
-    if "probability_0" not in cases:
+    if find(experiment.metrics[0]).kind != "classification":
         return None
     n_classes = sum(column.startswith("probability_") for column in map(str, cases.columns))
     cells: dict[str, dict[str, list[list[int]]]] = {}

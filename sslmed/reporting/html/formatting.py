@@ -5,16 +5,17 @@ from math import isnan
 
 MINUS = "\N{MINUS SIGN}"
 NONE = "\N{EN DASH}"
+INFINITY = "\N{INFINITY}"
 
 
 def score(value: float) -> str:
     """Three digits: `0.812`; a dash if there is none."""
-    return NONE if isnan(value) else f"{value:.3f}".replace("-", MINUS)
+    return NONE if isnan(value) else _digits(f"{value:.3f}")
 
 
 def difference(value: float) -> str:
     """Three digits with a sign: `+0.012`; a dash if there is none."""
-    return NONE if isnan(value) else f"{value:+.3f}".replace("-", MINUS)
+    return NONE if isnan(value) else _digits(f"{value:+.3f}")
 
 
 def interval(low: float, high: float, *, signed: bool = False) -> str:
@@ -43,3 +44,7 @@ def memory(n_bytes: float) -> str:
 def listing(words: Sequence[str]) -> str:
     """`a, b and c`."""
     return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+
+
+def _digits(text: str) -> str:
+    return text.replace("-", MINUS).replace("inf", INFINITY)

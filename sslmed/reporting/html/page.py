@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from plotly.offline import get_plotlyjs
 
 from sslmed.core.errors import UserError
 from sslmed.core.files import write_text
 from sslmed.downstream.examples import ROLES
-from sslmed.evaluation.metrics import METRIC_NAMES
+from sslmed.evaluation.metrics import find
 from sslmed.experiments.arms import Arm
 from sslmed.experiments.plan import Run, read_plan
 from sslmed.experiments.settings import kept_experiment
@@ -21,7 +20,7 @@ from sslmed.reporting.html.answer import answer
 from sslmed.reporting.html.charts import charts
 from sslmed.reporting.html.confusion import confusion
 from sslmed.reporting.html.experiment import FinishedExperiment
-from sslmed.reporting.html.meanings import EXTERNAL, NULL, OWN, SLICES, TASKS, meaning
+from sslmed.reporting.html.meanings import EXTERNAL, NULL, OWN, SLICES, TASKS
 from sslmed.reporting.html.swatches import swatch
 from sslmed.reporting.html.viewer import viewer
 from sslmed.reporting.tables import Tables, collect
@@ -77,9 +76,7 @@ def write_report(path: Path, work: Path, runs: Sequence[Run], tables: Tables) ->
 
 
 def _content(experiment: FinishedExperiment) -> dict[str, Any]:
-    drawn = charts(experiment)
     examples, matrix = viewer(experiment), confusion(experiment)
-    figures = {f"{kind}-{i}": chart["figure"] for kind, of_kind in drawn.items() for i, chart in enumerate(of_kind)}
     main = experiment.metrics[0]
     summary = experiment.tables.summary
     amounts = experiment.tables.labels.amounts
@@ -98,12 +95,12 @@ def _content(experiment: FinishedExperiment) -> dict[str, Any]:
             (str(amount), n_labels.get(fraction) if amount.count is None else None)
             for fraction, amount in amounts.items()
         ],
-        "metrics": [(METRIC_NAMES.get(metric, metric), meaning(metric)) for metric in experiment.metrics],
+        "metrics": [(find(metric).title, find(metric).meaning) for metric in experiment.metrics],
         "arms": [swatch(style) | {"meaning": _meaning(style.arm)} for style in experiment.arm_styles],
         "has_null_band": not experiment.tables.null_bands.empty,
         "null_arms": [(name, _meaning(Arm.parse(name))) for name in experiment.arms if Arm.parse(name).is_null],
         "caption": caption(experiment.tables, main),
-        "charts": drawn,
+        "charts": charts(experiment),
         "label_kind": experiment.label_kind,
         "predictions": PREDICTIONS[experiment.label_kind],
         "roles": ROLES,
@@ -117,11 +114,9 @@ def _content(experiment: FinishedExperiment) -> dict[str, Any]:
         "versions": page_tables.versions(experiment),
         "page_data": {
             "amounts": [*map(str, amounts.values())],
-            "charts": figures,
             "viewer": examples,
             "confusion": matrix,
         },
-        "plotly": get_plotlyjs(),
         "style": _file("report.css"),
         "script": _file("report.js"),
     }

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from sslmed.core.text import duration
-from sslmed.evaluation.metrics import METRIC_NAMES
+from sslmed.evaluation.metrics import find
 from sslmed.reporting.efficiency import LABELS, UPDATES
 from sslmed.reporting.html.experiment import FinishedExperiment
 from sslmed.reporting.html.formatting import (
@@ -40,11 +40,7 @@ def all_cells(experiment: FinishedExperiment) -> list[dict[str, Any]]:
 
 
 def _name(metric: str, experiment: FinishedExperiment) -> str:
-    """Call Dice scores of single classes by the classes' names."""
-    of_class = metric.removeprefix("dice_class_")
-    if of_class != metric and experiment.store is not None:
-        return f"Dice of {experiment.store.label_names[int(of_class)]}"
-    return METRIC_NAMES.get(metric, metric)
+    return find(metric, None if experiment.store is None else experiment.store.label_names).axis
 
 
 def _cells(scores: pd.DataFrame, experiment: FinishedExperiment) -> list[dict[str, Any]]:
@@ -78,12 +74,12 @@ def efficiency(experiment: FinishedExperiment) -> list[dict[str, str]]:
         for arm in experiment.arms:
             of_arm = table[(table["metric"] == metric) & (table["arm"] == arm)].set_index("quantity")
             if not of_arm.empty:
-                row = {"arm": arm, "metric": METRIC_NAMES.get(metric, metric)}
+                row = {"arm": arm, "metric": find(metric).axis}
                 for column, quantity in QUANTITIES.items():
                     found = of_arm.reindex([quantity]).iloc[0]
                     is_given = quantity in of_arm.index
                     row[column] = _reached(found["value"], quantity, labels) if is_given else NONE
-                    row[column] += " (its curve falls)" if is_given and not found["monotone"] else ""
+                    row[column] += " (its curve gets worse)" if is_given and not found["monotone"] else ""
                     row[f"{column}_interval"] = _ends(found["ci_low"], found["ci_high"], quantity, labels)
                 rows.append(row)
     return rows

@@ -8,6 +8,7 @@ from wandb_workspaces.reports.v2 import interface as wr
 
 from sslmed.core.errors import UserError
 from sslmed.core.files import write_text
+from sslmed.evaluation.metrics import find
 from sslmed.experiments.arms import Arm, baseline_of
 from sslmed.experiments.plan import read_plan
 from sslmed.experiments.settings import kept_experiment
@@ -71,7 +72,8 @@ def build_dashboard(work: Path, entity: str) -> wr.Report:
     at_middle = f"Config('label_amount') = '{middle}'"
     along = "label_fraction" if middle.fraction is not None else "n_labels"
     figure_panel = wr.MediaBrowser(title="The figure", media_keys=["figure"])
-    curves = [*(f"val/{metric}" for metric in metrics), "val/loss", "train/loss"]
+    curves = {f"val/{metric}": f"validation {find(metric).axis}" for metric in metrics}
+    curves |= {name: name for name in ("val/loss", "train/loss")}
     return wr.Report(
         **place,
         title=f"Data efficiency of self-supervised pretraining, {group}",
@@ -86,9 +88,9 @@ def build_dashboard(work: Path, entity: str) -> wr.Report:
             ),
             wr.H1(f"Fine-tuning on {middle.of_labels}"),
             wr.P("Mean over folds and seeds, and the range from the lowest to the highest run."),
-            _grid(runs_of("finetune", at_middle, by_arm=True), [_curve(name) for name in curves]),
+            _grid(runs_of("finetune", at_middle, by_arm=True), [_curve(*curve) for curve in curves.items()]),
             wr.H1("Test scores of every run"),
-            _grid(runs_of("finetune"), [_scores(f"test/{metric}", along) for metric in metrics]),
+            _grid(runs_of("finetune"), [_scores(metric, along) for metric in metrics]),
             wr.H1("Pretraining"),
             wr.P("Losses of different tasks do not compare; each compares with the loss of chance."),
             _grid(
@@ -117,14 +119,14 @@ def _efficiency(arm: str, metric: str, summary_run: str, along: str) -> wr.LineP
         y=[*names, *bounds],
         log_x=True,
         title_x="labels",
-        title_y=metric,
+        title_y=find(metric).axis,
         line_marks={f"{summary_run}:{name}": "dashed" for name in bounds},
     )
 
 
-def _curve(metric: str) -> wr.LinePlot:
+def _curve(metric: str, title: str = "") -> wr.LinePlot:
     return wr.LinePlot(
-        title=metric,
+        title=title or metric,
         x="update",
         y=[metric],
         groupby=wr.Config("arm"),
@@ -135,7 +137,8 @@ def _curve(metric: str) -> wr.LinePlot:
 
 
 def _scores(metric: str, along: str) -> wr.ScatterPlot:
-    return wr.ScatterPlot(title=metric, x=wr.Config(along), y=wr.SummaryMetric(metric), log_x=True)
+    title = f"test {find(metric).axis}"
+    return wr.ScatterPlot(title=title, x=wr.Config(along), y=wr.SummaryMetric(f"test/{metric}"), log_x=True)
 
 
 def _images(key: str) -> wr.MediaBrowser:

@@ -47,7 +47,7 @@ def visit(chromium, reports):
         file = reports[kind].as_uri()
         page.on("request", lambda request: request.url.startswith(("data:", file)) or heard.append(request.url))
         page.goto(file)
-        page.wait_for_selector("#scores-0 .main-svg")
+        page.wait_for_selector("#scores-0 svg")
         return page
 
     yield open_page
@@ -56,8 +56,9 @@ def visit(chromium, reports):
     assert heard == []
 
 
-def shown_lines(page, chart):
-    return page.locator(f"#{chart} .scatterlayer .trace .lines path.js-line").count()
+def shown_arms(page, chart):
+    seen = "all => all.filter((e) => getComputedStyle(e).display != 'none').map((e) => e.getAttribute('class'))"
+    return set(page.locator(f"#{chart} [class^=arm]").evaluate_all(seen))
 
 
 @pytest.mark.parametrize("kind", RUNS)
@@ -70,22 +71,26 @@ def test_nothing_is_wider_than_the_window(visit, kind, viewport):
 
 def test_an_arm_is_switched_off_and_on_by_mouse_and_keyboard(visit):
     page = visit("segmentation")
-    assert shown_lines(page, "scores-0") == 5  # the null band's outline is one
+    four = {f"arm-{index}" for index in range(4)}
+    assert shown_arms(page, "scores-0") == shown_arms(page, "convergence-0") == four
     page.get_by_label("rotation", exact=True).click()
-    assert shown_lines(page, "scores-0") == 4
-    assert shown_lines(page, "pretext-0") == 2  # of two folds, guessing
+    assert shown_arms(page, "scores-0") == shown_arms(page, "convergence-0") == four - {"arm-1"}
+    assert shown_arms(page, "pretext-0") == set()
     page.get_by_label("rotation", exact=True).focus()
     page.keyboard.press("Space")
-    assert shown_lines(page, "scores-0") == 5
+    assert shown_arms(page, "scores-0") == four
 
 
 def test_a_value_is_said_when_the_mouse_is_over_it(visit):
     page = visit("segmentation")
-    # The null band comes first, then the baseline, then rotation; its first point is that of the least labels.
-    page.locator("#scores-0 .trace").nth(2).locator(".points path").first.hover(force=True)
-    said = page.locator("#scores-0 .hoverlayer").text_content()
-    assert re.search(r"rotation, 5 % of the labels0\.\d{3} \[0\.\d{3}, 0\.\d{3}\]", said)
-    assert "to the baseline" not in said  # of two runs
+    said = page.locator("#scores-0 .arm-1 use title").all_text_contents()
+    assert len(said) == 3  # one for each amount of labels, the least first
+    assert re.fullmatch(r"rotation, 5 % of the labels\n0\.\d{3} \[0\.\d{3}, 0\.\d{3}\]", said[0])
+    assert not any("to the baseline" in text for text in said)  # of two runs
+    # What is said of a point is what the tables say of the cell.
+    row = page.locator("tr", has=page.locator("th", has_text=re.compile("^rotation$"))).filter(has_text="25 %").first
+    assert all(number in row.inner_text() for number in re.findall(r"0\.\d{3}", said[1]))
+    assert "rotation" in page.locator("#convergence-0 .arm-1 title").all_text_contents()
 
 
 def test_slices_follow_slider_and_drop_downs(visit):
@@ -142,10 +147,8 @@ def test_the_confusion_matrix_counts_every_test_image_once(visit):
 
 def test_dark_mode_is_dark_and_paper_is_light(visit):
     def colours(page):
-        baseline = (
-            page.locator("#scores-0 .trace").nth(1).locator(".lines path.js-line").evaluate("p => p.style.stroke")
-        )
-        text = page.locator("#scores-0 .xtick text").first.evaluate("t => t.style.fill")
+        baseline = page.locator("#scores-0 .arm-0 > path").last.evaluate("p => getComputedStyle(p).stroke")
+        text = page.locator("#scores-0 text").first.evaluate("t => getComputedStyle(t).fill")
         return page.evaluate("getComputedStyle(document.documentElement).backgroundColor"), baseline, text
 
     light, dark = colours(visit("segmentation")), colours(visit("segmentation", scheme="dark"))

@@ -2,59 +2,6 @@
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const find = (id) => document.getElementById(id);
-const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-
-// Charts: Plotly draws, the page's style sheet says in which colours.
-const off = new Set();
-
-function translucent(hex, alpha) {
-  const channels = [1, 3, 5].map((start) => parseInt(hex.slice(start, start + 2), 16));
-  return `rgba(${channels.join(",")},${alpha})`;
-}
-
-function coloured(trace) {
-  if (trace.meta.null_band) return { ...trace, fillcolor: translucent(colour("--quiet"), 0.22) };
-  if (trace.meta.chance) return { ...trace, line: { ...trace.line, color: colour("--quiet") } };
-  const own = colour(`--arm-${trace.meta.arm}`);
-  return {
-    ...trace,
-    visible: !off.has(trace.meta.arm),
-    line: { ...trace.line, color: own },
-    marker: { ...trace.marker, color: own },
-    error_y: { ...trace.error_y, color: own },
-    textfont: { ...trace.textfont, color: own },
-    fillcolor: translucent(own, 0.14),
-  };
-}
-
-function draw() {
-  const ink = colour("--ink"), rule = colour("--rule"), clear = "rgba(0,0,0,0)";
-  const font = { family: getComputedStyle(document.body).fontFamily, size: 13, color: ink };
-  const axis = { gridcolor: rule, linecolor: rule, zeroline: false, fixedrange: true, automargin: true };
-  for (const place of document.querySelectorAll("[data-chart]")) {
-    const { data: traces, layout } = data.charts[place.dataset.chart];
-    const themed = {
-      ...layout, font, paper_bgcolor: clear, plot_bgcolor: clear, showlegend: false, dragmode: false,
-      hovermode: "closest", margin: { l: 8, r: 12, t: 14, b: 8 },
-      hoverlabel: { bgcolor: colour("--raised"), bordercolor: rule, font, align: "left" },
-      xaxis: { ...axis, ...layout.xaxis, showgrid: false, ticks: "outside", tickcolor: rule },
-      yaxis: { ...axis, ...layout.yaxis },
-    };
-    Plotly.react(place, traces.map(coloured), themed, { responsive: true, displayModeBar: false });
-  }
-}
-
-for (const box of document.querySelectorAll("[data-arm]")) {
-  box.addEventListener("change", () => {
-    const arm = Number(box.dataset.arm);
-    if (box.checked) off.delete(arm); else off.add(arm);
-    draw();
-  });
-}
-for (const query of ["(prefers-color-scheme: dark)", "print"]) {
-  matchMedia(query).addEventListener("change", draw);
-}
-draw();
 
 // Two drop-downs: the amounts of labels on offer are those of the chosen arm.
 function pick(name, cells, show) {

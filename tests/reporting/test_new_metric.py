@@ -1,0 +1,81 @@
+"""A metric that is registered is in tables, figure, report and W&B, and one that counts errors is read as such."""
+
+import re
+from math import inf
+
+import pytest
+from synthetic_experiment import write_experiment
+
+from sslmed.evaluation.metrics import METRICS, Metric
+from sslmed.experiments.plan import read_plan
+from sslmed.reporting.figures import draw_figure
+from sslmed.reporting.html.experiment import FinishedExperiment
+from sslmed.reporting.html.page import write_report
+from sslmed.reporting.tables import collect
+
+MISSED = Metric(
+    "missed",
+    "segmentation",
+    "missed volume",
+    "how much of the organ was not found",
+    bounds=(0.0, inf),
+    unit="ml",
+    higher_is_better=False,
+    values=lambda cases: cases["fn_1"].to_numpy(float),
+)
+
+
+@pytest.fixture
+def work(monkeypatch, tmp_path):
+    """An experiment in which cpc misses less than the baseline."""
+    monkeypatch.setitem(METRICS, "missed", MISSED)
+    monkeypatch.setattr(FinishedExperiment, "metrics", ["missed", "dice_foreground"])
+    return write_experiment(tmp_path, arms=("baseline", "cpc", "null"), folds=5, cases=6, examples=False)
+
+
+def paths_of(work):
+    return [work / run.name for run in read_plan(work / "plan.json") if run.labels is not None]
+
+
+def test_it_is_in_the_tables_with_intervals_in_its_unit(work):
+    tables = collect(paths_of(work), "missed")
+    assert "missed" in set(tables.results["metric"])
+    cells = tables.summary[tables.summary["metric"] == "missed"].set_index(["arm", "label_fraction"])
+    by_hand = tables.cases.groupby(["arm", "label_fraction"])["fn_1"].mean()
+    assert cells["mean"].to_dict() == pytest.approx(by_hand.to_dict())
+    assert (cells["ci_low"] < cells["mean"]).all()
+    assert (cells["mean"] < cells["ci_high"]).all()
+    assert (cells["ci_high"] > 1).all()
+    (test,) = tables.tests[tables.tests["arm"] == "cpc"].to_dict("records")
+    assert test["diff_high"] < 0
+    assert 0 < test["p"] < 0.05
+    bands = tables.null_bands[tables.null_bands["metric"] == "missed"]
+    assert (bands["high"] > 1).all()
+
+
+def test_the_report_calls_less_of_it_better(work, tmp_path):
+    write_report(tmp_path / "report.html", work, read_plan(work / "plan.json"), collect(paths_of(work), "missed"))
+    page = (tmp_path / "report.html").read_text()
+    assert '<h2 id="answer" class="answer">Yes, with 1 of 1 arm: cpc.</h2>' in page
+    assert "The score is missed volume (ml), lower is better: how much of the organ was not found." in page
+    assert re.search(r'<td class="better"><span class="sign" title="interval below zero">▼', page)
+    assert 'class="worse"' not in page
+    assert ">validation missed volume (ml), lower is better<" in page  # an axis
+
+
+def test_the_figure_says_which_way_is_better(work, tmp_path):
+    files = tmp_path / "figure.png", tmp_path / "figure.svg"
+    draw_figure(collect(paths_of(work), "missed"), *files, phantom=True, metrics=["missed"])
+    assert "missed volume (ml), lower is better" in files[1].read_text()
+
+
+def test_a_single_case_of_a_metric_without_bound_spoils_no_page(monkeypatch, tmp_path):
+    monkeypatch.setitem(METRICS, "missed", MISSED)
+    monkeypatch.setattr(FinishedExperiment, "metrics", ["missed"])
+    work = write_experiment(tmp_path, arms=("baseline",), folds=1, cases=1, examples=False)
+    tables = collect(paths_of(work), "missed")
+    write_report(tmp_path / "report.html", work, read_plan(work / "plan.json"), tables)
+    page = (tmp_path / "report.html").read_text()
+    assert "Infinity" not in re.search(r'<script type="application/json" id="data">(.*?)</script>', page)[1]
+    assert "\N{INFINITY}]" in page
+    draw_figure(tables, tmp_path / "x.png", tmp_path / "x.svg", phantom=True, metrics=["missed"])
