@@ -41,9 +41,9 @@ class SeedUpdates(Callback):
 class IntervalBar(TQDMProgressBar):
     """Lightning's progress bar, in our words: its epoch is the updates between two validation passes."""
 
-    def on_train_epoch_start(self, trainer: Trainer, *rest: Any) -> None:  # noqa: ANN401
-        """Say which interval starts."""
-        super().on_train_epoch_start(trainer, *rest)
+    def on_train_epoch_start(self, trainer: Trainer, *_: Any) -> None:  # noqa: ANN401
+        """Start the bar anew, and say which interval it is."""
+        self.train_progress_bar.reset(self.total_train_batches)
         self.train_progress_bar.set_description(
             f"validation interval {trainer.current_epoch + 1} of {trainer.max_epochs}"
         )
