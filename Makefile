@@ -27,6 +27,7 @@ help: ## List the targets
 setup: $(READY) ## Make .venv with the pinned versions and install sslmed into it
 
 $(READY): pyproject.toml constraints.txt
+	@echo "installing sslmed and the pinned versions of its libraries into $(VENV): some GB, which takes minutes the first time"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	@touch $(READY)

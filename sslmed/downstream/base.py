@@ -1,4 +1,4 @@
-"""What downstream tasks share: the pretrained encoder, its warm-up, the optimizer."""
+"""Base class of downstream tasks: loads the pretrained encoder, freezes it for the warm-up, sets the optimizer up."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,8 +26,8 @@ class Pretrained:
 
     Args:
         checkpoint: Checkpoint of a pretraining run; `None` starts from random weights.
-        load: `encoder`, or `all`: also the decoder, but for its last layer, where pretraining had one.
-        adapt_channels: Take a checkpoint pretrained on images of another number of channels; see `load_encoder`.
+        load: `encoder`, or `all` for the decoder too, except its last layer. `all` needs a pretrained decoder.
+        adapt_channels: Accept a checkpoint pretrained on images with another number of channels; see `load_encoder`.
         frozen_fraction: Fraction of training during which a loaded encoder stays frozen.
     """
 
@@ -42,10 +42,11 @@ RANDOM = Pretrained()
 
 
 class DownstreamTask(LightningModule):
-    """Fine-tunes an encoder, which may be pretrained.
+    """Fine-tunes an encoder, pretrained or not, on labelled cases.
 
-    Only a loaded encoder is ever frozen: freezing random weights would handicap the baseline. Frozen means no gradients
-    *and* evaluation mode, so that the running statistics of batch normalisation, and dropout, stand still too.
+    A loaded encoder can stay frozen for the first updates, as in https://arxiv.org/abs/2006.03829. Random weights are
+    never frozen: that would handicap the baseline. Frozen means no gradients *and* evaluation mode, so that the running
+    statistics of batch normalisation do not change and dropout is off.
 
     Args:
         encoder: The encoder, also the network's contracting path.
@@ -54,15 +55,15 @@ class DownstreamTask(LightningModule):
         decoder: The network's expanding path, if it has one.
 
     Attributes:
-        test_rows: After a test run, one row per case, of all ranks.
+        test_rows: After a test run, one row per case, from all ranks.
 
     Raises:
-        UserError: If the checkpoint does not fit tensor by tensor.
-        InputError: If a decoder is to be loaded into a network without one.
+        UserError: If the names or shapes of the checkpoint's tensors differ from the encoder's.
+        InputError: If `pretrained.load` is `all` and the network has no decoder.
     """
 
     monitor = "val/loss"
-    kind: Kind  # what test rows hold
+    kind: Kind  # decides which columns test rows have
     decoder: UNetDecoder
     prediction_writer: Callable[[Path], Callback]  # given the run's folder
 
@@ -93,16 +94,16 @@ class DownstreamTask(LightningModule):
 
     @property
     def monitor_mode(self) -> str:
-        """Which value of `monitor` is the best: `min` or `max`."""
+        """Whether the best value of `monitor` is the smallest or the largest: `min` or `max`."""
         return best_is(self.monitor)
 
     @property
     def can_freeze(self) -> bool:
-        """Whether the encoder is frozen for a part of training."""
+        """Whether the encoder is frozen during the first part of training."""
         return self.pretrained.checkpoint is not None and self.pretrained.frozen_fraction > 0
 
     def freeze_encoder(self, frozen: bool) -> None:
-        """Freeze the encoder or unfreeze it."""
+        """Freeze or unfreeze the encoder."""
         self.encoder_is_frozen = frozen
         self.encoder.requires_grad_(not frozen)
         self.train(self.training)
@@ -115,27 +116,27 @@ class DownstreamTask(LightningModule):
         return self
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:  # noqa: ANN401, ARG002
-        """Freeze or unfreeze by the update's number, so that a resumed run does the same."""
+        """Freeze or unfreeze depending on the number of updates so far, so that a resumed run does the same."""
         frozen_updates = self.pretrained.frozen_fraction * self.trainer.estimated_stepping_batches
         frozen = self.can_freeze and self.global_step < frozen_updates
         if frozen != self.encoder_is_frozen:
             self.freeze_encoder(frozen)
 
     def write_examples(self, store: Store, scores: pd.DataFrame, path: Path) -> None:
-        """Keep a few test cases with what became of them, to look at; a task without pictures keeps none.
+        """Save a few test cases with their predictions for the report. The default saves none.
 
         Args:
-            store: Where the test cases are.
+            store: The prepared dataset that holds the test cases.
             scores: One row per test case.
             path: File to write.
         """
 
     def on_test_start(self) -> None:
-        """Forget the cases of an earlier test run."""
+        """Clear the rows of an earlier test run."""
         self.test_rows = []
 
     def on_test_epoch_end(self) -> None:
-        """Put the cases of all ranks together."""
+        """Merge the rows of all ranks."""
         self.test_rows = list(merge({row["case"]: row for row in self.test_rows}).values())
 
     def configure_optimizers(self) -> OptimizerLRScheduler:

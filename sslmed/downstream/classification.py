@@ -25,10 +25,10 @@ from sslmed.learning.optimization import DEFAULT, Optimization
 
 @dataclass(frozen=True)
 class Objective:
-    """What the outputs of a network mean.
+    """Maps the outputs of a network to a loss, class probabilities and a decision.
 
     Attributes:
-        num_outputs: Gives the number of outputs for K classes.
+        num_outputs: Returns the number of outputs for K classes.
         loss: Takes logits `(B, outputs)` and class indices `(B,)`.
         probabilities: Turns logits `(B, outputs)` into probabilities `(B, K)`.
         decide: Turns logits `(B, outputs)` into class indices `(B,)`.
@@ -57,15 +57,19 @@ OBJECTIVES = {
 
 
 class Classification(DownstreamTask):
-    """An encoder and a head that names one of `num_classes` classes.
+    """Classifies images with an encoder and a head.
+
+    `cross_entropy` is the softmax cross-entropy over K logits. `ordinal` has K − 1 logits, one for each threshold
+    between neighbouring grades (Frank and Hall 2001, https://doi.org/10.1007/3-540-44795-4_13; Cheng 2007,
+    https://arxiv.org/abs/0704.1028).
 
     Args:
         encoder: Turns an image into feature maps; the head reads the coarsest.
         num_classes: Number of classes K.
         objective: `cross_entropy`, or `ordinal` for grades, see `sslmed.downstream.ordinal`.
-        score: By which the best checkpoint is chosen: `qwk` for grades, `auroc` for classes without an order.
-        head: Builds the head from the encoder, 1 (image per case) and the number of outputs; by default one linear
-            layer on globally averaged features.
+        score: Chooses the best checkpoint: `qwk` for grades, `auroc` for classes without an order.
+        head: Builds the head from the encoder, the number of images per case (1) and the number of outputs. The default
+            is one linear layer on globally averaged features.
         affine: Random flips, rotations and zooms of images in training.
         intensity: Random brightness and contrast of images in training.
         pretrained: See `DownstreamTask`.
@@ -107,7 +111,7 @@ class Classification(DownstreamTask):
         self._answers: dict[str, tuple[int, int, list[float]]] = {}
 
     def forward(self, images: Tensor) -> Tensor:
-        """Compute what `objective` makes classes of.
+        """Compute the logits that `objective` turns into classes.
 
         Args:
             images: `(B, C, *spatial)`.
@@ -119,14 +123,14 @@ class Classification(DownstreamTask):
         return logits.float()
 
     def training_step(self, batch: Sample, batch_idx: int) -> Tensor:  # noqa: ARG002
-        """One update."""
+        """Compute the loss of one augmented batch: images `(B, C, *spatial)`, class indices `(B,)`."""
         images = augment(batch["image"].float(), self.affine, self.intensity)
         loss = self.objective.loss(self(images), batch["label"])
         self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(images), sync_dist=True)
         return loss
 
     def validation_step(self, batch: Sample, batch_idx: int) -> None:  # noqa: ARG002
-        """Collect the answers: kappa is not a mean over batches."""
+        """Collect predictions. Kappa and AUROC are not means over batches, so they are computed at the end."""
         logits, labels = self(batch["image"].float()), batch["label"]
         probabilities = self.objective.probabilities(logits)
         answers = zip(self.objective.decide(logits).tolist(), labels.tolist(), probabilities.tolist(), strict=True)
@@ -134,24 +138,24 @@ class Classification(DownstreamTask):
         self._validation.add(batch["case"], {"val/loss": self.objective.loss(logits, labels)})
 
     def on_validation_epoch_end(self) -> None:
-        """Score the whole validation set."""
+        """Log the scores of the whole validation set."""
         decided, labels, probabilities = zip(*merge(self._answers).values(), strict=True)
         answers, truths = torch.tensor(decided), torch.tensor(labels)
         self._answers = {}
-        # Where all truths and all answers are one class, kappa is 0 / 0: no agreement beyond chance has been shown.
+        # With a single class in both truth and prediction, kappa is 0 / 0. It counts as chance agreement, 0.
         kappa = multiclass_cohen_kappa(answers, truths, self.num_classes, weights="quadratic").nan_to_num(0.0)
         accuracy = (answers == truths).float().mean()
         score = kappa if self.score == "qwk" else torch.tensor(auroc(truths, torch.tensor(probabilities)))
         self.log_dict({self.monitor: score, "val/accuracy": accuracy, **self._validation.means()}, prog_bar=True)
 
     def test_step(self, batch: Sample, batch_idx: int) -> None:
-        """Keep truth and answer of the test cases."""
+        """Add one row per test case to `test_rows`."""
         answers = self.predict_step(batch, batch_idx)
         for truth, answer in zip(batch["label"].tolist(), answers, strict=True):
             self.test_rows.append({"case": answer["case"], "truth": truth, **answer})
 
     def predict_step(self, batch: Sample, batch_idx: int) -> list[dict[str, Any]]:  # noqa: ARG002
-        """Classify cases: one row per case, with `case`, `prediction` and `probability_<i>`."""
+        """Classify cases. Returns one row per case with `case`, `prediction` and `probability_<i>`."""
         logits = self(batch["image"].float())
         predictions, probabilities = self.objective.decide(logits), self.objective.probabilities(logits)
         return [

@@ -1,4 +1,4 @@
-"""A few slices of test cases with truth and prediction, kept by a run so that one can look at what it does."""
+"""A few slices of test cases with truth and prediction, saved by each run for the report."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -14,21 +14,21 @@ from sslmed.core.files import atomic_path
 ROLES = ("best", "median", "worst")
 MOST_SLICES = 9
 MOST_PIXELS = 160
-"""Longest side of a kept slice; of larger ones every second pixel is kept, or every third."""
+"""Longest side of a saved slice. Larger slices are subsampled by a whole number."""
 
 
 @dataclass(frozen=True)
 class Example:
-    """Axial slices through the true structure of one test case, or a photograph, on the prepared grid.
+    """Holds axial slices of one test case, or a photograph, with truth and prediction, on the prepared grid.
 
-    Slices are as radiologists look at them: the first row is anterior, the first column the patient's right.
+    Slices follow the radiological convention: the first row is anterior, the first column the patient's right.
 
     Attributes:
         case: Its id.
         dice: Its foreground Dice.
         depth: Number of slices of the volume, 1 for a photograph.
-        positions: Which slices these are, `(S,)`, counted from the feet.
-        image: First channel of a volume, mean over those of a photograph, `(S, H, W)` uint8.
+        positions: Indices of the slices, `(S,)`, counted from the feet.
+        image: First channel of a volume, or mean over the channels of a photograph, `(S, H, W)` uint8.
         truth: Class indices, `(S, H, W)` uint8.
         prediction: Class indices, `(S, H, W)` uint8.
     """
@@ -45,12 +45,12 @@ class Example:
     def of_volume(
         cls, case: str, dice: float, image: NDArray[Any], truth: NDArray[Any], prediction: NDArray[Any]
     ) -> Self:
-        """Choose slices by the truth alone, so that they are the same whatever was predicted.
+        """Choose slices from the truth alone, so that every run shows the same slices.
 
         Args:
             case: Its id.
             dice: Its foreground Dice.
-            image: In [0, 1], `(C, I, J, K)` towards right, anterior, superior; the first channel is kept.
+            image: In [0, 1], `(C, I, J, K)`, axes towards right, anterior and superior; the first channel is kept.
             truth: Class indices `(I, J, K)`.
             prediction: Class indices `(I, J, K)`.
         """
@@ -70,7 +70,7 @@ class Example:
     def of_photograph(
         cls, case: str, dice: float, image: NDArray[Any], truth: NDArray[Any], prediction: NDArray[Any]
     ) -> Self:
-        """Take a photograph as it is, in grey; arguments as in `of_volume`, `(C, H, W)` and `(H, W)`."""
+        """Convert a photograph to grey; arguments as in `of_volume`, with shapes `(C, H, W)` and `(H, W)`."""
         step = -(-max(truth.shape) // MOST_PIXELS)
         image = (np.clip(image.astype(np.float32).mean(0), 0, 1) * 255).round()
         arrays = (array[None, ::step, ::step].astype(np.uint8) for array in (image, truth, prediction))
@@ -78,7 +78,7 @@ class Example:
 
 
 def examples_of(scores: pd.DataFrame) -> Iterator[tuple[str, str, float]]:
-    """Give role, id and Dice of the best, the median (the lower of two) and the worst case.
+    """Yield role, id and Dice of the best, the median (the lower of two) and the worst case.
 
     Args:
         scores: One row per test case with `case` and `dice_foreground`.
@@ -89,14 +89,14 @@ def examples_of(scores: pd.DataFrame) -> Iterator[tuple[str, str, float]]:
 
 
 def save_examples(path: Path, examples: Mapping[str, Example]) -> None:
-    """Write examples by role."""
+    """Write examples, keyed by role, to one `.npz` file."""
     arrays = {f"{role}/{name}": value for role, example in examples.items() for name, value in asdict(example).items()}
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)
 
 
 def load_examples(path: Path) -> dict[str, Example]:
-    """Read what `save_examples` wrote."""
+    """Read the examples that `save_examples` wrote."""
     with np.load(path) as arrays:
         return {role: _example({name: arrays[f"{role}/{name}"] for name in Example.__annotations__}) for role in ROLES}
 

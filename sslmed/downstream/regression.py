@@ -1,4 +1,4 @@
-"""Fine-tune an encoder to tell a number from an image, such as an age or a volume."""
+"""Fine-tune an encoder to predict a number from an image, such as an age or a volume."""
 
 from typing import Any, Literal
 
@@ -22,17 +22,17 @@ LOSSES = {"mse": F.mse_loss, "l1": F.l1_loss}
 
 
 class Regression(DownstreamTask):
-    """An encoder and a head that answers with one number.
+    """Predicts one number per image with an encoder and a head.
 
-    The network learns standardised values, (value − mean) / scale, so that their unit does not matter.
+    The network predicts standardised values, (value − mean) / scale, so that the unit of the values does not matter.
 
     Args:
         encoder: Turns an image into feature maps; the head reads the coarsest.
-        target_mean: Mean value of the training cases; linked from the data.
-        target_scale: Their standard deviation; linked from the data.
-        loss: `mse`, the squared, or `l1`, the absolute error of standardised values.
-        head: Builds the head from the encoder, 1 (image per case) and 1 (output); by default one linear layer on
-            globally averaged features.
+        target_mean: Mean value of the training cases; set from the data.
+        target_scale: Standard deviation of the values of the training cases; set from the data.
+        loss: `mse`, the mean squared error, or `l1`, the mean absolute error, of standardised values (no unit).
+        head: Builds the head from the encoder, the number of images per case (1) and the number of outputs (1). The
+            default is one linear layer on globally averaged features.
         affine: Random flips, rotations and zooms of images in training.
         intensity: Random brightness and contrast of images in training.
         pretrained: See `DownstreamTask`.
@@ -76,7 +76,7 @@ class Regression(DownstreamTask):
         self._answers: dict[str, tuple[float, float]] = {}
 
     def forward(self, images: Tensor) -> Tensor:
-        """Answer with standardised values.
+        """Predict standardised values.
 
         Args:
             images: `(B, C, *spatial)`.
@@ -88,21 +88,21 @@ class Regression(DownstreamTask):
         return answers.float()[:, 0]
 
     def training_step(self, batch: Sample, batch_idx: int) -> Tensor:  # noqa: ARG002
-        """One update."""
+        """Compute the loss of one augmented batch: images `(B, C, *spatial)`, values `(B,)`."""
         images = augment(batch["image"].float(), self.affine, self.intensity)
         loss = self._loss(self(images), batch["label"])
         self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(images), sync_dist=True)
         return loss
 
     def validation_step(self, batch: Sample, batch_idx: int) -> None:  # noqa: ARG002
-        """Collect the answers: r² is not a mean over batches."""
+        """Collect predictions. r² is not a mean over batches, so it is computed at the end."""
         answers = self(batch["image"].float())
         pairs = zip(batch["label"].tolist(), self._in_unit(answers).tolist(), strict=True)
         self._answers |= zip(batch["case"], pairs, strict=True)
         self._validation.add(batch["case"], {"val/loss": self._loss(answers, batch["label"])})
 
     def on_validation_epoch_end(self) -> None:
-        """Score the whole validation set; an answer that is not finite makes every score so."""
+        """Log the scores of the whole validation set. If a prediction is not finite, no score is."""
         pairs = pd.DataFrame([*merge(self._answers).values()], columns=["truth", "prediction"])
         self._answers = {}
         finite = pairs["prediction"].abs().lt(float("inf")).all()
@@ -111,13 +111,13 @@ class Regression(DownstreamTask):
         self.log_dict(self._validation.means())
 
     def test_step(self, batch: Sample, batch_idx: int) -> None:
-        """Keep truth and answer of the test cases."""
+        """Add one row per test case to `test_rows`."""
         answers = self.predict_step(batch, batch_idx)
         for truth, answer in zip(batch["label"].tolist(), answers, strict=True):
             self.test_rows.append({"case": answer["case"], "truth": truth, **answer})
 
     def predict_step(self, batch: Sample, batch_idx: int) -> list[dict[str, Any]]:  # noqa: ARG002
-        """Answer for cases: one row per case, with `case` and `prediction`."""
+        """Predict values. Returns one row per case with `case` and `prediction`, in the unit of the values."""
         answers = self._in_unit(self(batch["image"].float())).tolist()
         return [{"case": case, "prediction": answer} for case, answer in zip(batch["case"], answers, strict=True)]
 

@@ -1,4 +1,4 @@
-"""Fine-tune a U-Net for segmentation and score it per case, on the prepared and on the original grid."""
+"""Fine-tune a U-Net for segmentation. Test cases are scored on the prepared and on the original grid."""
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -27,29 +27,31 @@ from sslmed.preparation.store import Store
 
 
 class Segmentation(DownstreamTask):
-    """A U-Net of the encoder and a decoder.
+    """Segments images with a U-Net made of the encoder and a decoder.
 
-    A 2-D network is trained on slices and predicts volumes slice by slice, along their last axis.
+    The network is that of https://arxiv.org/abs/1606.06650, as used in https://arxiv.org/abs/2006.03829. A 2-D network
+    trains on slices and predicts volumes slice by slice, along their last axis.
 
     Args:
-        encoder: The contracting path.
+        encoder: The contracting path of the U-Net.
         label_values: Values of the classes in the label files, background first.
-        regions: Unions of classes that are scored as well: by name, their class indices (positions in `label_values`).
-        loss: Takes logits `(B, K, *spatial)` and class indices `(B, 1, *spatial)`; by default Dice plus cross-entropy.
+        regions: Unions of classes that are also scored: name to class indices (positions in `label_values`).
+        loss: Takes logits `(B, K, *spatial)` and class indices `(B, 1, *spatial)`. The default is MONAI's `DiceCELoss`:
+            soft Dice loss (https://arxiv.org/abs/1606.04797) plus cross-entropy.
         dropout: Fraction of activations dropped within each block of the decoder.
         norm_momentum: Weight of the current batch in the running statistics of the decoder's batch norms.
-        norm_eps: What these batch norms add to the variance.
+        norm_eps: Number that these batch norms add to the variance.
         extra_pooling: See `UNetDecoder`.
         affine: Random flips, rotations and zooms of images and labels in training.
         intensity: Random brightness and contrast of images in training.
-        crop_size: Predict whole images by a sliding window of this size, if training was on crops.
+        crop_size: Size in voxels of the sliding window for whole images, where training uses crops.
         surface_tolerance: Distance in mm within which surfaces agree, for the normalised surface Dice of test cases.
-            The default is one or two voxels of a clinical scan, and usual for organs (https://abcs.mgh.harvard.edu).
+            The default is one or two voxels of a clinical scan and common for organs (https://abcs.mgh.harvard.edu).
         pretrained: See `DownstreamTask`.
         optimization: See `DownstreamTask`.
 
     Raises:
-        InputError: If a region is not made of foreground classes, or the tolerance is below 0.
+        InputError: If a region has an index that is not a foreground class, or the tolerance is below 0.
     """
 
     monitor = "val/dice_foreground"
@@ -86,7 +88,7 @@ class Segmentation(DownstreamTask):
         self.label_values = tuple(label_values)
         self.regions = {} if regions is None else regions
         if self.regions:
-            self.monitor = "val/dice_regions"  # the checkpoint is chosen by what is reported
+            self.monitor = "val/dice_regions"  # choose the checkpoint by the reported score
         self.segmentation_loss = DiceCELoss(softmax=True, to_onehot_y=True) if loss is None else loss
         self.affine = affine
         self.intensity = intensity
@@ -97,7 +99,7 @@ class Segmentation(DownstreamTask):
         self.surface_tolerance = surface_tolerance
 
     def forward(self, images: Tensor) -> Tensor:
-        """Compute class scores.
+        """Compute the logits of the classes.
 
         Args:
             images: `(B, C, *spatial)`.
@@ -109,7 +111,7 @@ class Segmentation(DownstreamTask):
         return logits
 
     def augment(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Transform a training batch at random, on its device: images `(B, C, *spatial)`, labels `(B, 1, *spatial)`."""
+        """Augment a training batch on its device: images `(B, C, *spatial)`, labels `(B, 1, *spatial)`."""
         if self.affine is not None:
             matrices = self.affine.sample(len(images), images.ndim - 2, images.device)
             images, labels = apply_affine(images, matrices), apply_affine(labels, matrices, "nearest")
@@ -124,22 +126,22 @@ class Segmentation(DownstreamTask):
         return SlidingWindowInferer(self.crop_size, sw_batch_size=4, overlap=0.5, mode="gaussian")
 
     def predict(self, images: Tensor) -> Tensor:
-        """Compute class scores of whole images, through a sliding window where training was on crops.
+        """Compute the logits of whole images, with a sliding window where training uses crops.
 
         Args:
-            images: `(B, C, *spatial)`; volumes where the network is 2-D.
+            images: `(B, C, *spatial)`. For a 2-D network they may be volumes.
 
         Returns:
             Logits `(B, K, *spatial)`.
         """
         if images.ndim == self.encoder.spatial_dims + 3:
-            # The slices of one volume are a batch, so that a large volume takes no more memory than in a 3-D network.
+            # The slices of one volume form a batch, so that a large volume needs no more memory than in 3-D.
             return torch.stack([self.predict(volume.movedim(-1, 0)).movedim(0, -1) for volume in images])
         logits: Tensor = self(images) if self._window is None else self._window(images, self)  # type: ignore[assignment]
         return logits
 
     def training_step(self, batch: Sample, batch_idx: int) -> Tensor:  # noqa: ARG002
-        """One update."""
+        """Compute the loss of one augmented batch: images `(B, C, *spatial)`, class indices `(B, *spatial)`."""
         images, labels = self.augment(batch["image"].float(), batch["label"][:, None])
         loss: Tensor = self.segmentation_loss(self(images), labels)
         self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(images), sync_dist=True)
@@ -162,7 +164,7 @@ class Segmentation(DownstreamTask):
         self.log_dict(self._validation.means())
 
     def test_step(self, batch: Sample, batch_idx: int) -> None:  # noqa: ARG002
-        """Score test cases on the prepared grid, and mapped back, on the original one."""
+        """Score test cases on the prepared grid and, mapped back, on the original grid."""
         probabilities = self.predict(batch["image"].float()).float().softmax(1)
         prediction = _highest(probabilities)
         for i, case in enumerate(batch["case"]):
@@ -175,7 +177,7 @@ class Segmentation(DownstreamTask):
             self.test_rows.append({"case": case, **row})
 
     def predict_step(self, batch: Sample, batch_idx: int) -> list[np.ndarray[Any, Any]]:  # noqa: ARG002
-        """Segment cases on their original grids, in the label files' own values."""
+        """Segment cases on their original grids, with the values of the label files."""
         probabilities = self.predict(batch["image"].float()).float().softmax(1).cpu().numpy()
         values = np.array(self.label_values)
         values = values.astype(np.min_scalar_type(int(values.max())))
@@ -186,7 +188,7 @@ class Segmentation(DownstreamTask):
 
     @torch.inference_mode()
     def write_examples(self, store: Store, scores: pd.DataFrame, path: Path) -> None:
-        """Keep slices of the best, the median and the worst test case; only these three are predicted again."""
+        """Save slices of the best, the median and the worst test case. Only these three are predicted again."""
         self.eval()
         examples = {}
         for role, case, dice in examples_of(scores):
@@ -198,7 +200,7 @@ class Segmentation(DownstreamTask):
 
 
 def _highest(scores: Tensor) -> Tensor:
-    """Class of the highest score, the first of several: `argmax(1)`, which takes ten times as long on a CPU."""
+    """Return the class with the highest score, the first of equals: a faster `argmax(1)` (10 times on a CPU)."""
     return scores.max(1).indices
 
 

@@ -1,4 +1,4 @@
-"""Lightning callbacks that write what `sslmed predict` answers."""
+"""Lightning callbacks that write the predictions of `sslmed predict`."""
 
 import logging
 from collections.abc import Sequence
@@ -19,10 +19,10 @@ log = logging.getLogger(__name__)
 
 
 class WriteSegmentations(BasePredictionWriter):
-    """Writes every predicted segmentation on the original grid: NIfTI with the original affine, or PNG of a photograph.
+    """Writes segmentations on the original grid: NIfTI with the original affine, or PNG for photographs.
 
     Args:
-        run: Folder of the run; the files are `predictions/<case>.nii.gz`, or `.png`, in it.
+        run: Folder of the run. The files in it are `predictions/<case>.nii.gz` or `predictions/<case>.png`.
     """
 
     def __init__(self, run: Path) -> None:
@@ -55,10 +55,10 @@ class WriteSegmentations(BasePredictionWriter):
 
 
 class WriteTable(BasePredictionWriter):
-    """Writes the answers for all cases, one row each, as one table.
+    """Writes the predictions for all cases to one table, one row per case.
 
     Args:
-        run: Folder of the run; the file is `predictions.csv` in it.
+        run: Folder of the run. The file in it is `predictions.csv`.
     """
 
     def __init__(self, run: Path) -> None:

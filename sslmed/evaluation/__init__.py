@@ -1,1 +1,1 @@
-"""Evaluation: scores of test cases, and what can be concluded from them."""
+"""Evaluation: scores of test cases, with confidence intervals and tests."""

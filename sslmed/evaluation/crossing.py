@@ -1,13 +1,14 @@
-"""Where a rising curve reaches a level, with an interval: the points whose difference to the level may be zero.
+"""Where a rising curve reaches a level, with a 95 % confidence interval.
 
 The interval is the inverse of a test, as Fieller's is for a ratio (1954, https://www.jstor.org/stable/2984043): it
-holds the points where the interval of curve minus level holds 0. So it needs no slope, is wide where the curve is flat,
-and has an open end where the curve may reach the level before the first point or after the last.
+contains the points where the interval of curve minus level contains 0. So it needs no slope and is wide where the curve
+is flat. An end is open where the curve may reach the level before the first point or after the last.
 
 Noise lets a flat curve cross a level several times, and the first crossing then comes too early. As the expected score
-rises, the mean and both ends of its interval are each replaced by the nearest curve that never falls (isotonic
-regression), which crosses once. This keeps the order of the three, so that the interval holds the estimate. Where the
-true curve falls, the fall is averaged away; `Crossing.monotone` says whether the data contradict the assumption.
+rises, the mean and both ends of its interval are each replaced by the nearest curve that never falls, which crosses
+once. This is isotonic regression by pooling adjacent violators (Busing 2022, https://doi.org/10.18637/jss.v102.c01). It
+keeps the order of the three, so the interval contains the estimate. Where the true curve falls, the fall is
+averaged out; `Crossing.monotone` says whether the data contradict the assumption.
 """
 
 from collections.abc import Sequence
@@ -20,21 +21,21 @@ from scipy.optimize import isotonic_regression
 from sslmed.evaluation.statistics import Floats, estimate
 
 STEPS = 4
-"""Points tested from one point of a curve to the next."""
+"""Grid points tested per interval between two points of a curve."""
 
 ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
 class Crossing:
-    """Where a curve reaches a level, in units of its abscissa; −inf is before its first point, inf after its last.
+    """Holds where a curve reaches a level, in units of x. −inf means before the first point, inf after the last.
 
     Attributes:
         value: Where the mean over folds reaches the level.
         low: Lower end of the 95 % interval.
         high: Upper end of the 95 % interval.
-        monotone: Whether the curve may rise all the way; false if the mean falls below the nearest curve that never
-            falls by more than its interval allows. Value and interval then rest on an assumption that does not hold.
+        monotone: Whether the data are compatible with a curve that never falls. False if the upper end of the interval
+            at some point is below the nearest such curve. Value and interval are then not valid.
     """
 
     value: float
@@ -48,13 +49,18 @@ def crossing(
 ) -> Crossing:
     """Estimate where a curve reaches a level.
 
-    The interval includes the noise that `estimate` includes for as many folds and seeds, and its correction.
+    The interval includes the same noise and the same correction as `estimate` with these folds and seeds. Sources:
+    Fieller 1954, https://www.jstor.org/stable/2984043, for inverting the test; Busing 2022,
+    https://doi.org/10.18637/jss.v102.c01, for isotonic regression.
 
     Args:
-        x: Abscissae of the points, increasing, between which each run's curve is a straight line, `(points,)`.
+        x: Positions of the points, increasing, `(points,)`. Curves are linear in between.
         folds: Curve minus level of each fold, paired by run and case, `(points, seeds, cases)`.
-        bounds: Least and greatest possible value of a difference.
+        bounds: Smallest and largest possible difference.
         test_to_train: As in `estimate`.
+
+    Returns:
+        Value and interval in units of x.
     """
     refined = _refine(np.asarray(x, dtype=np.float64))
     fine = [_refine(fold) for fold in folds]
@@ -67,7 +73,7 @@ def crossing(
 
 
 def _refine(points: Floats) -> Floats:
-    """Put points between neighbours along the first axis, on straight lines."""
+    """Add points between neighbours along the first axis by linear interpolation."""
     position = np.linspace(0, len(points) - 1, (len(points) - 1) * STEPS + 1)
     before = np.floor(position).astype(int)
     after, weight = np.ceil(position).astype(int), (position - before).reshape(-1, *[1] * (points.ndim - 1))
@@ -76,7 +82,7 @@ def _refine(points: Floats) -> Floats:
 
 
 def _first_reached(x: Floats, differences: Floats) -> float:
-    """Give where the nearest curve that never falls reaches 0."""
+    """Compute where the nearest curve that never falls reaches 0."""
     rising = isotonic_regression(differences).x
     i = int(np.searchsorted(rising, 0))
     if i == 0:
@@ -85,5 +91,5 @@ def _first_reached(x: Floats, differences: Floats) -> float:
 
 
 def _may_rise(mean: Floats, high: Floats) -> bool:
-    """Whether the upper ends of the points' intervals are nowhere below the nearest curve that never falls."""
+    """Whether no upper end of an interval is below the nearest curve that never falls."""
     return bool((high >= isotonic_regression(mean).x - ROUNDING).all())

@@ -1,6 +1,6 @@
-"""The registry of metrics: what each is called and means, how it is read, and how it is computed from cases.csv.
+"""The registry of metrics: name, meaning, bounds, unit, direction, and how each is computed from cases.csv.
 
-Tables, intervals, charts, the report and W&B know metrics from here only, so a new one is one entry in `METRICS`.
+Tables, intervals, charts, the report and W&B read this registry, so a new metric is one entry in `METRICS`.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,28 +15,28 @@ from sslmed.evaluation import classification, regression, segmentation
 from sslmed.evaluation.jackknife import Floats
 
 Kind = Literal["segmentation", "classification", "regression"]
-"""What a task writes into cases.csv."""
+"""Kind of task, which decides the columns of cases.csv."""
 
 ANY = "{}"
-"""In the name of an entry it stands for a class (its value in the label files) or a region."""
+"""Placeholder in the name of an entry, for a class (its value in the label files) or a region."""
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A score of test cases.
+    """Describes one score of test cases.
 
     Args:
-        name: In tables. One with `{}` stands for many, as `dice_class_{}` for `dice_class_1`.
-        kind: The tasks that have it.
-        title: On axes and above tables; `{}` is replaced as in the name.
-        meaning: One sentence for readers who know medicine and not this field, without capital and full stop.
-        bounds: Least and greatest possible value; infinite where there is none.
-        unit: Of its values, if it has one.
+        name: Column name in tables. `{}` makes a family: `dice_class_{}` covers `dice_class_1`.
+        kind: Kind of task that the metric scores.
+        title: Text on axes and above tables; `{}` is replaced as in the name.
+        meaning: One sentence for physicians outside machine learning, without capital and full stop.
+        bounds: Smallest and largest possible value; infinite where there is none.
+        unit: Unit of the values, if there is one.
         higher_is_better: Whether it measures success, not error.
-        values: Computes one value per case, `(cases,)`, from the rows of cases.csv; their mean is the score. By default
-            they are the column of the metric's name.
-        pooled: Computes the score from all rows at once, if it is not the mean of scores of single cases. `values` then
-            says what each case adds to it, see `sslmed.evaluation.jackknife.pseudo_values`.
+        values: Computes one value per case, `(cases,)`, from the rows of cases.csv. Their mean is the score. By default
+            it reads the column with the name of the metric.
+        pooled: Computes the score from all rows at once, where it is not a mean over cases. `values` then computes
+            pseudo-values; see `sslmed.evaluation.jackknife.pseudo_values`.
     """
 
     name: str
@@ -51,18 +51,18 @@ class Metric:
 
     @property
     def axis(self) -> str:
-        """Title with unit and direction, as axes have it."""
+        """Label for a chart's axis: title, unit and direction."""
         direction = "" if self.higher_is_better else ", lower is better"
         return self.title + (f" ({self.unit})" if self.unit else "") + direction
 
     @property
     def gain(self) -> int:
-        """What a difference is multiplied by so that a positive one is better: 1 or -1."""
+        """Sign that makes a positive difference an improvement: 1 or -1."""
         return 1 if self.higher_is_better else -1
 
     @property
     def difference_bounds(self) -> tuple[float, float]:
-        """Least and greatest difference of two scores."""
+        """Smallest and largest possible difference of two scores."""
         low, high = self.bounds
         return low - high, high - low
 
@@ -146,55 +146,55 @@ METRICS: dict[str, Metric] = {
         ),
     )
 }
-"""Name -> entry; the order is that of lists of scores."""
+"""Name -> entry, in the order in which scores are listed."""
 
 
 def find(name: str, classes: Mapping[int, str] | None = None) -> Metric:
-    """Look a metric up.
+    """Look up a metric by name.
 
     Args:
-        name: As in tables.
+        name: Name in tables, such as `dice_class_1`.
         classes: Names of classes by their value in the label files, for titles.
 
     Returns:
-        The entry; one for many classes or regions with name and title of the one that was asked for.
+        The entry. For a family, its name and title are those of the requested class or region.
 
     Raises:
-        ValueError: No entry has the name.
+        ValueError: If no entry has the name.
     """
     if name in METRICS:
         return METRICS[name]
     beginnings = [entry.partition(ANY)[0] for entry in METRICS if ANY in entry]
     found = max((start for start in beginnings if name.startswith(start)), key=len, default=None)
     if found is None:
-        raise ValueError(f"{name!r} is no metric; there are {', '.join(METRICS)}")
+        raise ValueError(f"{name!r} is not a metric; the metrics are {', '.join(METRICS)}")
     entry, part = METRICS[found + ANY], name.removeprefix(found)
     shown = (classes or {}).get(int(part), f"class {part}") if part.isdigit() else part
     return replace(entry, name=name, title=entry.title.replace(ANY, shown))
 
 
 def best_is(monitored: str) -> Literal["min", "max"]:
-    """Say which value of what a run logs is the best, e.g. of `val/loss` or `val/qwk`: what Lightning calls the mode.
+    """Return Lightning's mode for a logged value such as `val/loss` or `val/qwk`: whether `min` or `max` is best.
 
     Raises:
-        ValueError: It is neither a loss nor a metric.
+        ValueError: If it is neither a loss nor a metric.
     """
     name = monitored.rpartition("/")[2]
     return "min" if name == "loss" or not find(name).higher_is_better else "max"
 
 
 def case_values(cases: pd.DataFrame, name: str) -> Floats:
-    """Give one value per case whose mean is the value of the whole test set.
+    """Compute one value per case. Their mean is the score of the whole test set.
 
     Args:
         cases: One row per test case of one run, as in its cases.csv.
-        name: One of those that `summarise` gives.
+        name: One of the names that `summarise` returns.
 
     Returns:
-        `(cases,)`.
+        `(cases,)`, in the unit of the metric.
 
     Raises:
-        ValueError: The cases do not determine the metric.
+        ValueError: If columns that the metric needs are missing, or values are not valid.
     """
     metric = find(name)
     try:
@@ -205,17 +205,17 @@ def case_values(cases: pd.DataFrame, name: str) -> Floats:
 
 
 def summarise(cases: pd.DataFrame, kind: Kind) -> dict[str, float]:
-    """Score a test set by every metric that its cases determine.
+    """Compute every metric that the columns of the cases allow.
 
     Args:
         cases: One row per test case of one run, as in its cases.csv.
-        kind: Of the task that wrote them.
+        kind: Kind of the task that wrote them.
 
     Returns:
         Metric -> score.
 
     Raises:
-        ValueError: There are no cases, or they do not determine the metrics of their kind.
+        ValueError: If there are no cases, if columns of their kind are missing, or if values are not valid.
     """
     if cases.empty:
         raise ValueError("there are no test cases to summarise, expected at least one")
@@ -225,7 +225,7 @@ def summarise(cases: pd.DataFrame, kind: Kind) -> dict[str, float]:
 
 
 def _names(entry: Metric, columns: list[str]) -> list[str]:
-    """Name the metrics of an entry that cases with these columns have."""
+    """List the metrics of an entry for cases with these columns."""
     if entry.values is not None:
         return [entry.name]
     start, is_family, _ = entry.name.partition(ANY)

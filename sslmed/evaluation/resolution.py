@@ -1,4 +1,4 @@
-"""What resizing to the prepared grid costs: the Dice on the original grid of the labels themselves."""
+"""Loss of Dice from resizing to the prepared grid, measured on the labels alone."""
 
 import numpy as np
 
@@ -8,14 +8,14 @@ from sslmed.preparation.store import Store
 
 
 def label_round_trip(store: Store, *, most: int = 20) -> Floats:
-    """Map labels from the prepared grid back to the original one, and compare them with the original labels.
+    """Map labels from the prepared grid back to the original grid, and score them against the original labels.
 
     Args:
         store: A prepared dataset.
-        most: Number of labelled cases to look at, evenly spread.
+        most: Largest number of labelled cases to use, evenly spread.
 
     Returns:
-        Foreground Dice of each case.
+        Foreground Dice of each case, `(cases,)`, in [0, 1].
     """
     cases = store.labelled[:: -(-len(store.labelled) // most)] if store.labelled else ()
     return np.array(

@@ -1,4 +1,4 @@
-"""Scores of segmentations: counts per case, the Dice scores made of them, and the value of a whole test set."""
+"""Scores of segmentations: counts of voxels per case, and Dice scores of cases and of a whole test set."""
 
 from collections.abc import Mapping, Sequence
 from functools import reduce
@@ -23,18 +23,18 @@ PAPER_DICE = "dice_paper"
 
 
 def class_counts(prediction: "LabelMap", truth: "LabelMap", num_classes: int) -> Counts:
-    """Count the voxels of one case that are right, false and missed, for each class.
+    """Count true positive, false positive and false negative voxels of one case, for each class.
 
     Args:
         prediction: Class indices `(*spatial)`, an array or a tensor on any device.
-        truth: The same, from the label.
+        truth: Class indices of the label, same shape.
         num_classes: Number of classes `K`, background included.
 
     Returns:
-        True positives, false positives and false negatives, `(3, K)`.
+        Numbers of voxels: true positives, false positives and false negatives, `(3, K)`.
 
     Raises:
-        ValueError: The shapes differ, or an index is outside `0..K-1`, which no class would count.
+        ValueError: If the shapes differ, or an index is outside `0..K-1`.
     """
     if prediction.shape != truth.shape:
         raise ValueError(f"prediction {tuple(prediction.shape)} and truth {tuple(truth.shape)} differ in shape")
@@ -44,15 +44,24 @@ def class_counts(prediction: "LabelMap", truth: "LabelMap", num_classes: int) ->
                 f"{name} has class indices {int(labels.min())} to {int(labels.max())}, "
                 f"expected 0 to {num_classes - 1} (indices, not label values)"
             )
-    # torchmetrics' multiclass_stat_scores gives the same numbers, and takes 20 to 60 times as long on a CPU.
+    # torchmetrics' multiclass_stat_scores returns the same numbers but takes 20 to 60 times as long on a CPU.
     by_class = [_mask_counts(prediction == index, truth == index) for index in range(num_classes)]
     return np.array(by_class, dtype=np.int64).T
 
 
 def dice(tp: npt.ArrayLike, fp: npt.ArrayLike, fn: npt.ArrayLike) -> Floats:
-    """Dice score 2TP / (2TP + FP + FN), elementwise; 1 where neither truth nor prediction has the class.
+    """Compute the Dice score 2 TP / (2 TP + FP + FN), elementwise.
 
-    The rule for empty classes is MONAI's `ignore_empty=False`: every arm keeps the same (case, class) pairs.
+    Source: Dice 1945, https://doi.org/10.2307/1932409. It is 1 where neither truth nor prediction has the class, as in
+    MONAI's `ignore_empty=False`, so that every arm has the same pairs of case and class.
+
+    Args:
+        tp: Numbers of true positives, of any shape.
+        fp: Numbers of false positives, same shape.
+        fn: Numbers of false negatives, same shape.
+
+    Returns:
+        Dice in [0, 1], without unit, same shape.
     """
     twice_tp, errors = 2 * np.asarray(tp, dtype=np.float64), np.add(fp, fn, dtype=np.float64)
     total = twice_tp + errors
@@ -60,12 +69,37 @@ def dice(tp: npt.ArrayLike, fp: npt.ArrayLike, fn: npt.ArrayLike) -> Floats:
 
 
 def foreground_dice(prediction: "LabelMap", truth: "LabelMap", num_classes: int) -> float:
-    """Mean Dice over the foreground classes of one case; arguments as in `class_counts`."""
+    """Compute the mean Dice over the foreground classes of one case.
+
+    Source: Dice 1945, https://doi.org/10.2307/1932409.
+
+    Args:
+        prediction: As in `class_counts`.
+        truth: As in `class_counts`.
+        num_classes: As in `class_counts`.
+
+    Returns:
+        Dice in [0, 1].
+
+    Raises:
+        ValueError: As in `class_counts`.
+    """
     return float(dice(*class_counts(prediction, truth, num_classes))[1:].mean())
 
 
 def region_dice(prediction: "LabelMap", truth: "LabelMap", classes: Sequence[int]) -> float:
-    """Dice of the union of some classes of one case, given class indices `(*spatial)`."""
+    """Compute the Dice of a region, the union of some classes, of one case.
+
+    Source: Dice 1945, https://doi.org/10.2307/1932409.
+
+    Args:
+        prediction: Class indices `(*spatial)`.
+        truth: Class indices `(*spatial)`.
+        classes: Class indices of the region.
+
+    Returns:
+        Dice in [0, 1].
+    """
     predicted, true = (reduce(or_, (labels == index for index in classes)) for labels in (prediction, truth))
     return float(dice(*_mask_counts(predicted, true)))
 
@@ -76,17 +110,22 @@ def case_row(
     label_values: Sequence[int],
     regions: Mapping[str, Sequence[int]] | None = None,
 ) -> dict[str, float]:
-    """Score one case.
+    """Compute the Dice scores and the counts of voxels of one case.
+
+    Source: Dice 1945, https://doi.org/10.2307/1932409.
 
     Args:
         prediction: Class indices `(*spatial)`, i.e. positions in `label_values`.
-        truth: The same, from the label.
-        label_values: The classes' values in the label files, background first; they name the columns.
-        regions: The class indices of each region, by its name.
+        truth: Class indices of the label, same shape.
+        label_values: Values of the classes in the label files, background first; columns are named by them.
+        regions: Name of each region -> its class indices.
 
     Returns:
         `dice_foreground`, `dice_class_<value>` for each foreground class, `dice_<region>`, and `tp_<value>`,
         `fp_<value>`, `fn_<value>` for every class.
+
+    Raises:
+        ValueError: As in `class_counts`.
     """
     counts = class_counts(prediction, truth, len(label_values))
     scores = dice(*counts)
@@ -100,18 +139,30 @@ def case_row(
 
 
 def paper_dice(cases: pd.DataFrame) -> float:
-    """Give the published Dice: hard, per class over all voxels of the test set, mean over classes with background.
+    """Compute the Dice of the paper: per class over all voxels of the test set, mean over classes with background.
 
     It exists for comparison with https://arxiv.org/abs/2006.03829, Figure 3.
 
     Args:
         cases: One row per test case of one run, with the counts of `case_row`.
+
+    Returns:
+        Dice in [0, 1].
     """
     return float(_paper_dice(_counts(cases).sum(axis=0)))
 
 
 def paper_dice_values(cases: pd.DataFrame) -> Floats:
-    """Give what each case adds to `paper_dice`, `(cases,)`: pooled, a case has no score of its own."""
+    """Compute jackknife pseudo-values of `paper_dice`.
+
+    Source: see `sslmed.evaluation.jackknife.pseudo_values`.
+
+    Args:
+        cases: As in `paper_dice`.
+
+    Returns:
+        One value per case, `(cases,)`; their mean is the Dice of the test set.
+    """
     counts = _counts(cases)
     pooled = counts.sum(axis=0)
     return pseudo_values(float(_paper_dice(pooled)), _paper_dice(pooled - counts))
@@ -124,12 +175,12 @@ def _mask_counts(predicted: "Mask", true: "Mask") -> tuple[int, int, int]:
 
 
 def _counts(cases: pd.DataFrame) -> Floats:
-    """Give tp, fp and fn of every class, `(cases, 3, K)`."""
+    """Return tp, fp and fn of every class, `(cases, 3, K)`."""
     values = [column.removeprefix("tp_") for column in map(str, cases.columns) if column.startswith("tp_")]
     return np.stack([cases[[f"{kind}_{value}" for value in values]] for kind in ("tp", "fp", "fn")], axis=1)
 
 
 def _paper_dice(counts: Floats) -> Floats:
-    """Give the mean Dice over classes of pooled counts `(..., 3, K)`, as `(...)`."""
+    """Compute the mean Dice over classes of pooled counts `(..., 3, K)`; returns `(...)`."""
     scores: Floats = dice(counts[..., 0, :], counts[..., 1, :], counts[..., 2, :]).mean(axis=-1)
     return scores

@@ -1,7 +1,7 @@
 """Distances between the surfaces of predicted and true classes in millimetres, by MONAI.
 
-Edges and distances are found once for both scores, in the box around the class. MONAI's `compute_surface_dice` and
-`compute_hausdorff_distance` give the same numbers, and take up to six times as long: each finds them anew.
+Edges and distances are computed once for both scores, in the box around the class. MONAI's `compute_surface_dice` and
+`compute_hausdorff_distance` return the same numbers but take up to six times as long, as each computes them again.
 """
 
 from collections.abc import Sequence
@@ -25,22 +25,24 @@ def surface_row(
     *,
     tolerance: float,
 ) -> dict[str, float]:
-    """Score the surfaces of every foreground class of one case.
+    """Compute surface scores of every foreground class of one case.
 
-    A surface is the voxels of a class that have a face in common with one of another class, or with the outside.
+    The surface of a class is its voxels that touch, by a face, a voxel of another class or the edge of the image.
 
     * `nsd`, normalised surface Dice (Nikolov et al. 2018, https://arxiv.org/abs/1809.04430): the fraction of the voxels
       of both surfaces that are within the tolerance of the other surface. 1 where the class is absent in prediction and
       truth, 0 where it is absent in one of them.
-    * `hd95`: the 95th percentile of the distances from one surface to the other, the greater of both directions. 0
-      where the class is absent in both, the diagonal of the image where it is absent in one: no distance is greater.
+    * `hd95`, 95 % Hausdorff distance in mm: the 95th percentile of the distances from one surface to the other, the
+      larger of both directions (the maximum is Hausdorff's; Huttenlocher et al. 1993,
+      https://doi.org/10.1109/34.232073). 0 where the class is absent in both; the diagonal of the image, the largest
+      possible distance, where it is absent in one.
 
-    So every case counts, and all arms keep the same pairs of case and class.
+    So every case counts, and all arms have the same pairs of case and class.
 
     Args:
         prediction: Class indices `(*spatial)` on the original grid.
-        truth: The same, from the label.
-        label_values: The classes' values in the label files, background first; they name the columns.
+        truth: Class indices of the label, same shape.
+        label_values: Values of the classes in the label files, background first; columns are named by them.
         spacing: Size of a voxel in mm along each axis, `(dims,)`.
         tolerance: Distance in mm within which surfaces agree.
 
@@ -66,7 +68,7 @@ def surface_row(
 
 
 def _around(first: Box, second: Box) -> Box:
-    """Give the smallest box around two."""
+    """Return the smallest box that contains both."""
     return tuple(
         slice(min(one.start, other.start), max(one.stop, other.stop)) for one, other in zip(first, second, strict=True)
     )
@@ -78,7 +80,7 @@ def _compare(
     spacing: Sequence[float],
     tolerance: float,
 ) -> tuple[float, float]:
-    """Give normalised surface Dice and 95 % Hausdorff distance of two masks `(*spatial)`, neither of them empty."""
+    """Compute normalised surface Dice and 95 % Hausdorff distance (mm) of two masks `(*spatial)` that are not empty."""
     edges = get_mask_edges(predicted, true, crop=False)  # a box's border is background beyond it
     there, back = (get_surface_distance(one, other, spacing=spacing) for one, other in (edges, edges[::-1]))
     nsd = np.mean(np.concatenate([there, back]) <= tolerance)

@@ -62,16 +62,12 @@ def parse(arguments: Sequence[str]) -> Namespace:
     Raises:
         UserError: With the parser's message, if it refuses them.
     """
-    messages = io.StringIO()
     try:
-        with contextlib.redirect_stderr(messages):
-            main(["fit", *arguments], _ParseOnly)
+        main(["fit", *arguments], _ParseOnly)
     except _ParsedError as parsed:
         return parsed.settings
-    except SystemExit as refused:
-        lines = messages.getvalue().splitlines()
-        message = "\n".join(lines[next((i for i, line in enumerate(lines) if "error:" in line), 0) :])
-        raise UserError(f"the configuration of a run is refused:\n{message}") from refused
+    except UserError as refused:
+        raise UserError(f"the configuration of a run is refused: {refused}") from refused
     raise AssertionError("unreachable: the parser either refuses or hands out settings")
 
 

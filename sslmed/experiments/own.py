@@ -6,8 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from sslmed.core.errors import UserError
+from sslmed.core.nearest import did_you_mean, did_you_mean_path
 from sslmed.experiments.arms import Arm
-from sslmed.experiments.settings import Experiment, config_root, is_yaml, read_yaml
+from sslmed.experiments.settings import Experiment, config_root, is_yaml, known_names, read_yaml
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 RESERVED = ("preset", "run", "encoder", "pretrain", "finetune")
@@ -51,11 +52,11 @@ def find_encoder(name: str) -> Path:
     """
     if is_yaml(name):
         return _existing(Path(name))
-    folder = config_root() / "encoder"
-    known = sorted(path.stem for path in folder.glob("*.yaml"))
+    known = known_names("encoder")
     if name not in known:
-        raise UserError(f"unknown encoder {name}: choose from {', '.join(known)}, or give the path of a YAML")
-    return folder / f"{name}.yaml"
+        near = did_you_mean(name, known)
+        raise UserError(f"unknown encoder {name}: choose from {', '.join(known)}, or give the path of a YAML{near}")
+    return config_root() / "encoder" / f"{name}.yaml"
 
 
 def encoder_class(path: Path) -> str | None:
@@ -68,7 +69,10 @@ def encoder_class(path: Path) -> str | None:
 
 def _existing(path: Path) -> Path:
     if not path.is_file():
-        raise UserError(f"{path}: no such file; an arm or encoder of your own is a YAML like those in {config_root()}")
+        near = did_you_mean_path(path, (".yaml", ".yml"))
+        raise UserError(
+            f"{path}: no such file; an arm or encoder of your own is a YAML like those in {config_root()}{near}"
+        )
     return path.resolve()
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from sslmed.core.errors import UserError
 from sslmed.core.files import write_text
 from sslmed.core.label_amount import LabelAmount
+from sslmed.core.nearest import did_you_mean
 from sslmed.experiments.arms import EXTERNAL, NULL, SLICES, Arm
 from sslmed.experiments.own import RESERVED, encoder_class
 from sslmed.experiments.settings import Experiment, Preset, config_root, read_experiment, read_yaml
@@ -155,7 +156,8 @@ class Grid:
         figure, known = self.experiment.figure, self.experiment.arms
         if (arm.task not in known and not arm.is_null) or (arm.external and not arm.is_pretrained):
             suffixes = "<task>-external" + (f", each also with {SLICES}" if self.takes_slices else "")
-            raise UserError(f"unknown arm {arm.name}: choose from {', '.join(known)}, {NULL} and {suffixes}")
+            near = did_you_mean(arm.name, [*known, NULL])
+            raise UserError(f"unknown arm {arm.name}: choose from {', '.join(known)}, {NULL} and {suffixes}{near}")
         if arm.slices and not self.takes_slices:
             raise UserError(
                 f"unknown arm {arm.name}: labels of {figure} are of whole images, not slices; use {arm.task}"

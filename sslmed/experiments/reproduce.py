@@ -16,10 +16,11 @@ from sslmed.experiments.dry_run import print_dry_run
 from sslmed.experiments.executors.local import Executor, Local
 from sslmed.experiments.executors.slurm import slurm
 from sslmed.experiments.folds import fold_sizes
+from sslmed.experiments.options import Options
 from sslmed.experiments.own import add_arms, find_encoder
 from sslmed.experiments.plan import Grid, Places, Run, plan_runs
 from sslmed.experiments.settings import keep_experiment, preset_folder, read_experiment, read_preset
-from sslmed.experiments.sources import PHANTOM, Source, name_of, scan_pool
+from sslmed.experiments.sources import Source, name_of, scan_pool
 from sslmed.experiments.workflow import (
     is_done,
     run_workflow,
@@ -33,53 +34,6 @@ from sslmed.training.wandb.session import Mode, check_account
 
 LABELS = {"none": "absent", "map": "label maps", "class": "classes", "value": "values"}
 """How kinds of labels are called."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """Options of `sslmed reproduce`; `None` takes the preset's or the figure's.
-
-    Attributes:
-        figure: Name of a figure, or the path of a YAML like those in `configs/experiments`.
-        data: `phantom`, a known dataset's name, or the path of a table or folder.
-        pool: Folder of unlabelled images for arms with an external pool; by default these are then run as well.
-        preset: Name or folder of a preset.
-        arms: Arms to compare: names, and paths of YAML files of pretext tasks.
-        encoder: Name or YAML of an encoder; by default the figure's.
-        fractions: Label fractions.
-        labels: Numbers of labelled training cases, or `all`, instead of fractions.
-        folds: Folds to run.
-        seeds: Seeds of fine-tuning.
-        jobs: Jobs side by side.
-        devices: GPUs, or processes on the CPU, per run.
-        executor: `local` or `slurm`.
-        profile: Folder of a Snakemake profile for the cluster.
-        out: Where tables and figures go.
-        runs: Where runs and prepared stores go.
-        downloads: Where downloaded and generated datasets go.
-        wandb: `disabled`, `offline` or `online`.
-        dry_run: Only list what would be done.
-    """
-
-    figure: str
-    data: str = PHANTOM
-    pool: Path | None = None
-    preset: str = "quick"
-    arms: Sequence[str] | None = None
-    encoder: str | None = None
-    fractions: Sequence[float] | None = None
-    labels: Sequence[int | str] | None = None
-    folds: Sequence[int] | None = None
-    seeds: Sequence[int] | None = None
-    jobs: int | None = None
-    devices: int = 1
-    executor: str = "local"
-    profile: Path | None = None
-    out: Path = Path("results")
-    runs: Path = Path("runs")
-    downloads: Path = Path("data")
-    wandb: Mode | Literal["disabled"] = "disabled"
-    dry_run: bool = False
 
 
 @dataclass(frozen=True)

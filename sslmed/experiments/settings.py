@@ -1,10 +1,9 @@
 """An experiment as configuration: the figure's YAML and the preset's, checked before anything runs."""
 
 import json
-import os
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -14,6 +13,8 @@ from jsonargparse import ArgumentParser
 from sslmed.core.errors import UserError
 from sslmed.core.files import write_text
 from sslmed.core.label_amount import LabelAmount, label_amounts
+from sslmed.core.nearest import did_you_mean, did_you_mean_path
+from sslmed.core.parsing import one_line
 from sslmed.preparation.readers.dataset import LABELS_OF_TASKS, Labels, Task
 from sslmed.preparation.settings import PrepareSettings
 
@@ -25,6 +26,11 @@ PACKAGE = Path(__file__).resolve().parents[1]
 def config_root() -> Path:
     """The folder of YAML files: inside an installed package, beside it in a checkout."""
     return next(path for path in (PACKAGE / "configs", PACKAGE.parent / "configs") if path.is_dir())
+
+
+def known_names(folder: str) -> list[str]:
+    """The names of what `configs/<folder>/` holds: `experiments`, `encoder` and so on."""
+    return sorted(path.stem for path in (config_root() / folder).glob("*.yaml"))
 
 
 @dataclass(frozen=True)
@@ -152,12 +158,13 @@ def read_experiment(figure: str) -> Experiment:
             nowhere.
     """
     folder = config_root() / "experiments"
-    known = sorted(path.stem for path in folder.glob("*.yaml"))
+    known = known_names("experiments")
     if figure in known:
         return _read(Experiment, folder / f"{figure}.yaml")
     path = Path(figure)
     if not is_yaml(figure) or not path.is_file():
-        msg = f"{figure}: no such figure; there are {', '.join(known)}, or give the path of a YAML like theirs"
+        near = did_you_mean(figure, known) or did_you_mean_path(path, (".yaml", ".yml"))
+        msg = f"{figure}: no such figure; there are {', '.join(known)}, or give the path of a YAML like theirs{near}"
         raise UserError(msg)
     experiment = _read(Experiment, path)
     if experiment.figure in known or not re.fullmatch(r"[A-Za-z0-9_-]+", experiment.figure):
@@ -212,7 +219,8 @@ def preset_folder(figure: str, preset: str) -> Path:
         of_others = presets.parent.glob("*/*/preset.yaml")
         known = sorted(path.parent.name for path in presets.glob("*/preset.yaml"))
         known = known or sorted("/".join(path.parts[-3:-1]) for path in of_others)
-        msg = f"{preset}: no such preset; choose {', '.join(known)}, or give a folder with a preset.yaml"
+        near = did_you_mean(preset, known)
+        msg = f"{preset}: no such preset; choose {', '.join(known)}, or give a folder with a preset.yaml{near}"
         raise UserError(msg)
     return folder.resolve()
 
@@ -251,5 +259,10 @@ def _read(kind: type[Settings], path: Path) -> Settings:
         return settings
     except Exception as error:
         # yaml and jsonargparse have their own exceptions; all mean that the file is wrong.
-        msg = f"{path}: {str(error).replace(os.linesep, ' ')}"
+        msg = f"{path}: {_plain(str(error), kind)}"
         raise UserError(msg) from error
+
+
+def _plain(message: str, kind: type[Any]) -> str:
+    """What a parser says of a file, in one line."""
+    return one_line(message, [f"settings.{field.name}" for field in fields(kind)]).removeprefix("settings.")

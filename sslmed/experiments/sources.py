@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sslmed.core.errors import UserError
+from sslmed.core.nearest import did_you_mean, did_you_mean_path
 from sslmed.experiments.settings import PhantomSettings
 from sslmed.phantoms import KINDS
-from sslmed.preparation.download.fetch import KNOWN, fetch
+from sslmed.preparation.download.fetch import fetch
+from sslmed.preparation.download.known import KNOWN
 from sslmed.preparation.readers import layouts
 from sslmed.preparation.readers.dataset import Dataset, Labels
 from sslmed.preparation.readers.table import dataset_name
@@ -84,9 +86,9 @@ class Source:
         elif self.data in KNOWN:
             fetch(self.data, self.downloads)
         elif not self.folder.exists():
-            raise UserError(
-                f"{self.data}: neither a folder, a table nor a known dataset ({', '.join((PHANTOM, *KNOWN))})"
-            )
+            known = (PHANTOM, *KNOWN)
+            near = did_you_mean(self.data, known) or did_you_mean_path(self.folder)
+            raise UserError(f"{self.data}: neither a folder, a table nor a known dataset ({', '.join(known)}){near}")
         return layouts.read(self.folder, labels=self.labels)
 
 
@@ -103,6 +105,6 @@ def scan_pool(folder: Path) -> Dataset:
     """
     if not folder.exists():
         expected = "--pool is a table, a folder of images, or one in the layout of MSD or APTOS"
-        raise UserError(f"{folder}: no such folder; {expected}")
+        raise UserError(f"{folder}: no such folder; {expected}{did_you_mean_path(folder)}")
     dataset, _ = layouts.scan(folder, pool=True)
     return dataset

@@ -11,6 +11,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib import resources
@@ -22,10 +24,15 @@ import psutil
 import yaml
 
 from sslmed.core.files import remove_leftovers
+from sslmed.core.label_amount import LabelAmount
 from sslmed.core.progress import Advance, progress
 from sslmed.experiments.executors.local import Executor
 from sslmed.experiments.plan import Run, write_plan
+from sslmed.experiments.watching import describe, log_sizes, running, seconds_left
 from sslmed.training.run_directory import RunDirectory
+
+SECONDS_BETWEEN_LOOKS = 2.0
+"""How often the logs of runs that are under way are read."""
 
 
 @contextmanager
@@ -120,13 +127,12 @@ def run_workflow(work: Path, runs: Sequence[Run], *, executor: Executor, lock: i
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(Path.cwd())]))
     log_path = work / "workflow.log"
     with log_path.open("w") as log, progress("training", len(runs), unit="runs") as advance:
-        for _ in range(len(runs) - len(todo)):
-            advance()
+        advance(len(runs) - len(todo))
         process = subprocess.Popen(  # noqa: S603 - our own command
             command, stdout=log, stderr=subprocess.STDOUT, pass_fds=(lock,), env=environment
         )
         try:
-            _watch(process, work, todo, advance, executor.poll_seconds)
+            _watch(process, work, runs, todo, advance=advance, poll_seconds=executor.poll_seconds)
         except BaseException:
             executor.stop(psutil.Process(process.pid), work)
             process.wait()
@@ -136,16 +142,37 @@ def run_workflow(work: Path, runs: Sequence[Run], *, executor: Executor, lock: i
 
 
 def _watch(
-    process: subprocess.Popen[bytes], work: Path, todo: Sequence[Run], advance: Advance, poll_seconds: float
+    process: subprocess.Popen[bytes],
+    work: Path,
+    runs: Sequence[Run],
+    todo: Sequence[Run],
+    *,
+    advance: Advance,
+    poll_seconds: float,
 ) -> None:
-    waiting = list(todo)
+    """Show runs as they are done, and what is under way."""
+    start = looked = time.monotonic()
+    waiting, done = list(todo), list[Run]()
+    earlier = log_sizes(work, waiting)
+    seconds = defaultdict[LabelAmount | None, list[float]](list)
+    for run in runs:
+        if run not in todo:
+            seconds[run.labels].append(read_results(work, run)["seconds"])
     while True:
         ended = process.poll() is not None
         for run in [run for run in waiting if has_results(work, run)]:
             waiting.remove(run)
+            done.append(run)
+            seconds[run.labels].append(read_results(work, run)["seconds"])
             advance()
         if ended:
             return
+        now = time.monotonic()
+        if now - looked >= SECONDS_BETWEEN_LOOKS:
+            looked = now
+            under_way = running(work, waiting, earlier)
+            left = seconds_left(now - start, seconds, done=done, under_way=under_way, waiting=waiting)
+            advance(0, describe(left, under_way))
         with suppress(subprocess.TimeoutExpired):
             process.wait(poll_seconds)
 

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.callbacks import TQDMProgressBar
 
 from sslmed.core.files import atomic_path
 from sslmed.core.seeds import derived_seed
@@ -37,6 +38,17 @@ class SeedUpdates(Callback):
             torch.cuda.manual_seed_all(seed)
 
 
+class IntervalBar(TQDMProgressBar):
+    """Lightning's progress bar, in our words: its epoch is the updates between two validation passes."""
+
+    def on_train_epoch_start(self, trainer: Trainer, *rest: Any) -> None:  # noqa: ANN401
+        """Say which interval starts."""
+        super().on_train_epoch_start(trainer, *rest)
+        self.train_progress_bar.set_description(
+            f"validation interval {trainer.current_epoch + 1} of {trainer.max_epochs}"
+        )
+
+
 class History(Callback):
     """Keeps one row of metrics per validation pass, in the checkpoint and in metrics.csv.
 
@@ -63,7 +75,7 @@ class History(Callback):
         self._start = time.monotonic()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        """Record the stretch of updates that ends here."""
+        """Record the validation interval that ends here."""
         metrics = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
         self.rows.append({"update": trainer.global_step, "seconds": round(self.seconds, 2), **metrics})
         if not trainer.is_global_zero:

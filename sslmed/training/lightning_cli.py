@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import pandas as pd
 import torch
@@ -15,12 +15,14 @@ from pytorch_lightning import Callback, LightningDataModule, LightningModule, Tr
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from rich.console import Console
 from rich.table import Table
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 # Lightning finds classes by their bare names once their modules are imported.
-from sslmed import downstream, encoders, pretext  # noqa: F401
+from sslmed import downstream, encoders, pretext
 from sslmed.core.errors import UserError
 from sslmed.core.logs import logging_to, silence_libraries
 from sslmed.core.memory import keep_freed_memory
+from sslmed.core.parsing import one_line
 from sslmed.core.seeds import derived_seed
 from sslmed.data import finetuning, pretraining  # noqa: F401
 from sslmed.data.datamodule import StoreDataModule
@@ -29,7 +31,7 @@ from sslmed.encoders.checkpoint import read_state
 from sslmed.evaluation.metrics import summarise
 from sslmed.learning.distributed import check_processes, rank, world_size
 from sslmed.training.answers import draw_tasks, save_answers
-from sslmed.training.callbacks import History, SeedUpdates
+from sslmed.training.callbacks import History, IntervalBar, SeedUpdates
 from sslmed.training.own_modules import import_own_modules, record_own_modules
 from sslmed.training.provenance import provenance
 from sslmed.training.run_directory import RunDirectory
@@ -69,8 +71,25 @@ class RunLabels:
     key: str = ""
 
 
+class OneLineParser(LightningArgumentParser):
+    """Says what is wrong in one line, with the nearest valid name."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raise the message.
+
+        Raises:
+            UserError: Always.
+        """
+        if not self.exit_on_error:  # it reads a part of the options, for another parser
+            super().error(message, ex)
+        parsers = [self, *(self._subcommands_action._name_parser_map.values() if self._subcommands_action else [])]
+        options = [option for parser in parsers for action in parser._actions for option in action.option_strings]
+        classes = [name for room in (pretext, downstream, encoders) for name in room.__all__]
+        raise UserError(one_line(message, options, classes)) from ex
+
+
 class SSLMedCLI(LightningCLI):
-    """LightningCLI whose runs live in one directory each and go on where they stopped.
+    """LightningCLI whose runs live in one directory each and resume where they stopped.
 
     No hyper-parameter is stored in checkpoints: `config.yaml` is the record, and `--ckpt_path` could otherwise replace
     what the command line says. Weights travel by `model.pretrained.checkpoint` only.
@@ -162,7 +181,8 @@ class SSLMedCLI(LightningCLI):
             callbacks["predict"] = [self.model.prediction_writer(self.run.path)]
         config = {**self._get(self.config_init, "trainer", default={}), **kwargs}
         options = trainer_options(config, self.model, self.run)
-        return self._instantiate_trainer(options, callbacks.get(self.subcommand, []))
+        bar = [IntervalBar()] if options["enable_progress_bar"] else []
+        return self._instantiate_trainer(options, [*callbacks.get(self.subcommand, []), *bar])
 
     def fit(
         self,
@@ -171,7 +191,7 @@ class SSLMedCLI(LightningCLI):
         ckpt_path: str | None = None,
         **_: Any,  # noqa: ANN401 - what else Trainer.fit takes
     ) -> None:
-        """Train, going on from the last checkpoint if there is one; score the test cases once; write the results."""
+        """Train, resuming from the last checkpoint if there is one; score the test cases once; write the results."""
         if ckpt_path is not None:
             msg = f"fit takes no --ckpt_path {ckpt_path}: give --model.pretrained.checkpoint, or --run_dir to resume"
             raise UserError(msg)
@@ -181,7 +201,7 @@ class SSLMedCLI(LightningCLI):
         with self.run.locked(wait=self.settings.wait):
             self.run.begin(self._parser("fit").dump(self.settings, skip_unset=False, skip_validation=True))
             record_own_modules(self.run.path, self.own_modules)
-            with logging_to(self.run.log), self._mirrored_to_wandb():
+            with logging_to(self.run.log), self._above_the_bar(), self._mirrored_to_wandb():
                 self._fit(model, datamodule)
 
     def _fit(self, model: LightningModule, datamodule: LightningDataModule) -> None:
@@ -190,7 +210,7 @@ class SSLMedCLI(LightningCLI):
             torch.cuda.reset_peak_memory_stats()  # an earlier run of this process may have taken more
         resumed = self.trainer.strategy.broadcast(self.run.last if self.run.last.is_file() else None)
         if resumed is not None:
-            log.info("going on from %s", resumed)
+            log.info("resuming from %s", resumed)
         self.trainer.fit(model, datamodule=datamodule, ckpt_path=resumed, weights_only=True)
         results = {
             **self._description(),
@@ -214,6 +234,8 @@ class SSLMedCLI(LightningCLI):
                 save_answers(self.run.answers, pictures)
         if rank() == 0:
             self.run.finish(results, cases)
+            if cases is not None:
+                _print_table("Test cases", results["metrics"])
             log.info("done: %s", self.run.results)
 
     def test(self, model: LightningModule, ckpt_path: Path | str | None = None, **_: Any) -> None:  # noqa: ANN401
@@ -255,6 +277,10 @@ class SSLMedCLI(LightningCLI):
         """What tables need to know about this run."""
         return {**vars(self._get(self.config_init, "labels")), **self.datamodule.describe()}
 
+    def _above_the_bar(self) -> AbstractContextManager[None]:
+        """Write log lines above the progress bar, where there is one, not at its end."""
+        return nullcontext() if self.trainer.progress_bar_callback is None else logging_redirect_tqdm()
+
     def _mirrored_to_wandb(self) -> AbstractContextManager[None]:
         """Mirror the run in Weights & Biases if asked to; everything is in the run directory without it."""
         if self.settings.wandb == "disabled" or not self.trainer.is_global_zero:
@@ -295,6 +321,7 @@ def main(args: Sequence[str], cli_class: type[SSLMedCLI] = SSLMedCLI) -> None:
             save_config_callback=None,  # the run directory keeps the configuration
             seed_everything_default=0,
             auto_configure_optimizers=False,
+            parser_class=OneLineParser,
             args=list(args),
             parser_kwargs={"prog": "sslmed", "description": "Train, score and apply networks; see also sslmed --help."},
         )

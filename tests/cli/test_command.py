@@ -1,9 +1,8 @@
 """The real command on generated data: runs, resumption, hand-over, errors."""
 
 import json
+import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -228,8 +227,10 @@ def test_a_stopped_and_resumed_fit_equals_an_uninterrupted_one_bit_by_bit(
 def test_test_validate_and_predict_leave_the_record_alone(sslmed: Command, tmp_path: Path, store: Path, capsys) -> None:
     run = tmp_path / "run"
     assert sslmed("fit", "segmentation", "--run_dir", str(run)) == 0
+    shown = capsys.readouterr().out
     record = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     score = json.loads((run / "results.json").read_text())["metrics"]["dice_foreground"]
+    assert re.search(rf"dice_foreground +│ +{score:.4f}", shown)
     for subcommand in ("test", "validate", "predict"):
         assert _exit_status([subcommand, "-c", str(run / "config.yaml")]) == 0
         assert all(path.read_bytes() == content for path, content in record.items())
@@ -246,7 +247,16 @@ def test_test_validate_and_predict_leave_the_record_alone(sslmed: Command, tmp_p
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--model.num_angels", "3"], "num_angels"),
+        (["--model.num_angels", "3"], "--model.num_angels: Segmentation has no such option"),
+        (
+            ["--model.encoder.widts", "[4]"],
+            "--model.encoder.widts: UNetEncoder has no such option; did you mean widths?",
+        ),
+        (["--data.fold", "two"], "--data.fold: expected a whole number, got two"),
+        (["--trainer.devicez", "2"], "--trainer.devicez: no such option; did you mean --trainer.devices?"),
+        (["--select", "lst"], "--select: expected last or best, got lst; did you mean last?"),
+        (["--model", "Segmentaton"], "--model: no class Segmentaton is known; did you mean Segmentation?"),
+        (["-c", str(CONFIGS / "bas.yaml")], f"did you mean {CONFIGS / 'base.yaml'}?"),
         (["--data.store", "nowhere"], "not a prepared dataset"),
         (["--data.fold", "5"], "fold 5 of 5"),
         (["--data.label_fraction", "0"], "label fraction"),
@@ -258,7 +268,7 @@ def test_wrong_input_is_refused_in_plain_words(sslmed: Command, tmp_path: Path, 
     assert sslmed("fit", "segmentation", "--run_dir", str(tmp_path / "run"), *options) == 2
     message = capsys.readouterr().err
     assert words in message
-    assert "Traceback" not in message
+    assert len(message.splitlines()) == 1
     assert not (tmp_path / "run" / "results.json").exists()
 
 
@@ -278,13 +288,6 @@ def test_transductive_pretraining_says_so_in_its_results(sslmed: Command, tmp_pa
     for flag in ("true", "false"):
         assert sslmed("fit", "rotation", "--data.transductive", flag, "--run_dir", str(tmp_path / flag)) == 0
         assert json.loads((tmp_path / flag / "results.json").read_text())["transductive"] == (flag == "true")
-
-
-def test_help_imports_nothing_heavy() -> None:
-    code = "import sys, sslmed.cli\ntry: sslmed.cli.main(['--help'])\nexcept SystemExit: pass\nprint(*sys.modules)"
-    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert "reproduce" in output
-    assert not {"torch", "monai", "pytorch_lightning", "pandas", "numpy"} & set(output.split())
 
 
 def test_volumes_of_different_sizes_are_trained_on_in_crops(decathlon_dataset, tmp_path: Path, sslmed, capsys) -> None:

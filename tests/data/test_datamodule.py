@@ -204,8 +204,8 @@ def test_data_that_is_kept_on_a_device_makes_the_same_batches(store: Path, optio
 def test_grades_are_kept_too(graded: Path, device, monkeypatch) -> None:
     data = [ClassificationData(store=graded, batch_size=8, updates=10, validations=1) for _ in range(2)]
     trainer = SimpleNamespace(global_step=0, strategy=SimpleNamespace(root_device=device))
-    read, kept = _with_room(data, trainer, monkeypatch)
-    for ours, expected in zip(kept.train_dataloader(), read.train_dataloader(), strict=True):
+    read, kept = (each.train_dataloader() for each in _with_room(data, trainer, monkeypatch))
+    for ours, expected in zip(kept, read, strict=True):
         assert ours["label"].device.type == device.type
         assert torch.equal(ours["label"].cpu(), expected["label"])
         assert torch.equal(ours["image"].cpu(), expected["image"])

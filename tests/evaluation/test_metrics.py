@@ -27,7 +27,7 @@ def test_classes_are_called_by_their_names_where_they_are_known():
     assert find("dice_class_2").title == "Dice of class 2"
     assert find("hd95_class_2", {2: "tumour"}).axis == "95 % Hausdorff distance of tumour (mm), lower is better"
     assert (find("dice_necrosis").title, find("dice_wt").title) == ("Dice of necrosis", "whole tumour Dice")
-    with pytest.raises(ValueError, match="'dcie' is no metric; there are dice_foreground, "):
+    with pytest.raises(ValueError, match="'dcie' is not a metric; the metrics are dice_foreground, "):
         find("dcie")
 
 

@@ -60,7 +60,7 @@ def test_the_report_calls_less_of_it_better(work, tmp_path):
     assert "The score is missed volume (ml), lower is better: how much of the organ was not found." in page
     assert re.search(r'<td class="better"><span class="sign" title="interval below zero">▼', page)
     assert 'class="worse"' not in page
-    assert "test missed volume (ml), lower is better" in page  # an axis
+    assert ">validation missed volume (ml), lower is better<" in page  # an axis
 
 
 def test_the_figure_says_which_way_is_better(work, tmp_path):

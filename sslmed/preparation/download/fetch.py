@@ -7,16 +7,11 @@ from pathlib import Path
 from filelock import FileLock
 
 from sslmed.core.errors import UserError
+from sslmed.core.nearest import did_you_mean
 from sslmed.preparation.download.decathlon import Task
 from sslmed.preparation.download.kaggle import Competition
+from sslmed.preparation.download.known import KNOWN
 from sslmed.preparation.readers.layouts import has_layout
-
-KNOWN: dict[str, Task | Competition] = {
-    "pancreas": Task("Task07_Pancreas"),
-    "hippocampus": Task("Task04_Hippocampus"),
-    "brats": Task("Task01_BrainTumour"),
-    "aptos": Competition("aptos2019-blindness-detection"),
-}
 
 
 def fetch(name: str, folder: Path) -> Path:
@@ -32,7 +27,7 @@ def fetch(name: str, folder: Path) -> Path:
         UserError: If the dataset is unknown or cannot be downloaded. The message explains the manual download.
     """
     if name not in KNOWN:
-        raise UserError(f"unknown dataset {name!r}; known are {', '.join(KNOWN)}")
+        raise UserError(f"unknown dataset {name!r}; known are {', '.join(KNOWN)}{did_you_mean(name, KNOWN)}")
     known = KNOWN[name]
     target = folder / known.name
     if has_layout(target):

@@ -1,0 +1,25 @@
+"""`sslmed reproduce`: pretrain, fine-tune, score and draw a figure's data-efficiency curves."""
+
+from sslmed.experiments.options import Options
+from sslmed.experiments.settings import known_names
+from sslmed.preparation.download.known import KNOWN
+
+EPILOG = (
+    f"Figures: {', '.join(known_names('experiments'))}. Known datasets: {', '.join(KNOWN)}. "
+    f"Encoders: {', '.join(known_names('encoder'))}. The same command resumes one that was interrupted. "
+    "Exit status 1 if runs failed, 2 for wrong input."
+)
+POSITIONAL = ("figure",)
+OPTIONS = (Options,)
+
+
+def run(options: Options) -> int:
+    """Do the figure's runs, and publish them."""
+    from sslmed.experiments.reproduce import reproduce
+
+    experiment = reproduce(options)
+    if experiment is None:
+        return 0
+    from sslmed.reporting.publish import publish  # pandas and matplotlib take a while to import
+
+    return publish(experiment)

@@ -1,0 +1,53 @@
+"""Options of `sslmed reproduce`; importing them imports nothing heavy, as `--help` does so."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of `sslmed reproduce`; `None` takes the preset's or the figure's.
+
+    Attributes:
+        figure: Name of a figure, or the path of a YAML of your own, like those in `configs/experiments`.
+        data: `phantom`, a known dataset, a table (CSV), or a folder with one or in MSD or APTOS layout.
+        pool: Folder of unlabelled images for arms <task>-external; by default these are then run as well.
+        preset: quick, sound, paper, or a folder with a preset.yaml.
+        arms: Arms to compare: names, and YAML files of your own pretext tasks; the figure's by default.
+        encoder: Name or YAML of an encoder; the figure's by default.
+        fractions: Label fractions, in (0, 1].
+        labels: Numbers of labelled training cases, or `all`, instead of fractions.
+        folds: Folds to run; the preset's by default.
+        seeds: Seeds of fine-tuning; the preset's by default.
+        jobs: Jobs side by side; as cores, GPUs or the profile allow by default.
+        devices: GPUs, or processes on the CPU, that train one run together.
+        executor: Where jobs run.
+        profile: Snakemake profile of a cluster: partition, account, time, memory; see configs/cluster/slurm.
+        out: Where tables and figures go.
+        runs: Where runs and prepared data go.
+        downloads: Where generated and downloaded data go.
+        wandb: Whether runs are mirrored to Weights & Biases.
+        dry_run: List what is done and to do, and what it would cost.
+    """
+
+    figure: str
+    data: str = "phantom"
+    pool: Path | None = None
+    preset: str = "quick"
+    arms: Sequence[str] | None = None
+    encoder: str | None = None
+    fractions: Sequence[float] | None = None
+    labels: Sequence[int | str] | None = None
+    folds: Sequence[int] | None = None
+    seeds: Sequence[int] | None = None
+    jobs: int | None = None
+    devices: int = 1
+    executor: Literal["local", "slurm"] = "local"
+    profile: Path | None = None
+    out: Path = Path("results")
+    runs: Path = Path("runs")
+    downloads: Path = Path("data")
+    wandb: Literal["disabled", "offline", "online"] = "disabled"
+    dry_run: bool = False
