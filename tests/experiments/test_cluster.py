@@ -93,7 +93,7 @@ def test_a_job_that_the_scheduler_kills_goes_on_from_its_checkpoint_to_the_same_
     (job,) = _running(cluster, "rotation_fold0")
     ask(cluster, "scancel", job)
     assert command.wait(timeout=400) == 0, (tmp_path / "cluster" / "output").read_text()
-    assert "going on from" in (pretraining / "run.log").read_text()
+    assert "resuming from" in (pretraining / "run.log").read_text()
     assert (pretraining / "run.log").read_text().count("INFO done") == 1
     assert _start(tmp_path / "local", settings, {}).wait(timeout=400) == 0
     results = Path("out", "fig3", "phantom-tiny")
