@@ -139,7 +139,7 @@ METRICS: dict[str, Metric] = {
             "r2",
             "regression",
             "r² (explained variance)",
-            "the fraction of the variance of the values that is explained: 0 is always predicting their mean, 1 perfect",
+            "the fraction of the variance of the values that is explained: 0 is always predicting the mean, 1 perfect",
             bounds=(-inf, 1.0),
             values=regression.r2_values,
             pooled=regression.r2,

@@ -146,11 +146,19 @@ def test_names_that_are_taken_and_files_that_are_not_there_are_refused(mine: Pat
     small = ["--preset", str(mine / "small")]
     for figure, options, words in [
         *[
-            ("fig3", ["--arms", "baseline", str(mine / f"{name}.yaml")], f"{name} is already the name of something else")
+            (
+                "fig3",
+                ["--arms", "baseline", str(mine / f"{name}.yaml")],
+                f"{name} is already the name of something else",
+            )
             for name in ("rotation", "baseline", "null-2", "finetune", "mine-2d")
         ],
-        ("fig3", ["--arms", str(mine / "mae.yaml"), str(mine / "other" / "mae.yaml")], "mae is already the name of something"),
-        ("fig3", ["--arms", "baseline", str(mine / "of mine.yaml")], "in letters, digits"),
+        (
+            "fig3",
+            ["--arms", str(mine / "mae.yaml"), str(mine / "other" / "mae.yaml")],
+            "mae is already the name of something",
+        ),
+        ("fig3", ["--arms", "baseline", str(mine / "of mine.yaml")], "may contain letters, digits"),
         ("fig3", ["--arms", "baseline", str(mine / "absent.yaml")], "absent.yaml: no such file"),
         ("fig3", ["--encoder", "vgg"], "unknown encoder vgg: choose from densenet, resnet, unet"),
         ("fig3", ["--encoder", "absent.yaml"], "absent.yaml: no such file"),
