@@ -24,7 +24,7 @@ NOT_TRAINING = "fraction of a job that is not training"
 
 @dataclass(frozen=True)
 class Sizes:
-    """Preset of the figure, and the amounts of labels to fine-tune on; the other amounts are assumed to cost the same."""
+    """Preset of the figure, and amounts of labels to fine-tune on; the others are assumed to cost the same."""
 
     preset: str = "quick"
     labels: tuple[LabelAmount, ...] = (LabelAmount(fraction=0.25),)

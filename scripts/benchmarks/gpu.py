@@ -1,4 +1,4 @@
-"""On a GPU: volumes per second against the reference, the best batch size, and how long the GPU waits for the loader."""
+"""On a GPU: volumes per second against the reference, the best batch size, and how long the GPU waits for data."""
 
 import time
 import warnings
