@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-# Variables of reproduce-*; those without a default here take the preset's or the machine's.
+# Variables of reproduce-*. The others default to the preset or the machine.
 DATA ?= phantom
 PRESET ?= quick
 OUT ?= results
@@ -24,7 +24,7 @@ OPTIONS = --data "$(DATA)" --preset "$(PRESET)" --out "$(OUT)" --runs "$(RUNS)" 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(READY) ## Make .venv with the pinned versions and install sslmed into it
+setup: $(READY) ## Create .venv with the pinned versions and install sslmed
 
 $(READY): pyproject.toml constraints.txt
 	@echo "installing sslmed and the pinned versions of its libraries into $(VENV): some GB, which takes minutes the first time"
@@ -41,10 +41,10 @@ reproduce-fig3: $(READY) ## Figure 3: pancreas tumour segmentation in CT (DATA= 
 reproduce-fig4: $(READY) ## Figure 4: grading of diabetic retinopathy in fundus photographs (variables as for Figure 3)
 	$(BIN)/sslmed reproduce fig4 $(OPTIONS)
 
-test: $(READY) ## Run the tests but the longest, two files at a time (the fast ones: make test ARGS="-m 'not slow'")
+test: $(READY) ## Run all tests except the longest, two files in parallel (fast ones only: make test ARGS="-m 'not slow'")
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not long" $(ARGS)
 
-test-all: $(READY) ## Run all tests: twenty kills, a SLURM cluster, simulated and trained null arms as well
+test-all: $(READY) ## Run all tests, including twenty kills, a SLURM cluster, and simulated and trained null arms
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: $(READY) ## Check style, types and the layers of the package
@@ -56,5 +56,5 @@ lint: $(READY) ## Check style, types and the layers of the package
 benchmark: $(READY) ## Measure speed and memory against a straightforward reference, in 10 minutes on 2 cores (SIZE=quick|full OUT= ARGS="--only tasks")
 	$(BIN)/python scripts/benchmark.py --size $(SIZE) --json "$(OUT)/benchmark-$(SIZE).json" $(ARGS)
 
-clean: ## Remove the environment and caches; data, runs and results stay
+clean: ## Remove the environment and caches, but not data, runs and results
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

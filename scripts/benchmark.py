@@ -45,7 +45,7 @@ def main() -> int:
             with tempfile.TemporaryDirectory(dir=options.scratch, prefix="sslmed-benchmark-") as folder:
                 sections[name] = _in_a_fresh_process(name, options.size, Path(folder))
             show_section(console, name, sections[name])
-        except Exception:  # the other sections go on
+        except Exception:  # the other sections continue
             failed[name] = traceback.format_exc()
             console.print(f"{name} failed:\n{failed[name]}", markup=False, highlight=False)
         seconds[name] = round(time.perf_counter() - start, 1)
@@ -59,7 +59,7 @@ def main() -> int:
 
 
 def _in_a_fresh_process(section: str, size: str, folder: Path) -> Findings:
-    """Measure a section where nothing is imported or held in memory yet."""
+    """Measure a section in a new process, with nothing imported or held in memory."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
         return executor.submit(_measure, section, size, folder).result()
 

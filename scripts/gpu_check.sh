@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Everything worth measuring on a GPU, in one go of at most 8 minutes, the most valuable steps first.
+# All measurements on a GPU, in at most 8 minutes, the most important steps first.
 #
 #     scripts/gpu_check.sh RESULTS [STEP ...]      steps: machine tests gpu paper quick small; all by default
 #
 # Every step has a time limit and writes RESULTS/<step>.log as it goes; RESULTS/summary.txt has a line for each. A step that
-# fails or runs out of time does not keep the next from running. Needs python3 (PYTHON=) with what pyproject.toml lists, and
+# fails or runs out of time does not stop the next. Needs python3 (PYTHON=) with what pyproject.toml lists, and
 # pytest; the checkout itself is used, so nothing must be installed.
 #
 # Step `small` is Figure 3 with the `sound` preset on 48 voxels per side and UPDATES=300 updates, on the dataset in DATA=FOLDER
 # (in the layout of a Medical Segmentation Decathlon task; a phantom by default). `quick` and `small` run ARMS="..." (all by
-# default), JOBS=8 side by side. SECONDS_IN_ALL=480 is what all steps together may take.
+# default), JOBS=8 in parallel. SECONDS_IN_ALL=480 is what all steps together may take.
 set -uo pipefail
 
 (($# > 0)) || { sed -n '2,13p' "$0" >&2; exit 2; }

@@ -1,4 +1,4 @@
-"""Do intervals hold for networks that are really trained? A method against itself, many times.
+"""Measures coverage of intervals with trained networks, by comparing a method with itself many times.
 
 Each experiment generates a dataset of its own, trains a baseline and a null arm, which differ in their initial weights
 only, in five folds through the same code as `sslmed reproduce`, and summarises them as it does. So the true difference
@@ -6,7 +6,7 @@ is 0, and the true score is the mean over all experiments: the script counts how
 
     python scripts/null_arms.py --experiments 200 --out null-arms     # about 40 minutes on 2 cores
 
-An experiment that is done is not done again. The last line is JSON.
+Finished experiments are not repeated. The last line is JSON.
 """
 
 import argparse
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def experiment(number: int, *, out: Path, fractions: tuple[float, ...]) -> pd.DataFrame:
-    """Generate a dataset, train both arms on all folds, and give the summary of the cells."""
+    """Generate a dataset, train both arms on all folds, and return the summary of the cells."""
     from sslmed.experiments.job import do_runs  # imports torch
     from sslmed.reporting.tables import collect
 
@@ -80,7 +80,7 @@ def experiment(number: int, *, out: Path, fractions: tuple[float, ...]) -> pd.Da
 
 
 def false_positives_and_coverage(summaries: pd.DataFrame) -> pd.DataFrame:
-    """Give, for each label fraction, how often intervals miss what they should hold, and how wide they are."""
+    """Compute, for each label fraction, how often intervals miss the truth, and their widths."""
     rows = []
     for fraction, cells in summaries.groupby("label_fraction"):
         null, truth = cells[cells["arm"] == "null-1"], cells["mean"].mean()
@@ -94,7 +94,7 @@ def false_positives_and_coverage(summaries: pd.DataFrame) -> pd.DataFrame:
                 f"{kind}coverage": ((low <= truth) & (truth <= high)).mean(),
                 f"{kind}width": width.mean(),
             }
-        # Of k independent folds the mean has a k-th of their variance: the ratio is 1, and more where noise is shared.
+        # The mean of k independent folds has 1/k of their variance: the ratio is 1, or more if folds share noise.
         ratio = N_FOLDS * null["diff"].var() / null["variance_over_folds"].mean()
         rows.append(row | {"score": truth, "sd_of_difference": null["diff"].std(), "variance_ratio": ratio})
     return pd.DataFrame(rows)

@@ -1,4 +1,4 @@
-"""Prints an experiment's tables in Markdown, as docs/results.md has them.
+"""Prints an experiment's tables in Markdown, in the format of docs/results.md.
 
 python scripts/results_tables.py runs/fig3/phantom-quick results/fig3/phantom-quick dice_foreground
 """
@@ -25,7 +25,7 @@ def main() -> None:
 
 
 def scores(summary: pd.DataFrame) -> str:
-    """One row per arm, one column per label fraction: mean and interval."""
+    """Return one row per arm and one column per label fraction: mean and interval."""
     columns = list(summary.groupby("label_fraction")["n_labels"].first().items())
     rows = [["arm", *(f"{LabelAmount(fraction=fraction)} ({n_labels})" for fraction, n_labels in columns)]]
     order = sorted(summary["arm"].unique(), key=lambda arm: (arm != "baseline", not arm.startswith("null"), arm))
@@ -36,7 +36,7 @@ def scores(summary: pd.DataFrame) -> str:
 
 
 def pretext_losses(runs: Path) -> str:
-    """Validation loss of each fold's pretraining, and the loss of a network that knows nothing."""
+    """Return the validation loss of each fold's pretraining, and the chance loss."""
     records = [json.loads(path.read_text()) for path in sorted(runs.glob("*/fold*/pretrain/results.json"))]
     arms = list(dict.fromkeys(record["arm"] for record in records))
     of_arm = {arm: [record for record in records if record["arm"] == arm] for arm in arms}

@@ -1,4 +1,4 @@
-"""How often do intervals hold when folds share training cases? Scores are simulated, splits are the real ones.
+"""Simulates coverage of intervals when folds share training cases. Scores are simulated, splits are real.
 
 Each simulated experiment has its own effects: of every training case on what is learned from it, of every test case,
 and of every training. The difference of two arms over a fold is the sum of
@@ -32,7 +32,7 @@ FRACTIONS = (0.05, 0.1, 0.25, 0.5, 1.0)
 FROM_CASES = (0.0, 0.2, 0.3, 0.4, 0.6)
 WIDE = (-1e9, 1e9)
 FROM_RUN = 0.5
-"""Fraction of what training cases leave that is the noise of a training; the rest is that of test cases."""
+"""Fraction of the variance not due to training cases that is training noise; the rest is due to test cases."""
 
 
 def main() -> None:
@@ -85,7 +85,7 @@ def misses(
 
 
 def simulate(used: tuple[Floats, Floats], rng: np.random.Generator, *, from_cases: float) -> Floats:
-    """Give the fold means of one experiment, `(fractions, folds, seeds, 1)`; their variance is 1 with one seed.
+    """Simulate the fold means of one experiment, `(fractions, folds, seeds, 1)`; their variance is 1 with one seed.
 
     Args:
         used: Of `_cases_in_use`.
@@ -96,7 +96,7 @@ def simulate(used: tuple[Floats, Floats], rng: np.random.Generator, *, from_case
     n_fractions, n_folds, seeds, n_cases = labelled.shape
     of_labels = labelled @ rng.normal(size=n_cases)
     of_pretraining = (pretrained_on @ rng.normal(size=n_cases))[:, None]
-    # Test sets do not overlap: one number per fold, of all of its cases, the same for all fractions.
+    # Test sets do not overlap: one number per fold for all its cases, the same for all fractions.
     of_test = rng.normal(size=(n_folds, 1))
     of_run = rng.normal(size=(n_fractions, n_folds, seeds))
     learned = (from_cases / 2) ** 0.5 * (of_labels + of_pretraining)
@@ -106,7 +106,7 @@ def simulate(used: tuple[Floats, Floats], rng: np.random.Generator, *, from_case
 
 
 def _cases_in_use(splits: Sequence, cases: Sequence[str], seeds: int) -> tuple[Floats, Floats]:
-    """Give weights of cases whose squares sum to 1: labelled `(fractions, folds, seeds, cases)`; pretrained on."""
+    """Sample weights of cases whose squares sum to 1: labelled `(fractions, folds, seeds, cases)`; pretrained on."""
     one_class = dict.fromkeys(cases, frozenset({0}))
     labelled = np.zeros((len(FRACTIONS), len(splits), seeds, len(cases)))
     pretrained_on = np.zeros((len(splits), len(cases)))

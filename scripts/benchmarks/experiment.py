@@ -1,4 +1,4 @@
-"""A small experiment: wall time of its runs, and what share of it is not training."""
+"""A small experiment: wall time of its runs, and the fraction that is not training."""
 
 import json
 import os
@@ -19,12 +19,12 @@ from sslmed.preparation.prepare import prepare
 
 FIGURE = "fig3"
 ARM = "rotation"
-SHARE = "share of a job that is not training"
+NOT_TRAINING = "fraction of a job that is not training"
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """Preset of the figure, and the amounts of labels to fine-tune on; its other ones are taken to cost as much."""
+    """Preset of the figure, and amounts of labels to fine-tune on; the others are assumed to cost the same."""
 
     preset: str = "quick"
     labels: tuple[LabelAmount, ...] = (LabelAmount(fraction=0.25),)
@@ -34,7 +34,7 @@ SIZES = {"quick": Sizes(), "full": Sizes(labels=read_experiment(FIGURE).label_am
 
 
 def measure(sizes: Sizes, folder: Path) -> Findings:
-    """Draw and prepare a preset's phantom, then do one job of its workflow: pretraining, and fine-tuning from it."""
+    """Generate and prepare a preset's phantom, then do one job of its workflow: pretraining and fine-tuning."""
     findings = Findings()
     experiment, presets = read_experiment(FIGURE), preset_folder(FIGURE, sizes.preset)
     preset = read_preset(presets)
@@ -65,7 +65,7 @@ def measure(sizes: Sizes, folder: Path) -> Findings:
     repeats = len(experiment.label_amounts) / len(finetuning)
     training = pretraining["training"] + repeats * _total(finetuning, "training")
     whole = starting + pretraining["total"] + repeats * _total(finetuning, "total")
-    findings.add(SHARE, 100 * (1 - training / whole), "%")
+    findings.add(NOT_TRAINING, 100 * (1 - training / whole), "%")
     findings.remark(
         f"a job of {FIGURE}, {sizes.preset}: {ARM} and {len(experiment.label_amounts)} fine-tunings in one process "
         f"with 1 thread; measured: {len(finetuning)} of the fine-tunings"
@@ -78,7 +78,7 @@ def _total(runs: Iterable[dict[str, float]], part: str) -> float:
 
 
 def _do_job(folder: Path, job: str) -> tuple[float, dict[str, Any]]:
-    """Wall time of a job in a process of its own, and what it says about its parts."""
+    """Return the wall time of a job in its own process, and the times of its parts."""
     out = folder / "seconds.json"
     script = Path(__file__).with_name("timed_job.py")
     command = [sys.executable, "-P", str(script), str(folder / "plan.json"), job, str(out)]

@@ -1,4 +1,4 @@
-"""The goals, as data: what a number of a section should be. They are shown beside what was measured, never enforced."""
+"""Goals for the numbers of sections, as data. They are shown beside the measurements, not enforced."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Goal:
         return next((result.median for result in results if result.name == self.result), None)
 
     def is_met(self, measured: float) -> bool:
-        """Whether a number is as it should be."""
+        """Whether a number meets the goal."""
         return measured <= self.bound if self.sense == "at most" else measured >= self.bound
 
 
@@ -40,7 +40,7 @@ GOALS = (
     Goal("tasks", "exemplar: reference over make_task", "at least", 2, "x"),
     Goal("steps", "segmentation 128³, all cores: memory kept over the reference", "at least", 2, "x"),
     Goal("steps", "segmentation 128³, GPU: fastest over the reference", "at least", 4, "x"),
-    Goal("experiment", "share of a job that is not training", "at most", 25, "%"),
+    Goal("experiment", "fraction of a job that is not training", "at most", 25, "%"),
     Goal("gpu", "segmentation: GPU idle, data on the GPU", "at most", 3, "%"),
     Goal("paper", "GPU-hours per fold", "at most", 5, "h"),
 )

@@ -1,4 +1,4 @@
-"""On a GPU: volumes per second beside the reference, the best batch size, and whether the loader keeps the GPU busy."""
+"""On a GPU: volumes per second against the reference, the best batch size, and how long the GPU waits for data."""
 
 import time
 import warnings
@@ -26,12 +26,12 @@ PLACES: dict[str, dict[str, float]] = {
     "2 workers": {"device_memory": 0.0, "num_workers": 2},
     "0 workers": {"device_memory": 0.0},
 }
-"""Where training images lie, and who reads them -> options of the data."""
+"""Place of training images, and their reader -> options of the data."""
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """What is timed on a GPU.
+    """Sets what is timed on a GPU.
 
     Attributes:
         side: Of the volumes, in voxels.
@@ -62,7 +62,7 @@ def measure(sizes: Sizes, folder: Path) -> Findings:
         _over_the_reference(findings, Work(task, sizes.small_side, 4, sizes.widths), sizes, device)
     store = phantoms.repeat_store(phantoms.prepared(folder, sizes.side), folder / "cases", 100)
     for place, options in PLACES.items():
-        idle = idle_share(store, sizes, 2, options, device)
+        idle = idle_fraction(store, sizes, 2, options, device)
         findings.add(f"{SEGMENTATION}: GPU idle, {place}", 100 * idle, "%")
     _try_batches(findings, SEGMENTATION, sizes, device)
     findings.remark(
@@ -100,14 +100,16 @@ def _try_batches(findings: Findings, task: str, sizes: Sizes, device: torch.devi
     findings.add(f"{task}: best batch size", best, "volumes")
 
 
-def idle_share(store: Store, sizes: Sizes, batch_size: int, options: dict[str, float], device: torch.device) -> float:
+def idle_fraction(
+    store: Store, sizes: Sizes, batch_size: int, options: dict[str, float], device: torch.device
+) -> float:
     """Fraction of an update during which the device waits for the loader."""
     data = SegmentationData(store.root, batch_size=batch_size, updates=5 * sizes.updates, validations=1, **options)
     data.trainer = SimpleNamespace(global_step=0, strategy=SimpleNamespace(root_device=device))  # type: ignore[assignment]
     update = our_update(Work(SEGMENTATION, sizes.side, batch_size, sizes.widths), WAY, device)
     batches = (data.transfer_batch_to_device(batch, device, 0) for batch in data.train_dataloader())
     resident = next(batches)
-    for batch in islice(batches, 2 * sizes.updates):  # by then, what is kept on a GPU is there
+    for batch in islice(batches, 2 * sizes.updates):  # by then, images that are kept on the GPU are there
         update(batch)
     from_store = _seconds(update, batches, sizes.updates, device)
     return max(0.0, 1 - _seconds(update, repeat(resident), sizes.updates, device) / from_store)

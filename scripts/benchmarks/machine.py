@@ -1,4 +1,4 @@
-"""What the numbers were measured on."""
+"""The machine that the numbers were measured on."""
 
 import os
 import platform
@@ -14,7 +14,7 @@ PACKAGES = ("sslmed", "torch", "pytorch-lightning", "monai", "numpy", "scipy", "
 
 
 def describe() -> dict[str, Any]:
-    """Describe machine, versions and date, as JSON can hold them."""
+    """Describe machine, versions and date, as JSON values."""
     gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -37,7 +37,7 @@ def cores() -> int:
 
 
 def _cpu(key: str, default: str) -> str:
-    """Look up the first core; other systems than Linux have no such file."""
+    """Return the name of the first core; only Linux has this file."""
     path = Path("/proc/cpuinfo")
     lines = path.read_text().splitlines() if path.is_file() else []
     return next((line.partition(":")[2].strip() for line in lines if line.startswith(key)), default)

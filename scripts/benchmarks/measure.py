@@ -1,4 +1,4 @@
-"""Times functions, in turn where they are compared, and takes the memory that a call needs at most."""
+"""Measures the time of functions, in turn where they are compared, and the peak memory of a call."""
 
 import ctypes
 import gc
@@ -16,7 +16,7 @@ Function = Callable[[], object]
 
 @dataclass(frozen=True)
 class Result:
-    """A measured number: all its repeats, of which the median counts and the extremes are the spread."""
+    """Holds a measured number with all repeats. The median is the result, the extremes are the spread."""
 
     name: str
     values: tuple[float, ...]
@@ -30,7 +30,7 @@ class Result:
 
 @dataclass
 class Findings:
-    """What a section has found: numbers, and remarks on what they mean or why one is missing."""
+    """Collects the results of a section: numbers, and remarks on their meaning or why one is missing."""
 
     results: list[Result] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
@@ -41,14 +41,14 @@ class Findings:
         self.results.append(Result(name, tuple(map(float, repeats)), unit))
 
     def remark(self, text: str) -> None:
-        """Say something beside the numbers."""
+        """Add a remark."""
         self.remarks.append(text)
 
 
 def time_in_turn(
     functions: Mapping[str, Function], *, repeats: int = 5, seconds: float = math.inf, warm_up: bool = True
 ) -> dict[str, list[float]]:
-    """Time functions in rounds of one call each, so that a change of the machine's pace meets all of them.
+    """Time functions in rounds of one call each, so that a change of the machine's speed affects all of them.
 
     Args:
         functions: What to time, by name.
@@ -90,7 +90,7 @@ def ratios(above: Sequence[float], below: Sequence[float]) -> list[float]:
 
 
 def peak_memory(function: Function, *, on_gpu: bool = False) -> int | None:
-    """Call a function once, and return the bytes that it needed at most beyond what was held before.
+    """Call a function once, and return its peak memory in bytes, minus the memory held before.
 
     Returns:
         `None` where the system does not tell; Linux does.
@@ -107,7 +107,7 @@ def peak_memory(function: Function, *, on_gpu: bool = False) -> int | None:
         function()
         return None
     return_free_memory()
-    reset.write_text("5")  # the high-water mark begins anew: man 5 proc
+    reset.write_text("5")  # resets the high-water mark: man 5 proc
     before = memory_of("self", "VmRSS")
     function()
     return memory_of("self", "VmHWM") - before
@@ -120,7 +120,7 @@ def memory_of(process: int | str, what: str) -> int:
 
 
 def return_free_memory() -> None:
-    """Give back what earlier calls have freed, or the next one would seem to need less."""
+    """Return freed memory to the system, or the next call would seem to need less."""
     gc.collect()
     library = ctypes.CDLL(None)
     if hasattr(library, "malloc_trim"):  # glibc

@@ -1,4 +1,4 @@
-"""On a GPU: how many hours the `paper` preset of Figure 3 takes, from the measured pace of its own runs."""
+"""On a GPU: how many hours the `paper` preset of Figure 3 takes, from the measured speed of its own runs."""
 
 import time
 from dataclasses import dataclass, replace
@@ -33,7 +33,7 @@ SIZES = {"quick": Sizes(), "full": Sizes(updates=200, warm_up=20)}
 
 
 def measure(sizes: Sizes, folder: Path) -> Findings:
-    """Build every kind of run as the workflow would, let each begin, and take its pace for the whole of it."""
+    """Build every kind of run as the workflow would, start each, and extrapolate its speed to the whole run."""
     findings = Findings()
     experiment, presets = read_experiment(FIGURE), preset_folder(FIGURE, sizes.preset)
     preset = read_preset(presets)
@@ -45,7 +45,7 @@ def measure(sizes: Sizes, folder: Path) -> Findings:
     hours = 0.0
     finetuning: Pace | None = None
     for run in reversed(plan):  # all labels come first
-        # Fine-tuning takes as long in all arms, but for what is frozen for a while; only the baseline needs no weights.
+        # Fine-tuning takes equally long in all arms, except while frozen. Only the baseline needs no weights.
         if run.labels is None or run.arm == BASELINE:
             pace = _begin(run.arguments, sizes, None if run.labels is None else finetuning)
             if run.labels is not None:
@@ -78,12 +78,12 @@ class Pace:
 
     @property
     def hours(self) -> float:
-        """Of the whole run."""
+        """Duration of the whole run in seconds."""
         return (self.updates * self.seconds + self.validations * self.validation_seconds) / 3600
 
 
 class EnoughError(Exception):
-    """Ends a run that has shown its pace."""
+    """Ends a run whose speed has been measured."""
 
 
 class Timer(Callback):
@@ -94,7 +94,7 @@ class Timer(Callback):
         self.done, self.start, self.paused = 0, 0.0, 0.0
 
     def on_train_batch_end(self, trainer: Trainer, *_: object) -> None:
-        """Start the clock when the warm-up is over; at the end, look at it."""
+        """Start the clock after the warm-up; at the end, read it."""
         self.done += 1
         if self.done == self.sizes.warm_up:
             self.start = _now(trainer)
@@ -107,7 +107,7 @@ class Timer(Callback):
         self.paused = _now(trainer)
 
     def on_validation_end(self, trainer: Trainer, *_: object) -> None:
-        """Let it go on."""
+        """Restart the clock."""
         self.start += _now(trainer) - self.paused
 
 
@@ -117,7 +117,7 @@ def _now(trainer: Trainer) -> float:
 
 
 def _begin(arguments: tuple[str, ...], sizes: Sizes, known: Pace | None) -> Pace:
-    """Begin a run and validate once; or, if the pace is known, only look how many updates it has."""
+    """Start a run and validate once; if the speed is known, only count its updates."""
     pace = Pace() if known is None else replace(known)
 
     class PacedCLI(SSLMedCLI):

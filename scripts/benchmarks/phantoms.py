@@ -1,4 +1,4 @@
-"""Data to measure on: a phantom, drawn once, and datasets and stores of as many copies of it as are wanted."""
+"""Data for measurements: a phantom, generated once, and datasets and stores with any number of copies of it."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from sslmed.preparation.store import Store
 
 
 def draw(folder: Path, size: tuple[int, int, int], cases: int = 1) -> Path:
-    """Draw labelled abdominal CTs in the layout of MSD."""
+    """Generate labelled abdominal CTs in the layout of MSD."""
     KINDS["pancreas"](folder, cases=cases, unlabelled=0, size=size)
     return folder
 
@@ -38,7 +38,7 @@ def repeat_dataset(dataset: Path, out: Path, cases: int) -> Path:
 
 
 def repeat_store(store: Store, out: Path, labelled: int, unlabelled: int = 0, *, link: bool = True) -> Store:
-    """Repeat the first case of a store; the files are links, or copies where each must be on the disk."""
+    """Repeat the first case of a store; the files are links, or copies if each must be on the disk."""
     names = [f"copy_{number:04}" for number in range(labelled + unlabelled)]
     for name in names:
         folder = out / "cases" / name

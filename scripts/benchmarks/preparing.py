@@ -89,13 +89,13 @@ def _run_reference(case: Case, sizes: Sizes, settings: PrepareSettings, folder: 
 
 
 def time_reference(case: Case, out: Path, settings: PrepareSettings) -> float:
-    """Seconds that the reference takes for a labelled case."""
+    """Measure the seconds of the reference for a labelled case."""
     return _seconds(partial(reference.prepare_case, case.files, out, settings))
 
 
 @contextmanager
 def _peak_of_workers() -> Iterator[list[int]]:
-    """Watch new child processes; once done, the list holds the most that each of them held, if the system tells."""
+    """Watch new child processes; at the end, the list has the peak memory of each, if the system reports it."""
     old = {process.pid for process in psutil.Process().children(recursive=True)}
     peaks: dict[int, int] = {}
     found: list[int] = []
@@ -118,7 +118,7 @@ def _peak_of_workers() -> Iterator[list[int]]:
 
 
 def _compare(findings: Findings, store: Store, expected: Path) -> None:
-    """How far sslmed's arrays are from the reference's."""
+    """Compare sslmed's arrays with those of the reference."""
     case = store.cases[0]
     error = np.abs(store.image(case).astype(np.float32) - np.load(expected / "image.npy"))
     findings.add("images: mean difference from the reference", error.mean(), "of [0, 1]")

@@ -1,4 +1,4 @@
-"""How fast the machine computes at best: the peak that a training step is compared with."""
+"""Peak speed of the machine, to compare a training step with."""
 
 import torch
 from torch import nn
@@ -9,7 +9,7 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 def peak_rate(precision: str, device: torch.device) -> list[float]:
-    """FLOP/s of the faster of a large matrix product and a wide 3-D convolution, with the present number of threads."""
+    """FLOP/s of the faster of a large matrix product and a wide 3-D convolution, with the current number of threads."""
     on_gpu = device.type == "cuda"
     dtype = DTYPES[precision]
     n, channels, side, batch = (8192, 128, 64, 4) if on_gpu else (1024, 64, 16, 1)
@@ -34,6 +34,6 @@ def peak_rate(precision: str, device: torch.device) -> list[float]:
 
 
 def synchronise(device: torch.device) -> None:
-    """Wait until a GPU has done what it was given."""
+    """Wait until a GPU has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

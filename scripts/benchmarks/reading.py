@@ -1,4 +1,4 @@
-"""Batches from the store, cold and warm, and the memory that training takes for data, against the number of cases."""
+"""Batches from the store, cold and warm, and the memory of training for data, against the number of cases."""
 
 import ctypes
 import mmap
@@ -93,7 +93,7 @@ def _folder(store: Store, case: str) -> Path:
 
 
 def drop_from_memory(file: Path) -> bool:
-    """Ask the system to forget a file's content; return whether it did."""
+    """Ask the system to drop a file from its cache; return whether it did."""
     if not hasattr(os, "posix_fadvise"):
         return False
     with file.open("r+b") as opened:
@@ -107,7 +107,7 @@ def drop_from_memory(file: Path) -> bool:
 
 
 def _pass_memory(store: Store, batch_size: int, workers: int) -> tuple[int, int]:
-    """Bytes that a pass over training and validation cases takes beyond what was held before, and its volumes."""
+    """Measure the additional memory in bytes of a pass over training and validation cases, and count its volumes."""
     return_free_memory()
     before = _held()
     data = SegmentationData(store.root, batch_size=batch_size, updates=1, validations=1, num_workers=workers)
@@ -121,7 +121,7 @@ def _pass_memory(store: Store, batch_size: int, workers: int) -> tuple[int, int]
 
 
 def _held() -> int:
-    """Memory of this process and its children; where several share a page, each counts its part."""
+    """Measure the memory of this process and its children. Shared pages are divided among processes."""
     process = psutil.Process()
     infos = [each.memory_full_info() for each in (process, *process.children(recursive=True))]
     return sum(getattr(info, "pss", info.uss) for info in infos)

@@ -1,6 +1,6 @@
 """The pretext tasks in the straightforward way: what a collate function does to one volume after the other, in numpy.
 
-Each task has a pure function of one volume and of what was drawn, which sslmed's result is compared with, and one that
+Each task has a pure function of one volume and of the sampled numbers, to compare sslmed's result with, and one that
 draws and makes a batch.
 """
 
@@ -23,7 +23,7 @@ Floats = NDArray[np.floating]
 
 
 def turn(volume: Volume, rotation: int) -> Volume:
-    """Turn `(C, *spatial)` by a class of the rotation task."""
+    """Rotate `(C, *spatial)` by a class of the rotation task."""
     turns, (first, second) = ROTATIONS[rotation]
     return np.rot90(volume, turns, (first + 1, second + 1)).copy()
 
@@ -52,7 +52,7 @@ def augment(volume: Volume, matrix: Floats, shift: float, factor: float) -> Volu
 
 
 def rotation(task: pretext.Rotation, volumes: Sequence[Volume], rng: Generator) -> tuple[Tensor, Tensor]:  # noqa: ARG001
-    """Turn every volume."""
+    """Rotate every volume."""
     targets = [int(rng.integers(len(ROTATIONS))) for _ in volumes]
     return _stack([turn(volume, target) for volume, target in zip(volumes, targets, strict=True)]), torch.tensor(
         targets
@@ -89,7 +89,7 @@ def relative_patch_location(
 def exemplar(task: pretext.Exemplar, volumes: Sequence[Volume], rng: Generator) -> tuple[Tensor, None]:
     """Augment every volume; the negative is another one."""
     matrices = task.affine.sample(len(volumes), 3, torch.device("cpu")).double().numpy()
-    shifts, factors = (drawn.tolist() for drawn in task.intensity.sample(len(volumes), torch.device("cpu")))
+    shifts, factors = (sampled.tolist() for sampled in task.intensity.sample(len(volumes), torch.device("cpu")))
     step = int(rng.integers(1, len(volumes)))
     inputs = []
     for index, volume in enumerate(volumes):

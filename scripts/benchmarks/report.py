@@ -1,4 +1,4 @@
-"""Shows findings as tables, and turns them into what JSON can hold."""
+"""Shows findings as tables, and converts them to JSON."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -27,7 +27,7 @@ def show_section(console: Console, section: str, findings: Findings) -> None:
 
 
 def show_goals(console: Console, sections: Mapping[str, Findings]) -> None:
-    """Print the goals beside what was measured."""
+    """Print the goals beside the measurements."""
     table = Table("section", "goal", title="goals", title_justify="left")
     for column in ("measured", "goal", "met"):
         table.add_column(column, justify="right")
@@ -40,7 +40,7 @@ def show_goals(console: Console, sections: Mapping[str, Findings]) -> None:
 
 
 def as_json(sections: Mapping[str, Findings]) -> dict[str, Any]:
-    """Give all repeats, medians, remarks and goals; a goal that was not measured is null."""
+    """Return all repeats, medians, remarks and goals; a goal that was not measured is null."""
     goals = []
     for goal in GOALS:
         measured = goal.measured(sections)

@@ -1,4 +1,4 @@
-"""How long the command takes before it does anything."""
+"""Start-up time of the command."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ COMMANDS = ("sslmed --help", "sslmed fit --print_config")
 
 @dataclass(frozen=True)
 class Sizes:
-    """How often each command is run."""
+    """Sets how often each command runs."""
 
     repeats: int = 3
 

@@ -1,4 +1,4 @@
-"""One training step of every task: volumes per second, memory, and the share of the machine's peak."""
+"""One training step of every task: volumes per second, memory, and the fraction of the machine's peak."""
 
 import warnings
 from dataclasses import dataclass
@@ -123,17 +123,17 @@ def _measure_steps(
 ) -> Way:
     """Take memory and time of the reference's step and of ours in all ways; return the fastest of these."""
     if any(way.compiled for way in ways):
-        torch.compiler.reset()  # it gives up on code that it has compiled for many modules
+        torch.compiler.reset()  # it stops compiling code that it has compiled for many modules
     title = f"{work.task} {work.side}³, {threads}"
     steps = {"reference": reference_step(work, device)} | {way.name: our_step(work, way, device) for way in ways}
-    # This serves as warm-up, too.
+    # This is also the warm-up.
     memory = {way: peak_memory(step, on_gpu=device.type == "cuda") for way, step in steps.items()}
     flops = count_flops(work)
     taken = time_in_turn(steps, repeats=sizes.repeats, seconds=sizes.seconds, warm_up=False)
     for way, seconds in taken.items():
         findings.add(f"{title}: {way}", per(work.batch, seconds), "volumes/s")
         peak = peaks["bf16" if way.startswith("bf16") else "fp32"]
-        findings.add(f"{title}: {way}, share of the peak", per(100 * flops / peak, seconds), "%")
+        findings.add(f"{title}: {way}, fraction of the peak", per(100 * flops / peak, seconds), "%")
         if (held := memory[way]) is not None:
             findings.add(f"{title}: {way}, memory", held / MIB, "MiB")
     ours = {way.name: taken[way.name] for way in ways}
@@ -165,7 +165,7 @@ def _measure_kept_memory(findings: Findings, work: Work, way: Way, sizes: Sizes,
 
 
 def _compare_losses(findings: Findings, device: torch.device) -> None:
-    """By how much the loss differs from the reference's, before the first update and after it, without dropout."""
+    """Compute the difference to the reference's loss, before and after the first update, without dropout."""
     work = Work(SEGMENTATION, 32, 2, PAPER, dropout=0.0)
     ours, expected = our_step(work, FP32, device), reference_step(work, device)
     for moment in ("before an update", "after it"):

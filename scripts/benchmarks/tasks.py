@@ -74,7 +74,7 @@ def measure(sizes: Sizes, folder: Path) -> Findings:  # noqa: ARG001 - other sec
 
 
 def _seeded(function: Function) -> Function:
-    """Seed the n-th call by n: some augmentations cost more than others, and both ways are to draw the same."""
+    """Seed the n-th call by n: some augmentations cost more than others, and both ways must sample the same."""
     calls = itertools.count()
 
     def call() -> object:
@@ -91,7 +91,7 @@ def build(name: str, widths: tuple[int, ...], dropout: float = 0.5) -> Any:  # n
 
 
 def _difference(task: Any, images: Tensor) -> float:  # noqa: ANN401
-    """Largest difference between a batch and what the reference makes of the same draws."""
+    """Compute the largest difference between a batch and that of the reference with the same random numbers."""
     volumes = [*images.float().numpy()]
     if isinstance(task, pretext.Exemplar):
         images, volumes = images[:2], volumes[:2]  # of two, the negative is the other
@@ -111,7 +111,7 @@ def _generator() -> torch.Generator:
 
 
 def _patches(task: Any, volumes: list[Volume], inputs: Tensor) -> list[np.ndarray]:  # noqa: ANN401
-    """Cut the patches that a task has cut: a volume of coordinates, given the same draws, tells where from."""
+    """Cut the patches that a task has cut. A volume of coordinates, with the same random numbers, gives positions."""
     sides = volumes[0].shape[1:]
     grid = torch.meshgrid(*(torch.arange(side).half() for side in sides), indexing="ij")
     seen = torch.stack(
@@ -132,21 +132,21 @@ def _patches(task: Any, volumes: list[Volume], inputs: Tensor) -> list[np.ndarra
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """Stands in for a random transform whose draws are known."""
+class Fixed:
+    """Replaces a random transform by one with known parameters."""
 
     values: Any
 
     def sample(self, *_: object) -> Any:  # noqa: ANN401
-        """Return them."""
+        """Return the parameters."""
         return self.values
 
 
 def _triplets(task: pretext.Exemplar, volumes: list[Volume]) -> list[np.ndarray]:
-    """Draw an augmentation for each volume, let the task draw the same, and do what it should."""
+    """Sample an augmentation for each volume, make the task use the same, and apply it by the reference."""
     matrices = task.affine.sample(len(volumes), 3, torch.device("cpu"), _generator())
     shifts, factors = task.intensity.sample(len(volumes), torch.device("cpu"), _generator())
-    task.affine, task.intensity = Drawn(matrices), Drawn((shifts, factors))  # type: ignore[assignment]
+    task.affine, task.intensity = Fixed(matrices), Fixed((shifts, factors))  # type: ignore[assignment]
     draws = zip(matrices.double().numpy(), shifts.tolist(), factors.tolist(), strict=True)
     anchors = [reference_tasks.augment(volume, *draw) for volume, draw in zip(volumes, draws, strict=True)]
     return [

@@ -1,6 +1,6 @@
-"""One job of an experiment, with a stopwatch: what do its runs spend their time on, beside training?
+"""One job of an experiment, timed: how long its runs take for training and for everything else.
 
-Called as `python timed_job.py plan.json JOB OUT.json`; the job is done, and OUT.json says how long each part took.
+Called as `python timed_job.py plan.json JOB OUT.json`; it does the job and writes the seconds of each part to OUT.json.
 """
 
 import json
@@ -28,7 +28,7 @@ ACTIONS = {
     "[_TrainingEpochLoop].train_dataloader_next": "data",
     "save_checkpoint": "checkpoints",
 }
-"""Lightning's names of what it does -> ours."""
+"""Lightning's names of actions -> ours."""
 
 
 class Evaluation(Callback):
@@ -46,7 +46,7 @@ class Evaluation(Callback):
         self._start = time.perf_counter()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        """Stop it."""
+        """Stop the clock."""
         self.seconds += time.perf_counter() - self._start
 
     on_test_start, on_test_end = on_validation_start, on_validation_end

@@ -23,7 +23,7 @@ Step = Callable[[], Tensor]
 
 @dataclass(frozen=True)
 class Way:
-    """How a step is computed."""
+    """Sets how a step is computed."""
 
     precision: str = "fp32"
     channels_last: bool = True
@@ -32,14 +32,14 @@ class Way:
 
     @property
     def name(self) -> str:
-        """As tables say it."""
+        """Text in tables."""
         layout = "channels last" if self.channels_last else "default layout"
         return f"{self.precision}, {layout}{', compiled' * self.compiled}{', captured' * self.captured}"
 
 
 @dataclass(frozen=True)
 class Work:
-    """What a step is of: a task's name, side of the volumes, volumes per batch, and the network."""
+    """Describes the work of a step: a task's name, side of the volumes, volumes per batch, and the network."""
 
     task: str
     side: int
@@ -75,7 +75,7 @@ def count_flops(work: Work) -> int:
 
 
 def our_update(work: Work, way: Way, device: torch.device) -> Callable[[dict[str, Any]], Tensor]:
-    """What takes a batch on the device and does one update, as Lightning would with this precision and layout."""
+    """Build the function that does one update on a batch, as Lightning would with this precision and layout."""
     module = work.module().to(device)
     if way.channels_last:
         module.to(memory_format=torch.channels_last_3d)
@@ -115,7 +115,7 @@ def our_step(work: Work, way: Way, device: torch.device) -> Step:
 
 
 def reference_step(work: Work, device: torch.device) -> Step:
-    """One update in fp32, in the default layout, on puzzles that are made in numpy and one-hot labels in float64."""
+    """One update in fp32, in the default layout, on inputs that are made in numpy and one-hot labels in float64."""
     module = work.module().to(device)
     data = work.data()
     volumes = [*data["image"].float().numpy()]

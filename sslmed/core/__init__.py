@@ -1,1 +1,1 @@
-"""What every room uses: errors, files, progress, logs. Nothing here imports torch."""
+"""Basics for all packages: errors, files, progress, logs. Nothing here imports torch."""

@@ -1,17 +1,17 @@
-"""Mistakes a user can mend: the command prints them as plain lines and exits with status 2."""
+"""Defines the errors that a user can fix. The command prints them as plain lines and exits with status 2."""
 
 from collections.abc import Sequence
 
 
 class UserError(Exception):
-    """Something the user gave cannot be used; the message says what came, what was expected, and the cure."""
+    """Reports invalid input; the message says what was given, what was expected, and how to fix it."""
 
 
 class DataError(UserError):
-    """Files of a dataset cannot be used.
+    """Reports files of a dataset that cannot be used.
 
     Args:
-        problems: One line per problem, each naming the file and the cure.
+        problems: One line per problem, with the file and how to fix it.
     """
 
     def __init__(self, problems: Sequence[str]) -> None:
@@ -20,4 +20,4 @@ class DataError(UserError):
 
 
 class InputError(UserError, ValueError):
-    """A tensor or an argument that a network or a task cannot take; the message has the numbers."""
+    """Reports a tensor or an argument that a network or a task does not accept; the message has the numbers."""

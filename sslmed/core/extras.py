@@ -1,4 +1,4 @@
-"""Packages that only some users need: what is not installed is named, with the command that installs it."""
+"""Checks for optional packages. The error names a missing package and the command that installs it."""
 
 from importlib.util import find_spec
 
@@ -9,12 +9,12 @@ def require(module: str, *, extra: str, why: str) -> None:
     """Check that a package of an extra is installed.
 
     Args:
-        module: What is imported.
-        extra: The extra of sslmed that brings it.
-        why: What needs it, as the user asked for it.
+        module: Name of the module to import.
+        extra: The extra of sslmed that installs it.
+        why: What needs it, e.g. the user's option.
 
     Raises:
-        UserError: It is not; names the extra.
+        UserError: If it is not installed. The message names the extra.
     """
     if find_spec(module) is None:
         raise UserError(f'{why} needs the package {module}, which is not installed: pip install "sslmed[{extra}]"')

@@ -1,4 +1,4 @@
-"""Write files whole or not at all."""
+"""Writes files atomically: completely or not at all."""
 
 import os
 from collections.abc import Iterator
@@ -10,10 +10,10 @@ TEMPORARY = ".partial"
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success it becomes `path`, on failure it is removed.
+    """Yield a temporary path beside `path`. On success it is renamed to `path`, on failure it is removed.
 
-    A reader, and a process that comes after a kill, sees the old file or the complete new one. The temporary name
-    holds the process id, so two writers do not mix.
+    Readers see the old file or the complete new one, also after a kill. The temporary name contains the process id, so
+    two writers do not interfere.
     """
     temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY}")
     try:
@@ -24,13 +24,13 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically, making its folder if need be."""
+    """Write a text file atomically, and create its folder if needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what killed writers have left in a folder; the caller must be the only one who writes there."""
+    """Remove temporary files of killed writers from a folder. The caller must be the only writer there."""
     for leftover in folder.glob(f"*{TEMPORARY}"):
         leftover.unlink(missing_ok=True)

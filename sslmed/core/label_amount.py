@@ -1,4 +1,4 @@
-"""How many labels a run uses: a fraction of the training cases, or a number of them."""
+"""Describes how many labels a run uses: a fraction of the training cases, or a number of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ ALL = "all"
 @total_ordering
 @dataclass(frozen=True, slots=True)
 class LabelAmount:
-    """A fraction of a fold's training cases, or a number of them. Sorted, numbers come before fractions.
+    """Holds a fraction of a fold's training cases, or a number of them. Numbers sort before fractions.
 
     Attributes:
         fraction: In (0, 1]; 1 is all labels.
         count: At least 1.
 
     Raises:
-        UserError: If it is not exactly one of both, or out of range.
+        UserError: If none or both are given, or one is out of range.
     """
 
     fraction: float | None = None
@@ -37,10 +37,10 @@ class LabelAmount:
 
     @classmethod
     def from_number(cls, number: str | int) -> "LabelAmount":
-        """Read what users write after `--labels`: `8`, or `all`, which is the fraction 1.
+        """Parse a value of `--labels`: `8`, or `all`, which is the fraction 1.
 
         Raises:
-            UserError: If it is something else.
+            UserError: If it is neither a positive whole number nor `all`.
         """
         if number == ALL:
             return cls(fraction=1.0)
@@ -51,28 +51,28 @@ class LabelAmount:
 
     @classmethod
     def from_path(cls, name: str) -> "LabelAmount":
-        """Read what `path` has written."""
+        """Parse a name written by `path`."""
         if name.startswith("n"):
             return cls(count=int(name[1:]))
         return cls(fraction=float(Decimal(name) / 100))
 
     @property
     def path(self) -> str:
-        """Name of a run's directory: `25` for 25 %, `n8` for 8 labels."""
+        """Directory name for a run: `25` for 25 %, `n8` for 8 labels."""
         return f"n{self.count}" if self.fraction is None else f"{100 * self.fraction:.10g}"
 
     @property
     def option(self) -> tuple[str, str]:
-        """Argument of `LabelledData` that says it, and its value."""
+        """Name and value of the matching argument of `LabelledData`."""
         return ("n_labels", str(self.count)) if self.fraction is None else ("label_fraction", str(self.fraction))
 
     @property
     def of_labels(self) -> str:
-        """In a sentence: `25 % of the labels`, `8 labels`."""
+        """Text for a sentence: `25 % of the labels`, `8 labels`."""
         return str(self) if self.fraction is None else f"{self} of the labels"
 
     def __str__(self) -> str:
-        """`25 %`, `8 labels`, `1 label`."""
+        """Return `25 %`, `8 labels` or `1 label`."""
         if self.fraction is None:
             return "1 label" if self.count == 1 else f"{self.count} labels"
         return f"{self.path} %"
@@ -88,10 +88,10 @@ class LabelAmount:
 def label_amounts(
     fractions: Sequence[float] | None, numbers: Sequence[str | int] | None
 ) -> tuple[LabelAmount, ...] | None:
-    """Give the amounts that `fractions:` or `labels:` list in an option or a file; `None` if neither is there.
+    """Return the amounts listed by `fractions` or `labels` in an option or a file; `None` if neither is given.
 
     Raises:
-        UserError: If both are there, or one of them cannot be used.
+        UserError: If both are given, or a value is invalid.
     """
     if fractions is not None and numbers is not None:
         raise UserError("give label fractions or numbers of labels, fractions or labels, not both")

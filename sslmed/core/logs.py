@@ -1,4 +1,4 @@
-"""What a run says on the screen and in its log, and what the libraries below it say in vain."""
+"""Configures logging: a run's log file, and the library messages that are hidden."""
 
 import logging
 import warnings
@@ -9,18 +9,18 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 
 IGNORED_WARNINGS = (
-    "LightningCLI's args parameter",  # the command hands over what it was given
+    "LightningCLI's args parameter",  # the command passes its own arguments on
     ".*Checkpoint directory .* exists and is not empty",  # a resumed run
     ".*LeafSpec.*is deprecated",  # Lightning's own use of torch
-    ".*does not have many workers",  # a memory map needs none
-    ".*custom batch sampler",  # which returns every case
-    ".*`srun` command is available",  # a run is one process, or torchrun's
-    ".*on epoch level in distributed setting",  # the scores of a validation pass are of all ranks already
+    ".*does not have many workers",  # a memory map needs no workers
+    ".*custom batch sampler",  # it returns every case
+    ".*`srun` command is available",  # a run is one process, or started by torchrun
+    ".*on epoch level in distributed setting",  # the scores of a validation pass already include all ranks
 )
 
 
 def silence_libraries() -> None:
-    """Keep to what concerns the user."""
+    """Hide messages of libraries that do not concern the user."""
     for message in IGNORED_WARNINGS:
         warnings.filterwarnings("ignore", message)
     for name in ("pytorch_lightning", "lightning_fabric"):
@@ -29,7 +29,7 @@ def silence_libraries() -> None:
 
 @contextmanager
 def logging_to(path: Path) -> Iterator[None]:
-    """Send log lines, warnings and the traceback of a failure to the run's log as well."""
+    """Also write log lines, warnings and the traceback of a failure to the run's log file."""
     handler = logging.FileHandler(path)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     root = logging.getLogger()

@@ -1,4 +1,4 @@
-"""Keeps freed memory for what comes next, the same work on the next case or update."""
+"""Keeps freed memory in the process, for the next case or update."""
 
 import ctypes
 
@@ -6,10 +6,10 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # as in glibc's malloc.h
 
 
 def keep_freed_memory() -> None:
-    """Do not give freed memory back to the system; every page that is fetched anew costs a fault.
+    """Do not return freed memory to the system, because every new page costs a page fault.
 
-    A step of the paper's U-Net at 128³ has two million of them, an eighth of its time on two cores. The process then
-    holds up to half as much again, as not all pieces fit. Only glibc is told; other allocators do as they do.
+    A step of the paper's U-Net at 128³ has two million page faults, an eighth of its time on two cores. The process
+    then holds up to half as much memory again, because of fragmentation. This affects only glibc's allocator.
 
     Source: https://man7.org/linux/man-pages/man3/mallopt.3.html.
     """

@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, plain lines elsewhere."""
+"""Shows the progress of long work: a bar on a terminal, plain lines elsewhere."""
 
 import sys
 import time
@@ -34,12 +34,12 @@ class Advance(Protocol):
 
 @contextmanager
 def progress(description: str, total: int, *, unit: str = "cases") -> Iterator[Advance]:
-    """Show how far long work is, on standard error.
+    """Show the progress of long work on standard error.
 
     Args:
-        description: What is being done, e.g. `"preparing"`.
+        description: The kind of work, e.g. `"preparing"`.
         total: Number of steps.
-        unit: What is counted, in the plural.
+        unit: Name of the steps, in the plural.
 
     Yields:
         A function to call once after each step, or, in a long step, with no step and a detail.

@@ -1,8 +1,8 @@
-"""How quantities are written for readers."""
+"""Formats quantities for readers."""
 
 
 def duration(seconds: float) -> str:
-    """`42 s`, `12 min`, `3 h 20 min`, `5.4 days`."""
+    """Format seconds as `42 s`, `12 min`, `3 h 20 min` or `5.4 days`."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

@@ -1,4 +1,4 @@
-"""Runs a function over many items in worker processes, with progress; no worker outlives its parent."""
+"""Runs a function over many items in worker processes, with progress. No worker outlives its parent."""
 
 import multiprocessing
 import os
@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 
 
 def usable_cores() -> int:
-    """Number of cores this process may use, which on a cluster is fewer than the machine has."""
+    """Return the number of cores this process may use; on a cluster fewer than the machine has."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -28,16 +28,16 @@ def usable_cores() -> int:
 def run_in_processes(
     function: Callable[[Item], Result], items: Sequence[Item], *, description: str, jobs: int | None = None
 ) -> list[Result]:
-    """Call `function` on each item, and return the results in the items' order.
+    """Call `function` on each item, and return the results in the order of the items.
 
     Args:
-        function: A module's function, or a `functools.partial` of one.
-        items: What to call it on.
-        description: What the progress bar says, e.g. `"preparing"`.
+        function: A function at module level, or a `functools.partial` of one.
+        items: Its arguments.
+        description: Text of the progress bar, e.g. `"preparing"`.
         jobs: Number of processes; the usable cores by default.
 
     Raises:
-        UserError: `jobs` is below 1, or a worker was killed, as happens when memory runs out.
+        UserError: If `jobs` is below 1, or a worker was killed, e.g. because memory ran out.
     """
     if jobs is not None and jobs < 1:
         raise UserError(f"jobs must be at least 1, not {jobs}")
@@ -62,7 +62,7 @@ def run_in_processes(
 
 
 def _context() -> BaseContext:
-    """Fork from a server that has imported the slow library once; where there is none, start afresh."""
+    """Fork workers from a server that has imported the slow library once; else start new processes."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
@@ -71,7 +71,7 @@ def _context() -> BaseContext:
 
 
 def _start_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     threading.Thread(target=_die_with_parent, daemon=True).start()
     keep_freed_memory()
 

@@ -1,4 +1,4 @@
-"""Which samples make a batch: an endless seeded reshuffle for training, even batches for evaluation."""
+"""Selects the samples of each batch: endless seeded shuffling for training, even batches for evaluation."""
 
 import random
 from collections import deque
@@ -12,11 +12,11 @@ from sslmed.learning.distributed import rank, share_size, world_size
 
 
 class Draw(NamedTuple):
-    """One sample of a batch.
+    """Identifies one sample of a batch.
 
     Attributes:
-        case: Which case, by its position.
-        seed: Seeds what is random in reading it, i.e. where a crop lies; `None` reads the whole volume.
+        case: Position of the case.
+        seed: Seed of random reading, e.g. of the place of a crop; `None` reads the whole volume.
     """
 
     case: int
@@ -24,22 +24,21 @@ class Draw(NamedTuple):
 
 
 class EndlessBatches(Sampler[list[Draw]]):
-    """An endless reshuffle of the cases, cut into batches; one pass over this sampler is one stretch of it.
+    """Shuffles the cases again and again, and cuts them into batches. One pass is one validation interval.
 
-    Batch t is a function of (seed, fold, t) alone, so a resumed run sees what an uninterrupted one sees. A batch holds
-    no case twice as long as there are `batch_size` cases; with fewer cases it is filled up with repeats, or, if
-    `repeats` is false, it is as large as the number of cases. Where several ranks train, each gets an equal part of
-    every batch.
+    Batch t depends on (seed, fold, t) only, so a resumed run gets the same batches as an uninterrupted one. A batch has
+    no case twice if there are at least `batch_size` cases. With fewer cases it is filled with repeats, or, if `repeats`
+    is false, it has one sample of every case. With several ranks, each gets an equal part of every batch.
 
     Args:
         n_cases: Number of cases.
-        batch_size: Samples per batch, of all ranks together.
-        length: Batches per stretch.
-        seed: Seed of the reshuffle.
-        fold: Fold of the run, which has a reshuffle of its own.
+        batch_size: Samples per batch, over all ranks.
+        length: Batches per validation interval.
+        seed: Seed of the order.
+        fold: Fold of the run. Each fold has its own order.
         repeats: Whether a batch larger than the number of cases repeats cases.
-        updates_done: Tells at the start of a stretch which t comes next. (Lightning's `set_epoch` does not reach batch
-            samplers, and is a stretch behind after resuming.)
+        updates_done: Returns the next t at the start of a validation interval. (Lightning's `set_epoch` does not reach
+            batch samplers, and is one interval behind after resuming.)
 
     Raises:
         UserError: If a batch cannot be divided equally among the ranks.
@@ -86,7 +85,7 @@ class EndlessBatches(Sampler[list[Draw]]):
             while len(batch) < self.batch_size:
                 if not queue:
                     queue = deque(generator.sample(cases, self.n_cases))
-                # Where a new shuffle begins within a batch, cases that the batch holds already wait for the next one.
+                # If a new shuffle begins within a batch, cases that are already in it wait for the next batch.
                 position = next((i for i, case in enumerate(queue) if case not in batch), 0)
                 batch.append(queue[position])
                 del queue[position]
@@ -95,17 +94,17 @@ class EndlessBatches(Sampler[list[Draw]]):
 
 
 class EvenBatches(Sampler[list[Draw]]):
-    """Cases in order, in batches whose sizes differ by at most one.
+    """Cuts the cases, in order, into batches whose sizes differ by at most one.
 
-    No batch is of one case unless there is only one, or `batch_size` is 1: contrastive tasks need two. For their
-    sake an odd number of cases in batches of 2 makes one batch of 3. Where there are several ranks, the batches are
-    dealt out whole, so that they are those of a single process; a rank that gets none repeats the first, as Lightning
-    wants one, and what it finds out is not counted (see `sslmed.learning.distributed.merge`).
+    Contrastive tasks need at least two cases per batch. So no batch has a single case, unless there is only one case or
+    `batch_size` is 1, and an odd number of cases in batches of 2 has one batch of 3. With several ranks, whole batches
+    are distributed, so that they are the same as in a single process. A rank without a batch repeats the first one,
+    because Lightning needs one; its results are not counted (see `sslmed.learning.distributed.merge`).
 
     Args:
         n_cases: Number of cases.
-        batch_size: Cases in a batch.
-        seed: What every draw is seeded with; `None` reads whole volumes.
+        batch_size: Cases per batch.
+        seed: Seed of every sample; `None` reads whole volumes.
     """
 
     def __init__(self, n_cases: int, batch_size: int, *, seed: str | None = None) -> None:

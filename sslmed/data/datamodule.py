@@ -1,4 +1,4 @@
-"""What all LightningDataModules over a prepared store share: how long training is, in which batches."""
+"""Base class of all LightningDataModules over a prepared store: length of training, batches, loaders."""
 
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -15,33 +15,33 @@ from sslmed.preparation.store import Store
 
 
 class StoreDataModule(LightningDataModule):
-    """Cases of a store, for a budget of updates.
+    """Loads the cases of a store, for a given number of updates.
 
-    Training draws from an endless seeded reshuffle; one Lightning epoch is the stretch between two validation passes.
+    Training cases are shuffled endlessly with a seed. One Lightning epoch is one validation interval.
 
     Args:
         store: Folder written by `sslmed prepare`.
-        spatial_dims: 2 trains on axial slices of volumes, a random one of each case in a batch; evaluation is of whole
-            volumes. By default the store's own dimensions.
-        seed: Draws, together with the fold, the batches and, where labels are used, their order.
-        fold: Fold of the run. Each has random numbers of its own.
+        spatial_dims: 2 trains on axial slices of volumes, a random one of each case in a batch. Evaluation uses whole
+            volumes. By default the dimensions of the store.
+        seed: Seed, together with the fold, of the batches and of the order of labels.
+        fold: Fold of the run. Each fold has its own random numbers.
         batch_size: Images per update.
         updates: Length of training in updates. Give this or `epochs`.
-        epochs: Length of training in passes over the training images, as papers count it; of volumes, all slices.
-        validations: Number of validation passes, evenly spread, the last one at the end.
-        crop_size: Train on random crops of this size; needed where prepared images differ in size.
-        num_workers: Processes that read ahead; 0 reads in the training process, which a memory map makes fast.
-        device_memory: Fraction of a GPU's free memory that images and labels may take. If those of the training cases
-            fit, they are put there once, and so are those of the validation cases if there is room for both; nothing
-            is then read ahead. 0 leaves all in the store.
+        epochs: Length of training in passes over the training images, as in papers; of volumes, over all slices.
+        validations: Number of validation passes, evenly spaced, the last one at the end.
+        crop_size: Train on random crops of this size in voxels. Required if prepared images differ in size.
+        num_workers: Processes that read ahead. 0 reads in the training process, which is fast with a memory map.
+        device_memory: Fraction of a GPU's free memory for images and labels. If those of the training cases fit, they
+            are copied there once, and those of the validation cases too if both fit. Nothing is then read ahead. 0
+            copies nothing.
 
     Attributes:
-        spatial_dims: Of the images in training; the command line links it to the encoder.
-        in_channels: Channels of the images; linked to the encoder.
-        training_cases: The cases that training draws from.
+        spatial_dims: Dimensions of training images. The command line links it to the encoder.
+        in_channels: Channels of the images. Linked to the encoder.
+        training_cases: The cases to train on.
 
     Raises:
-        UserError: If the store is unusable, or an argument does not fit it or the others.
+        UserError: If the store cannot be used, or an argument does not fit the store or another argument.
     """
 
     label: ClassVar[Label | None] = None
@@ -96,7 +96,7 @@ class StoreDataModule(LightningDataModule):
         return self.spatial_dims < self.store.spatial_dims
 
     def describe(self) -> dict[str, Any]:
-        """What tables need to know about the data of a run."""
+        """Return the description of a run's data for tables."""
         return {"seed": self.seed, "fold": self.fold, "spatial_dims": self.spatial_dims}
 
     def _check_equal_sizes(self) -> None:
@@ -111,7 +111,7 @@ class StoreDataModule(LightningDataModule):
 
     @property
     def updates_per_validation(self) -> int:
-        """Updates between two validation passes; the budget is rounded to a multiple of it.
+        """Length of a validation interval in updates. The length of training is rounded to a multiple of it.
 
         Raises:
             UserError: If there are fewer updates than validation passes.
@@ -133,20 +133,20 @@ class StoreDataModule(LightningDataModule):
         return len(self.training_cases)
 
     def transfer_batch_to_device(self, batch: Sample, device: torch.device, dataloader_idx: int) -> Sample:  # noqa: ARG002
-        """Move the tensors; Lightning's own mover refuses geometries, which are frozen."""
+        """Move the tensors to a device. Lightning's own function fails for geometries, which are frozen."""
         return {
             key: value.to(device, non_blocking=True) if torch.is_tensor(value) else value
             for key, value in batch.items()
         }
 
     def teardown(self, stage: str) -> None:  # noqa: ARG002 - Lightning's signature
-        """Free what was kept on a GPU: the next run of this process needs the memory."""
+        """Free the images and labels on a GPU, for the next run of this process."""
         for dataset in self._kept:
             dataset.release()
         self._kept, self._room = [], None
 
     def train_dataloader(self) -> DataLoader[Sample]:
-        """Batches up to the next validation pass."""
+        """Return the batches of the next validation interval."""
         dataset = self._training_dataset(self.training_cases)
         self._keep_on_device(dataset)
         batches = EndlessBatches(
@@ -161,21 +161,21 @@ class StoreDataModule(LightningDataModule):
         return self._loader(dataset, batches)
 
     def _training_dataset(self, cases: tuple[str, ...]) -> StoreDataset:
-        """Cases that are cut as for training, if a draw has a seed."""
+        """Return cases that are cropped and sliced as in training, if a sample has a seed."""
         return StoreDataset(self.store, cases, label=self.label, slices=self.slices, crop_size=self.crop_size)
 
     def _pretext_validation_loader(self, cases: tuple[str, ...]) -> DataLoader[Sample]:
-        """Cases that are cut as for training, always at the same place."""
+        """Return cases that are cropped and sliced as in training, always at the same place."""
         dataset = self._training_dataset(cases)
         self._keep_on_device(dataset)
         return self._loader(dataset, EvenBatches(len(dataset), self.batch_size, seed="validation"))
 
     def _evaluation_loader(self, cases: tuple[str, ...], *, native: bool, label: Label | None) -> DataLoader[Sample]:
-        """Whole cases."""
+        """Return whole cases."""
         dataset = StoreDataset(self.store, cases, label=label, native=native and self.store.labels == "map")
-        if not native:  # validation cases, which are read again and again
+        if not native:  # validation cases are read many times
             self._keep_on_device(dataset)
-        # Those of different sizes do not stack; and a volume is as much as a batch of slices.
+        # Cases of different sizes do not stack, and one volume is as large as a batch of slices.
         alone = self.crop_size is not None or self.slices
         return self._loader(dataset, EvenBatches(len(dataset), 1 if alone else self.batch_size))
 
@@ -184,7 +184,7 @@ class StoreDataModule(LightningDataModule):
         return torch.device("cpu") if self.trainer is None else self.trainer.strategy.root_device
 
     def _keep_on_device(self, dataset: StoreDataset) -> None:
-        """Keep a dataset on the GPU that trains, if there is one with room for it."""
+        """Keep a dataset on the training GPU, if there is one with enough free memory."""
         if self._room is None:
             self._room = self.device_memory * free_memory(self._device)
         if self._room > 0 and (needed := dataset.n_bytes) <= self._room:

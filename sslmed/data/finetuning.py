@@ -1,4 +1,4 @@
-"""Labelled images for downstream tasks: with label maps, classes or values."""
+"""Loads labelled images for downstream tasks: with label maps, classes or values."""
 
 from pathlib import Path
 from statistics import fmean, pstdev
@@ -9,19 +9,19 @@ from sslmed.data.regions import brain_tumour_regions
 
 
 class SegmentationData(LabelledData):
-    """Images with label maps.
+    """Loads images with label maps.
 
     Args:
-        regions: Scheme of overlapping regions that are scored beside the classes; `brain_tumour` makes whole tumour,
-            tumour core and enhancing tumour of the classes, by their names.
+        regions: Scheme of overlapping regions that are scored in addition to the classes. `brain_tumour` builds whole
+            tumour, tumour core and enhancing tumour from the classes, by their names.
         kwargs: See `LabelledData`.
 
     Attributes:
-        label_values: Values of the labels in the original files, background first; linked to the model.
-        region_classes: Name of each region -> its class indices; linked to the model.
+        label_values: Values of the labels in the original files, background first. Linked to the model.
+        region_classes: Name of each region -> its class indices. Linked to the model.
 
     Raises:
-        UserError: If the classes' names do not say which regions they belong to.
+        UserError: If the names of the classes do not identify their regions.
     """
 
     label = "map"
@@ -33,10 +33,10 @@ class SegmentationData(LabelledData):
 
 
 class ClassificationData(LabelledData):
-    """Images with a class each.
+    """Loads images with one class each.
 
     Attributes:
-        num_classes: Number of classes; linked to the model.
+        num_classes: Number of classes. Linked to the model.
     """
 
     label = "class"
@@ -47,11 +47,11 @@ class ClassificationData(LabelledData):
 
 
 class RegressionData(LabelledData):
-    """Images with a value each.
+    """Loads images with one value each.
 
     Attributes:
-        target_mean: Mean value of the training cases whose labels may be used; linked to the model.
-        target_scale: Their standard deviation, or 1 where that is 0; linked to the model.
+        target_mean: Mean value of the training cases whose labels may be used. Linked to the model.
+        target_scale: Their standard deviation, or 1 if that is 0. Linked to the model.
     """
 
     label = "value"

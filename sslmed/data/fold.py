@@ -1,4 +1,4 @@
-"""The labelled cases of a store, divided into training, validation and test cases of a fold."""
+"""Divides the labelled cases of a store into training, validation and test cases of a fold."""
 
 from pathlib import Path
 from typing import Any
@@ -21,14 +21,14 @@ STORED = {
 
 
 class FoldData(StoreDataModule):
-    """Cases of one fold.
+    """Loads the cases of one fold.
 
     Cases of a patient, and copies of an image, stay together. Folds are stratified by class, or by fifths of values.
 
     Args:
-        fold: Which fold is the test set.
+        fold: The fold that is the test set.
         n_folds: Number of folds over the labelled cases.
-        split_seed: Draws folds and validation cases.
+        split_seed: Seed of folds and validation cases.
         kwargs: See `StoreDataModule`.
 
     Attributes:
@@ -51,28 +51,28 @@ class FoldData(StoreDataModule):
 
 
 def targets(store: Store) -> dict[str, float]:
-    """Give the class index or the value of each labelled case; nothing where labels are maps."""
+    """Return the class index or the value of each labelled case; an empty mapping for label maps."""
     if store.labels == "class":
         return {case: index for case in store.labelled for index in store.classes(case)}
     return {case: store.value(case) for case in store.labelled} if store.labels == "value" else {}
 
 
 class LabelledData(FoldData):
-    """Labelled cases for fine-tuning on a part of the labels.
+    """Loads labelled cases, for fine-tuning on a part of the labels.
 
     Args:
         label_fraction: Fraction of the fold's training cases whose labels may be used, in (0, 1].
-        n_labels: Number of training cases whose labels may be used, instead of a fraction. With neither, all may be.
+        n_labels: Number of training cases whose labels may be used, instead of a fraction. By default all are used.
         kwargs: See `FoldData`.
 
     Attributes:
-        label_amount: The amount of labels as it was asked for.
-        label_fraction: The fraction asked for; of a number, its fraction of the fold's training cases.
+        label_amount: The requested amount of labels.
+        label_fraction: The requested fraction; for a requested number, its fraction of the fold's training cases.
         n_labels: Number of labelled training cases in use.
 
     Raises:
-        UserError: If both are given, or the number is above that of training cases or, where each case has a class,
-            below that of classes.
+        UserError: If both are given, if the number is above the number of training cases, or, for classes, below the
+            number of classes.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class LabelledData(FoldData):
         self.training_cases = order[: self.n_labels]
 
     def describe(self) -> dict[str, Any]:
-        """See `StoreDataModule.describe`; `n_train` counts the fold's training cases, labelled for the run or not."""
+        """Return `StoreDataModule.describe` and the labels; `n_train` counts all training cases of the fold."""
         used = {
             "label_amount": str(self.label_amount),
             "label_fraction": self.label_fraction,
@@ -103,13 +103,13 @@ class LabelledData(FoldData):
         return super().describe() | used | {"n_train": len(self.split.train)}
 
     def val_dataloader(self) -> DataLoader[Sample]:
-        """The fold's validation cases, the same for every arm, amount of labels and seed."""
+        """Return the fold's validation cases, the same for every arm, amount of labels and seed."""
         return self._evaluation_loader(self.split.validation, native=False, label=self.label)
 
     def test_dataloader(self) -> DataLoader[Sample]:
-        """The fold's test cases, with what scoring on the original grid needs."""
+        """Return the fold's test cases, with geometry and labels of the original grid."""
         return self._evaluation_loader(self.split.test, native=True, label=self.label)
 
     def predict_dataloader(self) -> DataLoader[Sample]:
-        """The fold's test cases and all unlabelled ones."""
+        """Return the fold's test cases and all unlabelled cases."""
         return self._evaluation_loader((*self.split.test, *self.store.unlabelled), native=True, label=None)

@@ -1,4 +1,4 @@
-"""Images for pretext tasks: of the dataset itself, or of an external pool."""
+"""Loads images for pretext tasks: from the dataset itself, or from an external pool."""
 
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,12 @@ from sslmed.data.splits import hold_out
 
 
 class PretrainingData(FoldData):
-    """The fold's training cases, however many labels fine-tuning has, and all unlabelled ones.
+    """Loads all training cases of the fold, whatever the amount of labels, and all unlabelled cases.
 
-    Validation is over the fold's validation cases. Test cases are never seen unless `transductive`.
+    Validation uses the fold's validation cases. Test cases are excluded unless `transductive`.
 
     Args:
-        transductive: Add the fold's test cases to the pool. Whoever reports such a result must say so.
+        transductive: Add the fold's test cases to the pool. State this if you report such a result.
         kwargs: See `FoldData`.
     """
 
@@ -26,32 +26,32 @@ class PretrainingData(FoldData):
         super().__init__(store, **kwargs)  # type: ignore[arg-type]
         self.transductive = transductive
         cases = (*self.split.train, *self._unlabelled(), *(self.split.test if transductive else ()))
-        self.training_cases = self.store.distinct(cases)  # contrastive tasks take the others of a batch for different
+        self.training_cases = self.store.distinct(cases)  # contrastive tasks treat other cases as different images
 
     def _unlabelled(self) -> tuple[str, ...]:
-        """All unlabelled cases, except those of a patient who is tested or validated on."""
+        """Return all unlabelled cases, except those of patients in the validation or test set."""
         groups = self.store.groups
         held_out = {groups[case] for case in (*self.split.validation, *self.split.test)}
         return tuple(case for case in self.store.unlabelled if groups[case] not in held_out)
 
     def describe(self) -> dict[str, Any]:
-        """See `StoreDataModule.describe`."""
+        """Return `StoreDataModule.describe`, and whether the pool is transductive."""
         return super().describe() | {"transductive": self.transductive}
 
     def val_dataloader(self) -> DataLoader[Sample]:
-        """The fold's validation cases."""
+        """Return the fold's validation cases."""
         return self._pretext_validation_loader(self.split.validation)
 
 
 class PoolData(StoreDataModule):
-    """All cases of a store that is not the dataset's own, labelled or not; a tenth of them is for validation.
+    """Loads all cases of a store other than the dataset's own, labelled or not. A tenth of them is for validation.
 
     Args:
-        split_seed: Draws the validation cases.
+        split_seed: Seed of the validation cases.
         kwargs: See `StoreDataModule`.
 
     Raises:
-        UserError: If there are fewer than 4 cases: contrastive tasks need 2, in training and in validation.
+        UserError: If there are fewer than 4 different images: contrastive tasks need 2 in training and 2 in validation.
     """
 
     def __init__(self, store: Path, split_seed: int = 0, **kwargs: object) -> None:
@@ -62,5 +62,5 @@ class PoolData(StoreDataModule):
         self.training_cases, self.validation_cases = hold_out(cases, seed=split_seed)
 
     def val_dataloader(self) -> DataLoader[Sample]:
-        """The pool's validation cases."""
+        """Return the pool's validation cases."""
         return self._pretext_validation_loader(self.validation_cases)

@@ -17,9 +17,12 @@ NON_ENHANCING = re.compile(r"\b(non|un|not|no|without) ?((contrast|gd|gadolinium
 def brain_tumour_regions(label_names: Mapping[int, str]) -> dict[str, tuple[int, ...]]:
     """Return the classes of the whole tumour `wt`, the tumour core `tc` and the enhancing tumour `et`.
 
-    Only the labels' names tell what they are, as numbers differ: MSD's Task01 has edema, non-enhancing and enhancing
-    tumour as 1, 2, 3; BraTS has necrosis, edema and enhancing tumour as 1, 2, 3, or 1, 2, 4. Case, hyphens and British
-    or American spelling do not matter. Several labels may be of one kind, e.g. necrosis and non-enhancing tumour.
+    Labels are identified by their names, because their numbers differ between datasets: MSD's Task01 has edema,
+    non-enhancing and enhancing tumour as 1, 2, 3; BraTS has necrosis, edema and enhancing tumour as 1, 2, 3, or
+    1, 2, 4. Case, hyphens and British or American spelling do not matter. Several labels may be of one kind, e.g.
+    necrosis and non-enhancing tumour.
+
+    Source of the regions: Menze et al. 2015, https://doi.org/10.1109/TMI.2014.2377694.
 
     Args:
         label_names: Name of each label value, the background at 0.
@@ -46,7 +49,7 @@ def brain_tumour_regions(label_names: Mapping[int, str]) -> dict[str, tuple[int,
 
 
 def _role(name: str) -> str | None:
-    """Return what a label is; `None` if its name has no word that is understood, or words of two kinds."""
+    """Return the kind of a label; `None` if its name has no known word, or words of two kinds."""
     words = re.sub(r"[\W_]+", " ", name.lower())
     words = NON_ENHANCING.sub("nonenhancing", words)
     found = [role for role, known in ROLES.items() if known & set(words.split())]

@@ -1,4 +1,4 @@
-"""Prepared cases as a torch Dataset."""
+"""Reads prepared cases as a torch Dataset."""
 
 import random
 from collections.abc import Sequence
@@ -17,19 +17,19 @@ Label = Literal["map", "class", "value"]
 
 
 class StoreDataset(Dataset[Sample]):
-    """Prepared cases, read from the memory map on access, or once and kept on a device.
+    """Reads prepared cases from the memory map on access, or once to keep them on a device.
 
-    A sample holds `case`, `image` `(C, *spatial)` float16 and, if asked for, `label`: a map `(*spatial)` uint8, a
-    class `()` int64 or a value `()` float32; and `geometry`, which leads back to the original grid, with the
-    `native_label` there.
+    A sample has `case` and `image` `(C, *spatial)` float16. With `label` it has a map `(*spatial)` uint8, a class `()`
+    int64 or a value `()` float32. With `native` it has `geometry`, which maps back to the original grid, and
+    `native_label` on that grid.
 
     Args:
-        store: Where the cases are.
-        cases: Which of them, in order.
-        label: Which kind of label samples carry, if any.
-        native: Whether samples carry what going back to the original grid needs.
-        slices: Whether a `Draw` with a seed gets a random axial slice instead of the volume.
-        crop_size: Side lengths of the crop that a `Draw` with a seed gets; smaller images are padded with zeros.
+        store: The store of the cases.
+        cases: Ids of the cases, in order.
+        label: Kind of label in the samples, if any.
+        native: Whether samples have the geometry and label of the original grid.
+        slices: Whether a `Draw` with a seed gives a random axial slice instead of the volume.
+        crop_size: Sides in voxels of the crop for a `Draw` with a seed. Smaller images are padded with zeros.
     """
 
     def __init__(
@@ -57,15 +57,15 @@ class StoreDataset(Dataset[Sample]):
 
     @property
     def n_bytes(self) -> int:
-        """Size of all images and label maps."""
+        """Size of all images and label maps in bytes."""
         return sum(array.nbytes for case in self.cases for array in self._mapped(case).values())
 
     def keep_on(self, device: torch.device) -> None:
-        """From now on, put every case on a device when it is first read, and take it from there."""
+        """From now on, copy every case to a device when it is first read, and reuse it from there."""
         self.kept_on = device
 
     def release(self) -> None:
-        """Free what is kept."""
+        """Free the cases that are kept on a device."""
         self._kept.clear()
 
     def __getitem__(self, draw: Draw) -> Sample:
@@ -96,7 +96,7 @@ class StoreDataset(Dataset[Sample]):
         return self._kept[case]
 
     def _number(self, case: str) -> Tensor:
-        """The label of a case that has one number."""
+        """Return the class or the value of a case."""
         if case not in self._numbers:
             number = self.store.value(case) if self.label == "value" else next(iter(self.store.classes(case)))
             self._numbers[case] = torch.tensor(number).to(self.kept_on)
@@ -125,7 +125,7 @@ def _crop(arrays: dict[str, Any], size: Sequence[int], seed: str) -> dict[str, A
     starts = [generator.randint(0, max(0, side - wanted)) for side, wanted in zip(sides, size, strict=True)]
     window = tuple(slice(start, start + wanted) for start, wanted in zip(starts, size, strict=True))
     missing = [max(0, wanted - side) for side, wanted in zip(sides, size, strict=True)]
-    padding = [amount for axis in reversed(missing) for amount in (0, axis)]  # torch begins with the last axis
+    padding = [amount for axis in reversed(missing) for amount in (0, axis)]  # torch starts with the last axis
     return {key: F.pad(_tensor(array[(..., *window)]), padding) for key, array in arrays.items()}
 
 

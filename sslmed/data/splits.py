@@ -1,7 +1,7 @@
-"""Folds, validation sets and nested sets of labels as pure functions of case ids and seeds.
+"""Computes folds, validation sets and nested sets of labels as pure functions of case ids and seeds.
 
-Nothing here depends on the order of the input, on files, or on the Python version: of the standard generator only
-`random.Random(str).random()` is used, the sequence that Python promises never to change.
+The results do not depend on the order of the input, on files, or on the Python version. Of the standard generator only
+`random.Random(str).random()` is used, a sequence that Python guarantees not to change.
 """
 
 import math
@@ -16,13 +16,13 @@ from sslmed.core.errors import UserError
 from sslmed.core.label_amount import LabelAmount
 from sslmed.preparation.readers.dataset import Labels
 
-VALUE_BINS = 5  # of as many cases each, by which values are stratified
+VALUE_BINS = 5  # equally large bins by which values are stratified
 VALIDATION_PARTS = 5  # validation is one fifth of the cases that are not tested on
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """The cases of one fold, each tuple sorted; together they are all cases, and they are disjoint."""
+    """Holds the cases of one fold. Each tuple is sorted; they are disjoint, and together they have all cases."""
 
     train: tuple[str, ...]
     validation: tuple[str, ...]
@@ -40,17 +40,20 @@ def split_cases(
 ) -> Split:
     """Divide labelled cases into training, validation and test cases of one cross-validation fold.
 
-    The folds are balanced in size and partition the cases: each case is tested on in exactly one fold. Of the others,
-    20 % (rounded half up, at least 1) are the validation cases. Both divisions are stratified by `classes` and keep a
-    group together; large groups can make the sizes approximate.
+    The folds have balanced sizes, and each case is in exactly one test set. 20 % of the other cases (rounded half up,
+    at least 1) are the validation cases. Both divisions are stratified by `classes` and keep groups together. With
+    large groups the sizes can be approximate.
 
     Args:
         case_ids: The labelled cases, in any order.
-        fold: Which fold is the test set, `0 <= fold < n_folds`.
+        fold: The fold that is the test set, `0 <= fold < n_folds`.
         n_folds: Number of folds, at least 2.
-        split_seed: Draws the folds and the validation sets.
-        groups: Case id -> what must stay together, e.g. the patient; by default every case stands alone.
-        classes: Case id -> class, of which every fold gets its fraction; by default there is one class.
+        split_seed: Seed of the folds and the validation sets.
+        groups: Case id -> group that must stay together, e.g. the patient. By default every case is its own group.
+        classes: Case id -> class for stratification. By default there is one class.
+
+    Returns:
+        The cases of the fold.
 
     Raises:
         UserError: If the cases or groups are too few, a case is listed twice, has no group or no class, or `fold` is
@@ -83,12 +86,12 @@ def split_cases(
 
 
 def strata(labels: Labels, targets: Mapping[str, float]) -> Mapping[str, Hashable] | None:
-    """Give what folds are stratified by: the class, or of values the fifth; nothing of other labels.
+    """Return the strata of the folds: the class, or the fifth that a value is in; `None` for other labels.
 
-    Fifths are by the number of cases; equal values are in one.
+    Fifths have about the same number of cases. Equal values are in the same fifth.
 
     Args:
-        labels: What labels are.
+        labels: Kind of the labels.
         targets: Case id -> class index or value, of all labelled cases.
     """
     if labels == "class":
@@ -105,16 +108,19 @@ def label_order(
 ) -> tuple[str, ...]:
     """Order training cases so that any amount of labels is a prefix: amounts are nested, and the same for every arm.
 
-    The order opens with a small set of cases in which all classes occur that occur at all, chosen greedily.
+    The order starts with a small set of cases that has all occurring classes, chosen greedily.
 
     Args:
         train: The training cases of `fold`, in any order.
-        fold: The fold; together with `seed` it draws the order.
+        fold: The fold. Together with `seed` it determines the order.
         seed: The seed of the run.
-        class_sets: Case id -> the classes in that case: one for classification, any number for segmentation, none of
+        class_sets: Case id -> the classes in that case: one for classification, any number for segmentation, none for
             values.
-        stratify: Whether the rest is interleaved such that every prefix holds the class sets in proportion to their
-            frequency, as closely as the opening lets it; otherwise it is in random order.
+        stratify: Whether the rest is interleaved so that every prefix has the class sets in proportion to their
+            frequency, as closely as the first cases allow; otherwise it is in random order.
+
+    Returns:
+        All cases of `train`, in order.
 
     Raises:
         UserError: If there is no case, or a case is listed twice or has no class set.
@@ -130,14 +136,14 @@ def label_order(
 
 
 def count_labels(amount: LabelAmount, n_train: int, *, n_classes: int = 1) -> int:
-    """Number of training cases that an amount of labels stands for.
+    """Return the number of training cases for an amount of labels.
 
-    A fraction f is `max(n_classes, floor(f * n_train + 0.5))`, at most all; a number is itself.
+    A fraction f gives `max(n_classes, floor(f * n_train + 0.5))`, at most all; a number gives itself.
 
     Args:
-        amount: A fraction is taken as the decimal number that is written: 0.29 of 50 are 14.5, hence 15.
+        amount: A fraction is used as the written decimal number: 0.29 of 50 is 14.5, hence 15.
         n_train: Number of training cases.
-        n_classes: The least number, one label per class in classification.
+        n_classes: Minimum number: one label per class in classification.
 
     Raises:
         UserError: If there is no training case, or a number is below `n_classes` or above `n_train`.
@@ -155,7 +161,15 @@ def count_labels(amount: LabelAmount, n_train: int, *, n_classes: int = 1) -> in
 
 
 def hold_out(case_ids: Iterable[str], *, seed: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Divide cases without labels into those to train on and a tenth, 2 to 500, to validate on, each sorted."""
+    """Divide cases without labels into training cases and a tenth, 2 to 500, for validation.
+
+    Args:
+        case_ids: The cases, in any order.
+        seed: Seed of the division.
+
+    Returns:
+        Training and validation cases, each sorted.
+    """
     cases = _distinct(case_ids)
     n_validation = min(500, max(2, _round_half_up(Fraction(len(cases), 10))))
     shuffled = _shuffled(cases, seed=f"pool {seed}")
@@ -165,9 +179,9 @@ def hold_out(case_ids: Iterable[str], *, seed: int) -> tuple[tuple[str, ...], tu
 def _deal(
     cases: Sequence[str], n_parts: int, groups: Mapping[str, str], classes: Mapping[str, Hashable], *, seed: str
 ) -> list[list[str]]:
-    """Deal groups of cases, the largest first, each to the part that has the fewest cases of its classes, then of all.
+    """Assign groups, the largest first, to the part with the fewest cases of their classes, then with the fewest cases.
 
-    Where every case stands alone, any two parts differ by at most one case in each class and in total.
+    If every case is its own group, any two parts differ by at most one case in each class and in total.
     """
     members = defaultdict(list)
     for case in cases:
@@ -188,9 +202,9 @@ def _deal(
 
 
 def _cover(cases: Sequence[str], class_sets: Mapping[str, frozenset[int]]) -> list[str]:
-    """Few of `cases` in which every class occurs: again and again the first that has most of those still missing.
+    """Choose few cases with all classes: repeatedly the first case with the most missing classes.
 
-    At most 1 + ln n times as many as needed if a case has n classes (Chvatal 1979, https://doi.org/10.1287/moor.4.3.233).
+    At most 1 + ln n times the minimum if a case has n classes (Chvatal 1979, https://doi.org/10.1287/moor.4.3.233).
     """
     chosen: list[str] = []
     missing = frozenset[int]().union(*(class_sets[case] for case in cases))
@@ -201,7 +215,7 @@ def _cover(cases: Sequence[str], class_sets: Mapping[str, frozenset[int]]) -> li
 
 
 def _interleaved(opening: Sequence[str], rest: Sequence[str], strata: Mapping[str, Hashable]) -> list[str]:
-    """Sort `rest` such that the prefixes of `opening + rest` are proportional (the divisor method of Sainte-Laguë)."""
+    """Sort `rest` so that the prefixes of `opening + rest` are proportional (the divisor method of Sainte-Laguë)."""
     sizes = Counter(strata[case] for case in (*opening, *rest))
     seen: Counter[Hashable] = Counter()
     position = {}

@@ -114,7 +114,7 @@ METRICS: dict[str, Metric] = {
             "accuracy",
             "classification",
             "accuracy",
-            "the fraction of images whose class is told right",
+            "the fraction of images that are classified correctly",
             values=classification.hits,
         ),
         Metric(
@@ -139,7 +139,7 @@ METRICS: dict[str, Metric] = {
             "r2",
             "regression",
             "r² (explained variance)",
-            "the part of the values' variance that is explained: 0 is answering their mean each time, 1 perfect",
+            "the fraction of the variance of the values that is explained: 0 is always predicting the mean, 1 perfect",
             bounds=(-inf, 1.0),
             values=regression.r2_values,
             pooled=regression.r2,

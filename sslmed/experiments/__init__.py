@@ -1,1 +1,1 @@
-"""Experiments: the grid of runs behind a figure, as a workflow, and the figure."""
+"""Experiments: the grid of runs behind a figure, run as a workflow."""

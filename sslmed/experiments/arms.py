@@ -1,13 +1,13 @@
-"""What the name of an arm says: `<task>[-external][-2d]`, `baseline[-2d]`, or `null-<n>[-2d]`."""
+"""Names of arms: `<task>[-external][-2d]`, `baseline[-2d]`, or `null-<n>[-2d]`."""
 
 import re
 from dataclasses import dataclass
 
 BASELINE = "baseline"
 NULL = "null"
-"""`null-1` is a baseline with other initial weights, `null-2` another one: what chance alone does.
+"""`null-1`, `null-2` and so on are baselines with other initial weights. They show differences due to chance.
 
-`null` is short for the first. Tables have its whole name, as pandas and R read `null` as a missing value.
+`null` is short for `null-1`. Tables use the full name, as pandas and R read `null` as a missing value.
 """
 
 EXTERNAL = "-external"
@@ -16,10 +16,10 @@ SLICES = "-2d"
 
 @dataclass(frozen=True)
 class Arm:
-    """One way to train that a figure compares.
+    """Describes one way of training that a figure compares.
 
     Attributes:
-        name: As tables and folders have it.
+        name: Name in tables and folders.
         task: `baseline`, `null-1`, `null-2` and so on, or the pretext task.
         external: Whether pretraining is on an external pool.
         slices: Whether the network is 2-D and sees axial slices of volumes.
@@ -42,12 +42,12 @@ class Arm:
 
     @property
     def initial_weights(self) -> int:
-        """Which initial weights it starts from: all arms from the same, each null arm from others."""
+        """Number of its initial weights: 0 for all arms, except that each null arm has its own."""
         return int(self.task.removeprefix(f"{NULL}-")) if self.is_null else 0
 
     @classmethod
     def parse(cls, name: str) -> "Arm":
-        """Take a name apart."""
+        """Parse a name."""
         rest = name.removesuffix(SLICES)
         task = rest.removesuffix(EXTERNAL)
         if rest == NULL:
@@ -56,10 +56,10 @@ class Arm:
 
 
 def baseline_of(arm: str) -> str:
-    """Name the arm that an arm is compared with: the one trained from scratch on the same kind of images."""
+    """Return the arm that an arm is compared with: the one trained from scratch on the same kind of images."""
     return BASELINE + SLICES if Arm.parse(arm).slices else BASELINE
 
 
 def null_arms(number: int) -> list[str]:
-    """Name the first null arms: `null-1`, `null-2` and so on."""
+    """Return the names of the first null arms: `null-1`, `null-2` and so on."""
     return [f"{NULL}-{i}" for i in range(1, number + 1)]

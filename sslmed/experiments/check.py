@@ -1,4 +1,4 @@
-"""Check the configuration of runs before any starts: unknown keys, mistyped values, checkpoints that do not fit."""
+"""Check the configuration of runs before any starts: unknown keys, wrong types, checkpoints that do not fit."""
 
 import contextlib
 import io
@@ -25,23 +25,24 @@ class _ParsedError(Exception):
 
 
 class _ParseOnly(SSLMedCLI):
-    """Stops where classes would be built, and hands the settings out."""
+    """Stops before classes are built, and returns the settings by an exception."""
 
     def before_instantiate_classes(self) -> NoReturn:
         raise _ParsedError(self.settings)
 
 
 def check_runs(runs: Sequence[Run], work: Path, dataset: Dataset | None, pool: Dataset | None) -> None:
-    """Parse the configuration of one run of each kind, and try finished pretraining runs' weights in their encoders.
+    """Parse the configuration of one run of each kind, and load the weights of finished pretraining runs.
 
     Args:
-        runs: The plan; runs of one arm and stage differ in numbers only.
+        runs: The plan. Runs of one arm and stage differ only in numbers.
         work: The experiment's directory.
-        dataset: What is fine-tuned on; `None` if it is not here yet, and then nothing has been pretrained.
-        pool: What arms with an external pool are pretrained on.
+        dataset: Dataset for fine-tuning; `None` if it does not exist yet, in which case nothing has been pretrained.
+        pool: External pool for pretraining, if there is one.
 
     Raises:
-        UserError: If a configuration is refused, batches cannot be divided among devices, or a checkpoint does not fit.
+        UserError: If a configuration is not valid, a batch cannot be divided among devices, or a checkpoint does not
+            fit.
     """
     kinds = {(run.arm, run.labels is None): run for run in reversed(runs)}
     settings = {kind: parse(run.arguments) for kind, run in kinds.items()}
@@ -60,15 +61,15 @@ def parse(arguments: Sequence[str]) -> Namespace:
     """Parse the arguments of a run without building anything.
 
     Raises:
-        UserError: With the parser's message, if it refuses them.
+        UserError: With the parser's message, if they are not valid.
     """
     try:
         main(["fit", *arguments], _ParseOnly)
     except _ParsedError as parsed:
         return parsed.settings
     except UserError as refused:
-        raise UserError(f"the configuration of a run is refused: {refused}") from refused
-    raise AssertionError("unreachable: the parser either refuses or hands out settings")
+        raise UserError(f"the configuration of a run is not valid: {refused}") from refused
+    raise AssertionError("unreachable: the parser either fails or returns settings")
 
 
 def _handed_over(finetuning: Any) -> str:  # noqa: ANN401 - a jsonargparse Namespace

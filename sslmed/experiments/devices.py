@@ -1,4 +1,4 @@
-"""Which GPUs there are, and some of them for each job: Snakemake counts them but assigns none."""
+"""Lists GPUs and assigns some to each job. Snakemake counts GPUs but does not assign them."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ from sslmed.core.workers import usable_cores
 
 
 def gpus() -> list[str]:
-    """Name the GPUs this process may use, without importing torch; none where there is no driver."""
+    """List the GPUs that this process may use, without importing torch; empty without a driver."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         return [name for name in visible.split(",") if name]
@@ -26,10 +26,10 @@ def gpus() -> list[str]:
 
 
 def check_devices(devices: int) -> None:
-    """Refuse a number of devices per run that this machine has not.
+    """Check that this machine has enough devices for a run.
 
     Raises:
-        UserError: If it is above the number of GPUs. Where there is none, processes share the cores.
+        UserError: If `devices` is above the number of GPUs. Without GPUs, processes share the cores.
     """
     names = gpus()
     if names and devices > len(names):
@@ -37,23 +37,23 @@ def check_devices(devices: int) -> None:
 
 
 def default_jobs(devices: int = 1) -> int:
-    """As many jobs as there are GPUs for, or cores where there is none; at least one.
+    """Compute the number of jobs that fit the GPUs, or the cores if there is no GPU; at least one.
 
     Args:
-        devices: GPUs, or processes on the CPU, that a run takes.
+        devices: GPUs, or processes on the CPU, per run.
     """
     return max(1, (len(gpus()) or usable_cores()) // devices)
 
 
 @contextmanager
 def free_gpus(folder: Path, devices: int = 1) -> Iterator[None]:
-    """Keep GPUs that no other job has, if there are more than a job takes, and show this process no others.
+    """Reserve GPUs for this job if there are more than it needs, and hide the others from this process.
 
     Nothing waits, so jobs cannot block each other.
 
     Args:
-        folder: Where the lock files are.
-        devices: How many. Where fewer are free, as with more jobs than there are GPUs for, jobs share the first ones.
+        folder: Folder for the lock files.
+        devices: Number of GPUs. If fewer are free, because there are more jobs than GPUs, jobs share the first ones.
     """
     names = gpus()
     if len(names) <= devices:

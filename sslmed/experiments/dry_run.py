@@ -1,4 +1,4 @@
-"""`sslmed reproduce --dry-run`: what would be done, and what it would cost."""
+"""`sslmed reproduce --dry-run`: lists the runs and estimates time, disk and memory."""
 
 import shlex
 import sys
@@ -24,7 +24,7 @@ from sslmed.preparation.settings import PrepareSettings
 
 BYTES_PER_VOXEL = 2  # float16
 SSLMED = [sys.executable, "-m", "sslmed"]
-"""The command in any shell and folder."""
+"""The command, which works in any shell and folder."""
 
 
 def print_dry_run(
@@ -40,13 +40,13 @@ def print_dry_run(
     """Print each job with its runs, done and to do, and estimates of time, disk and memory.
 
     Args:
-        grid: What is compared.
+        grid: Arms, labels, folds and seeds of the experiment.
         runs: The plan.
-        source: Where the data comes from.
-        dataset: The dataset, if it is here.
+        source: Source of the data.
+        dataset: The dataset, if it exists already.
         pool: The external pool, if there is one.
-        places: Where files are.
-        executor: Where jobs would run.
+        places: Paths of the experiment.
+        executor: Executor that would run the jobs.
     """
     console = Console(soft_wrap=True)
     work = places.work
@@ -78,7 +78,7 @@ def _names(runs: Sequence[Run]) -> str:
 def _data_lines(
     grid: Grid, runs: Sequence[Run], source: Source, dataset: Dataset | None, pool: Dataset | None
 ) -> list[str]:
-    """Count the data: of each fold, of what pretraining sees, and of labels."""
+    """Count cases: of each fold, for pretraining, and with labels."""
     lines = []
     if dataset is None:
         verb = "generated" if source.is_phantom else "downloaded"
@@ -114,7 +114,7 @@ def _fold_lines(grid: Grid, sizes: FoldSizes, transductive: bool) -> list[str]:
 
 
 def _is_transductive(runs: Sequence[Run]) -> bool:
-    """Whether the configuration of any pretraining run on the dataset's own images says so."""
+    """Whether any pretraining run on the dataset's own images is configured as transductive."""
     of_arms = {run.arm: run for run in runs if run.labels is None and not Arm.parse(run.arm).external}
     return any(_data_settings(run).transductive for run in of_arms.values())
 
@@ -126,12 +126,12 @@ def _data_settings(run: Run) -> Any:  # noqa: ANN401 - a jsonargparse Namespace
 
 
 def training_seconds(estimate: Estimate, runs: Sequence[Run], n_train: int | None = None) -> float:
-    """What runs take one after another: epochs on few labels are shorter in proportion, updates are not.
+    """Estimate the total duration of runs in seconds. Epochs on few labels are shorter, a number of updates is not.
 
     Args:
-        estimate: What a run costs.
-        runs: All of them.
-        n_train: Number of training cases, if known: epochs on a number of labels are a fraction of those on all.
+        estimate: Cost of a run.
+        runs: The runs.
+        n_train: Number of training cases, if known, to convert numbers of labels to fractions.
     """
     finetuning = [run for run in runs if run.labels is not None]
     in_epochs = bool(finetuning) and _data_settings(finetuning[0]).epochs is not None
@@ -169,7 +169,7 @@ def _cost_lines(
 
 
 def _commands(run: Run, places: Places, dataset: Dataset, pool: Dataset | None, grid: Grid) -> list[str]:
-    """Give the lines that do a run in a shell, preparing its images before if they are not."""
+    """Return the commands that do a run in a shell, preparing its images first if necessary."""
     lines = []
     external = pool is not None and run.labels is None and Arm.parse(run.arm).external
     images, store = (pool, places.pool) if external else (dataset, places.store)
@@ -184,7 +184,7 @@ def _commands(run: Run, places: Places, dataset: Dataset, pool: Dataset | None, 
 
 
 def _options(settings: PrepareSettings) -> list[str]:
-    """Options of `sslmed prepare` for what is not the default."""
+    """Options of `sslmed prepare` that differ from the default."""
     options = []
     for field in fields(settings):
         value = getattr(settings, field.name)

@@ -1,4 +1,4 @@
-"""The folds of a dataset that is not yet prepared: copies of images are not yet known."""
+"""Folds of a dataset before it is prepared, when copies of images are not yet known."""
 
 from dataclasses import dataclass
 
@@ -11,15 +11,15 @@ from sslmed.preparation.readers.dataset import Dataset
 
 @dataclass(frozen=True)
 class FoldSizes:
-    """How many cases there are for what in a fold.
+    """Holds the numbers of cases of a fold.
 
     Attributes:
         fold: Number of the fold.
         train: Training cases.
         validation: Validation cases.
         test: Test cases.
-        unlabelled: Cases without labels that pretraining may see: none of a patient who is validated or tested on.
-        classes: Classes that need a label each; 1 for volumes.
+        unlabelled: Unlabelled cases for pretraining; none is of a patient in the validation or test set.
+        classes: Number of classes that need at least one label each; 1 for volumes.
     """
 
     fold: int
@@ -30,10 +30,10 @@ class FoldSizes:
     classes: int
 
     def n_labels(self, amount: LabelAmount) -> int:
-        """Number of labelled training cases that an amount stands for.
+        """Compute the number of labelled training cases for an amount of labels.
 
         Raises:
-            UserError: If the fold has not as many training cases, or there are fewer labels than classes.
+            UserError: If the fold has fewer training cases, or there are fewer labels than classes.
         """
         try:
             return count_labels(amount, self.train, n_classes=self.classes)
@@ -42,7 +42,7 @@ class FoldSizes:
 
 
 def fold_sizes(dataset: Dataset, *, fold: int, n_folds: int) -> FoldSizes:
-    """Count the cases of a fold as training will, but for copies of images.
+    """Count the cases of a fold as training does, except that copies of images are not known.
 
     Raises:
         UserError: If there are too few labelled cases or patients.
@@ -63,7 +63,7 @@ def fold_sizes(dataset: Dataset, *, fold: int, n_folds: int) -> FoldSizes:
 
 
 def split_dataset(dataset: Dataset, *, fold: int, n_folds: int) -> Split:
-    """Divide the labelled cases as training will.
+    """Split the labelled cases as training does.
 
     Raises:
         UserError: If there are too few labelled cases or patients.
@@ -79,10 +79,10 @@ def split_dataset(dataset: Dataset, *, fold: int, n_folds: int) -> Split:
 
 
 def targets(dataset: Dataset) -> dict[str, float]:
-    """Give the class or the value of each labelled case; nothing where labels are maps."""
+    """Return the class or the value of each labelled case; empty where labels are maps."""
     return {case.id: case.label for case in dataset.cases if isinstance(case.label, int | float)}
 
 
 def _patients(dataset: Dataset) -> dict[str, str]:
-    """Case id -> a name that it shares with the other cases of its patient."""
+    """Map case id -> a name common to all cases of the same patient."""
     return merge_groups({case.id: [] if case.patient is None else [case.patient] for case in dataset.cases})

@@ -1,4 +1,4 @@
-"""One job of the workflow: do the runs of one name, one after the other, in one process or in one per device.
+"""One job of the workflow: runs its training runs one after the other, in one process or in one per device.
 
 Called as `python -m sslmed.experiments.job plan.json JOB` in the experiment's directory.
 """
@@ -18,7 +18,7 @@ from sslmed.experiments.plan import Run, read_plan
 
 
 def do_runs(runs: list[Run]) -> bool:
-    """Do those runs that are not done; a failed one does not keep the others from running.
+    """Do the runs that are not done. A failed run does not stop the others.
 
     Returns:
         Whether all are done.
@@ -44,22 +44,22 @@ def _do(run: Run) -> bool:
                 fit_on_several_devices(run, directory)
         except UserError as error:
             print(error)
-        except Exception:  # the other runs go on
+        except Exception:  # the other runs continue
             traceback.print_exc()
     return directory.is_done
 
 
 def _end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-    """End the whole job: the scheduler announces a kill, and Lightning alone would only end this run, with status 0."""
+    """End the whole job before the scheduler kills it. Lightning would end only this run, with status 0."""
     sys.exit(128 + number)
 
 
 def fit(run: Run) -> None:
-    """Do a run, in this process."""
+    """Do a run in this process."""
     with importing():  # torch sees the GPUs that are visible when it is imported
         from sslmed.training.lightning_cli import main
 
-    # An orphan of a killed workflow may still be at work here: wait for it. It may even have done the run then.
+    # An orphan of a killed workflow may still be doing this run: wait for it.
     main(["fit", *run.arguments, "--wait", "true"])
 
 

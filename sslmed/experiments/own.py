@@ -1,4 +1,4 @@
-"""What a user adds to a figure from outside the package: arms and encoders, by the path of a YAML of theirs."""
+"""Arms and encoders that a user adds from outside the package, by the path of a YAML file."""
 
 import re
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ from sslmed.experiments.settings import Experiment, config_root, is_yaml, known_
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 RESERVED = ("preset", "run", "encoder", "pretrain", "finetune")
-"""Names of a preset's overlays."""
+"""Names of a preset's files, which arms must not have."""
 
 
 def add_arms(experiment: Experiment, names: Sequence[str]) -> tuple[Experiment, list[str]]:
-    """Take in arms that are given as the path of their pretext task's YAML.
+    """Add arms that are given as the path of their pretext task's YAML.
 
-    An arm is called like the file, without folder and ending; `mine.yaml-2d` and `mine.yaml-external` are its variants.
+    An arm has the name of its file, without folder and extension. `mine.yaml-2d` and `mine.yaml-external` are variants.
 
     Args:
         experiment: The figure.
@@ -28,7 +28,7 @@ def add_arms(experiment: Experiment, names: Sequence[str]) -> tuple[Experiment, 
         The figure with the new arms, and all names.
 
     Raises:
-        UserError: If there is no such file, or another arm has its name.
+        UserError: If the file does not exist, or another arm has the same name.
     """
     own: dict[str, Path] = {}
     chosen = []
@@ -45,10 +45,10 @@ def add_arms(experiment: Experiment, names: Sequence[str]) -> tuple[Experiment, 
 
 
 def find_encoder(name: str) -> Path:
-    """Find the YAML of an encoder: one that comes with sslmed, by its name, or one of the user's, by its path.
+    """Find the YAML of an encoder: one of sslmed's by its name, or one of the user's by its path.
 
     Raises:
-        UserError: If there is none.
+        UserError: If it does not exist.
     """
     if is_yaml(name):
         return _existing(Path(name))
@@ -60,7 +60,7 @@ def find_encoder(name: str) -> Path:
 
 
 def encoder_class(path: Path) -> str | None:
-    """The bare name of the class in an encoder's YAML, or in an overlay; `None` if it has none."""
+    """Return the name of the class, without module, in an encoder's YAML or an overlay; `None` if it has none."""
     content = read_yaml(path)
     for key in ("model", "init_args", "encoder", "class_path"):
         content = content.get(key) if isinstance(content, dict) else None
@@ -81,6 +81,8 @@ def _check_name(path: Path, experiment: Experiment, own: dict[str, Path]) -> Non
     arm = Arm.parse(name)
     same = [each for each in (*experiment.arms, *own) if each.replace("-", "_") == name.replace("-", "_")]
     if arm.is_null or arm.task != name or name in RESERVED or (same and own.get(name) != path):
-        raise UserError(f"{path}: {name} is the name of something else in {experiment.figure}; rename the file")
+        raise UserError(f"{path}: {name} is already the name of something else in {experiment.figure}; rename the file")
     if not NAME.fullmatch(name):
-        raise UserError(f"{path}: an arm is called like its file, in letters, digits, - and _; rename the file")
+        raise UserError(
+            f"{path}: an arm has the name of its file, which may contain letters, digits, - and _; rename the file"
+        )

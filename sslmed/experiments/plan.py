@@ -1,4 +1,4 @@
-"""The grid of runs behind a figure, as a pure function of its settings: which runs, with which configuration, where."""
+"""The grid of runs behind a figure, with configuration and folder of each, as a pure function of the settings."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ from sslmed.preparation.settings import PrepareSettings
 
 @dataclass(frozen=True)
 class Run:
-    """One training run.
+    """Describes one training run.
 
     Attributes:
         arm: Name of the arm.
@@ -29,9 +29,9 @@ class Run:
         name: The run's directory below the experiment's.
         job: The job that does the run, with others of its arm and fold.
         needs: Name of the pretraining run whose weights a fine-tuning run starts from.
-        arguments: The run by hand is `sslmed fit` with these.
-        key: Fingerprint of all that determines the result, the pretraining run included.
-        devices: GPUs, or processes on the CPU, that the run takes.
+        arguments: Arguments of `sslmed fit` that do the run by hand.
+        key: Fingerprint of everything that determines the result, including the pretraining run.
+        devices: GPUs, or processes on the CPU, of the run.
     """
 
     arm: str
@@ -48,17 +48,17 @@ class Run:
 
 @dataclass(frozen=True)
 class Grid:
-    """What is compared and how often.
+    """Holds the arms to compare, and with which labels, folds and seeds.
 
     Attributes:
         experiment: The figure.
-        preset: Its size.
-        preset_folder: Where the preset's overlays are.
+        preset: Size of the experiment.
+        preset_folder: Folder of the preset's overlays.
         arms: Chosen arms.
         labels: Chosen amounts of labels.
         folds: Chosen folds.
         seeds: Chosen seeds.
-        encoder: YAML of another encoder than the figure's.
+        encoder: YAML of an encoder that replaces the figure's.
     """
 
     experiment: Experiment
@@ -72,11 +72,11 @@ class Grid:
 
     @property
     def takes_slices(self) -> bool:
-        """Whether arms may see slices: a slice of a volume has a part of its label map, but not its class or value."""
+        """Whether arms may use slices: a slice has a part of the label map, but not the class or value of a volume."""
         return self.experiment.label_kind == "map"
 
     def prepare_settings(self, spatial_dims: int) -> PrepareSettings:
-        """How images of this many dimensions are prepared."""
+        """Settings for preparing images with this number of dimensions."""
         settings = replace(self.preset.prepare, photo=self.experiment.photo)
         size_2d = self.preset.size_2d if spatial_dims == 2 else None
         return settings if size_2d is None else replace(settings, size=size_2d)
@@ -108,7 +108,7 @@ class Grid:
                 raise UserError(msg)
 
     def overlay(self, file: str) -> list[Path]:
-        """The preset's YAML of this name, or that of the preset it shares others with; none if there is neither."""
+        """Find the YAML of this name in the preset, else in the preset that it shares overlays with; may be empty."""
         folders = [self.preset_folder]
         if self.preset.shares is not None:
             folders.append(config_root() / "presets" / self.preset.shares)
@@ -116,16 +116,16 @@ class Grid:
 
     @property
     def name(self) -> str:
-        """What the preset is called in paths and tables, with the encoder where it is not the figure's."""
+        """Name of the preset in paths and tables, plus the encoder where it is not the figure's."""
         return self.preset_folder.name + ("" if self.encoder is None else f"-{self.encoder.stem}")
 
     def encoder_files(self, suffixes: Sequence[str]) -> list[Path]:
-        """The encoder's YAML and the preset's overlays of it; a YAML of the user's own has the last word.
+        """List the encoder's YAML and the preset's overlays. A YAML of the user's own takes precedence over both.
 
-        Overlays that are for another class are left out: its arguments are other ones.
+        Overlays for another encoder class are ignored, as its arguments differ.
 
         Args:
-            suffixes: Of the overlays' names.
+            suffixes: Suffixes of the overlays' names.
         """
         left_out = self.left_out
         overlays = [path for path in self._encoder_overlays(suffixes) if path not in left_out]
@@ -133,7 +133,7 @@ class Grid:
 
     @property
     def left_out(self) -> dict[Path, str]:
-        """The preset's overlays that are for another encoder than the chosen one, and the class they are for."""
+        """Overlays of the preset that are ignored, because they are for another encoder class -> that class."""
         chosen = encoder_class(self._encoder)
         meant = {path: self._meant_encoder(path) for path in self._encoder_overlays(["", EXTERNAL, SLICES])}
         return {path: str(kind) for path, kind in meant.items() if kind != chosen}
@@ -146,7 +146,7 @@ class Grid:
         return [path for suffix in suffixes for path in self.overlay(f"encoder{suffix}.yaml")]
 
     def _meant_encoder(self, overlay: Path) -> str | None:
-        """The class that an overlay is for: it names one, or is for that of the figure whose preset it belongs to."""
+        """Return the class that an overlay is for: the one it names, else that of the figure of its preset."""
         presets, figure = config_root() / "presets", self.experiment
         if overlay.is_relative_to(presets):
             figure = read_experiment(overlay.relative_to(presets).parts[0])
@@ -166,13 +166,13 @@ class Grid:
 
 @dataclass(frozen=True)
 class Places:
-    """Where an experiment's runs find and leave files.
+    """Holds the paths of an experiment.
 
     Attributes:
         work: The experiment's directory, which holds the run directories.
         store: The prepared dataset.
-        pool: The prepared external pool, which arms that name one need.
-        spatial_dims: Of the images; what presets set for 2-D holds for photographs, and for slices of volumes.
+        pool: The prepared external pool, for arms that use one.
+        spatial_dims: Dimensions of the images. A preset's 2-D settings apply to photographs and to slices of volumes.
     """
 
     work: Path
@@ -182,11 +182,11 @@ class Places:
 
 
 def plan_runs(grid: Grid, places: Places, *, dataset: str, wandb: str, devices: int = 1) -> list[Run]:
-    """List all runs, pretraining before what starts from it.
+    """List all runs, each pretraining run before the runs that start from it.
 
     Args:
-        grid: What is compared.
-        places: Where files are.
+        grid: Arms, labels, folds and seeds.
+        places: Paths of the experiment.
         dataset: Name of the dataset in tables.
         wandb: `disabled`, `offline` or `online`.
         devices: GPUs, or processes on the CPU, per run.
@@ -218,7 +218,7 @@ def plan_runs(grid: Grid, places: Places, *, dataset: str, wandb: str, devices: 
 def _pretraining_run(grid: Grid, places: Places, arm: Arm, fold: int, options: dict[str, str]) -> Run:
     place = f"{arm.name}/fold{fold}"
     if arm.external:
-        # The pool is the same for all folds; pretraining is not, so that its noise is in the intervals.
+        # The pool is the same for all folds. Pretraining is repeated per fold, so that intervals include its noise.
         options = options | {"data.store": str(places.pool), "data.fold": str(fold)}
     else:
         options = options | _fold_options(grid, places, fold)
@@ -227,7 +227,7 @@ def _pretraining_run(grid: Grid, places: Places, arm: Arm, fold: int, options: d
     stage = [data, str(grid.experiment.arms[arm.task])]
     configs = _configs(grid, places, arm, stage, ["pretrain", arm.task])
     name = f"{place}/pretrain"
-    # Several seeds wait for the pretraining, and then run side by side. A single one goes on in the same process:
+    # Several seeds wait for the pretraining, then run in parallel. A single seed continues in the same process, because
     # importing the libraries takes as long as a short run.
     job = name if len(grid.seeds) > 1 else place
     return _run(places, configs, options, None, arm=arm.name, fold=fold, seed=None, labels=None, name=name, job=job)
@@ -267,7 +267,7 @@ def _fold_options(grid: Grid, places: Places, fold: int) -> dict[str, str]:
 
 
 def _configs(grid: Grid, places: Places, arm: Arm, stage: Sequence[str], overlays: Sequence[str]) -> list[Path]:
-    """List the YAML files of a run: of the stage, then the preset's overlays, each followed by its variants."""
+    """List the YAML files of a run: those of the stage, then the preset's overlays, each followed by its variants."""
     slices = ["data/slices.yaml"] if arm.slices else []
     suffixes = [""] + [EXTERNAL] * arm.external + [SLICES] * (arm.slices or places.spatial_dims == 2)
     files = [config_root() / file for file in ("base.yaml", *stage, *slices)] + grid.encoder_files(suffixes)
@@ -292,7 +292,7 @@ def _run(
 
 
 def _fingerprint(configs: Iterable[Path], options: dict[str, str], parent: Run | None) -> str:
-    """Hash what determines a run's result. Comments and places do not; the prepared store's name holds its key."""
+    """Hash everything that determines a run's result. Comments and paths do not; the name of a store has its key."""
     relevant = {name: value for name, value in options.items() if name != "wandb"}
     paths = ("data.store", "model.pretrained.checkpoint")
     relevant |= {name: Path(relevant[name]).name for name in paths if name in relevant}
@@ -307,7 +307,7 @@ def write_plan(path: Path, runs: Sequence[Run]) -> None:
 
 
 def read_plan(path: Path) -> list[Run]:
-    """Read what `write_plan` wrote."""
+    """Read the plan that `write_plan` wrote."""
     return [_read_run(run) for run in json.loads(path.read_text(encoding="utf-8"))]
 
 

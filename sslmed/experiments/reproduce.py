@@ -1,4 +1,4 @@
-"""`sslmed reproduce`: from a dataset's name to a figure, in one command that resumes where it was stopped."""
+"""`sslmed reproduce`: from the name of a dataset to a figure, in one command that resumes after an interruption."""
 
 import sys
 from collections.abc import Sequence
@@ -33,20 +33,20 @@ from sslmed.preparation.store import Store
 from sslmed.training.wandb.session import Mode, check_account
 
 LABELS = {"none": "absent", "map": "label maps", "class": "classes", "value": "values"}
-"""How kinds of labels are called."""
+"""Names of the kinds of labels in messages."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A figure's runs, as far as they could be done.
+    """Holds the runs of a figure, finished or failed.
 
     Attributes:
         work: The directory that holds the run directories.
         runs: The plan.
-        out: Where tables and figures go.
-        metrics: The scores that are drawn, the main one first.
+        out: Folder for tables and figures.
+        metrics: Scores to plot, the main one first.
         phantom: Whether the images are synthetic.
-        notes: Further lines below the figure.
+        notes: Additional lines below the figure.
         wandb: `disabled`, `offline` or `online`.
     """
 
@@ -60,13 +60,13 @@ class Outcome:
 
 
 def reproduce(options: Options) -> Outcome | None:
-    """Do whatever is not yet done for a figure.
+    """Do all runs of a figure that are not yet done.
 
     Returns:
-        What was done; `None` after a dry run.
+        The runs; `None` after a dry run.
 
     Raises:
-        UserError: If something the user gave cannot be used; nothing has been trained then.
+        UserError: If an option or a file of the user's is not valid. Nothing has been trained then.
     """
     executor = _executor(options)
     grid = _grid(options)
@@ -152,7 +152,7 @@ def _grid(options: Options) -> Grid:
         encoder=None if options.encoder is None else find_encoder(options.encoder),
     )
     for path, meant in grid.left_out.items():
-        print(f"{path}: is left out, as it is for {meant} and the encoder is another one", file=sys.stderr)
+        print(f"{path}: is ignored, as it is for {meant} and the encoder is another one", file=sys.stderr)
     return grid
 
 
@@ -188,13 +188,13 @@ def _check_data(dataset: Dataset, pool: Dataset | None, grid: Grid) -> None:
 
 
 def _refuse_common_images(pool: Store, store: Store) -> None:
-    """Pretraining must not see a test case, under whatever name it is in the pool."""
+    """Refuse a pool that contains a labelled image, under any name: pretraining must not see test cases."""
     labelled = {store.digests[case]: case for case in store.labelled}
     common = [f"{case} is {labelled[digest]}" for case, digest in pool.digests.items() if digest in labelled]
     if common:
         more = f", and {len(common) - 3} more" if len(common) > 3 else ""
         raise UserError(
-            f"the external pool holds labelled images of the dataset, which would be tested on ({', '.join(common[:3])}"
+            f"the external pool holds labelled images of the dataset, which are test cases ({', '.join(common[:3])}"
             f"{more}); take them out of the pool"
         )
 

@@ -24,7 +24,7 @@ PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def config_root() -> Path:
-    """The folder of YAML files: inside an installed package, beside it in a checkout."""
+    """Return the folder of YAML files: inside an installed package, beside it in a checkout."""
     return next(path for path in (PACKAGE / "configs", PACKAGE.parent / "configs") if path.is_dir())
 
 
@@ -35,20 +35,20 @@ def known_names(folder: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Experiment:
-    """What a figure compares. Files are relative to this YAML, or below sslmed's own `configs/`.
+    """Describes what a figure compares. Paths are relative to this YAML, or below sslmed's own `configs/`.
 
     Args:
-        figure: Its name, e.g. `fig3`.
-        task: What is fine-tuned for, and so what the labels of its data must be: label maps, classes or values.
-        metrics: The scores that are drawn, the main one first.
+        figure: Name of the figure, e.g. `fig3`.
+        task: Task of fine-tuning. It decides which labels the data must have: label maps, classes or values.
+        metrics: Scores to plot, the main one first.
         encoder: YAML of the encoder.
         finetuning: YAMLs of data and task of fine-tuning.
-        arms: Name of each arm -> the YAML of its pretext task, or nothing for training from scratch.
+        arms: Name of each arm -> YAML of its pretext task, or nothing for training from scratch.
         fractions: Label fractions, in (0, 1].
         labels: Numbers of labels, or `all`, instead of fractions.
-        regions: Scheme of the regions that are scored, see `SegmentationData`.
-        phantom: Kind of phantom that stands in for data, if any does.
-        photo: How photographs are prepared, see `PrepareSettings`.
+        regions: Scheme of the regions that are scored; see `SegmentationData`.
+        phantom: Kind of synthetic data for this figure, if there is one.
+        photo: Preparation of photographs; see `PrepareSettings`.
     """
 
     figure: str
@@ -73,13 +73,13 @@ class Experiment:
 
     @property
     def label_kind(self) -> Labels:
-        """What labels of its data are."""
+        """Kind of labels that the data must have."""
         return LABELS_OF_TASKS[self.task]
 
 
 @dataclass(frozen=True)
 class PhantomSettings:
-    """How large a phantom to generate: labelled and unlabelled cases, and the images' size in voxels or pixels."""
+    """Sets the size of a phantom: numbers of labelled and unlabelled cases, and size of images in voxels or pixels."""
 
     cases: int
     unlabelled: int
@@ -88,15 +88,15 @@ class PhantomSettings:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a run costs, for `--dry-run`: seconds of one core or GPU, memory and disk.
+    """Holds the cost of a run for `--dry-run`: seconds on one core or GPU, memory and disk.
 
     Args:
-        device: What a job has for itself.
-        pretrain_seconds: Of one pretraining run.
-        finetune_seconds: Of one fine-tuning run with all labels. With fewer it takes as long where the preset counts
-            updates, and in proportion less where it counts epochs.
-        memory_gib: Of one job.
-        disk_mib: Of one run.
+        device: Device of one job.
+        pretrain_seconds: Duration of one pretraining run.
+        finetune_seconds: Duration of one fine-tuning run with all labels. With fewer labels it is the same where the
+            preset counts updates, and proportionally shorter where it counts epochs.
+        memory_gib: Memory of one job.
+        disk_mib: Disk space of one run.
     """
 
     device: Literal["core", "GPU"]
@@ -108,18 +108,18 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Preset:
-    """Size of an experiment.
+    """Sets the size of an experiment.
 
     Args:
         n_folds: Number of folds over the labelled cases.
-        folds: Which of them are run.
+        folds: Folds to run.
         seeds: Seeds of the fine-tuning runs.
         prepare: Settings of `sslmed prepare`.
         estimate: Cost of a run.
-        phantom: How large a phantom to generate, where the figure has one.
-        size_2d: Side of prepared photographs, in pixels; that of `prepare` by default.
-        handover: Which checkpoint of pretraining, the last or the best in validation, fine-tuning starts from.
-        null_arms: How many baselines with other initial weights the figure has, to show what chance alone does.
+        phantom: Size of the phantom, where the figure has one.
+        size_2d: Side of prepared photographs in pixels; by default that of `prepare`.
+        handover: Checkpoint of pretraining that fine-tuning starts from: the last, or the best in validation.
+        null_arms: Number of baselines with other initial weights, which show differences due to chance.
         fractions: Label fractions, in (0, 1]; by default the figure's.
         labels: Numbers of labels, or `all`, instead of fractions.
         shares: Preset of another figure, as `fig3/quick`, whose overlays are used where this one has none of that name.
@@ -154,8 +154,8 @@ def read_experiment(figure: str) -> Experiment:
         figure: A figure's name, or the path of a YAML.
 
     Raises:
-        UserError: If there is no such figure, the file has unknown, missing or mistyped keys, or names files that are
-            nowhere.
+        UserError: If there is no such figure, the file has unknown or missing keys or values of a wrong type, or it
+            names files that do not exist.
     """
     folder = config_root() / "experiments"
     known = known_names("experiments")
@@ -182,7 +182,7 @@ def read_experiment(figure: str) -> Experiment:
 
 
 def _found(file: str, experiment: Path) -> str:
-    """The path of a file that an experiment's YAML names."""
+    """Find a file that an experiment's YAML names."""
     places = (experiment.resolve().parent / file, config_root() / file)
     found = [path for path in places if path.is_file()]
     if not found:
@@ -192,26 +192,26 @@ def _found(file: str, experiment: Path) -> str:
 
 
 def is_yaml(name: str) -> bool:
-    """Whether what the user gave is the path of a YAML file, rather than a name."""
+    """Whether an argument is the path of a YAML file rather than a name."""
     return name.endswith((".yaml", ".yml"))
 
 
 def keep_experiment(work: Path, experiment: Experiment) -> None:
-    """Write the experiment into its directory, for the report: its YAML may be anywhere."""
+    """Write the experiment to its directory for the report, as its YAML can be anywhere."""
     write_text(work / "experiment.json", json.dumps(asdict(experiment), indent=1) + "\n")
 
 
 def kept_experiment(work: Path, figure: str) -> Experiment:
-    """Read what `keep_experiment` wrote into a directory, or the figure of this name if it wrote nothing."""
+    """Read the experiment that `keep_experiment` wrote to a directory; without one, the figure of this name."""
     path = work / "experiment.json"
     return _read(Experiment, path) if path.is_file() else read_experiment(figure)
 
 
 def preset_folder(figure: str, preset: str) -> Path:
-    """The folder of a figure's preset, given its name, that of another figure's, as `fig3/quick`, or a path.
+    """Find the folder of a preset by its name, by the name in another figure such as `fig3/quick`, or by its path.
 
     Raises:
-        UserError: If there is none.
+        UserError: If it does not exist.
     """
     presets = config_root() / "presets" / figure
     folder = next((path for path in (presets / preset, presets.parent / preset) if path.is_dir()), Path(preset))
@@ -229,7 +229,7 @@ def read_preset(folder: Path) -> Preset:
     """Read a preset's `preset.yaml`.
 
     Raises:
-        UserError: If the file has unknown, missing or mistyped keys.
+        UserError: If the file has unknown or missing keys, or values of a wrong type.
     """
     return _read(Preset, folder / "preset.yaml")
 
@@ -258,7 +258,7 @@ def _read(kind: type[Settings], path: Path) -> Settings:
         settings: Settings = parser.instantiate(parser.parse_object({"settings": content})).settings
         return settings
     except Exception as error:
-        # yaml and jsonargparse have their own exceptions; all mean that the file is wrong.
+        # yaml and jsonargparse raise exceptions of their own. All mean that the file is not valid.
         msg = f"{path}: {_plain(str(error), kind)}"
         raise UserError(msg) from error
 

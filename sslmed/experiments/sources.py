@@ -1,4 +1,4 @@
-"""Where an experiment's data comes from: a phantom that is generated, a known dataset, a folder or a table."""
+"""Sources of an experiment's data: a generated phantom, a known dataset, a folder or a table."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,18 +18,18 @@ PHANTOM = "phantom"
 
 @dataclass(frozen=True)
 class Source:
-    """A dataset by name.
+    """Finds, generates or downloads a dataset by its name.
 
     Attributes:
         data: `phantom`, a known dataset's name, or the path of a table, or of a folder that holds one or is in the
             layout of MSD or APTOS.
-        downloads: Where generated and downloaded datasets are kept.
-        labels: What labels to take from a table that has several kinds.
-        phantom_kind: Which phantom stands in for data, if any does.
-        phantom: How large a phantom to generate.
+        downloads: Folder for generated and downloaded datasets.
+        labels: Kind of labels to read from a table with several kinds.
+        phantom_kind: Kind of synthetic data, if there is one.
+        phantom: Size of the phantom.
 
     Raises:
-        UserError: If a folder has a name that stands for something else, or no phantom stands in for data.
+        UserError: If the name of a folder is one that sslmed uses itself, or there is no phantom to generate.
     """
 
     data: str
@@ -47,7 +47,7 @@ class Source:
 
     @property
     def folder(self) -> Path:
-        """Where the dataset is, or will be."""
+        """Folder of the dataset, which may not exist yet."""
         if self.phantom is not None and self.is_phantom:
             size = "x".join(map(str, self.phantom.size))
             return self.downloads / f"phantom-{self.phantom_kind}-{self.phantom.cases}-{self.phantom.unlabelled}-{size}"
@@ -68,17 +68,17 @@ class Source:
     def __post_init__(self) -> None:
         if self.is_phantom and (self.phantom_kind is None or self.phantom is None):
             raise UserError(
-                "no phantom stands in for your data here: give a table, or a folder, by --data (make: DATA=)"
+                "there is no synthetic data for this figure: give a table or a folder by --data (make: DATA=)"
             )
         if self.name != self.data and self.name in (PHANTOM, *KNOWN):
-            msg = f"{self.data}: its last component is a name that sslmed uses itself; rename the folder or link to it"
+            msg = f"{self.data}: sslmed uses the name of this folder itself; rename the folder or link to it"
             raise UserError(msg)
 
     def fetch(self) -> Dataset:
-        """Generate or download the dataset if it is absent, and read which cases it has.
+        """Generate or download the dataset if it is absent, and list its cases.
 
         Raises:
-            UserError: If the name is neither known nor a folder, or the data cannot be had or read.
+            UserError: If the name is neither known nor a folder, or the data cannot be downloaded or read.
         """
         if self.is_phantom and self.phantom is not None and self.phantom_kind is not None:
             generate, size = KINDS[self.phantom_kind], self.phantom.size
@@ -93,15 +93,15 @@ class Source:
 
 
 def name_of(path: Path) -> str:
-    """What the data in a folder, or of a table, is called in tables and paths."""
+    """Return the name, in tables and paths, of the data in a folder or table."""
     return dataset_name(path) if path.is_file() else path.resolve().name
 
 
 def scan_pool(folder: Path) -> Dataset:
-    """Find the images of an external pool; preparing it reports those that cannot be used.
+    """Find the images of an external pool. Preparing it reports images that cannot be used.
 
     Raises:
-        UserError: If it is no folder, or has no image.
+        UserError: If the folder does not exist or has no image.
     """
     if not folder.exists():
         expected = "--pool is a table, a folder of images, or one in the layout of MSD or APTOS"

@@ -1,9 +1,9 @@
-"""Run a plan with Snakemake, show its progress, and survive every kind of interruption.
+"""Run a plan with Snakemake, show its progress, and resume after any interruption.
 
-Snakemake starts a job as soon as those that it needs are done, as many at once as there are cores or GPUs; goes on with
-the others when one fails; and by plugins does the same on SLURM, and on what else it has plugins for: it submits jobs,
-asks after them, tries lost ones again, and says what memory and time they need. What is done, and whether it is still
-valid, we decide ourselves, by `results.json`: Snakemake would by times of files, and deletes what a failed job leaves.
+Snakemake starts a job as soon as the jobs that it needs are done, and runs as many in parallel as there are cores or
+GPUs. If a job fails, it continues with the others. Plugins do the same on SLURM and other clusters: they submit jobs,
+poll them, retry lost ones, and request memory and time. We decide by `results.json` which runs are done and still
+valid. Snakemake would decide by modification times, and would delete the files of a failed job.
 """
 
 import fcntl
@@ -37,40 +37,41 @@ SECONDS_BETWEEN_LOOKS = 2.0
 
 @contextmanager
 def sole_command(work: Path) -> Iterator[int]:
-    """Hold an experiment's directory for this command and the workflow it starts.
+    """Lock an experiment's directory for this command and the workflow that it starts.
 
-    The lock belongs to an open file that the workflow inherits: if this process is killed and the workflow lives on,
-    the next command waits for it instead of running beside it. The system releases it however the last holder ends.
+    The lock belongs to an open file that the workflow inherits. If this process is killed and the workflow continues,
+    the next command waits for it instead of running at the same time. The system releases the lock when the last
+    holder ends.
 
     Yields:
-        The file descriptor to hand down.
+        File descriptor for the workflow to inherit.
     """
     work.mkdir(parents=True, exist_ok=True)
     with (work / ".reproduce.lock").open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(f"{work}: waiting for another command, or what is left of a killed one, to finish", file=sys.stderr)
+            print(f"{work}: waiting for another command, or the rest of a killed one, to finish", file=sys.stderr)
             fcntl.flock(file, fcntl.LOCK_EX)
         remove_leftovers(work)
         yield file.fileno()
 
 
 def has_results(work: Path, run: Run) -> bool:
-    """Whether a run's directory holds results."""
+    """Whether the directory of a run has results."""
     return (work / run.name / "results.json").is_file()
 
 
 def read_results(work: Path, run: Run) -> dict[str, Any]:
-    """What a finished run has found."""
+    """Read the results of a finished run."""
     results: dict[str, Any] = json.loads((work / run.name / "results.json").read_text(encoding="utf-8"))
     return results
 
 
 def is_stale(work: Path, run: Run) -> bool:
-    """Whether a run's directory holds a run of another configuration, or one that started from such a run.
+    """Whether a run's directory has a run with another configuration, or one that started from such a run.
 
-    An unfinished run that has been moved is stale too: its checkpoints name places that are no more.
+    An unfinished run that was moved is stale too: its checkpoints contain old paths.
     """
     path = work / run.name / "config.yaml"
     if not path.is_file():
@@ -81,12 +82,12 @@ def is_stale(work: Path, run: Run) -> bool:
 
 
 def is_done(work: Path, run: Run) -> bool:
-    """Whether a run has its results, made with the present configuration."""
+    """Whether a run has results of the current configuration."""
     return has_results(work, run) and not is_stale(work, run)
 
 
 def set_stale_runs_aside(work: Path, runs: Sequence[Run]) -> None:
-    """Move runs of another configuration out of the way; nothing is deleted."""
+    """Rename directories of runs with another configuration; nothing is deleted."""
     for run in runs:
         if is_stale(work, run):
             directory = work / run.name
@@ -98,12 +99,12 @@ def set_stale_runs_aside(work: Path, runs: Sequence[Run]) -> None:
 
 
 def run_workflow(work: Path, runs: Sequence[Run], *, executor: Executor, lock: int) -> None:
-    """Do all runs that are not done; failed ones do not keep others from running.
+    """Do all runs that are not done. A failed run does not stop the others.
 
     Args:
         work: The experiment's directory.
         runs: The plan.
-        executor: Where jobs run.
+        executor: Executor that runs the jobs.
         lock: File descriptor from `sole_command`.
     """
     write_plan(work / "plan.json", runs)
@@ -118,12 +119,12 @@ def run_workflow(work: Path, runs: Sequence[Run], *, executor: Executor, lock: i
         str(resources.files("sslmed.experiments") / "Snakefile"),
     ]
     command += ["--directory", str(work), *executor.arguments(work), "--keep-going", "--rerun-triggers", "mtime"]
-    # results.json is atomic, and sole_command is the lock: Snakemake's own bookkeeping of both only gets in the way
-    # after a kill.
+    # results.json is atomic, and sole_command is the lock. Snakemake's own records of both only cause errors after a
+    # kill.
     command += ["--nolock", "--ignore-incomplete", "--keep-incomplete", "--scheduler", "greedy"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     environment.pop("SNAKEMAKE_PROFILE", None)  # a user's own defaults for other workflows
-    # Jobs run in the experiment's directory; modules of the user's own may be in the folder of the command.
+    # Jobs run in the experiment's directory, but the user's own modules may be in the folder of the command.
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(Path.cwd())]))
     log_path = work / "workflow.log"
     with log_path.open("w") as log, progress("training", len(runs), unit="runs") as advance:
@@ -178,7 +179,7 @@ def _watch(
 
 
 def failures(work: Path, runs: Sequence[Run]) -> list[str]:
-    """One line per run without results: its log, and the last line of it."""
+    """Return one line per run without results: the path of its log and the log's last line."""
     lines = []
     for run in runs:
         if not has_results(work, run):

@@ -1,7 +1,7 @@
-"""Draws datasets of phantoms in the layouts of real ones, so that everything can be tried without patients' data.
+"""Generates synthetic datasets (phantoms) in the layouts of real ones, to try everything without patients' data.
 
-`KINDS` says how each kind of dataset is drawn. What is drawn, and how hard a task it is, is in `abdomen`, `head` with
-`brain`, and `fundus` with `vessels` and `lesions`.
+`KINDS` maps each kind of dataset to its generator. The images, and the difficulty of the tasks, are defined in
+`abdomen`, `head` with `brain`, and `fundus` with `vessels` and `lesions`.
 """
 
 from collections.abc import Callable
@@ -16,4 +16,4 @@ KINDS: dict[str, Callable[..., None]] = {
     "brain": draw_brain_dataset,
     "fundus": draw_fundus_dataset,
 }
-"""What draws each kind: `draw(out, *, cases, unlabelled, size, seed, jobs)`."""
+"""Kind -> generator: `draw(out, *, cases, unlabelled, size, seed, jobs)`."""

@@ -1,8 +1,8 @@
-"""Draws upper abdomens that look like CT: organs in their places, a pancreas, and in most a tumour in it.
+"""Generates synthetic CT of the upper abdomen: organs in their places, a pancreas, and in most cases a tumour in it.
 
-Coordinates are mm towards the patient's right, front and head from a point in front of the spine. Proportions are those
-of an adult, but pancreas and tumour are drawn about twice as thick: together 6 % of the body in the field of view on
-average, where 0.5 % would be natural, and the tumour 30 % of that. So both survive a resize to 24 voxels a side.
+Coordinates are in mm towards the patient's right, front and head, from a point in front of the spine. Proportions are
+those of an adult, but pancreas and tumour are about twice as thick. Together they are 6 % of the body in the field of
+view on average (0.5 % would be natural), and the tumour is 30 % of that. So both survive a resize to 24 voxels a side.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from scipy.spatial.transform import Rotation
 
 from sslmed.phantoms.shapes import Ellipsoid, Floats, Tube, smooth_field
 
-# What makes the task hard; everything else is the same for all patients, or of no consequence to it.
+# These values make the task hard. Everything else is the same for all patients, or irrelevant to the task.
 ORGAN_SHIFT = 6.0  # mm, standard deviation of each organ's place
 PANCREAS_SHIFT = 7.0  # mm, of the pancreas as a whole
 PANCREAS_BEND = 6.0  # mm, of each of the points that its curve goes through
@@ -24,7 +24,7 @@ WARP = 6.0  # mm, standard deviation of the smooth deformation of all organs
 CONTRAST_VARIATION = 7.0  # HU, standard deviation of each organ's enhancement
 TUMOUR_CONTRAST = (90.0, 120.0)  # HU below the pancreas, least and most
 TUMOUR_RADIUS = (29.0, 39.0)  # mm, least and most
-TUMOUR_SHARE = 0.8  # of the patients have one
+TUMOUR_SHARE = 0.8  # fraction of patients with a tumour
 LOOPS = 7  # bowel loops that enhance like the pancreas, two of them beside it
 NOISE = (8.0, 22.0)  # HU per voxel, least and most
 TEXTURE = 8.0  # HU, standard deviation of smooth inhomogeneity
@@ -38,12 +38,12 @@ PORTAL = {"aorta": 165, "veins": 165, "liver": 118, "spleen": 122, "cortex": 185
 
 HALF_BODY = (165.0, 115.0)  # mm from the centre to the skin
 HALF_LENGTH = 100.0  # mm, of the body in the field of view
-WALL = 0.8  # of a hollow organ begins at this level
+WALL = 0.8  # level at which the wall of a hollow organ begins
 
 
 @dataclass(frozen=True)
 class Organ:
-    """A shape with its HU, and those of its lumen if it has one."""
+    """Describes an organ: its shape, its HU, and the HU of its lumen if it has one."""
 
     shape: Ellipsoid | Tube
     hu: float
@@ -52,15 +52,15 @@ class Organ:
 
 @dataclass(frozen=True)
 class Patient:
-    """All that is drawn of a patient, at any resolution.
+    """Describes a synthetic patient, independent of the resolution.
 
     Args:
         scale: `(3,)`, size of the body along each axis, typically 1.
         warp: `(3, n, n, n)` mm, a smooth deformation of everything.
         texture: `(n, n, n)` HU, smooth inhomogeneity.
         fat: mm between skin and muscle.
-        rib_phase: Where the first rib is, as a share of the distance between two.
-        organs: What is in the abdominal cavity, the later over the earlier.
+        rib_phase: Position of the first rib, as a fraction of the distance between two ribs.
+        organs: Organs in the abdominal cavity; later ones are painted over earlier ones.
         pancreas: Its shape and HU.
         tumour: Its shape and HU, or `None`.
         noise: HU, standard deviation per voxel.
@@ -78,7 +78,7 @@ class Patient:
 
 
 def sample_patient(rng: Generator) -> Patient:
-    """Draw a patient from the population."""
+    """Sample a patient from the population."""
     phase = rng.beta(0.7, 0.7)  # most scans are taken in one phase or the other
     hu = {name: rng.normal((1 - phase) * ARTERIAL[name] + phase * PORTAL[name], CONTRAST_VARIATION) for name in PORTAL}
     pancreas = _sample_pancreas(rng)
@@ -164,12 +164,12 @@ def _sample_bowel(rng: Generator, hu: float) -> list[Organ]:
 def draw_patient(
     patient: Patient, size: tuple[int, int, int], rng: Generator
 ) -> tuple[NDArray[np.int16], NDArray[np.uint8], Floats]:
-    """Scan a patient.
+    """Generate the scan of a patient.
 
     Args:
-        patient: Whom.
-        size: Voxels of the volume; the field of view is the body's, whatever they are.
-        rng: Draws how the patient lies, and the noise.
+        patient: The patient.
+        size: Voxels of the volume; the field of view is always that of the body.
+        rng: Random number generator for the patient's position and the noise.
 
     Returns:
         HU `(*size)`, labels `(*size)` and the affine `(4, 4)`, from voxel indices to mm.
@@ -198,7 +198,7 @@ def draw_patient(
 
 
 def _sample_affine(rng: Generator, size: tuple[int, int, int], scale: Floats) -> Floats:
-    """Choose the field of view: around the body, the axes in either direction, oblique in a quarter of the patients."""
+    """Sample the field of view around the body: axes in either direction, oblique in a quarter of the patients."""
     side = 2 * HALF_BODY[0] * scale[:2].max() * rng.uniform(1.06, 1.2)
     spacing = np.array([side, side, 2 * HALF_LENGTH * scale[2]]) / size
     tilt = rng.normal(0, np.deg2rad(6), 3) if rng.uniform() < 0.25 else np.zeros(3)

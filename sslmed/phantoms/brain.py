@@ -1,6 +1,6 @@
-"""Draws brains that look like MRI: folds, ventricles and nuclei in their places, and a glioma with its edema.
+"""Generates synthetic brain MRI: folds, ventricles and nuclei in their places, and a glioma with its edema.
 
-As BraTS ships them, they are skull-stripped, 0 outside the brain, in one orientation, and have four channels.
+As in BraTS, images are skull-stripped, 0 outside the brain, in one orientation, and have four channels.
 """
 
 from collections.abc import Sequence
@@ -30,12 +30,12 @@ MASS_EFFECT = 0.3  # of the distance to the core's centre, by which the brain ar
 def draw_head(
     head: Head, size: tuple[int, int, int], rng: Generator
 ) -> tuple[NDArray[np.int16], NDArray[np.uint8], Floats]:
-    """Scan a head.
+    """Generate the scan of a head.
 
     Args:
-        head: Whose.
-        size: Voxels of the volume; the field of view stays the same.
-        rng: Draws the noise.
+        head: The head.
+        size: Voxels of the volume; the field of view is always the same.
+        rng: Random number generator for the noise.
 
     Returns:
         Image `(*size, 4)`, labels `(*size)` and the affine `(4, 4)`, from voxel indices to mm.

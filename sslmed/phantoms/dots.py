@@ -1,7 +1,7 @@
-"""Soft round dots, of which all that is fine in a fundus phantom consists: vessels are rows of them, lesions clouds.
+"""Renders soft round dots, the fine structures of a fundus phantom: vessels are rows of dots, lesions are clouds.
 
 Dots are an array `(N, 4)`: x and y of the centre, standard deviation, and height of a Gaussian. Lengths are in radii of
-the retina that a photograph shows, from the fovea, x towards the nose and y downwards.
+the visible retina, from the fovea, x towards the nose and y downwards.
 """
 
 from dataclasses import dataclass
@@ -15,19 +15,19 @@ from sslmed.phantoms.shapes import Floats
 
 Dots: TypeAlias = Floats
 
-RATIO = 1.5  # of one width that is rendered to the next; dots are rounded to these
+RATIO = 1.5  # of each rendered width to the next; dots are rounded to these widths
 FINEST = 0.5  # pixels, standard deviation: the pixels' own
 
 
 @dataclass(frozen=True)
 class View:
-    """Where the retina is in an image.
+    """Describes the position of the retina in an image.
 
     Args:
         size: Width and height of the image, pixels.
         centre: x and y of the fovea, pixels.
         radius: Radius of the retina, pixels.
-        mirrored: Whether the nose is at the left, as in the photograph of a left eye.
+        mirrored: Whether the nose is on the left, as in the photograph of a left eye.
     """
 
     size: tuple[int, int]
@@ -46,7 +46,7 @@ class View:
         x, y, deviation, height = dots.T
         x = self.centre[0] + self.radius * (-x if self.mirrored else x)
         y = self.centre[1] + self.radius * y
-        amount = height * 2 * np.pi * (self.radius * deviation) ** 2  # kept where a dot is smaller than a pixel
+        amount = height * 2 * np.pi * (self.radius * deviation) ** 2  # preserved if a dot is smaller than a pixel
         steps = np.rint(np.log(np.maximum(self.radius * deviation / FINEST, 1)) / np.log(RATIO))
         occurring = np.unique(steps)[::-1]
         widths = FINEST * RATIO**occurring
@@ -61,7 +61,7 @@ class View:
 
 
 def _deposit(x: Floats, y: Floats, amount: Floats, shape: tuple[int, int]) -> Floats:
-    """Share each amount among the four pixels around its place."""
+    """Distribute each amount over the four pixels around its position."""
     image = np.zeros(shape, dtype=np.float32)
     left, top = np.floor(x).astype(int), np.floor(y).astype(int)
     for column, share_x in ((left, left + 1 - x), (left + 1, x - left)):
@@ -72,23 +72,23 @@ def _deposit(x: Floats, y: Floats, amount: Floats, shape: tuple[int, int]) -> Fl
 
 
 def dot(x: ArrayLike, y: ArrayLike, deviation: ArrayLike, height: ArrayLike) -> Dots:
-    """Return dots from their columns, which are broadcast against each other."""
+    """Build dots `(N, 4)` from their columns, which are broadcast against each other."""
     return np.stack(np.broadcast_arrays(*np.atleast_1d(x, y, deviation, height)), axis=1).astype(float)
 
 
 def line(points: Floats, deviation: ArrayLike, height: float, step: float) -> Dots:
-    """Return dots along a curve that add up to a ridge of this height.
+    """Build dots along a curve that add up to a ridge.
 
     Args:
         points: `(N, 2)`.
-        deviation: Half the line's width at each of them.
-        height: Of the ridge.
-        step: From one point to the next, not much more than the deviation.
+        deviation: Half the line's width at each point.
+        height: Height of the ridge.
+        step: Distance between points, not much more than the deviation.
     """
     x, y = points.T
     return dot(x, y, deviation, height * step / (np.sqrt(2 * np.pi) * np.asarray(deviation)))
 
 
 def join(parts: list[Dots]) -> Dots:
-    """Return all dots in one array, which may be empty."""
+    """Concatenate dots to one array `(N, 4)`, which may be empty."""
     return np.concatenate([np.empty((0, 4)), *parts])

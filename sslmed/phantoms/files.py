@@ -1,4 +1,4 @@
-"""Writes a drawn dataset: its parameters first, its cases in any order, and last the file that readers go by."""
+"""Writes a synthetic dataset: first its parameters, then its cases in any order, last the files that list them."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -15,18 +15,22 @@ PARAMETERS = "phantom.json"
 
 
 class Drawn(Protocol):
-    """A case that is to be drawn."""
+    """Interface of a case to generate."""
 
     @property
     def files(self) -> Sequence[str]:
-        """The files it consists of, relative to the dataset."""
+        """The files of the case, relative to the dataset."""
 
 
 Case = TypeVar("Case", bound=Drawn)
 
 
 def check_numbers(cases: int, unlabelled: int, seed: int) -> None:
-    """Raise a `UserError` unless there is at least one case and no number is negative."""
+    """Check that there is at least one case and that no number is negative.
+
+    Raises:
+        UserError: If the numbers are invalid.
+    """
     if min(cases, unlabelled, seed) < 0 or cases + unlabelled < 1:
         raise UserError(
             "a phantom needs at least one case, and no number below 0; "
@@ -43,16 +47,16 @@ def write_phantom(
     index: Mapping[str, str],
     jobs: int | None = None,
 ) -> None:
-    """Draw the cases whose files are missing, each in a process of its own.
+    """Generate the cases whose files are missing, in parallel.
 
-    Killed at any moment, the same call goes on where it was; once all is there, it returns at once.
+    After a kill, the same call resumes. If the dataset is complete, it returns at once.
 
     Args:
-        out: Folder of the dataset: a new or an empty one, or one that was begun with the same parameters.
-        parameters: All that the dataset depends on, as JSON values.
-        cases: What to draw.
-        draw: Writes a case's files, each with `atomic_path`; a module's function, or a partial of one.
-        index: Name and text of the files that say which cases exist; they are written last, in this order.
+        out: Folder of the dataset: new, empty, or started with the same parameters.
+        parameters: All parameters of the dataset, as JSON values.
+        cases: The cases to generate.
+        draw: Writes a case's files, each with `atomic_path`; a function at module level, or a partial of one.
+        index: Name and text of the files that list the cases; they are written last, in this order.
         jobs: Number of processes; the usable cores by default.
 
     Raises:
@@ -71,7 +75,7 @@ def write_phantom(
             for leftover in out.glob(f"*/*{TEMPORARY}"):  # of a run that was killed
                 leftover.unlink()
             to_do = [case for case in cases if not all((out / file).is_file() for file in case.files)]
-            run_in_processes(draw, to_do, description="drawing phantoms", jobs=jobs)
+            run_in_processes(draw, to_do, description="generating phantoms", jobs=jobs)
             for name, text in index.items():
                 write_text(out / name, text)
     except OSError as error:

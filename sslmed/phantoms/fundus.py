@@ -1,4 +1,4 @@
-"""Draws eyes as a fundus camera sees them: disc, vessels, macula, and lesions that follow the grade of retinopathy."""
+"""Generates synthetic fundus photographs: disc, vessels, macula, and lesions that follow the grade of retinopathy."""
 
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -13,11 +13,11 @@ from sslmed.phantoms.lesions import BEADING, Lesions, sample_drusen, sample_lesi
 from sslmed.phantoms.shapes import Floats, smooth_field
 from sslmed.phantoms.vessels import sample_vessels
 
-# What makes the task hard beside the lesions' numbers and contrast: how eyes and photographs differ.
+# These values make the task hard, in addition to number and contrast of lesions: how eyes and photographs differ.
 BRIGHTNESS = 0.2  # standard deviation of its logarithm
 HUE = 0.08  # standard deviation of the logarithm of each channel's gain
 BLUR = (0.004, 0.02)  # radii of the retina, least and most
-HAZE = (0.0, 0.25)  # share of stray light, least and most: the lens scatters
+HAZE = (0.0, 0.25)  # fraction of stray light, least and most: the lens scatters
 NOISE = (0.01, 0.03)  # of the full scale, per pixel, least and most
 TEXTURE = {40: 0.05, 12: 0.03}  # nodes of two scales of the choroid, and relative standard deviation of each
 
@@ -37,12 +37,12 @@ BLOOD = ("microaneurysm", "dot haemorrhage", "blot haemorrhage", "preretinal hae
 
 @dataclass(frozen=True)
 class Person:
-    """What both eyes of a patient have in common.
+    """Describes what both eyes of a synthetic patient have in common.
 
     Args:
         pigment: `(3,)`, colour of the fundus.
-        gain: `(3,)`, of the camera.
-        noise: Of the camera.
+        gain: `(3,)`, gain of the camera.
+        noise: Noise of the camera.
         zoom: Diameter of the retina in heights of the image; above 1 it is cut off at top and bottom.
     """
 
@@ -54,24 +54,24 @@ class Person:
 
 @dataclass(frozen=True)
 class Eye:
-    """All that is drawn of an eye, at any resolution; lengths are in radii of the retina.
+    """Describes a synthetic eye, independent of the resolution; lengths are in radii of the retina.
 
     Args:
-        person: Whose it is.
+        person: The person.
         is_left: Whether it is the left eye.
         disc: Centre of the optic disc, from the fovea.
-        disc_radii: Of the disc along x and y.
+        disc_radii: Radii of the disc along x and y.
         cup: Radius of the cup, relative to the disc's.
         arteries: Dots.
         veins: Dots.
         drusen: Dots.
         naevi: Dots.
-        lesions: By kind.
+        lesions: Kind -> dots of each lesion.
         texture: `(n, n)` relative brightness, one for each scale.
         light: x and y of the middle of the illumination, and its fall-off.
-        haze: Share of stray light.
+        haze: Fraction of stray light.
         blur: Standard deviation of the point spread.
-        shift: Of the retina in the image.
+        shift: Shift of the retina in the image.
     """
 
     person: Person
@@ -92,7 +92,7 @@ class Eye:
 
 
 def sample_person(rng: Generator) -> Person:
-    """Draw a person from the population, with the camera that takes the photographs."""
+    """Sample a person from the population, and the camera of the photographs."""
     darkness = rng.beta(1.5, 1.5)
     return Person(
         pigment=(1 - darkness) * np.array(FAIR) + darkness * np.array(DARK),
@@ -103,11 +103,11 @@ def sample_person(rng: Generator) -> Person:
 
 
 def sample_eye(rng: Generator, person: Person, grade: int, *, is_left: bool) -> Eye:
-    """Draw an eye of a person.
+    """Sample an eye of a person.
 
     Args:
-        rng: Draws it.
-        person: Whose.
+        rng: Random number generator.
+        person: The person.
         grade: ICDR grade of diabetic retinopathy, 0 to 4.
         is_left: Whether it is the left eye.
     """
@@ -134,15 +134,15 @@ def sample_eye(rng: Generator, person: Person, grade: int, *, is_left: bool) -> 
 
 
 def draw_eye(eye: Eye, size: tuple[int, int], rng: Generator) -> NDArray[np.uint8]:
-    """Photograph an eye.
+    """Generate the photograph of an eye.
 
     Args:
-        eye: Which.
+        eye: The eye.
         size: Width and height, pixels.
-        rng: Draws the noise.
+        rng: Random number generator for the noise.
 
     Returns:
-        `(H, W, 3)`, red, green and blue.
+        uint8 `(H, W, 3)`: red, green and blue.
     """
     view = _view(eye, size)
     image = _draw_retina(eye, view)
@@ -166,7 +166,7 @@ def _view(eye: Eye, size: tuple[int, int]) -> View:
 
 
 def _draw_retina(eye: Eye, view: View) -> Floats:
-    """Draw what there is to be seen, under even light, `(3, H, W)`."""
+    """Paint the retina under even light, `(3, H, W)`."""
     x, y = view.coordinates()
     image = _channels(eye.person.pigment) * np.exp(sum(smooth_field(nodes, x.shape) for nodes in eye.texture))
     radius = np.hypot(x, y)
@@ -194,7 +194,7 @@ def _absorb(image: Floats, absorption: Colour, density: Floats) -> None:
 
 
 def _cover(view: View, dots: list[Dots]) -> Floats:
-    """Share of the light that comes from what is drawn of these dots, below 1 however many lie upon each other."""
+    """Return the fraction of light from these dots, below 1 however many overlap."""
     cover: Floats = 1 - np.exp(-1.5 * view.render(join(dots)))
     return cover
 

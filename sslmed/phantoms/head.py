@@ -1,8 +1,8 @@
-"""Draws a population of heads with a glioma: where everything is, and how bright.
+"""Samples synthetic heads with a glioma: the shape, place and brightness of all structures.
 
-Coordinates are mm towards the patient's right, front and head from the middle of the brain. Proportions are those of an
-adult, but the glioma is drawn larger than life: its core is 22 to 34 mm in radius, and the rim that takes up contrast
-agent about 12 mm thick, where 3 to 8 mm would be natural. So all of it survives a resize to 24 voxels a side.
+Coordinates are in mm towards the patient's right, front and head, from the middle of the brain. Proportions are those
+of an adult, but the glioma is larger than natural: its core has a radius of 22 to 34 mm, and its enhancing rim is about
+12 mm thick (3 to 8 mm would be natural). So all of it survives a resize to 24 voxels a side.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from numpy.random import Generator
 
 from sslmed.phantoms.shapes import Ellipsoid, Floats, Tube
 
-# What makes the task hard; everything else is the same for all heads, or of no consequence to it.
+# These values make the task hard. Everything else is the same for all heads, or irrelevant to the task.
 CORE_RADIUS = (22.0, 34.0)  # mm, least and most
 RIM = (10.0, 14.0)  # mm, least and most mean thickness
 EDEMA = (8.0, 20.0)  # mm beyond the core, least and most
@@ -32,7 +32,7 @@ Shape: TypeAlias = Ellipsoid | Tube
 
 
 class Tissue(IntEnum):
-    """What a voxel holds."""
+    """Tissue of a voxel."""
 
     OUTSIDE = 0
     FLUID = 1
@@ -65,7 +65,7 @@ BRIGHTNESS = {
 
 @dataclass(frozen=True)
 class Glioma:
-    """A tumour of core, rim and edema.
+    """Describes a tumour of core, rim and edema.
 
     Args:
         core: The core with its rim, before its surface is made irregular.
@@ -84,14 +84,14 @@ class Glioma:
 
 @dataclass(frozen=True)
 class Head:
-    """All that is drawn of a head, at any resolution.
+    """Describes a synthetic head, independent of the resolution.
 
     Args:
         scale: `(3,)`, size of the brain along each axis, typically 1.
         warp: `(3, n, n, n)` mm, a smooth deformation of everything.
         folds: `(n, n, n)`; a sulcus is where it changes sign.
         ventricles: Filled with fluid.
-        nuclei: Grey matter in the depth.
+        nuclei: Deep grey matter.
         plexus: In the ventricles, takes up contrast agent.
         white_spots: Small lesions of the white matter.
         vessels: Take up contrast agent.
@@ -100,7 +100,7 @@ class Head:
         gain: `(4,)`, intensity of the brightest.
         bias: `(4, n, n, n)`, logarithm of the coil's inhomogeneity.
         texture: `(4, n, n, n)`, logarithm of the inhomogeneity within tissues.
-        noise: Standard deviation per voxel, as a share of the brightest.
+        noise: Standard deviation per voxel, as a fraction of the brightest.
     """
 
     scale: Floats
@@ -120,7 +120,7 @@ class Head:
 
 
 def sample_head(rng: Generator) -> Head:
-    """Draw a head from the population."""
+    """Sample a head from the population."""
     brightness = np.array([BRIGHTNESS[tissue] for tissue in Tissue])
     variation = [GLIOMA_VARIATION if tissue >= Tissue.EDEMA else CONTRAST_VARIATION for tissue in Tissue]
     return Head(

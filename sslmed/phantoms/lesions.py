@@ -1,7 +1,7 @@
-"""Lesions of diabetic retinopathy, whose kinds and number follow the ICDR grade: https://doi.org/10.1016/S0161-6420(03)00475-5.
+"""Samples lesions of diabetic retinopathy; kinds and numbers follow the ICDR grade.
 
-They are drawn larger than life, so that they survive a resize to 64 pixels a side: microaneurysms about four times as
-wide as natural, everything else two to three times.
+Source: Wilkinson et al. 2003, https://doi.org/10.1016/S0161-6420(03)00475-5. Lesions are larger than natural, so that
+they survive a resize to 64 pixels a side: microaneurysms are about four times as wide, all others two to three times.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from numpy.random import Generator
 
 from sslmed.phantoms.dots import Dots, dot, join, line
 
-# What makes the task hard: how many lesions of each kind there are on average at grades 0 to 4, and how that varies.
+# These values make the task hard: the mean number of lesions of each kind at grades 0 to 4, and its variation.
 NUMBERS = {
     "microaneurysm": (0, 4, 9, 12, 9),
     "dot haemorrhage": (0, 0, 6, 10, 7),
@@ -24,16 +24,26 @@ NUMBERS = {
 NUMBER_VARIATION = 0.5  # standard deviation of the logarithm of all numbers of an eye
 BEADING = (0, 0, 0, 0.45, 0.45)  # of the veins, at grades 0 to 4
 CONTRAST = (0.3, 1.0)  # of the lesions of an eye, least and most
-DRUSEN_SHARE, NAEVI_SHARE = 0.35, 0.35  # of the eyes have any
+DRUSEN_SHARE, NAEVI_SHARE = 0.35, 0.35  # fraction of eyes that have any
 
 Place = tuple[float, float]
 Lesions = dict[str, list[Dots]]
 
 
 def sample_lesions(rng: Generator, grade: int, disc: Place) -> Lesions:
-    """Draw the lesions of an eye: for each kind those there are, as dots of height 1 where they are opaque.
+    """Sample the lesions of an eye.
 
-    A kind that the grade is defined by, with one or more on average, occurs at least once.
+    A kind that defines the grade, with a mean of at least one, occurs at least once.
+
+    Source of the kinds: Wilkinson et al. 2003, https://doi.org/10.1016/S0161-6420(03)00475-5.
+
+    Args:
+        rng: Random number generator.
+        grade: ICDR grade of diabetic retinopathy, 0 to 4.
+        disc: Centre of the optic disc, in radii of the retina.
+
+    Returns:
+        Kind -> dots of each lesion, with a height of 1 where it is opaque.
     """
     shape: dict[str, Callable[[Generator, Place], Dots]] = {
         "microaneurysm": lambda rng, at: dot(*at, rng.uniform(0.014, 0.019), 1.2),
@@ -55,21 +65,21 @@ def sample_lesions(rng: Generator, grade: int, disc: Place) -> Lesions:
 
 
 def sample_drusen(rng: Generator) -> Dots:
-    """Draw drusen, pale spots around the macula that have nothing to do with diabetes; most eyes have none."""
+    """Sample drusen: pale spots around the macula, unrelated to diabetes. Most eyes have none."""
     number = rng.poisson(14) if rng.uniform() < DRUSEN_SHARE else 0
     x, y = rng.normal(0, 0.25, (2, number))
     return dot(x, y, rng.uniform(0.01, 0.02, number), rng.uniform(0.3, 1.0))
 
 
 def sample_naevi(rng: Generator) -> Dots:
-    """Draw pigmented spots anywhere, which have nothing to do with diabetes either."""
+    """Sample naevi: pigmented spots anywhere, unrelated to diabetes."""
     number = rng.poisson(4) if rng.uniform() < NAEVI_SHARE else 0
     x, y = rng.uniform(-0.8, 0.8, (2, number))
     return dot(x, y, rng.uniform(0.015, 0.045, number), rng.uniform(0.2, 0.7))
 
 
 def _sample_place(rng: Generator, kind: str, index: int, disc: Place) -> Place:
-    """Draw where a lesion is: lesions of a kind take turns in the quadrants, at some distance from fovea and disc."""
+    """Sample the place of a lesion. Lesions of a kind alternate between quadrants, away from fovea and disc."""
     near, far = {"exudates": (0.18, 0.5), "new vessels": (0.15, 0.3), "preretinal haemorrhage": (0.4, 0.65)}.get(
         kind, (0.15, 0.8)
     )

@@ -1,4 +1,4 @@
-"""Draws datasets of fundus photographs in the layout of APTOS 2019: https://kaggle.com/c/aptos2019-blindness-detection."""
+"""Generates fundus photographs in the layout of APTOS 2019: https://kaggle.com/c/aptos2019-blindness-detection."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -15,14 +15,14 @@ from sslmed.phantoms.files import check_numbers, write_phantom
 
 LEAST_SIDE = 32  # pixels
 APTOS = np.array([1805, 370, 999, 193, 295])  # photographs of each grade in its train.csv
-DISCORDANCE = 0.3  # share of the rarer of two neighbouring grades whose other eye has the other grade, in either order
-MISGRADED = 0.1  # of the photographs look as a neighbouring grade does: graders disagree
+DISCORDANCE = 0.3  # fraction of the rarer of two neighbouring grades whose other eye has the other grade
+MISGRADED = 0.1  # fraction of photographs that look like a neighbouring grade: graders disagree
 
 Size = tuple[int, int]
 
 
 class _Photo(NamedTuple):
-    """A photograph that is to be drawn: where its file is, what is in it, and what its random numbers derive from."""
+    """Describes a photograph to generate: its file, its content, and the origin of its random numbers."""
 
     id: str
     folder: Literal["train_images", "test_images"]
@@ -38,21 +38,21 @@ class _Photo(NamedTuple):
 def draw_fundus_dataset(
     out: Path, *, cases: int, unlabelled: int, size: Size = (320, 240), seed: int = 0, jobs: int | None = None
 ) -> None:
-    """Draw photographs of eyes with and without diabetic retinopathy, in the layout of APTOS 2019.
+    """Generate photographs of eyes with and without diabetic retinopathy, in the layout of APTOS 2019.
 
-    Grades are as imbalanced as in APTOS; every other patient has both eyes photographed, whose grades are the same or
-    neighbours. A photograph depends on `seed` and its number alone, not on how many there are.
+    Grades are as imbalanced as in APTOS. Every second patient has photographs of both eyes, with equal or neighbouring
+    grades. A photograph depends only on `seed` and its number, not on the number of photographs.
 
     Args:
         out: Folder of the dataset; see `sslmed.phantoms.files.write_phantom`.
         cases: Number of graded photographs, in `train_images`, with `id_code,diagnosis,patient` in `train.csv`.
         unlabelled: Number of photographs of other patients of the same population, in `test_images` and `test.csv`.
         size: Width and height of each photograph, pixels.
-        seed: Draws the population.
+        seed: Seed of the population.
         jobs: Number of processes; the usable cores by default.
 
     Raises:
-        UserError: If an argument is out of its range, or `out` holds something else or cannot be written.
+        UserError: If an argument is out of range, or `out` has other content or cannot be written.
     """
     check_numbers(cases, unlabelled, seed)
     if len(size) != 2 or min(size) < LEAST_SIDE:
@@ -78,7 +78,7 @@ def _photos(folder: Literal["train_images", "test_images"], seed: int) -> Iterat
     """Yield photographs without end: both eyes of one patient, one of the next, and so on."""
     cumulated = np.cumsum(_grade_pairs())
     start = np.random.default_rng([seed, _stream(folder)]).uniform()
-    golden = (5**0.5 - 1) / 2  # its multiples fill 0..1 evenly, so that any number of patients has the shares of all
+    golden = (5**0.5 - 1) / 2  # its multiples fill 0..1 evenly, so any number of patients has the same fractions
     prefix = "phantom" if folder == "train_images" else "phantom_unlabelled"
     number = patient = 0
     while True:
@@ -90,7 +90,7 @@ def _photos(folder: Literal["train_images", "test_images"], seed: int) -> Iterat
 
 
 def _grade_pairs() -> NDArray[np.float64]:
-    """Return the shares of the grades of a patient's two eyes, `(5, 5)`, symmetric; either eye's are those of APTOS."""
+    """Return the fractions of the grades of two eyes, `(5, 5)`, symmetric; those of one eye are APTOS's."""
     shares = APTOS / APTOS.sum()
     neighbours = DISCORDANCE * np.diag(np.minimum(shares[1:], shares[:-1]), 1)
     pairs = neighbours + neighbours.T
@@ -102,7 +102,7 @@ def _stream(folder: str) -> int:
 
 
 def _draw_photo(out: Path, size: Size, seed: int, photo: _Photo) -> None:
-    """Draw one photograph, in a worker."""
+    """Generate one photograph in a worker."""
     from PIL import Image
 
     from sslmed.phantoms.fundus import draw_eye, sample_eye, sample_person

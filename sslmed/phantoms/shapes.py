@@ -1,7 +1,7 @@
-"""Shapes that phantoms are painted with, in mm, and smooth random fields.
+"""Defines the shapes of phantoms, in mm, and smooth random fields.
 
-A shape's `level` is below 1 inside, 1 on the surface, and rises outwards, so that `level < 1` is the organ and
-`0.8 < level < 1` its wall.
+A shape's `level` is below 1 inside, 1 on the surface, and increases outwards. So `level < 1` is the organ, and
+`0.8 < level < 1` is its wall.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ Floats = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class Ellipsoid:
-    """An ellipsoid, or a cylinder where a radius is infinite.
+    """Describes an ellipsoid, or a cylinder if a radius is infinite.
 
     Args:
         centre: `(3,)` mm.
@@ -39,11 +39,11 @@ class Ellipsoid:
 
 @dataclass(frozen=True)
 class Tube:
-    """A tube of varying radius along a smooth curve.
+    """Describes a tube of varying radius along a smooth curve.
 
     Args:
-        through: `(N, 3)` mm, points that the curve goes through, N >= 3.
-        radii: `(N,)` mm, radius at each of them.
+        through: `(N, 3)` mm, points on the curve, N >= 3.
+        radii: `(N,)` mm, radius at each point.
     """
 
     through: ArrayLike
@@ -74,11 +74,14 @@ class Tube:
 
 
 def smooth_field(nodes: Floats, shape: tuple[int, ...]) -> Floats:
-    """Interpolate values on a coarse grid that spans the volume to all voxels, float32 `(*leading, *shape)`.
+    """Interpolate values on a coarse grid to all voxels of a volume, by cubic splines.
 
     Args:
         nodes: `(*leading, n, n, ...)`, at least 4 nodes along each of the `len(shape)` last axes.
         shape: Shape of the volume.
+
+    Returns:
+        float32 `(*leading, *shape)`.
     """
     field = nodes
     for axis, side in enumerate(shape, start=nodes.ndim - len(shape)):

@@ -1,4 +1,4 @@
-"""Grows the vessels of a retina: arteries and veins leave the optic disc, arch around the macula, and branch."""
+"""Samples the vessels of a retina: arteries and veins leave the optic disc, arch around the macula, and branch."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -24,12 +24,15 @@ class _Vessel(NamedTuple):
 
 
 def sample_vessels(rng: Generator, disc: tuple[float, float], beading: float) -> tuple[Dots, Dots]:
-    """Draw the arteries and the veins of an eye, as dots of height 1 where the vessels are wide.
+    """Sample the arteries and the veins of an eye.
 
     Args:
-        rng: Draws them.
-        disc: Centre of the optic disc.
+        rng: Random number generator.
+        disc: Centre of the optic disc, in radii of the retina.
         beading: Relative amplitude of the veins' swellings.
+
+    Returns:
+        Dots of arteries and of veins, with a height of 1 where vessels are wide.
     """
     trees = []
     for width, offset, beads in ((ARTERY, -0.025, 0), (VEIN, 0.025, beading)):

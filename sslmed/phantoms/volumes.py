@@ -1,4 +1,4 @@
-"""Draws datasets of volumes in the layout of MSD: http://medicaldecathlon.com."""
+"""Generates datasets of volumes in the layout of MSD: http://medicaldecathlon.com."""
 
 import gzip
 import json
@@ -22,7 +22,7 @@ Scan: TypeAlias = tuple[NDArray[np.int16], NDArray[np.uint8], NDArray[np.floatin
 
 
 class _Case(NamedTuple):
-    """Where a case's files are, relative to the dataset, and what its random numbers are derived from."""
+    """Describes a case to generate: its files, relative to the dataset, and the origin of its random numbers."""
 
     image: str
     label: str | None
@@ -36,20 +36,20 @@ class _Case(NamedTuple):
 def draw_pancreas_dataset(
     out: Path, *, cases: int, unlabelled: int, size: Size = (80, 80, 40), seed: int = 0, jobs: int | None = None
 ) -> None:
-    """Draw abdominal CTs with pancreas and tumour, like those of MSD Task07.
+    """Generate abdominal CTs with pancreas and tumour, like those of MSD Task07.
 
-    A case depends on `seed` and its number alone, not on how many there are.
+    A case depends only on `seed` and its number, not on the number of cases.
 
     Args:
         out: Folder of the dataset; see `sslmed.phantoms.files.write_phantom`.
         cases: Number of labelled cases, in `imagesTr` and `labelsTr`.
         unlabelled: Number of unlabelled cases of the same population, in `imagesTs`.
-        size: Voxels of each volume; the field of view stays the same.
-        seed: Draws the population.
+        size: Voxels of each volume; the field of view is always the same.
+        seed: Seed of the population.
         jobs: Number of processes; the usable cores by default.
 
     Raises:
-        UserError: If an argument is out of its range, or `out` holds something else or cannot be written.
+        UserError: If an argument is out of range, or `out` has other content or cannot be written.
     """
     description = {
         "name": "Pancreas phantom",
@@ -68,9 +68,9 @@ def draw_pancreas_dataset(
 def draw_brain_dataset(
     out: Path, *, cases: int, unlabelled: int, size: Size = (64, 64, 48), seed: int = 0, jobs: int | None = None
 ) -> None:
-    """Draw brain MRIs in four channels with a glioma, like those of MSD Task01.
+    """Generate brain MRIs in four channels with a glioma, like those of MSD Task01.
 
-    Arguments and errors are those of `draw_pancreas_dataset`.
+    For arguments and errors see `draw_pancreas_dataset`.
     """
     description = {
         "name": "Brain tumour phantom",
@@ -112,7 +112,7 @@ def _draw_volumes(
 
 
 def _draw_case(out: Path, scan: Callable[[Size, Generator], Scan], size: Size, seed: int, case: _Case) -> None:
-    """Draw one case, in a worker."""
+    """Generate one case in a worker."""
     image, labels, affine = scan(size, np.random.default_rng([seed, *case.stream]))
     if case.label is not None:
         _write_nifti(out / case.label, labels, affine)

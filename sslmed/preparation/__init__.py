@@ -1,1 +1,1 @@
-"""From files as they come to normalised, memory-mapped arrays."""
+"""Prepares image files: reads, checks, normalises and resizes them, and writes memory-mapped arrays."""

@@ -1,4 +1,4 @@
-"""Maps an image to its prepared grid and predictions back: the axes' order and direction, a crop, a resize."""
+"""Maps an image to its prepared grid, and predictions back: order and direction of the axes, crop and resize."""
 
 import math
 from collections.abc import Sequence
@@ -16,17 +16,18 @@ Ints = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Geometry:
-    """How a prepared grid lies in the original one. Where an array has leading axes, they are left alone.
+    """Describes the position of a prepared grid in the original grid. Leading axes of arrays are not changed.
+
+    Source of affines: https://nipy.org/nibabel/coordinate_systems.html.
 
     Args:
         original_shape: `(I, J, K)` of the file, or rows and columns of a photograph.
-        original_affine: Rows of its affine; of a photograph, of the unit matrix.
-        axes: Prepared axis `a` runs along the original axis `axes[a]`,
-        flips: backwards where `flips[a]`.
-        start: First voxel of the crop on each prepared axis, counted along it; below 0 where the crop begins before
-            the image.
-        stop: One beyond its last voxel; what of the crop lies beyond the image is background.
-        grid: Shape that the crop is resized to.
+        original_affine: Rows of the file's affine, or of the unit matrix for a photograph.
+        axes: Prepared axis `a` is the original axis `axes[a]`.
+        flips: Prepared axis `a` is reversed if `flips[a]`.
+        start: First voxel of the crop on each prepared axis; below 0 if the crop begins outside the image.
+        stop: One beyond the last voxel of the crop. The part of the crop outside the image is background.
+        grid: Shape of the resized crop, in voxels.
     """
 
     original_shape: Ints
@@ -39,7 +40,12 @@ class Geometry:
 
     @classmethod
     def closest_to_ras(cls, shape: Sequence[int], affine: NDArray[np.float64]) -> Self:
-        """Permute and flip the axes to come closest to right, anterior, superior; crop and resize nothing."""
+        """Permute and flip the axes to be closest to right, anterior, superior, without crop and resize.
+
+        Args:
+            shape: `(I, J, K)` of the file.
+            affine: `(4, 4)`, from voxel indices to mm.
+        """
         orientation = io_orientation(affine)  # type: ignore[no-untyped-call]
         axes = tuple(int(axis) for axis in np.argsort(orientation[:, 0]))
         sides = tuple(int(shape[axis]) for axis in axes)
@@ -55,13 +61,13 @@ class Geometry:
 
     @classmethod
     def of_photograph(cls, shape: tuple[int, int], start: tuple[int, int], side: int, grid: int) -> Self:
-        """Take a square, which may reach beyond the photograph, and resize it.
+        """Crop a square, which may extend beyond the photograph, and resize it.
 
         Args:
             shape: Rows and columns of the photograph.
             start: First row and column of the square.
-            side: Of the square.
-            grid: Side that it is resized to.
+            side: Side of the square in pixels.
+            grid: Side of the resized square in pixels.
         """
         return cls(
             original_shape=shape,
@@ -75,19 +81,19 @@ class Geometry:
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> Self:
-        """Undo `to_json`."""
+        """Build a geometry from the output of `to_json`."""
         rows = tuple(tuple(row) for row in fields["original_affine"])
         return cls(
             **{name: tuple(value) for name, value in fields.items() if name != "original_affine"}, original_affine=rows
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return what `json` can write; floats survive bit for bit."""
+        """Return the fields as JSON values; floats are preserved exactly."""
         return asdict(self)
 
     @property
     def affine(self) -> NDArray[np.float64]:
-        """`(4, 4)`, from original voxel indices to mm, as the file has it."""
+        """`(4, 4)`, from original voxel indices to mm, as in the file."""
         return np.array(self.original_affine)
 
     @property
@@ -110,7 +116,7 @@ class Geometry:
 
     @property
     def original_spacing(self) -> tuple[float, ...] | None:
-        """Voxel size in mm along the axes of the file; none of a photograph, whose pixels have no known size."""
+        """Voxel size in mm along the axes of the file; `None` for a photograph, whose pixel size is unknown."""
         return tuple(map(float, self._lengths)) if len(self.original_shape) == 3 else None
 
     @property
@@ -119,17 +125,17 @@ class Geometry:
         return lengths
 
     def orient(self, array: NDArray[Any]) -> NDArray[Any]:
-        """View `(..., *original)` along the prepared axes."""
+        """Return a view of `(..., *original)` along the prepared axes."""
         n_leading = array.ndim - len(self.axes)
         moved: NDArray[Any] = array.transpose(*range(n_leading), *(n_leading + axis for axis in self.axes))
         return np.flip(moved, tuple(n_leading + axis for axis, flip in enumerate(self.flips) if flip))
 
     def prepare_image(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Map a scan `(C, *original)` to `(C, *grid)`: linear, averaged where it shrinks."""
+        """Map a scan `(C, *original)` to `(C, *grid)` by linear interpolation, with averaging where it shrinks."""
         return resize(self.orient(image)[:, *self._crop], self.grid)
 
     def prepare_labels(self, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Map `(*original)` to `(*grid)`: nearest."""
+        """Map labels `(*original)` to `(*grid)` by nearest neighbours."""
         crop = self.orient(labels)[self._crop]
         if crop.shape != self._crop_shape:
             crop, whole = np.zeros(self._crop_shape, dtype=np.uint8), crop
@@ -137,11 +143,11 @@ class Geometry:
         return _nearest(crop, self.grid)
 
     def restore_labels(self, labels: ArrayLike) -> NDArray[np.uint8]:
-        """Map label indices `(*grid)` to `(*original)`: nearest; background outside the crop."""
+        """Map label indices `(*grid)` to `(*original)` by nearest neighbours; background outside the crop."""
         return self._restore(_nearest(np.asarray(labels, dtype=np.uint8), self._crop_shape))
 
     def restore_scores(self, scores: ArrayLike) -> NDArray[np.uint8]:
-        """Map class scores `(K, *grid)` to label indices `(*original)`: linear, then the class of the highest."""
+        """Map class scores `(K, *grid)` to label indices `(*original)` by linear interpolation, then argmax."""
         labels = np.zeros(self._crop_shape, dtype=np.uint8)
         best = np.full(self._crop_shape, -np.inf, dtype=np.float32)
         for index, grid_score in enumerate(np.asarray(scores, dtype=np.float32)):  # one at a time: full grids are large
@@ -177,11 +183,17 @@ class Geometry:
 
 
 def resize(image: NDArray[np.float32], grid: Sequence[int]) -> NDArray[np.float32]:
-    """Resize `(C, *spatial)` to `(C, *grid)` by linear interpolation, averaged by a wider triangle where it shrinks.
+    """Resize an image by linear interpolation, with antialiasing by a wider triangle filter where it shrinks.
 
-    `F.interpolate(mode="bilinear", antialias=True)` does that for images; the filter is separable, so that it serves
-    any number of axes one by one, with the other axis of the "image" unchanged. The axes of the result lie in memory in
-    the order of the image's.
+    `F.interpolate(mode="bilinear", antialias=True)` does this for 2-D images. The filter is separable, so it is applied
+    to the axes one by one, with the other axis of the "image" unchanged. The memory order of the axes is kept.
+
+    Args:
+        image: `(C, *spatial)`.
+        grid: New spatial shape, in voxels.
+
+    Returns:
+        `(C, *grid)`.
     """
     order = (0, *(axis for axis in memory_order(image) if axis))  # read memory as it lies
     resized = np.ascontiguousarray(image.transpose(order))
@@ -194,7 +206,7 @@ def _resize_axis(image: NDArray[np.float32], axis: int, side: int) -> NDArray[np
     import torch  # takes 3 s, and only resizing needs it
 
     before, length, after = math.prod(image.shape[:axis]), image.shape[axis], math.prod(image.shape[axis + 1 :])
-    # torch 2.13 returns wrong values where the height changes and the new width is 1: so the last axis is the width.
+    # torch 2.13 returns wrong values if the height changes and the new width is 1, so the last axis is the width.
     old, new = ((1, 1, before, length), (before, side)) if after == 1 else ((1, before, length, after), (side, after))
     resized = torch.nn.functional.interpolate(
         torch.from_numpy(image).view(old), size=new, mode="bilinear", antialias=True
@@ -203,7 +215,7 @@ def _resize_axis(image: NDArray[np.float32], axis: int, side: int) -> NDArray[np
 
 
 def _nearest(labels: NDArray[np.uint8], grid: Sequence[int]) -> NDArray[np.uint8]:
-    """Resize `(*spatial)` to `(*grid)` by half-voxel centres, in integers: through a grid as fine and back is exact."""
+    """Resize `(*spatial)` to `(*grid)` by nearest voxel centres, in integers: to a grid as fine and back is exact."""
     order = memory_order(labels)
     resized = labels.transpose(order)
     for axis, side in _most_shrunk_first(labels.shape, grid, order):
@@ -213,6 +225,6 @@ def _nearest(labels: NDArray[np.uint8], grid: Sequence[int]) -> NDArray[np.uint8
 
 
 def _most_shrunk_first(shape: Sequence[int], grid: Sequence[int], order: Sequence[int]) -> list[tuple[int, int]]:
-    """Each axis of the transposed array that changes, and its new length: less is left to do for those that follow."""
+    """List the changed axes of the transposed array and their new lengths; early shrinking saves work."""
     changes = [(axis, grid[old]) for axis, old in enumerate(order) if grid[old] != shape[old]]
     return sorted(changes, key=lambda change: change[1] / shape[order[change[0]]])

@@ -1,13 +1,16 @@
-"""Which cases must stay together: those of one patient, and copies of an image."""
+"""Groups the cases that must stay together: those of one patient, and copies of an image."""
 
 from collections.abc import Iterable, Mapping
 
 
 def merge_groups(keys: Mapping[str, Iterable[str]]) -> dict[str, str]:
-    """Put cases that share a key, directly or through others, into one group, named after its first case.
+    """Group cases that have a key in common, directly or through other cases (connected components).
 
     Args:
-        keys: Case id -> what must stay together, e.g. the patient, and the digest of the image.
+        keys: Case id -> its keys, e.g. the patient and the digest of the image.
+
+    Returns:
+        Case id -> name of its group, the first case in it.
     """
     parent = {case: case for case in sorted(keys)}
 

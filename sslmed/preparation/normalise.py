@@ -1,4 +1,4 @@
-"""Normalises intensities to [0, 1], and finds where the body is."""
+"""Normalises intensities to [0, 1], and finds the bounding box of the foreground."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,13 @@ from sslmed.preparation.settings import PrepareSettings
 
 
 def normalise(image: NDArray[np.float32], modalities: Sequence[str], settings: PrepareSettings) -> None:
-    """Normalise each channel of `(C, *spatial)` in place: a CT by its window, any other modality by its percentiles."""
+    """Normalise each channel to [0, 1] in place: CT by the window, any other modality by percentiles.
+
+    Args:
+        image: `(C, *spatial)`, changed in place.
+        modalities: Name of each channel.
+        settings: Window in Hounsfield units, and percentiles.
+    """
     for channel, modality in zip(image, modalities, strict=True):
         low, high = settings.hu_window if modality.strip().upper() == "CT" else _percentiles(channel, settings)
         for plane in in_slices(channel):
@@ -20,7 +26,7 @@ def normalise(image: NDArray[np.float32], modalities: Sequence[str], settings: P
 
 
 def extremes(channel: NDArray[np.float32]) -> tuple[float, float]:
-    """Return the least and the highest value of a channel `(*spatial)`; NaN if any is NaN."""
+    """Return the minimum and the maximum of a channel `(*spatial)`; NaN if any value is NaN."""
     found = np.array([(plane.min(), plane.max()) for plane in in_slices(channel)])
     return float(found[:, 0].min()), float(found[:, 1].max())
 
@@ -33,7 +39,15 @@ def _percentiles(channel: NDArray[np.float32], settings: PrepareSettings) -> tup
 
 
 def foreground_box(image: NDArray[np.float32], threshold: float) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
-    """Return start and stop of the voxels of `(C, I, J, K)` above `threshold` in any channel; `None` without any."""
+    """Return the bounding box of the voxels above a threshold in any channel.
+
+    Args:
+        image: `(C, I, J, K)`.
+        threshold: Normalised intensity.
+
+    Returns:
+        First voxel and one beyond the last voxel on each axis; `None` if no voxel is above the threshold.
+    """
     found = [np.zeros(side, dtype=np.bool_) for side in image.shape[1:]]
     for channel in image:
         slowest = memory_order(channel)[0]

@@ -1,4 +1,4 @@
-"""Reads one photograph, refuses what would spoil training, and makes it a square, of a fundus around the retina."""
+"""Reads and checks one photograph, and crops it to a square; a fundus photograph to the retina."""
 
 import io
 import math
@@ -30,21 +30,25 @@ Box = tuple[int, int, int, int]  # left, top, right, bottom; the latter two are 
 
 
 def prepare_photo(path: Path, settings: PrepareSettings) -> tuple[NDArray[np.float16], Geometry]:
-    """Read and check a photograph, make it a square and resize it to `(3, size, size)`, from 0 to 1.
+    """Read and check a photograph, make it square and resize it.
 
-    A `plain` photograph is taken whole, in the middle of a black square, so that shapes are kept. A `fundus` is cropped
-    to the square around the retina's bounding box, with black beyond the photograph: a retina cut off above and below
-    stays round. Brightness is kept: 1 is always the full range of the file's pixels.
+    A `plain` photograph is placed in the middle of a black square, so that shapes are kept. A `fundus` photograph is
+    cropped to the square around the retina's bounding box, with black outside the photograph. So a retina that is cut
+    off at the top and bottom stays round. Brightness is kept: 1 is always the full range of the file's pixels.
 
-    What is brighter than `settings.foreground` beside the retina, apart from it and less than a hundredth as large,
-    is painted black: letters, dates and hot pixels, which could give an eye or a camera away. What is dimmer, larger,
-    within the retina, or connected to it, as the notch that some cameras have, stays: no mask fits all cameras.
+    Regions beside the retina that are brighter than `settings.foreground` and smaller than a hundredth of it are
+    painted black: letters, dates and hot pixels, which could identify an eye or a camera. Regions that are darker,
+    larger, within the retina or connected to it, such as the notch of some cameras, are kept.
+
+    Args:
+        path: A PNG, JPEG or TIFF file.
+        settings: Size in pixels, kind of photograph, and foreground threshold.
 
     Returns:
-        The image, and how its square lies in the photograph.
+        The image `(3, size, size)` in [0, 1], and the position of its square in the photograph.
 
     Raises:
-        DataError: The file cannot be used.
+        DataError: If the file cannot be used.
     """
     photo = _open(path)
     box = (0, 0, *photo.size)
@@ -59,7 +63,7 @@ def prepare_photo(path: Path, settings: PrepareSettings) -> tuple[NDArray[np.flo
         photo.paste("black", mask=beside)
     left, top, right, bottom = _square(*box)
     grid = (settings.size, settings.size)
-    # As F.interpolate(antialias=True), which resizes volumes, to a grey level; without torch, and several times faster.
+    # Same as F.interpolate(antialias=True) for volumes, within one grey level; without torch, and several times faster.
     resized = photo.crop((left, top, right, bottom)).resize(grid, Image.Resampling.BILINEAR)
     channels_first = np.moveaxis(np.asarray(resized, dtype=np.float32), -1, 0)
     geometry = Geometry.of_photograph((photo.height, photo.width), (top, left), right - left, settings.size)
@@ -67,26 +71,32 @@ def prepare_photo(path: Path, settings: PrepareSettings) -> tuple[NDArray[np.flo
 
 
 def read_photo(path: Path) -> NDArray[np.uint8]:
-    """Read and check a photograph, as it is to be looked at: uint8 `(H, W, 3)` in red, green, blue.
+    """Read and check a photograph for display.
 
-    16 bits become 8, grey becomes three equal channels, and what is transparent becomes black. A file cut off is
-    refused; so is damage within a PNG, but not all damage within a JPEG, which has no checksum.
+    16 bits become 8, grey becomes three equal channels, and transparent pixels become black. Truncated files and
+    damaged PNG files are rejected. Not all damage of a JPEG file is found, as it has no checksum.
+
+    Returns:
+        uint8 `(H, W, 3)`: red, green, blue.
 
     Raises:
-        DataError: The file cannot be used.
+        DataError: If the file cannot be used.
     """
     return np.array(_open(path))
 
 
 def read_mask(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Read and check a label map of a photograph: the pixels' values, uint8 `(H, W)`; of a palette, its numbers.
+    """Read and check the label map of a photograph.
 
     Args:
-        path: A PNG or TIFF of one channel.
+        path: A PNG or TIFF file with one channel.
         shape: Rows and columns of the photograph.
 
+    Returns:
+        Pixel values, or indices of a palette, uint8 `(H, W)`.
+
     Raises:
-        DataError: The file cannot be used.
+        DataError: If the file cannot be used.
     """
     content = _read_bytes(path)
     try:
@@ -154,7 +164,7 @@ def _decode(path: Path, content: bytes) -> Image.Image:
             _refuse(path, "holds CMYK colours, which depend on a printer; save it as RGB")
         if image.mode == "F":
             _refuse(path, "holds fractional values, whose range is not known; save it with 8 or 16 bits")
-        image.verify()  # of a PNG, every chunk's checksum, which reading ignores; the image cannot be used afterwards
+        image.verify()  # every checksum of a PNG, which reading ignores; the image cannot be used afterwards
     with Image.open(io.BytesIO(content), formats=list(MAGIC)) as image:
         image.load()
         return _to_rgb(ImageOps.exif_transpose(image))
@@ -170,7 +180,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _find_retina(photo: Image.Image, threshold: float) -> tuple[Box, Image.Image] | None:
-    """Find what is brighter than `threshold` in any channel; `None` if that is too little.
+    """Find the retina: pixels brighter than `threshold` in any channel; `None` if there are too few.
 
     Returns:
         Left, top, right and bottom of the retina, and a mask of the small parts beside it, as large as the photograph.

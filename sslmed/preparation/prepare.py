@@ -1,4 +1,4 @@
-"""Turns a dataset into a store: in parallel, resumable after a kill at any moment, never leaving a partial file."""
+"""Prepares a dataset as a store: in parallel, resumable after a kill, without partial files."""
 
 import hashlib
 import io
@@ -41,23 +41,26 @@ def prepare(
     labels: Labels | None = None,
     pool: bool = False,
 ) -> Store:
-    """Check every case of `data`, and write its arrays to `store`; cases that are finished and unchanged are kept.
+    """Check every case of `data`, and write its arrays to `store`. Finished and unchanged cases are kept.
 
-    A store holds `settings.json`, written first; `cases/<id>/`, each built in `partial/` and moved to its place whole;
-    and `store.json`, written last. Nothing is written into `data`.
+    A store has `settings.json`, written first; `cases/<id>/`, each built in `partial/` and moved when complete; and
+    `store.json`, written last. Nothing is written to `data`.
 
     Args:
-        data: A table, or a folder that holds one or is in the layout of an MSD task or of APTOS 2019.
-        store: A folder that is new, empty, or was prepared from the same dataset with the same settings.
-        settings: How to prepare.
+        data: A table, a folder with a table, or a folder in the layout of an MSD task or of APTOS 2019.
+        store: A new or empty folder, or one that was prepared from the same dataset with the same settings.
+        settings: Settings of the preparation.
         jobs: Number of processes; the usable cores by default.
-        labels: What labels to take from a table that has several kinds.
-        pool: Take all images, and no label, from `data`, which may then be any folder of images. Those that cannot be
-            used are left out, and reported.
+        labels: Kind of labels to read from a table that has several.
+        pool: Read all images of `data` without labels. `data` may then be any folder of images. Images that cannot be
+            used are left out and reported.
+
+    Returns:
+        The store.
 
     Raises:
-        DataError: Files cannot be used; one line for each.
-        UserError: `store` cannot be used.
+        DataError: If files cannot be used; one line for each.
+        UserError: If `store` cannot be used.
     """
     dataset, problems = layouts.scan(data, labels=labels, pool=pool)
     if data.is_dir() and store.resolve().is_relative_to(data.resolve()):
@@ -78,9 +81,9 @@ def prepare(
 
 
 def _claim(store: Path, dataset: Dataset, settings: PrepareSettings, *, pool: bool) -> None:
-    """Write down what the store is for, or refuse one that is for something else."""
+    """Write the identity of the store, or refuse a store with another identity."""
     identity = {"version": VERSION, "dataset": dataset.digest, "pool": pool, "labels": dataset.labels}
-    identity = json.loads(json.dumps(identity | asdict(settings)))  # as it will be read
+    identity = json.loads(json.dumps(identity | asdict(settings)))  # as it will be read back
     path = store / "settings.json"
     if path.is_file():
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -89,7 +92,7 @@ def _claim(store: Path, dataset: Dataset, settings: PrepareSettings, *, pool: bo
         if differences:
             raise UserError(f"{store}: was prepared otherwise: {', '.join(differences)}; give another folder")
         return
-    # A kill while the file below was written leaves a temporary one.
+    # A kill during the write below leaves a temporary file.
     is_new = not store.exists() or (store.is_dir() and all(f.name.startswith(path.name) for f in store.iterdir()))
     if not is_new:
         raise UserError(f"{store}: exists and is not a store; give a new or an empty folder")
@@ -98,7 +101,7 @@ def _claim(store: Path, dataset: Dataset, settings: PrepareSettings, *, pool: bo
 
 
 def _prepare_cases(dataset: Dataset, store: Path, settings: PrepareSettings, jobs: int | None) -> list[str]:
-    """Prepare the cases that are not finished; return what is wrong with them."""
+    """Prepare the unfinished cases, and return their problems."""
     partial_cases = store / "partial"
     shutil.rmtree(partial_cases, ignore_errors=True)  # of a run that was killed
     remove_leftovers(store)
@@ -132,14 +135,14 @@ def _finish(store: Path, dataset: Dataset, settings: PrepareSettings) -> None:
         "labelled": [case.id for case in cases if case.is_labelled],
         "unlabelled": [case.id for case in cases if not case.is_labelled],
         "digests": digests,
-        # What is the same once it is prepared is one image, whatever its files are called, and however compressed.
+        # Images that are equal after preparation are copies, whatever their file names and compression.
         "groups": merge_groups({case: [f"digest {digests[case]}", *patients.get(case, ())] for case in digests}),
     }
     write_text(store / "store.json", json.dumps(summary, indent=1, ensure_ascii=False))
 
 
 def _classes(dataset: Dataset, cases: Sequence[Case], store: Path) -> tuple[dict[int, str], list[int]]:
-    """Name the classes, and say which number stands for each in the arrays: found in label maps that declare none."""
+    """Return the names of the classes and their numbers in the arrays; undeclared ones are found in the label maps."""
     if dataset.labels != "map" or dataset.label_names:
         return dataset.label_names, list(range(len(dataset.label_names)))
     found = {value for case in cases if case.is_labelled for value in _read_record(store, case)["values"]}
@@ -168,14 +171,14 @@ def _read_record(store: Path, case: Case) -> dict[str, Any]:
 
 
 def _fingerprint(case: Case) -> list[list[int]]:
-    """What changes with the case's files; the dataset's digest covers the rest."""
+    """Return sizes and times of the case's files; the dataset's digest covers the rest."""
     return [[file.st_size, file.st_mtime_ns] for file in (path.stat() for path in case.files)]
 
 
 def _prepare_case(dataset: Dataset, settings: PrepareSettings, store: Path, case: Case) -> tuple[str, ...]:
-    """Prepare one case, in a worker; return what is wrong with it."""
+    """Prepare one case in a worker, and return its problems."""
     arrays: dict[str, NDArray[Any]]
-    source = _fingerprint(case)  # before reading: a change from here on makes the case stale
+    source = _fingerprint(case)  # before reading, so that a later change makes the case stale
     label_values = tuple(dataset.label_names)
     try:
         if dataset.spatial_dims == 2:
@@ -219,7 +222,7 @@ def _write_case(store: Path, case_id: str, arrays: dict[str, NDArray[Any]], reco
     if native_label is not None:
         content = io.BytesIO()
         np.save(content, native_label)
-        # A tenth of the time, and half the bytes, of zlib's fastest.
+        # A tenth of the time and half the bytes of zlib's fastest level.
         compressed = igzip.compress(content.getbuffer(), compresslevel=1, mtime=0)
         (folder / "native_label.npy.gz").write_bytes(compressed)
     for name, array in arrays.items():

@@ -1,4 +1,4 @@
-"""How images are prepared: every setting that changes a prepared array is one of these."""
+"""Defines the settings of the preparation: all that change a prepared array."""
 
 import hashlib
 import json
@@ -8,25 +8,25 @@ from typing import Any, Literal
 
 from sslmed.core.errors import UserError
 
-VERSION = 4  # of the prepared arrays and their files; a change of either makes it the next
+VERSION = 4  # of the prepared arrays and their files; increase it if one of them changes
 
 
 @dataclass(frozen=True)
 class PrepareSettings:
-    """Settings of `sslmed prepare`; photographs know `size`, `photo` and, for fundus, `foreground` only.
+    """Holds the settings of `sslmed prepare`. Photographs use only `size`, `photo` and, for fundus, `foreground`.
 
     Args:
-        geometry: `cube` crops to the bounding box of the foreground and resizes to a cube, as
-            https://arxiv.org/abs/2006.03829 does; `spacing` resamples the whole volume to `spacing`.
+        geometry: `cube` crops to the bounding box of the foreground and resizes to a cube, as in
+            https://arxiv.org/abs/2006.03829; `spacing` resamples the whole volume to `spacing`.
         size: Side of the cube in voxels, or of the square in pixels.
         spacing: Voxel size in mm, for `spacing`, towards right, anterior and superior.
         hu_window: Hounsfield units that become 0 and 1 in a CT; by default the usual abdominal window.
         percentiles: Percentiles of a channel that become 0 and 1 in any other modality.
         foreground: Normalised intensity above which a voxel belongs to the bounding box of `cube`, or to the retina.
-        photo: `fundus` crops photographs to the retina; `plain` takes them whole, in the middle of a black square.
+        photo: `fundus` crops photographs to the retina; `plain` keeps them whole, in the middle of a black square.
 
     Raises:
-        UserError: A setting is out of its range.
+        UserError: If a setting is out of range.
     """
 
     geometry: Literal["cube", "spacing"] = "cube"
@@ -38,7 +38,7 @@ class PrepareSettings:
     photo: Literal["plain", "fundus"] = "plain"
 
     def __post_init__(self) -> None:
-        # 1, 1.0 and [1] are one setting, and have one key.
+        # 1, 1.0 and [1] are the same setting, and have the same key.
         for name in ("spacing", "hu_window", "percentiles"):
             object.__setattr__(self, name, tuple(map(float, getattr(self, name))))
         _require(self.geometry in ("cube", "spacing"), "geometry", "cube or spacing", self.geometry)
@@ -53,7 +53,11 @@ class PrepareSettings:
         _require(self.photo in ("plain", "fundus"), "photo", "plain or fundus", self.photo)
 
     def key(self, digest: str) -> str:
-        """Return 12 hexadecimal digits that differ whenever the arrays prepared from a dataset with a digest can."""
+        """Return 12 hexadecimal digits that identify the prepared arrays of a dataset.
+
+        Args:
+            digest: Digest of the dataset.
+        """
         identity = json.dumps({"settings": asdict(self), "version": VERSION, "dataset": digest}, sort_keys=True)
         return hashlib.sha256(identity.encode()).hexdigest()[:12]
 

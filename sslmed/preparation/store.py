@@ -1,4 +1,4 @@
-"""A read-only view of a prepared dataset: one memory-mapped array per image and label."""
+"""Reads a prepared dataset: one memory-mapped array per image and label."""
 
 import io
 import json
@@ -17,20 +17,20 @@ from sslmed.preparation.settings import VERSION, PrepareSettings
 
 
 class Store:
-    """What `sslmed prepare` wrote: images of volumes (`spatial_dims` 3) or photographs (2), and what is known of them.
+    """Reads the output of `sslmed prepare`: volumes (`spatial_dims` 3) or photographs (2), their labels and geometry.
 
-    What `labels` are decides what can be trained: a `map` of class indices, which are positions in `label_values`, a
-    `class` index or a `value` for each image, or `none`.
+    `labels` is the kind of labels, which determines the possible tasks: a `map` of class indices (positions in
+    `label_values`), a `class` index or a `value` for each image, or `none`.
 
     Args:
-        root: Folder that holds `store.json`.
+        root: Folder with `store.json`.
 
     Attributes:
         digests: Case id -> SHA-256 of its prepared image.
-        groups: Case id -> a name that it shares with the cases of its patient, and with copies of its image.
+        groups: Case id -> group, the same for the cases of a patient and for copies of an image.
 
     Raises:
-        UserError: Nothing was prepared there, or not to the end, or by another version.
+        UserError: If the store does not exist, is not finished, or has another version.
     """
 
     def __init__(self, root: Path) -> None:
@@ -63,7 +63,7 @@ class Store:
         return tuple(sorted(self.labelled + self.unlabelled))
 
     def distinct(self, cases: Iterable[str]) -> tuple[str, ...]:
-        """Leave out copies: of cases with the same image, keep the first."""
+        """Remove copies: keep the first of the cases with the same image."""
         return tuple({self.digests[case]: case for case in reversed([*cases])}.values())[::-1]
 
     @property
@@ -73,30 +73,30 @@ class Store:
 
     @property
     def label_values(self) -> tuple[int, ...]:
-        """Label values as the files have them, sorted; of label maps 0 comes first."""
+        """Label values as in the files, sorted; for label maps 0 is the first."""
         return tuple(self.label_names)
 
     @property
     def num_classes(self) -> int:
-        """Number of classes, of label maps background included."""
+        """Number of classes; for label maps including background."""
         return len(self.label_names)
 
     def image(self, case: str) -> NDArray[np.float16]:
-        """Map the image `(C, *grid)`, in [0, 1], into memory."""
+        """Memory-map the image `(C, *grid)`, in [0, 1]."""
         return self._map(case, "image.npy")
 
     def label(self, case: str) -> NDArray[np.uint8]:
-        """Map the label `(*grid)` into memory."""
+        """Memory-map the label `(*grid)` of class indices."""
         return self._to_indices(self._map(case, "label.npy"))
 
     def native_label(self, case: str) -> NDArray[np.uint8]:
-        """Read the label `(*original)`."""
+        """Read the label `(*original)` of class indices."""
         compressed = self._file(case, "native_label.npy.gz").read_bytes()
         label: NDArray[np.uint8] = np.load(io.BytesIO(igzip.decompress(compressed)))  # type: ignore[no-untyped-call]
         return self._to_indices(label)
 
     def classes(self, case: str) -> frozenset[int]:
-        """Return the classes that the label `(*grid)` holds, or the case's one; none of an unlabelled case."""
+        """Return the classes in the label `(*grid)`, or the case's class; empty for an unlabelled case."""
         return frozenset(map(self._codes.index, self._read(case)["classes"]))
 
     def value(self, case: str) -> float:
@@ -104,11 +104,11 @@ class Store:
         return float(self._read(case)["value"])
 
     def geometry(self, case: str) -> Geometry:
-        """Return what maps the grid back to the original file's."""
+        """Return the geometry, which maps the grid back to that of the original file."""
         return Geometry.from_json(self._read(case)["geometry"])
 
     def _to_indices(self, label: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Turn the numbers in an array into class indices, unless they are that already."""
+        """Convert the numbers in an array to class indices, if they differ."""
         if self._codes == list(range(len(self._codes))):
             return label
         indices = np.zeros(256, dtype=np.uint8)
@@ -116,7 +116,7 @@ class Store:
         return indices[label]
 
     def _map(self, case: str, name: str) -> NDArray[Any]:
-        # numpy would resolve a Path link by link, a third of the time.
+        # numpy would resolve every link of a Path, which takes a third of the time.
         array: NDArray[Any] = np.load(str(self._file(case, name)), mmap_mode="r")
         return array
 

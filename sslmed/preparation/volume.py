@@ -1,4 +1,4 @@
-"""Prepares one volume: checked, normalised, turned, cropped and resized."""
+"""Prepares one volume: checks, normalises, reorients, crops and resizes it."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,21 +24,21 @@ def prepare_volume(
     """Prepare one case.
 
     Args:
-        case: Its files.
+        case: The files of the case.
         modalities: Name of each channel.
-        label_values: Declared label values, sorted; none where the label is to stay as it is.
-        settings: How to prepare.
+        label_values: Declared label values, sorted; empty to keep the values of the label.
+        settings: Settings of the preparation.
 
     Returns:
-        Arrays `image` float16 `(C, *grid)` and, of a labelled case, uint8 `label` `(*grid)` and `native_label`
-        `(*original)`; and how the grid lies in the original one.
+        Arrays `image` float16 `(C, *grid)` and, for a labelled case, uint8 `label` `(*grid)` and `native_label`
+        `(*original)`; and the position of the grid in the original grid.
 
     Raises:
-        DataError: Files of the case cannot be used.
+        DataError: If files of the case cannot be used.
     """
-    import torch  # takes 3 s, which the parent does without
+    import torch  # takes 3 s, and the parent process does not need it
 
-    torch.set_num_threads(1)  # the processes share the cores
+    torch.set_num_threads(1)  # other processes use the other cores
     image, label = read_case(case, modalities, label_values)
     normalise(image.voxels, modalities, settings)
     geometry = _geometry(case, image.voxels, image.affine, settings)
@@ -50,7 +50,7 @@ def prepare_volume(
 
 
 def _half(image: NDArray[np.float32]) -> NDArray[np.float16]:
-    """Convert in a quarter of the time that numpy takes."""
+    """Convert to float16 in a quarter of numpy's time."""
     import torch
 
     half: NDArray[np.float16] = torch.from_numpy(image).half().numpy()

@@ -1,1 +1,1 @@
-"""What finished runs say: tables, summaries, figures, the HTML report."""
+"""Reporting of finished runs: tables, summaries, figures, the HTML report."""

@@ -1,4 +1,4 @@
-"""One test per arm, the primary one: does it differ from the baseline in the mean over label fractions?"""
+"""The primary test of each arm: does it differ from the baseline, in the mean over label fractions?"""
 
 from functools import reduce
 from typing import Any
@@ -15,19 +15,19 @@ COLUMNS = [*FAMILY, "arm", "n_runs", "n_cases", *DIFFERENCE, "p_holm"]
 def compare_arms(values: pd.DataFrame, *, test_to_train: float) -> pd.DataFrame:
     """Test the mean over label fractions of each arm's paired difference to its baseline.
 
-    The difference is taken for each run (fold, seed) and case, then averaged over all label fractions, in equal parts.
-    Used are the runs that have all fractions, in both arms. The p-values of all arms are one family for Holm's method.
-    Null arms are a control and are not tested.
+    The difference is computed for each run (fold, seed) and case, then averaged over all label fractions with equal
+    weights. Only runs that have all fractions in both arms count. The p-values of all arms are one family for Holm's
+    method (Holm 1979, https://www.jstor.org/stable/4615733). Null arms are a control and are not tested.
 
     Args:
-        values: As in `summarise_cells`, of the primary metric alone.
+        values: As in `summarise_cells`, for the primary metric only.
         test_to_train: See `sslmed.evaluation.statistics.estimate`.
 
     Returns:
         `COLUMNS`, one row per arm with five such runs or more, sorted.
 
     Raises:
-        DataError: Runs to be compared were scored on different cases.
+        DataError: If runs to compare were scored on different cases.
     """
     arms: dict[Any, pd.DataFrame] = dict(iter(values.groupby([*FAMILY, "arm"])))
     fractions = sorted(values["label_fraction"].unique())
@@ -45,7 +45,7 @@ def compare_arms(values: pd.DataFrame, *, test_to_train: float) -> pd.DataFrame:
 
 
 def _mean_over_fractions(arm: pd.DataFrame, baseline: pd.DataFrame, fractions: list[float]) -> pd.DataFrame:
-    """Give one row per run that has all fractions, and one column per case."""
+    """Return one row per run that has all fractions, and one column per case."""
     of_arm, of_baseline = (dict(iter(each.groupby("label_fraction"))) for each in (arm, baseline))
     if not of_arm.keys() == of_baseline.keys() == set(fractions):
         return pd.DataFrame()

@@ -1,4 +1,4 @@
-"""What a figure says below its panels: what was run, what bars and bands mean, and what is missing."""
+"""The caption of a figure: runs, meaning of bars and bands, and missing runs."""
 
 from sslmed.evaluation.statistics import ENOUGH_RUNS
 from sslmed.experiments.arms import Arm
@@ -10,7 +10,7 @@ NAMED_MISSING = 4
 OVER_CASES = "over test cases only: they do not include training noise"
 RANGE = "from the lowest to the highest run"
 CHANCE = "chance alone"
-"""What the band of the null arms is called."""
+"""Name of the band of the null arms."""
 
 CORRECTED = "Intervals are corrected for training sets that overlap between folds (Nadeau and Bengio 2003)."
 NO_DIFFERENCES = (
@@ -20,7 +20,7 @@ NO_DIFFERENCES = (
 
 
 def caption(tables: Tables, metric: str) -> list[str]:
-    """Describe an experiment, one sentence or two a line; its test cases are those scored by the metric."""
+    """Describe an experiment in lines of one or two sentences. Test cases are those scored by the metric."""
     experiment = tables.summary.iloc[0]
     n_cases = tables.summary.loc[tables.summary["metric"] == metric, "n_cases"].max()
     n_folds, n_seeds = (tables.results[key].nunique() for key in ("fold", "seed"))
@@ -47,7 +47,7 @@ def caption(tables: Tables, metric: str) -> list[str]:
 
 
 def null_band(tables: Tables) -> str:
-    """Say what the band of the null arms means."""
+    """Explain the band of the null arms."""
     nulls = [arm for arm in tables.results["arm"].unique() if Arm.parse(arm).is_null]
     df = tables.null_bands["df"].min()
     rough = ", so it is rough itself" if df < ENOUGH_RUNS else ""

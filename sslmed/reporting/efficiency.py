@@ -1,4 +1,4 @@
-"""What pretraining saves: the labels, and the updates, with which an arm reaches its baseline's score."""
+"""Label efficiency and convergence: labels and updates with which an arm reaches its baseline's score."""
 
 from collections.abc import Callable
 from functools import reduce
@@ -21,23 +21,24 @@ SCALES: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     LABELS: (np.log, np.exp),
     UPDATES: (np.asarray, np.asarray),
 }
-"""Quantity -> from it to the scale along which scores are interpolated, and back."""
+"""Quantity -> function to the scale on which scores are interpolated, and its inverse."""
 
 
 def labels_to_baseline(values: pd.DataFrame, *, test_to_train: float) -> pd.DataFrame:
     """Estimate the label fraction at which each arm reaches the baseline's score with all labels.
 
-    Scores are interpolated along the logarithm of the fraction. The interval includes what those of the differences do.
+    Scores are interpolated along the logarithm of the fraction. The interval includes the same noise as those of the
+    differences. Source: Fieller 1954, https://www.jstor.org/stable/2984043; see `sslmed.evaluation.crossing`.
 
     Args:
         values: As in `summarise_cells`.
         test_to_train: See `sslmed.evaluation.statistics.estimate`.
 
     Returns:
-        `COLUMNS`, one row per metric and arm, the baseline too. `value` and `ci_high` are empty where they are beyond
-        the greatest fraction; a `value` that is the least fraction means that one or less. `monotone` is false where
-        the arm's scores get worse with more labels by more than chance, so that the row should not be relied on. No row
-        is given where fewer than five runs have all fractions and a baseline with all labels.
+        `COLUMNS`, one row per metric and arm, including the baseline. `value` and `ci_high` are empty where they are
+        beyond the largest fraction. A `value` equal to the smallest fraction means that fraction or less. `monotone` is
+        false where more labels make the arm's scores worse by more than chance; do not rely on that row. There is no
+        row if fewer than five runs have all fractions and a baseline with all labels.
 
     Raises:
         DataError: Runs to be compared were scored on different cases.
@@ -49,16 +50,17 @@ def labels_to_baseline(values: pd.DataFrame, *, test_to_train: float) -> pd.Data
 def updates_to_baseline(curves: pd.DataFrame, *, test_to_train: float) -> pd.DataFrame:
     """Estimate the updates after which each arm reaches the baseline's last validation score, at the middle fraction.
 
-    The k-th validation passes of an arm's runs are taken together, at their mean update, as with a budget in epochs the
-    runs of different folds may differ by a few.
+    The k-th validation passes of an arm's runs are compared at their mean update: with a budget in epochs, runs of
+    different folds may differ by a few updates. Source: Fieller 1954, https://www.jstor.org/stable/2984043; see
+    `sslmed.evaluation.crossing`.
 
     Args:
         curves: One row per run, validation pass and metric: the columns of `CELL`, `fold`, `seed`, `update`, `value`.
         test_to_train: See `sslmed.evaluation.statistics.estimate`.
 
     Returns:
-        As `labels_to_baseline`, but with fewer than five folds there are no rows: of a pass there is one score per run,
-        not one per case, and a few folds tell too little about noise.
+        As `labels_to_baseline`, but without rows for fewer than five folds: a pass has one score per run, not one per
+        case, and noise cannot be estimated from a few folds.
     """
     shown = curves[curves["label_fraction"] == middle_fraction(curves)]
     run = [*ARM, "fold", "seed"]
@@ -70,7 +72,7 @@ def updates_to_baseline(curves: pd.DataFrame, *, test_to_train: float) -> pd.Dat
 
 
 def middle_fraction(curves: pd.DataFrame) -> float:
-    """Give the label fraction at which convergence is shown."""
+    """Return the label fraction for which convergence is shown."""
     fractions = np.sort(curves["label_fraction"].unique())
     return float(fractions[len(fractions) // 2])
 
@@ -101,6 +103,6 @@ def _reaching(
 
 
 def _within(x: Floats, value: float, low: float, high: float) -> list[float]:
-    """Cut what lies beyond the range of x to what is known, or leave it empty."""
+    """Clip the estimate to the range of x; NaN where it is not reached."""
     value, low, high = max(value, x[0]), min(max(low, 0), x[-1]), max(high, x[0])
     return [float(end) if np.isfinite(end) else np.nan for end in (value, low, high)]

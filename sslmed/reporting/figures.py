@@ -48,8 +48,8 @@ def draw_figure(
         png: File to write.
         svg: File to write.
         phantom: Whether the images are synthetic; the title then says so.
-        metrics: The scores shown, in a panel each; convergence is that of the first.
-        notes: Further lines below the figure, e.g. that pretraining was transductive.
+        metrics: Scores to plot, one panel each. Convergence is shown for the first.
+        notes: Additional lines below the figure, e.g. that pretraining was transductive.
     """
     arms = arm_styles(tables.results["arm"].unique())
     with matplotlib.rc_context(STYLE):
@@ -68,7 +68,7 @@ def draw_figure(
 
 
 def _panels(tables: Tables, metrics: Sequence[str]) -> list[Panel]:
-    """List titles and what draws each panel, given its `axes` and `arms`."""
+    """List the panels: title, and function of `axes` and `arms` that draws it."""
     experiment = tables.summary.iloc[0]
     titles = ["Test score" if len(metrics) == 1 else f"Test score, {find(name).title}" for name in metrics]
     scores = [partial(draw_scores, tables=tables, metric=metric) for metric in metrics]
@@ -86,7 +86,7 @@ def _panels(tables: Tables, metrics: Sequence[str]) -> list[Panel]:
 
 
 def _draw_panels(panels: Sequence[Panel], rows: Sequence[Sequence[ArmStyle]]) -> Figure:
-    """Draw all panels for each group of arms, in one row of up to three, else in two; the scores' axes are the same."""
+    """Draw all panels for each group of arms, in one row of up to three or in two rows, with equal y axes."""
     columns = len(panels) if len(panels) <= MOST_IN_A_ROW else -(-len(panels) // 2)
     height = -(-len(panels) // columns)
     figure = Figure(figsize=(1.8 + 5.2 * columns, 0.9 + 4.7 * height * len(rows)), layout="constrained")
@@ -94,7 +94,7 @@ def _draw_panels(panels: Sequence[Panel], rows: Sequence[Sequence[ArmStyle]]) ->
     for axes in grid[:, len(panels) :].flat:
         axes.remove()
     for of_row, arms in zip(grid, rows, strict=True):
-        kind = arms[-1].kind.description if len(rows) > 1 else ""  # a baseline that is shown again comes first
+        kind = arms[-1].kind.description if len(rows) > 1 else ""  # a repeated baseline comes first
         for axes, first, (title, draw) in zip(of_row, grid[0], panels, strict=False):
             if axes is not first:
                 axes.sharey(first)

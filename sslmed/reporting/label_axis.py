@@ -1,4 +1,4 @@
-"""The amounts of labels that an experiment compares: their places along an axis, and how they are written there."""
+"""The amounts of labels of an experiment on an axis: positions and tick labels."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -7,15 +7,15 @@ from statistics import fmean
 from sslmed.core.label_amount import LabelAmount
 
 DIGITS = 6
-"""Of the label fraction that a number of labels stands for: enough to tell the numbers of a million cases apart."""
+"""Digits of the label fraction of a number of labels: enough to distinguish numbers up to a million cases."""
 
 
 @dataclass(frozen=True)
 class LabelAxis:
-    """Label fractions of cells, and what they stand for.
+    """Converts amounts of labels to label fractions of cells, and back.
 
-    Folds may differ by a training case. So that a number of labels is one cell, its label fraction is the number over
-    the *mean* number of training cases. Hence the logarithm of the fraction is an axis of numbers of labels, too.
+    Folds may differ by one training case. A number of labels is still one cell, because its label fraction is the
+    number over the *mean* number of training cases. So a logarithmic axis of fractions is also one of numbers.
 
     Attributes:
         amounts: Label fraction of each cell, ascending -> amount of labels.
@@ -27,7 +27,7 @@ class LabelAxis:
 
     @classmethod
     def of(cls, amounts: Iterable[LabelAmount], n_train: Mapping[int, int]) -> "LabelAxis":
-        """Place amounts of labels.
+        """Compute the label fractions of amounts of labels.
 
         Args:
             amounts: In any order.
@@ -47,7 +47,7 @@ class LabelAxis:
         return any(amount.count is not None for amount in self.amounts.values())
 
     def tick(self, fraction: float, n_labels: float) -> tuple[str, str]:
-        """Two lines below a cell: `25 %` and `n = 10`, or `8` and `labels`."""
+        """Return the two lines of a tick label: `25 %` and `n = 10`, or `8` and `labels`."""
         amount = self.amounts[fraction]
         if amount.fraction is None:
             number, noun = str(amount).split()
@@ -55,7 +55,7 @@ class LabelAxis:
         return str(amount), f"n = {n_labels:.0f}"
 
     def between(self, fraction: float) -> str:
-        """A fraction that is no cell's: `12.3 %`, or `5.3 labels` where numbers are compared."""
+        """Format a fraction between cells: `12.3 %`, or `5.3 labels` where numbers are compared."""
         return f"{fraction * self.n_train:.3g} labels" if self.by_count else f"{100 * fraction:.3g} %"
 
 

@@ -1,4 +1,4 @@
-"""What chance alone does: how far null arms, baselines with other initial weights, are from the baseline."""
+"""Differences due to chance: how far null arms, baselines with other initial weights, are from the baseline."""
 
 from typing import Any
 
@@ -14,17 +14,18 @@ COLUMNS = [*CELL, "n_folds", "df", "low", "high"]
 
 
 def null_bands(values: pd.DataFrame) -> pd.DataFrame:
-    """Give the range around each baseline's mean in which another baseline is by chance, with a probability of 95 %.
+    """Compute the range around each baseline's mean that contains another baseline with a probability of 95 %.
 
-    The baseline and its null arms differ in their initial weights alone, so any difference between them is chance. Two
-    folds are enough, if only for a wide range.
+    The baseline and its null arms differ only in their initial weights, so any difference between them is chance. Two
+    folds are enough, but the range is wide then. See `sslmed.evaluation.statistics.chance_margin` (Student 1908,
+    https://doi.org/10.1093/biomet/6.1.1).
 
     Args:
         values: As in `summarise_cells`.
 
     Returns:
-        `COLUMNS`, one row per metric, baseline (`arm`) and label fraction that null arms have run; `df` says on how
-        many differences the range rests. Used are the folds that the baseline and all of its null arms have.
+        `COLUMNS`, one row per metric, baseline (`arm`) and label fraction with null arms. `df` is the number of
+        differences behind the range. Only folds that the baseline and all its null arms have are used.
     """
     rows = []
     for (*family, fraction), cell in values.groupby([name for name in CELL if name != "arm"]):
@@ -41,5 +42,5 @@ def null_bands(values: pd.DataFrame) -> pd.DataFrame:
 
 
 def _fold_scores(cell: pd.DataFrame) -> Any:  # noqa: ANN401 - a frame whose columns mypy takes for unknown
-    """Give one row per fold and one column per arm: means over seeds and cases."""
+    """Return one row per fold and one column per arm: means over seeds and cases."""
     return cell.groupby(["fold", "arm"])["value"].mean().unstack("arm")

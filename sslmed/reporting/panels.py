@@ -17,21 +17,21 @@ from sslmed.reporting.styles import ArmStyle, dodges
 from sslmed.reporting.tables import Tables
 
 NULL_BAND: dict[str, Any] = {"color": "#808080", "alpha": 0.25, "linewidth": 0}
-"""How the range of what chance alone does is drawn."""
+"""Style of the null band."""
 
 BAND_MARGIN = 1.1
-"""Factor by which the null band goes beyond the least and the greatest fraction: over all arms that are dodged."""
+"""Factor by which the null band extends beyond the smallest and largest fraction, to cover all dodged arms."""
 
 
 def draw_scores(axes: Axes, tables: Tables, arms: Sequence[ArmStyle], metric: str) -> None:
-    """Draw every arm's test score with its interval; an incomplete cell is marked, and an absent one leaves a gap."""
+    """Draw every arm's test score with its interval. Incomplete cells are marked; missing ones leave a gap."""
     scores = tables.summary[tables.summary["metric"] == metric]
     fractions = np.sort(scores["label_fraction"].unique())
     for style, dodge in zip(arms, dodges(len(arms)), strict=True):
         cells = scores[scores["arm"] == style.arm.name].set_index("label_fraction").reindex(fractions)
         mean, high, x = cells["mean"].to_numpy(), cells["ci_high"].to_numpy(), fractions * dodge
         interval = np.stack([mean - cells["ci_low"].to_numpy(), high - mean])
-        interval[np.isinf(interval)] = np.nan  # nothing is known of the noise, and the metric has no bound
+        interval[np.isinf(interval)] = np.nan  # the noise is unknown and the metric has no bound
         axes.errorbar(x, mean, yerr=interval, capsize=2.5, elinewidth=1, **style.line_options)
         for i in np.flatnonzero(cells["n_runs"].to_numpy() != scores["n_runs"].max()):
             y, transform = (0.01, axes.get_xaxis_transform()) if np.isnan(mean[i]) else (high[i], axes.transData)
@@ -61,7 +61,7 @@ def draw_scores(axes: Axes, tables: Tables, arms: Sequence[ArmStyle], metric: st
 
 
 def null_outlines(tables: Tables, arms: Sequence[ArmStyle], metric: str) -> Iterator[list[list[float]]]:
-    """Give label fractions, lower and upper ends of the null band of each baseline among the arms."""
+    """Yield label fractions, lower and upper ends of the null band of each baseline among the arms."""
     bands = tables.null_bands[tables.null_bands["metric"] == metric]
     for _, of_baseline in bands[bands["arm"].isin([style.arm.name for style in arms])].groupby("arm"):
         table = of_baseline.sort_values("label_fraction")[["label_fraction", "low", "high"]]
@@ -91,14 +91,14 @@ def draw_convergence(axes: Axes, tables: Tables, arms: Sequence[ArmStyle], metri
 
 
 def convergence(curves: pd.DataFrame, arm: str, metric: str) -> pd.DataFrame:
-    """Give an arm's validation scores at the middle label fraction, a row per update and a column per run."""
+    """Return an arm's validation scores at the middle label fraction, one row per update and one column per run."""
     at_middle = curves["label_fraction"] == middle_fraction(curves)
     of_arm = curves[at_middle & (curves["metric"] == metric) & (curves["arm"] == arm)]
     return of_arm.pivot(index="update", columns=["fold", "seed"], values="value").dropna()
 
 
 def draw_comparison(axes: Axes, tables: Tables, arms: Sequence[ArmStyle], published: pd.DataFrame) -> None:
-    """Draw arms beside their published curves, which are dashed and without intervals, as there are none."""
+    """Draw arms with their published curves, which are dashed and have no intervals."""
     for style in arms:
         curve = published[published["arm"] == style.arm.name]
         dashed = style.line_options | {"linestyle": "--", "linewidth": 1, "markersize": 3.5}
@@ -107,7 +107,7 @@ def draw_comparison(axes: Axes, tables: Tables, arms: Sequence[ArmStyle], publis
 
 
 def band(runs: pd.DataFrame, metric: str, test_to_train: float) -> tuple[list[float], list[float]]:
-    """Give lower and upper ends for each update: the interval, or the range where there are too few folds for one."""
+    """Return lower and upper ends for each update: the interval, or the range of runs if there are too few folds."""
     fold_of_run = runs.columns.get_level_values("fold")
     folds = fold_of_run.unique()
     if len(folds) < ENOUGH_RUNS:

@@ -1,4 +1,4 @@
-"""Writes all that is told about an experiment: tables, figure, report, and its summary in W&B."""
+"""Writes the results of an experiment: tables, figure, report, and its summary in W&B."""
 
 import sys
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from sslmed.reporting.wandb.summary import log_summary
 
 
 def publish(outcome: Outcome) -> int:
-    """Write tables and figure from the runs that are done, and say which are not.
+    """Write tables, figure and report from the runs that are done, and list those that failed.
 
     Returns:
         0 if the figure is complete, 1 if runs failed; it then marks their cells as missing.

@@ -1,4 +1,4 @@
-"""Published curves, to be drawn beside ours where dataset and metric are the same."""
+"""Published curves, plotted with ours where dataset and metric are the same."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ import pandas as pd
 
 @dataclass(frozen=True)
 class Counterpart:
-    """Where a figure of ours was published, as `published_results.csv` has it.
+    """Maps a figure of ours to rows of `published_results.csv`.
 
     Attributes:
         figure: The published figure.
         metric: Our name of its metric.
-        column: The column by which its arms of one method differ.
-        endings: That column's values -> how our arms' names end.
+        column: Column that distinguishes arms of the same method.
+        endings: Value of that column -> suffix of our arm's name.
     """
 
     figure: str
@@ -28,13 +28,13 @@ COUNTERPARTS = {
     ("fig3", "pancreas"): Counterpart("Fig3-left", "dice_paper", "dims", {"3D": "", "2D": "-2d"}),
     ("fig4", "aptos"): Counterpart("Fig4", "qwk", "pretraining", {"none": "", "kaggle": "", "ukb": "-external"}),
 }
-"""Our figure and dataset -> what to compare with."""
+"""Our figure and dataset -> published counterpart."""
 
 OUR_LABELS = (
     "Beside published curves: with five folds, our 100 % of the labels is 64 % of the labelled cases; "
     "the others are for test and validation."
 )
-"""A sentence for figures that have both."""
+"""A sentence for figures with published curves."""
 
 
 def published_curves(figure: str, dataset: str) -> pd.DataFrame:
@@ -42,8 +42,8 @@ def published_curves(figure: str, dataset: str) -> pd.DataFrame:
 
     The numbers were digitised from Taleb et al. 2020, Figures 3 left and 4, https://arxiv.org/abs/2006.03829, to about
     0.001; the publication gives no intervals. The file also holds the whole-tumour Dice of Figure 2 as the authors'
-    plotting code has it. It is not drawn: how it was scored cannot be told from their code, whose own whole-tumour Dice
-    averages in the background and could hardly be as low as the published 0.42.
+    plotting code has it. It is not plotted, because their code does not show how it was scored: the whole-tumour Dice
+    there averages in the background and could hardly be as low as the published 0.42.
 
     Returns:
         Columns `arm`, `metric`, `label_fraction`, `value`, sorted; no rows where nothing comparable was published.

@@ -1,4 +1,4 @@
-"""How arms are drawn, the same in every panel and figure, told apart with and without colour."""
+"""Styles of arms, the same in every panel and figure, distinguishable with and without colour."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 
 from sslmed.experiments.arms import BASELINE, Arm, baseline_of
 
-# Okabe and Ito's palette, which colour-blind readers can tell apart: https://jfly.uni-koeln.de/color/
+# The palette of Okabe and Ito, which is safe for colour-blind readers: https://jfly.uni-koeln.de/color/
 KNOWN = {
     "baseline": ("#000000", "X"),
     "rotation": ("#0072B2", "o"),
@@ -21,12 +21,12 @@ FURTHER = (("#56B4E9", "P"), ("#7F7F7F", "<"), ("#8C564B", ">"), ("#5D3A9B", "h"
 
 
 class Kind(NamedTuple):
-    """How arms of one kind are drawn.
+    """Holds the style of arms of one kind.
 
     Attributes:
         line: Matplotlib's line style.
-        filling: Which part of the marker is filled.
-        description: What sets the kind apart from volumes and the dataset's own pool.
+        filling: Filled part of the marker.
+        description: Text for the kind; empty for volumes and the dataset's own images.
     """
 
     line: str | tuple[int, tuple[int, ...]]
@@ -48,11 +48,11 @@ CROWDED = 8
 
 @dataclass(frozen=True)
 class ArmStyle:
-    """Colour and marker say the task; line and filling of the marker say the kind.
+    """Holds the style of an arm. Colour and marker show the task; line style and marker filling show the kind.
 
     Attributes:
-        arm: Whose style it is.
-        colour: Of line and marker.
+        arm: The arm.
+        colour: Colour of line and marker.
         marker: Matplotlib's marker.
     """
 
@@ -62,7 +62,7 @@ class ArmStyle:
 
     @property
     def kind(self) -> Kind:
-        """What line and marker have in common with those of other tasks."""
+        """Line style and marker filling, common to all tasks of this kind."""
         return KINDS[self.arm.slices, self.arm.external]
 
     @property
@@ -80,9 +80,9 @@ class ArmStyle:
 
 
 def arm_styles(names: Iterable[str]) -> list[ArmStyle]:
-    """Give every arm its style, in the order in which they are listed: by kind, the baseline before the tasks.
+    """Choose the style of every arm, sorted by kind, with the baseline before the tasks.
 
-    Null arms have none: they are not curves of their own, but a band around the baseline.
+    Null arms have no style: they are shown as a band around the baseline, not as curves.
     """
     arms = [arm for arm in map(Arm.parse, names) if not arm.is_null]
     new_tasks = sorted({arm.task for arm in arms} - set(KNOWN))
@@ -95,7 +95,7 @@ def arm_styles(names: Iterable[str]) -> list[ArmStyle]:
 
 
 def groups(arms: Sequence[ArmStyle]) -> list[list[ArmStyle]]:
-    """Divide arms into those that share panels: all, or if that is too many, each kind with its baseline."""
+    """Group arms by panel: all in one, or if there are too many, each kind with its baseline."""
     if len(arms) <= CROWDED:
         return [list(arms)]
     names = [{style.arm.name for style in arms if style.kind == kind} for kind in KINDS.values()]
@@ -105,6 +105,6 @@ def groups(arms: Sequence[ArmStyle]) -> list[list[ArmStyle]]:
 
 
 def dodges(number: int) -> list[float]:
-    """Give factors on the label fraction, so that the intervals of a panel's arms stand side by side."""
+    """Return factors on the label fraction that place the intervals of a panel's arms side by side."""
     positions = np.arange(number) - (number - 1) / 2
     return list(np.exp(positions * min(0.045, 0.4 / number)))  # within a third of the way from 5 to 10 %

@@ -19,20 +19,23 @@ DIFFERENCE = ["diff", "diff_low", "diff_high", "diff_plain_low", "diff_plain_hig
 def summarise_cells(values: pd.DataFrame, *, primary: str, test_to_train: float) -> pd.DataFrame:
     """Estimate the mean of every cell, and its difference to the baseline over the runs that both have.
 
+    Sources: Nadeau and Bengio 2003, https://doi.org/10.1023/A:1024068626366, for intervals; Holm 1979,
+    https://www.jstor.org/stable/4615733, for adjusted p-values.
+
     Args:
         values: One row per run, case and metric (`sslmed.evaluation.metrics.case_values`): the columns of `CELL`,
             `n_labels`, `fold`, `seed`, `case`, `value`.
-        primary: The metric whose p-values are adjusted: those of all cells of a figure together, by Holm's method. Null
-            arms are a control and belong to no family.
+        primary: Metric whose p-values are adjusted, for all cells of a figure together. Null arms are a control and
+            not part of the family.
         test_to_train: See `sslmed.evaluation.statistics.estimate`.
 
     Returns:
-        The columns of `CELL`, `SCORE`, `DIFFERENCE`, and `p_holm`, one row per cell, sorted. A baseline's difference is
-        empty, and so is one over fewer than five runs, whose interval could not include the noise of training.
-        `n_labels` is the mean over runs, rounded.
+        The columns of `CELL`, `SCORE`, `DIFFERENCE`, and `p_holm`, one row per cell, sorted. The difference is empty
+        for baselines and for fewer than five runs, whose interval could not include the noise of training. `n_labels`
+        is the mean over runs, rounded.
 
     Raises:
-        DataError: Runs to be compared were scored on different cases.
+        DataError: If runs to compare were scored on different cases.
     """
     cells: dict[Any, pd.DataFrame] = dict(iter(values.groupby(CELL)))
     rows = []
@@ -60,7 +63,7 @@ def paired_differences(cell: pd.DataFrame, baseline: pd.DataFrame) -> pd.DataFra
         One row per run (fold, seed) and one column per case; empty where the case is not in the fold's test set.
 
     Raises:
-        DataError: The two were scored on different cases.
+        DataError: If the two were scored on different cases.
     """
     arm, reference = _runs_by_cases(cell).align(_runs_by_cases(baseline))
     both = arm.notna().any(axis=1) & reference.notna().any(axis=1)
@@ -72,10 +75,10 @@ def paired_differences(cell: pd.DataFrame, baseline: pd.DataFrame) -> pd.DataFra
 
 
 def by_fold(runs: pd.DataFrame) -> list[Floats]:
-    """Split a table of runs by cases into the folds' `(seeds, cases)`.
+    """Split a table of runs by cases into one array `(seeds, cases)` per fold.
 
     Raises:
-        DataError: Seeds of one fold were scored on different cases.
+        DataError: If seeds of one fold were scored on different cases.
     """
     values, fold_of_run = runs.to_numpy(), runs.index.get_level_values("fold")
     folds = [values[fold_of_run == fold] for fold in fold_of_run.unique()]
@@ -86,11 +89,11 @@ def by_fold(runs: pd.DataFrame) -> list[Floats]:
 
 
 def difference(runs: pd.DataFrame, metric: str, test_to_train: float) -> list[float | None]:
-    """Give the values of `DIFFERENCE`; none with fewer than five runs.
+    """Estimate a paired difference: the values of `DIFFERENCE`, or an empty list with fewer than five runs.
 
     Args:
         runs: Paired differences, one row per run (fold, seed) and one column per case.
-        metric: Of what.
+        metric: Name of the metric.
         test_to_train: See `sslmed.evaluation.statistics.estimate`.
     """
     if len(runs) < ENOUGH_RUNS:
@@ -100,7 +103,7 @@ def difference(runs: pd.DataFrame, metric: str, test_to_train: float) -> list[fl
 
 
 def adjusted(p_values: "pd.Series[float]") -> "pd.Series[float]":
-    """Adjust a family of p-values by Holm's method; the empty ones stay empty and do not count."""
+    """Adjust a family of p-values by Holm's method (Holm 1979). Empty values stay empty and do not count."""
     tested = p_values.dropna()
     return pd.Series(holm(tested), index=tested.index).reindex(p_values.index)
 

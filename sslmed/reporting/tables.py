@@ -23,25 +23,25 @@ from sslmed.reporting.null_bands import null_bands
 from sslmed.reporting.summary import FAMILY, summarise_cells
 
 RUN = ["figure", "dataset", "preset", "arm", "spatial_dims", "label_fraction", "n_labels", "fold", "seed"]
-"""What identifies a run, in tables and in `results.json`."""
+"""Columns that identify a run, in tables and in `results.json`."""
 
 
 @dataclass(frozen=True)
 class Tables:
-    """All that a figure is drawn from.
+    """Holds all tables behind a figure.
 
     Attributes:
         results: One row per run and metric: test scores.
-        cases: One row per run and test case, sorted: what the runs' `cases.csv` say.
+        cases: One row per run and test case, sorted: the contents of the runs' `cases.csv`.
         summary: One row per metric, arm and label fraction, see `summarise_cells`.
         tests: One row per arm: its primary test, see `compare_arms`.
-        null_bands: One row per metric, baseline and label fraction: what chance alone does, see `null_bands`.
+        null_bands: One row per metric, baseline and label fraction, see `null_bands`.
         efficiency: One row per metric, arm and quantity, see `labels_to_baseline` and `updates_to_baseline`.
         curves: One row per run, `update` and metric: scores of the validation cases.
         missing: The runs without results, in the order given, e.g. `rotation 25 % fold 1 seed 0`.
-        test_to_train: Number of test cases over that of training cases, mean over folds: how much intervals are
-            corrected for the overlap of training sets.
-        labels: The amounts of labels by label fraction. That of a number of labels is the same in all folds.
+        test_to_train: Number of test cases over number of training cases, mean over folds, which corrects intervals
+            for the overlap of training sets.
+        labels: Amounts of labels by label fraction. The fraction of a number of labels is the same in all folds.
     """
 
     results: pd.DataFrame
@@ -62,11 +62,11 @@ def collect(run_dirs: Iterable[Path], primary: str) -> Tables:
     Args:
         run_dirs: Every planned run of one experiment, `.../<arm>/fold<k>/seed<s>/<percent>`, or `n<number>` at
             the end; those without `results.json` are listed as missing.
-        primary: The metric in which arms are tested: the first of the figure's.
+        primary: Metric of the primary tests: the first of the figure.
 
     Raises:
-        UserError: No run has finished.
-        DataError: Files of a run cannot be read, or runs to be compared were scored on different cases.
+        UserError: If no run has finished.
+        DataError: If files of a run cannot be read, or runs to compare were scored on different cases.
     """
     paths = list(run_dirs)
     finished = {path for path in paths if (path / "results.json").is_file()}
@@ -101,7 +101,7 @@ def collect(run_dirs: Iterable[Path], primary: str) -> Tables:
 
 
 def write_tables(tables: Tables, folder: Path) -> None:
-    """Write a CSV file for each table but the curves; `cases.csv` has one row per run, test case and value.
+    """Write a CSV file for each table except the curves. `cases.csv` has one row per run, test case and value.
 
     Equal runs give equal bytes.
     """
@@ -133,7 +133,7 @@ class _FinishedRun:
         return cls(record, cases.sort_values("case", ignore_index=True))
 
     def at(self, label_fraction: float) -> "_FinishedRun":
-        """Give the run the label fraction of its cell."""
+        """Return the run with the label fraction of its cell."""
         return replace(self, record=self.record | {"label_fraction": label_fraction})
 
     @property
@@ -145,27 +145,27 @@ class _FinishedRun:
         return len(self.cases) / float(self.record["n_train"])
 
     def case_values(self) -> pd.DataFrame:
-        """Give one value per case for every metric, whose mean is the run's score."""
+        """Return one value per case for every metric. Their mean is the run's score."""
         values = {metric: case_values(self.cases, metric) for metric in self.record["metrics"]}
         return pd.DataFrame(values).assign(case=self.cases["case"])
 
 
 def _joined(runs: Sequence[_FinishedRun], frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Join the runs' frames, with what identifies the run beside each row."""
+    """Concatenate the runs' frames, with the columns that identify the run."""
     run_of_row = np.repeat(np.arange(len(runs)), [len(frame) for frame in frames])
     identities = pd.DataFrame([run.identity for run in runs], columns=RUN).iloc[run_of_row]
     return pd.concat([identities.reset_index(drop=True), pd.concat(frames, ignore_index=True)], axis=1)
 
 
 def _long(table: pd.DataFrame, *keys: str) -> pd.DataFrame:
-    """Give one row per value instead of a column for each metric, sorted."""
+    """Convert a table with one column per metric to one row per value, sorted."""
     identity = [*RUN, *keys]
     values = table.melt(identity, var_name="metric").dropna(subset="value")
     return values.sort_values([*identity, "metric"], ignore_index=True)
 
 
 def _by_metric(values: pd.DataFrame, summarise: Callable[[pd.DataFrame], pd.DataFrame]) -> pd.DataFrame:
-    """Summarise metric by metric: all at once, the cases of a large experiment would fill the memory."""
+    """Summarise metric by metric, which bounds the memory for large experiments."""
     metrics = values.columns.difference([*RUN, "case"]).tolist()
     return pd.concat([summarise(_of_metric(values, metric)) for metric in metrics], ignore_index=True)
 
@@ -184,7 +184,7 @@ def _name(path: Path) -> str:
 
 
 def _write_cases(cases: pd.DataFrame, path: Path) -> None:
-    """Write one row per value: in a large experiment, millions, more than a melted table of them should hold."""
+    """Write one row per value, without building a table of all values, which can be millions."""
     metrics = cases.columns.difference([*RUN, "case"]).tolist()
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")

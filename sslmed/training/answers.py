@@ -1,4 +1,4 @@
-"""What a pretext task makes of validation cases and what the network answers, as pictures with words."""
+"""Pictures with captions: validation cases, the inputs that a pretext task makes of them, and the network's answers."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,13 +17,13 @@ from sslmed.pretext.base import Answer, PretextTask
 from sslmed.training.pictures import Picture, draw_puzzle
 
 EXAMPLES = 4
-"""Cases in pictures."""
+"""Number of cases in pictures."""
 
 Captioned = list[tuple[Picture, str]]
 
 
 def validation_batches(trainer: Trainer) -> Iterator[Sample]:
-    """Batches of validation cases on the model's device, without a loader's iterator, which would draw a number."""
+    """Yield validation batches on the model's device. A loader's iterator would advance the random generator."""
     data: StoreDataModule = trainer.datamodule  # type: ignore[attr-defined]
     loader = data.val_dataloader()
     for draws in loader.batch_sampler:
@@ -32,11 +32,11 @@ def validation_batches(trainer: Trainer) -> Iterator[Sample]:
 
 
 def draw_tasks(trainer: Trainer, *, answered: bool) -> Captioned:
-    """Show a few validation cases, what the network sees of them, and what it answers.
+    """Draw a few validation cases, the network's inputs and its answers.
 
     Args:
-        trainer: Has the pretext task and the data.
-        answered: Whether the network is asked; before training its answers say nothing.
+        trainer: Trainer with the pretext task and the data.
+        answered: Whether to show answers. Before training they mean nothing.
     """
     task: PretextTask[Any] = trainer.lightning_module  # type: ignore[assignment]
     of_volumes = trainer.datamodule.store.spatial_dims == 3  # type: ignore[attr-defined]
@@ -63,12 +63,12 @@ def draw_tasks(trainer: Trainer, *, answered: bool) -> Captioned:
 
 
 def save_answers(path: Path, pictures: Sequence[Picture]) -> None:
-    """Write pictures of one width below each other, as PNG."""
+    """Write pictures of equal width, stacked, as PNG."""
     with atomic_path(path) as temporary:
         Image.fromarray(np.concatenate(pictures)).save(temporary, "png", optimize=True)
 
 
 def to_numpy(tensor: Tensor) -> np.ndarray[Any, Any]:
-    """The values of a tensor on any device, of any type that numpy knows or bfloat16."""
+    """Convert a tensor on any device to numpy; bfloat16 becomes float32."""
     array: np.ndarray[Any, Any] = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).cpu().numpy()
     return array

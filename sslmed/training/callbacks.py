@@ -1,4 +1,4 @@
-"""Lightning callbacks that every run has: reproducible updates, and the record of its validation passes."""
+"""Lightning callbacks of every run: reproducible updates, and the record of validation passes."""
 
 import logging
 import time
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class SeedUpdates(Callback):
-    """Derives all that is random in update t, dropout included, from (seed, fold, t, rank): resuming changes nothing.
+    """Seeds update t, dropout included, from (seed, fold, t, rank), so that a resumed run gives the same numbers.
 
     Args:
         seed: The run's seed.
@@ -32,7 +32,7 @@ class SeedUpdates(Callback):
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:  # noqa: ANN401, ARG002
         """Seed the global generators of all devices."""
         seed = derived_seed("update", self.seed, self.fold, trainer.global_step, rank())
-        # torch.manual_seed would note, for kinds of devices that are not there, from where it was called: 2 ms.
+        # torch.manual_seed would record a traceback for each kind of device that is missing, which takes 2 ms.
         torch.default_generator.manual_seed(seed)
         if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
             torch.cuda.manual_seed_all(seed)
@@ -50,13 +50,13 @@ class IntervalBar(TQDMProgressBar):
 
 
 class History(Callback):
-    """Keeps one row of metrics per validation pass, in the checkpoint and in metrics.csv.
+    """Records one row of metrics per validation pass, in the checkpoint and in metrics.csv.
 
     Args:
-        path: Where metrics.csv is written.
+        path: Path of metrics.csv.
 
     Attributes:
-        rows: `update`, `seconds` (training time so far, over all resumptions) and the logged metrics.
+        rows: `update`, `seconds` (training time so far, including before interruptions) and the logged metrics.
     """
 
     def __init__(self, path: Path) -> None:
@@ -67,7 +67,7 @@ class History(Callback):
 
     @property
     def seconds(self) -> float:
-        """Time spent on this run so far, what was lost in interruptions not counted."""
+        """Training time of this run so far in seconds, without work that an interruption lost."""
         return self._earlier_seconds + time.monotonic() - self._start
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
@@ -86,10 +86,10 @@ class History(Callback):
         log.info("update %d of %d  %s", trainer.global_step, int(trainer.estimated_stepping_batches), shown)
 
     def state_dict(self) -> dict[str, Any]:
-        """Goes into the checkpoint."""
+        """Return the part of the checkpoint that belongs to this callback."""
         return {"rows": self.rows, "seconds": self.seconds}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Comes from the checkpoint of the interrupted run."""
+        """Restore the record from the checkpoint of an interrupted run."""
         self.rows = state_dict["rows"]
         self._earlier_seconds = state_dict["seconds"]

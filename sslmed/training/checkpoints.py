@@ -1,4 +1,4 @@
-"""Checkpoints that a kill leaves whole."""
+"""Checkpoints that stay complete when a run is killed."""
 
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,14 @@ from sslmed.core.files import atomic_path
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes a checkpoint beside its place, then renames it.
+    """Writes a checkpoint to a temporary file in the same folder, then renames it.
 
-    Lightning's own writes to the system's folder for temporary files. That is often another file system, from which a
-    file can only be copied: a run killed meanwhile was left with half a `last.ckpt`, from which it could not go on.
+    Lightning's own class writes to the system's temporary folder. That is often another file system, from which a file
+    can only be copied. A run killed during the copy was left with half a `last.ckpt` and could not resume.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:  # noqa: ANN401, ARG002
-        """Write a checkpoint, making its folder if need be."""
+        """Write a checkpoint; create its folder if it does not exist."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(path) as temporary:

@@ -46,7 +46,7 @@ LABELS = {
     "target_mean": "target_mean",
     "target_scale": "target_scale",
 }
-"""What a model is told about the labels: the data's attribute -> the model's argument, where it has one."""
+"""Arguments of a model that are set from the labels: attribute of the data -> argument of the model, if it has one."""
 
 Wandb = Literal["disabled", "offline", "online"]
 Selection = Literal["last", "best"]
@@ -54,10 +54,10 @@ Selection = Literal["last", "best"]
 
 @dataclass
 class RunLabels:
-    """What a run is called in tables and figures.
+    """Names a run in tables and figures.
 
     Args:
-        figure: The experiment it belongs to, e.g. `fig3`.
+        figure: The experiment of the run, e.g. `fig3`.
         dataset: Name of the dataset in tables.
         preset: Name of the preset.
         arm: `baseline` or the pretext task.
@@ -89,22 +89,22 @@ class OneLineParser(LightningArgumentParser):
 
 
 class SSLMedCLI(LightningCLI):
-    """LightningCLI whose runs live in one directory each and resume where they stopped.
+    """Runs LightningCLI with one directory per run; an interrupted run resumes from its last checkpoint.
 
-    No hyper-parameter is stored in checkpoints: `config.yaml` is the record, and `--ckpt_path` could otherwise replace
-    what the command line says. Weights travel by `model.pretrained.checkpoint` only.
+    Checkpoints hold no hyper-parameters: `config.yaml` is the record, and `--ckpt_path` could otherwise override the
+    command line. Pretrained weights come from `model.pretrained.checkpoint` only.
     """
 
     datamodule: StoreDataModule
     own_modules: Sequence[Path] = ()
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add what a run has beside model, data and trainer, and link what must agree."""
-        parser.add_argument("--run_dir", type=Path, required=True, help="directory that holds all the run writes")
+        """Add the options of a run beside model, data and trainer, and link options that must agree."""
+        parser.add_argument("--run_dir", type=Path, required=True, help="directory for everything that the run writes")
         parser.add_argument("--threads", type=int, default=1, help="torch threads on CPU; results depend on it")
         parser.add_argument("--channels_last", type=bool, default=True, help="store features with channels last")
         parser.add_argument(
-            "--compile", type=bool, default=False, help="compile the network: a minute more at the start"
+            "--compile", type=bool, default=False, help="compile the network; takes a minute at the start"
         )
         parser.add_argument("--keep_memory", type=bool, default=True, help="keep freed memory: faster on CPU")
         parser.add_argument("--wandb", type=Wandb, default="disabled", help="mirror the run to Weights & Biases")
@@ -113,9 +113,9 @@ class SSLMedCLI(LightningCLI):
             "--initial_weights",
             type=NonNegativeInt,
             default=0,
-            help="another number gives other initial weights, and leaves all else as it is",
+            help="another number gives other initial weights and changes nothing else",
         )
-        parser.add_argument("--wait", type=bool, default=False, help="wait while another process writes run_dir")
+        parser.add_argument("--wait", type=bool, default=False, help="wait if another process is writing run_dir")
         parser.add_class_arguments(RunLabels, "labels")
         parser.link_arguments("seed_everything", "data.init_args.seed")
         parser.link_arguments("data.init_args.validations", "trainer.max_epochs")
@@ -127,7 +127,7 @@ class SSLMedCLI(LightningCLI):
 
     @property
     def _selected(self) -> Path:
-        """The checkpoint that is scored."""
+        """Path of the checkpoint that is scored."""
         return self.run.last if self.settings.select == "last" else self.run.best
 
     @property
@@ -137,15 +137,15 @@ class SSLMedCLI(LightningCLI):
         return settings
 
     def before_instantiate_classes(self) -> None:
-        """Set what must be set before anything is built."""
+        """Set threads, memory, devices and seeds before anything is built."""
         torch.set_num_threads(self.settings.threads)
-        # It is of use to find bugs, and slow on a GPU.
+        # Useful only for finding bugs, and slow on a GPU.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         if self.settings.keep_memory:
             keep_freed_memory()
         trainer = self.settings.trainer
         if self.subcommand != "fit":
-            trainer.devices = 1  # also after a fit on several
+            trainer.devices = 1  # even if fit used several
         elif trainer.devices == "auto":
             trainer.devices = world_size()
         check_processes(trainer.devices)
@@ -156,22 +156,22 @@ class SSLMedCLI(LightningCLI):
         torch.manual_seed(derived_seed("weights", seed, fold, self.settings.initial_weights))
 
     def _parse_ckpt_path(self) -> None:
-        """Do not let a checkpoint's content change the configuration, as LightningCLI would."""
+        """Keep the configuration. LightningCLI would change it to what a checkpoint contains."""
 
     def _add_instantiators(self) -> None:
-        """Do not write out the configuration for every class, as LightningCLI does for the sake of hyper-parameters."""
+        """Skip the dump of every class's configuration, which LightningCLI makes for hyper-parameters."""
 
     def instantiate_classes(self) -> None:
-        """Build everything; channels last is the faster layout for convolutions on CPUs."""
+        """Build model, data and trainer. Channels last is the faster layout for convolutions on CPUs."""
         super().instantiate_classes()
         if self.settings.channels_last:
             layout = {2: torch.channels_last, 3: torch.channels_last_3d}[self.datamodule.spatial_dims]
-            self.model.to(memory_format=layout)  # features follow the weights
+            self.model.to(memory_format=layout)  # features take the layout of the weights
         if self.settings.compile:
             self.model.compile()  # in place: checkpoints stay the same
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:  # noqa: ANN401
-        """Build the trainer with the callbacks and loggers that every run has."""
+        """Build the trainer with the callbacks of every run."""
         self.history = History(self.run.metrics)
         checkpoints = checkpoint_callbacks(self.run, self.model.monitor, self.model.monitor_mode)
         callbacks: dict[str | None, list[Callback]] = {
@@ -189,7 +189,7 @@ class SSLMedCLI(LightningCLI):
         model: LightningModule,
         datamodule: LightningDataModule,
         ckpt_path: str | None = None,
-        **_: Any,  # noqa: ANN401 - what else Trainer.fit takes
+        **_: Any,  # noqa: ANN401 - other arguments of Trainer.fit
     ) -> None:
         """Train, resuming from the last checkpoint if there is one; score the test cases once; write the results."""
         if ckpt_path is not None:
@@ -205,9 +205,9 @@ class SSLMedCLI(LightningCLI):
                 self._fit(model, datamodule)
 
     def _fit(self, model: LightningModule, datamodule: LightningDataModule) -> None:
-        self.trainer.strategy.setup_environment()  # connects the ranks: the first one has the lock now
+        self.trainer.strategy.setup_environment()  # connects the ranks; the first one holds the lock now
         if torch.cuda.is_available():
-            torch.cuda.reset_peak_memory_stats()  # an earlier run of this process may have taken more
+            torch.cuda.reset_peak_memory_stats()  # an earlier run of this process may have used more
         resumed = self.trainer.strategy.broadcast(self.run.last if self.run.last.is_file() else None)
         if resumed is not None:
             log.info("resuming from %s", resumed)
@@ -222,7 +222,7 @@ class SSLMedCLI(LightningCLI):
             cases = self._score(self._selected)
             results |= {"kind": "finetune", "metrics": summarise(cases, model.kind)}
             if rank() == 0:
-                model.to(self.trainer.strategy.root_device)  # the trainer has left a GPU
+                model.to(self.trainer.strategy.root_device)  # the trainer moves the model to the CPU at the end
                 model.write_examples(self.datamodule.store, cases, self.run.examples)
         else:
             cases = None
@@ -239,7 +239,7 @@ class SSLMedCLI(LightningCLI):
             log.info("done: %s", self.run.results)
 
     def test(self, model: LightningModule, ckpt_path: Path | str | None = None, **_: Any) -> None:  # noqa: ANN401
-        """Score the test cases of a run again and print the result; the run's record is not touched."""
+        """Score the test cases of a run again and print the result. The run directory does not change."""
         if not isinstance(model, DownstreamTask):
             msg = f"{self.run.path}: a pretraining run has no test cases; use `sslmed validate`"
             raise UserError(msg)
@@ -253,15 +253,15 @@ class SSLMedCLI(LightningCLI):
         _print_table("Validation cases", scores)
 
     def predict(self, model: LightningModule, ckpt_path: Path | str | None = None, **_: Any) -> None:  # noqa: ANN401
-        """Segment or classify test and unlabelled cases, into its directory."""
+        """Predict test and unlabelled cases, and write the predictions to the run directory."""
         if not isinstance(model, DownstreamTask):
-            msg = f"{self.run.path}: a pretraining run has nothing to predict with; give a fine-tuning run"
+            msg = f"{self.run.path}: a pretraining run cannot predict; give a fine-tuning run"
             raise UserError(msg)
         self._load(self._selected if ckpt_path is None else Path(ckpt_path))
         self.trainer.predict(model, datamodule=self.datamodule, return_predictions=False)
 
     def _score(self, checkpoint: Path) -> pd.DataFrame:
-        """One row of scores per test case."""
+        """Test a checkpoint; returns one row of scores per test case."""
         self._load(checkpoint)
         self.trainer.test(self.model, datamodule=self.datamodule, verbose=False)
         return pd.DataFrame(self.model.test_rows).sort_values("case", ignore_index=True)
@@ -274,7 +274,7 @@ class SSLMedCLI(LightningCLI):
             raise UserError(msg) from error
 
     def _description(self) -> dict[str, Any]:
-        """What tables need to know about this run."""
+        """Describe the run for tables: figure, dataset, arm, fold and so on."""
         return {**vars(self._get(self.config_init, "labels")), **self.datamodule.describe()}
 
     def _above_the_bar(self) -> AbstractContextManager[None]:
@@ -282,7 +282,7 @@ class SSLMedCLI(LightningCLI):
         return nullcontext() if self.trainer.progress_bar_callback is None else logging_redirect_tqdm()
 
     def _mirrored_to_wandb(self) -> AbstractContextManager[None]:
-        """Mirror the run in Weights & Biases if asked to; everything is in the run directory without it."""
+        """Mirror the run to Weights & Biases if requested. The run directory is complete without it."""
         if self.settings.wandb == "disabled" or not self.trainer.is_global_zero:
             return nullcontext()
         from sslmed.training.wandb.mirror import mirrored
@@ -302,13 +302,13 @@ def main(args: Sequence[str], cli_class: type[SSLMedCLI] = SSLMedCLI) -> None:
 
     Args:
         args: Subcommand and options, as after `sslmed`.
-        cli_class: What parses and runs them.
+        cli_class: Class that parses and runs them.
 
     Raises:
-        UserError: If what the user gave cannot be used.
+        UserError: If an option or a file of the user's is not valid.
     """
     silence_libraries()
-    # The parser of every subcommand would take as long to build as the one that is needed.
+    # Build the parser of this subcommand only: each takes as long to build.
     subcommand = {args[0]: LightningCLI.subcommands()[args[0]]}
     attributes = {"subcommands": staticmethod(lambda: subcommand), "own_modules": import_own_modules(args)}
     cli = type(cli_class.__name__, (cli_class,), attributes)
@@ -330,7 +330,7 @@ def main(args: Sequence[str], cli_class: type[SSLMedCLI] = SSLMedCLI) -> None:
 
 
 def _user_error(error: BaseException | None) -> UserError | None:
-    """Find the user's error within the errors that jsonargparse wraps around what a constructor raises."""
+    """Find the `UserError` of a constructor inside the errors that jsonargparse wraps around it."""
     while error is not None and not isinstance(error, UserError):
         error = error.__cause__ or error.__context__
     return error

@@ -1,6 +1,6 @@
-"""Where modules of the user's own are looked for: beside the YAML files that name them, and in the working folder.
+"""Imports the user's own modules, from the folders of YAML files and the working folder.
 
-A run keeps these folders in its directory, so that `sslmed predict -c RUN/config.yaml` finds its network later.
+A run records these folders in its directory, so that `sslmed predict -c RUN/config.yaml` finds its network later.
 """
 
 import sys
@@ -14,15 +14,15 @@ RECORD = "python_path.txt"
 
 
 def import_own_modules(arguments: Sequence[str]) -> list[Path]:
-    """Let modules be imported from the working folder and from the folders of the YAML files given.
+    """Add the working folder and the folders of the given YAML files to the import path.
 
-    They come after all else that can be imported, so that nothing is shadowed.
+    They are added at the end, so that they shadow no other module.
 
     Args:
-        arguments: Of `sslmed fit` and so on, with `-c FILE` or `--config FILE`.
+        arguments: Arguments of a command such as `sslmed fit`, with `-c FILE` or `--config FILE`.
 
     Returns:
-        The folders of YAML files that hold modules.
+        The folders of YAML files that contain modules.
     """
     folders: list[Path] = []
     split = [part for argument in arguments for part in argument.split("=", 1)]  # --config=FILE
@@ -37,7 +37,7 @@ def import_own_modules(arguments: Sequence[str]) -> list[Path]:
 
 
 def record_own_modules(run: Path, folders: Sequence[Path]) -> None:
-    """Keep the folders in a run's directory, if there are any."""
+    """Record the folders in the directory of a run, if there are any."""
     if folders:
         write_text(run / RECORD, "".join(f"{folder}\n" for folder in folders))
 

@@ -1,4 +1,4 @@
-"""Draws what a network sees and answers, as RGB pictures: puzzles of pretext tasks, segmentations, confusions."""
+"""Draws inputs and outputs of networks as RGB pictures: pretext tasks, segmentations, confusion matrices."""
 
 from typing import Any
 
@@ -17,21 +17,21 @@ Picture = NDArray[np.uint8]
 GAP = 2
 GAP_COLOUR = 128
 SMALLEST_SIDE = 96
-"""Pictures of fewer pixels are enlarged: viewers blur what they enlarge."""
+"""In pixels. Smaller pictures are enlarged here, without the blur of image viewers."""
 OPACITY = 0.5
 CLASS_COLOURS = np.array([(230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (213, 94, 0), (204, 121, 167)])
-"""Of classes 1, 2, …: Okabe and Ito's palette, which colour-blind readers can tell apart."""
+"""Colours of classes 1, 2, …: the palette of Okabe and Ito, which is safe for colour-blind readers."""
 
 
 def draw_puzzle(image: Array, inputs: Array, *, answer: Array | None = None, of_volume: bool = False) -> Picture:
-    """Show a case, beside it what a pretext task makes of it, and the image that the network answers, if it is one.
+    """Draw a case, the inputs that a pretext task makes of it and, if the network answers with an image, the answer.
 
     Args:
-        image: The case, `(C, *spatial)`, intensities 0 to 1; of a volume, axial slices are shown.
-        inputs: What the network sees of it: an image `(C, *spatial)`, or P of them `(P, C, *spatial)`. Where P is a
-            grid's number of cells, such as 9 or 27, they are laid out in the grid, row-major; else side by side.
-        answer: `(C, *spatial)`, if the network answers by an image.
-        of_volume: Whether an image of two dimensions is an axial slice of a volume.
+        image: The case, `(C, *spatial)`, intensities 0 to 1. A volume is shown as axial slices.
+        inputs: Inputs of the network: one image `(C, *spatial)`, or P images `(P, C, *spatial)`. If P is the number of
+            cells of a grid, such as 9 or 27, they are shown in the grid, row-major; otherwise side by side.
+        answer: `(C, *spatial)`, if the network answers with an image.
+        of_volume: Whether a 2-D image is an axial slice of a volume.
     """
     dims = image.ndim - 1
     grid = round(len(inputs) ** (1 / dims))
@@ -47,7 +47,7 @@ def draw_puzzle(image: Array, inputs: Array, *, answer: Array | None = None, of_
 
 
 def draw_segmentation(image: Array, truth: Array, prediction: Array) -> Picture:
-    """Show image, truth and prediction side by side, of a volume in the axial slice with most true foreground.
+    """Draw image, truth and prediction side by side; a volume in the axial slice with most true foreground.
 
     Args:
         image: `(C, *spatial)`, intensities 0 to 1.
@@ -62,12 +62,12 @@ def draw_segmentation(image: Array, truth: Array, prediction: Array) -> Picture:
 
 
 def draw_confusion(truth: Array, prediction: Array, num_classes: int) -> Picture:
-    """Count true classes (rows) against predicted ones (columns).
+    """Draw the confusion matrix: true classes in rows, predicted classes in columns.
 
     Args:
         truth: Class indices, `(N,)`.
         prediction: Class indices, `(N,)`.
-        num_classes: K.
+        num_classes: Number of classes.
     """
     counts = multiclass_confusion_matrix(torch.tensor(prediction), torch.tensor(truth), num_classes)
     figure = Figure(figsize=(4, 4), dpi=100, layout="constrained")
@@ -76,7 +76,7 @@ def draw_confusion(truth: Array, prediction: Array, num_classes: int) -> Picture
 
 
 def draw_agreement(truth: Array, prediction: Array) -> Picture:
-    """Plot predicted against true values, `(N,)`, and where both are equal."""
+    """Plot predicted against true values, `(N,)`, with the identity line."""
     figure = Figure(figsize=(4, 4), dpi=100, layout="constrained")
     axes = figure.add_subplot(xlabel="true value", ylabel="predicted value")
     axes.plot([truth.min(), truth.max()], [truth.min(), truth.max()], "--", color="grey")
@@ -91,7 +91,7 @@ def _rendered(figure: Figure) -> Picture:
 
 
 def _slices(image: Array, number: int, of_volume: bool) -> list[Picture]:
-    """Evenly spread axial slices of `(C, *spatial)`; an image of two dimensions as it is."""
+    """Return evenly spread axial slices of `(C, *spatial)`; a 2-D image as it is."""
     if image.ndim == 3:
         return [_coloured(_upright(image) if of_volume else image)]
     levels = [(2 * index + 1) * image.shape[-1] // (2 * number) for index in range(number)]
@@ -99,18 +99,18 @@ def _slices(image: Array, number: int, of_volume: bool) -> list[Picture]:
 
 
 def _upright(axial: Array) -> Array:
-    """Turn a slice `(..., right, front)` as it is looked at, the front above."""
+    """Rotate a slice `(..., right, anterior)` for display, anterior at the top."""
     return np.rot90(axial, axes=(-2, -1))
 
 
 def _coloured(image: Array) -> Picture:
-    """Photographs of three channels are red, green and blue; of other images the first channel is shown."""
+    """Convert an image to RGB: three channels are red, green and blue; otherwise the first channel is grey."""
     channels = image if len(image) == 3 else np.repeat(image[:1], 3, axis=0)
     return (channels.astype(np.float32).clip(0, 1) * 255).round().astype(np.uint8).transpose(1, 2, 0)
 
 
 def _lay_out(patches: Array, grid: int) -> Array:
-    """Put patches `(grid**d, C, *patch)` into one image `(C, *spatial)`, with gaps within axial slices."""
+    """Arrange patches `(grid**d, C, *patch)` in one image `(C, *spatial)`, with gaps within axial slices."""
     dims = patches.ndim - 2
     gaps = [(0, GAP), (0, GAP), (0, 0)][:dims]
     padded = np.pad(patches, [(0, 0), (0, 0), *gaps], constant_values=GAP_COLOUR / 255)
@@ -126,7 +126,7 @@ def _overlay(picture: Picture, labels: Array) -> Picture:
 
 
 def _beside(pictures: list[Picture]) -> Picture:
-    """Join pictures, centred, in a row with gaps; small ones are enlarged together."""
+    """Join pictures in a row, centred, with gaps; enlarge the row if it is small."""
     rows = max(len(picture) for picture in pictures)
     padded = [_centred(picture, rows) for picture in pictures]
     joined = np.concatenate(padded, axis=1)[:, :-GAP]

@@ -1,4 +1,4 @@
-"""Where and on what a result was made, and what it took."""
+"""Provenance of a result: device, code, versions and memory."""
 
 import platform
 import resource
@@ -13,9 +13,9 @@ PACKAGES = ("sslmed", "torch", "pytorch-lightning", "monai", "numpy")
 
 
 def provenance(device: torch.device) -> dict[str, Any]:
-    """Describe the device, code and versions, and the most memory taken: of a GPU by the run, else by the process."""
+    """Describe device, code and versions, and the peak memory in bytes: of the run on a GPU, else of the process."""
     on_gpu = device.type == "cuda"
-    # Linux counts in KiB.
+    # In KiB on Linux.
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return {
         "peak_memory_bytes": torch.cuda.max_memory_allocated() if on_gpu else resident,
@@ -26,10 +26,10 @@ def provenance(device: torch.device) -> dict[str, Any]:
 
 
 def git_state() -> str | None:
-    """Name the commit of the code, with `-dirty` if tracked files differ from it; nothing if it is not a checkout."""
+    """Return the commit of the code, with `-dirty` if tracked files differ; `None` outside a git checkout."""
     here = Path(__file__)
     try:
-        # An installed package may lie inside another project's checkout, which is not the code's.
+        # An installed package may be inside the checkout of another project, whose commit is not that of the code.
         _git(here.parent, "ls-files", "--error-unmatch", here.name)
         return _git(here.parent, "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty")
     except (OSError, subprocess.CalledProcessError):
@@ -37,5 +37,5 @@ def git_state() -> str | None:
 
 
 def _git(folder: Path, *arguments: str) -> str:
-    command = ["git", "-C", str(folder), *arguments]  # whichever git is found first, as in a shell
+    command = ["git", "-C", str(folder), *arguments]  # the first git on the PATH, as in a shell
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603

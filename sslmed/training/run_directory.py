@@ -1,4 +1,4 @@
-"""The directory of one training run: what is in it, and who may write it."""
+"""The directory of one training run: its files and its lock."""
 
 import json
 import math
@@ -15,14 +15,14 @@ from sslmed.core.errors import UserError
 from sslmed.core.files import atomic_path, remove_leftovers, write_text
 
 IGNORED_SETTINGS = ("run_dir", "ckpt_path", "weights_only", "keep_memory", "wandb", "wait")
-"""They do not change what is learned."""
+"""Settings that do not change the result of a run."""
 
 
 class RunDirectory:
-    """All that one training run writes; `results.json` is written last, so its presence means done.
+    """Holds the paths of all files of one training run. `results.json` is written last: it exists if the run is done.
 
     Args:
-        path: The directory; it is made when something is written.
+        path: The directory. It is created at the first write.
     """
 
     def __init__(self, path: Path) -> None:
@@ -45,10 +45,10 @@ class RunDirectory:
 
     @contextmanager
     def locked(self, *, wait: bool) -> Iterator[None]:
-        """Be the only writer; however the process ends, the lock ends with it.
+        """Lock the directory for one writer. The lock ends with the process, however it ends.
 
         Args:
-            wait: Wait for another writer, e.g. one orphaned by a kill, instead of refusing.
+            wait: Wait for another writer, e.g. one orphaned by a kill, instead of raising an error.
 
         Raises:
             UserError: If another process writes the directory and `wait` is false.
@@ -62,10 +62,10 @@ class RunDirectory:
             raise UserError(msg) from error
 
     def begin(self, config_yaml: str) -> None:
-        """Record the configuration of a fresh run, or make sure that an interrupted run has the same one.
+        """Record the configuration of a new run, or check that an interrupted run has the same one.
 
         Raises:
-            UserError: If the run is done, or was begun with another configuration.
+            UserError: If the run is done, or started with another configuration.
         """
         if self.is_done:
             msg = f"{self.path}: this run is done (results.json is there); remove it, or choose another --run_dir"
@@ -83,7 +83,7 @@ class RunDirectory:
         write_text(self.config, config_yaml)
 
     def finish(self, results: Mapping[str, Any], cases: pd.DataFrame | None = None) -> None:
-        """Write the results; only now is the run done."""
+        """Write the results, which marks the run as done."""
         if cases is not None:
             with atomic_path(self.cases) as temporary:
                 cases.to_csv(temporary, index=False)
@@ -91,7 +91,7 @@ class RunDirectory:
 
 
 def _without_nan(value: Any) -> Any:  # noqa: ANN401 - any JSON
-    """A loss that has diverged becomes `null`: JSON knows no NaN."""
+    """Replace numbers that are not finite by `None`, as JSON has no NaN."""
     if isinstance(value, Mapping):
         return {key: _without_nan(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""What the trainer of every run has beside its configuration: checkpoints, and how Lightning deals with processes."""
+"""Options of every run's trainer that are not in its configuration: checkpoints and processes."""
 
 import sys
 from collections.abc import Mapping
@@ -21,9 +21,9 @@ def checkpoint_callbacks(run: RunDirectory, monitor: str, mode: str) -> list[Mod
     """Keep the best and the last checkpoint: two callbacks, because `save_last` of one only copies the best.
 
     Args:
-        run: Where they go.
-        monitor: The metric that says which is best.
-        mode: `max` or `min`.
+        run: Directory of the run.
+        monitor: Logged metric that chooses the best checkpoint.
+        mode: `max` or `min`: which value is best.
     """
     return [
         _LaterWinsTies(
@@ -31,7 +31,7 @@ def checkpoint_callbacks(run: RunDirectory, monitor: str, mode: str) -> list[Mod
             filename=path.stem,
             monitor=monitored,
             mode=mode,
-            save_on_train_epoch_end=True,  # after validation, and in a state that resumes at the next stretch
+            save_on_train_epoch_end=True,  # after validation, and in a state that resumes at the next interval
             enable_version_counter=False,
         )
         for path, monitored in ((run.best, monitor), (run.last, None))
@@ -39,21 +39,21 @@ def checkpoint_callbacks(run: RunDirectory, monitor: str, mode: str) -> list[Mod
 
 
 class _LaterWinsTies(ModelCheckpoint):
-    """Of equal scores the later checkpoint counts, which has been trained for longer."""
+    """Keeps the later of two checkpoints with equal scores, which was trained for longer."""
 
     def check_monitor_top_k(self, trainer: Trainer, current: Tensor | None = None) -> bool:
-        """Whether a checkpoint is to be kept."""
+        """Whether to save this checkpoint."""
         is_tie = current is not None and self.best_model_score is not None and bool(current == self.best_model_score)
         return is_tie or super().check_monitor_top_k(trainer, current)
 
 
 def trainer_options(config: Mapping[str, Any], model: LightningModule, run: RunDirectory) -> dict[str, Any]:
-    """Complete the trainer's arguments; what the configuration says stays.
+    """Complete the trainer's arguments. The configuration takes precedence.
 
     Args:
-        config: What the configuration says.
-        model: What is trained.
-        run: Where everything goes.
+        config: Arguments in the configuration.
+        model: Model to train.
+        run: Directory of the run.
     """
     defaults: dict[str, Any] = {
         "default_root_dir": str(run.path),
@@ -69,15 +69,15 @@ def trainer_options(config: Mapping[str, Any], model: LightningModule, run: RunD
 def _own_plugins() -> list[Any]:
     plugins: list[Any] = [AtomicCheckpointIO()]
     if not TorchElasticEnvironment.detect():
-        # Lightning would take a job of SLURM for one of several ranks, and requeue it by itself on SIGUSR1.
+        # Lightning would treat a SLURM job as one of several ranks, and requeue it on SIGUSR1.
         plugins.append(LightningEnvironment())
     return plugins
 
 
 def _distributed_options(config: Mapping[str, Any], model: LightningModule) -> dict[str, Any]:
-    """What Lightning must know where several processes train: our samplers divide the batches themselves."""
+    """Options for training with several processes. Our samplers divide the batches themselves."""
     options: dict[str, Any] = {"use_distributed_sampler": False}
-    # torch synchronises batch normalisation on GPUs only: on CPUs each rank normalises its own share.
+    # torch synchronises batch normalisation on GPUs only. On CPUs each rank normalises its own part of the batch.
     options["sync_batchnorm"] = torch.cuda.is_available() and config["accelerator"] != "cpu"
     if config["strategy"] == "auto":
         unused = isinstance(model, DownstreamTask) and model.can_freeze

@@ -72,7 +72,7 @@ def test_an_own_task_and_an_own_encoder_go_through_a_whole_figure(
     places = [f"--{name}={tmp_path / name}" for name in ("runs", "out", "downloads")]
     ended = _run_outside(elsewhere, "reproduce", "fig3", *options, *places, "--wandb", "offline")
     assert ended.returncode == 0, ended.stderr
-    assert f"{mine}/small/encoder.yaml: is left out, as it is for UNetEncoder" in ended.stderr
+    assert f"{mine}/small/encoder.yaml: is ignored, as it is for UNetEncoder" in ended.stderr
 
     out = tmp_path / "out" / "fig3" / "phantom-small-vit"
     results = pd.read_csv(out / "results.csv")
@@ -146,11 +146,19 @@ def test_names_that_are_taken_and_files_that_are_not_there_are_refused(mine: Pat
     small = ["--preset", str(mine / "small")]
     for figure, options, words in [
         *[
-            ("fig3", ["--arms", "baseline", str(mine / f"{name}.yaml")], f"{name} is the name of something else")
+            (
+                "fig3",
+                ["--arms", "baseline", str(mine / f"{name}.yaml")],
+                f"{name} is already the name of something else",
+            )
             for name in ("rotation", "baseline", "null-2", "finetune", "mine-2d")
         ],
-        ("fig3", ["--arms", str(mine / "mae.yaml"), str(mine / "other" / "mae.yaml")], "mae is the name of something"),
-        ("fig3", ["--arms", "baseline", str(mine / "of mine.yaml")], "in letters, digits"),
+        (
+            "fig3",
+            ["--arms", str(mine / "mae.yaml"), str(mine / "other" / "mae.yaml")],
+            "mae is already the name of something",
+        ),
+        ("fig3", ["--arms", "baseline", str(mine / "of mine.yaml")], "may contain letters, digits"),
         ("fig3", ["--arms", "baseline", str(mine / "absent.yaml")], "absent.yaml: no such file"),
         ("fig3", ["--encoder", "vgg"], "unknown encoder vgg: choose from densenet, resnet, unet"),
         ("fig3", ["--encoder", "absent.yaml"], "absent.yaml: no such file"),
@@ -184,10 +192,10 @@ def test_a_module_lies_beside_the_yaml_or_in_the_working_folder(
 def test_another_encoder_of_ours_drops_the_presets_overlay_and_says_so(tmp_path: Path, capsys) -> None:
     assert _plan(tmp_path, "fig3", "--encoder", "resnet", "--arms", "baseline") == 0
     shown = capsys.readouterr()
-    assert "fig3/quick/encoder.yaml: is left out, as it is for UNetEncoder" in shown.err
+    assert "fig3/quick/encoder.yaml: is ignored, as it is for UNetEncoder" in shown.err
     assert "phantom-quick-resnet" in shown.out
 
 
 def test_a_preset_of_another_figure_leaves_its_encoder_there(mine: Path, tmp_path: Path, capsys) -> None:
     assert _plan(tmp_path, str(mine / "figure.yaml"), "--preset", "fig3/quick") == 0
-    assert "fig3/quick/encoder.yaml: is left out, as it is for UNetEncoder" in capsys.readouterr().err
+    assert "fig3/quick/encoder.yaml: is ignored, as it is for UNetEncoder" in capsys.readouterr().err

@@ -67,7 +67,7 @@ def test_it_ends_with_tables_and_figure(finished: Path) -> None:
     assert "PHANTOM" in (_results(finished) / "fig3.svg").read_text().upper()
     report = (_results(finished) / "report.html").read_text()
     assert "<strong>PHANTOM</strong>" in report
-    assert "have left no slices" not in report
+    assert "have no slices" not in report
     assert str(_results(finished) / "report.html") in (finished / "output").read_text()
 
 

@@ -1,1 +1,1 @@
-"""Where the jobs of an experiment run."""
+"""Executors, which run the jobs of an experiment."""

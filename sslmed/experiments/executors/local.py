@@ -1,4 +1,4 @@
-"""Where the jobs of an experiment run: what a workflow asks of an executor, and the one for this machine."""
+"""The interface of executors, which run the jobs of an experiment, and the executor for this machine."""
 
 import signal
 from contextlib import suppress
@@ -13,8 +13,8 @@ class Executor(Protocol):
     """Runs the jobs of a workflow.
 
     Attributes:
-        jobs: How many side by side.
-        poll_seconds: How often to look for results.
+        jobs: Number of jobs in parallel.
+        poll_seconds: Time between checks for results, in seconds.
     """
 
     poll_seconds: ClassVar[float]
@@ -23,7 +23,7 @@ class Executor(Protocol):
     def jobs(self) -> int: ...  # noqa: D102 - see the class
 
     def arguments(self, work: Path) -> list[str]:
-        """Snakemake's options for an experiment's directory."""
+        """Return Snakemake's options for an experiment's directory."""
 
     def wait_for_others(self, work: Path) -> None:
         """Wait for jobs of an experiment that a killed command has left behind."""
@@ -34,25 +34,25 @@ class Executor(Protocol):
 
 @dataclass(frozen=True)
 class Local:
-    """This machine.
+    """Runs jobs on this machine.
 
     Attributes:
-        jobs: How many side by side.
+        jobs: Number of jobs in parallel.
     """
 
     jobs: int
     poll_seconds: ClassVar[float] = 0.5
 
     def arguments(self, work: Path) -> list[str]:  # noqa: ARG002
-        """Snakemake's options."""
+        """Return Snakemake's options."""
         return ["--cores", str(self.jobs)]
 
     def wait_for_others(self, work: Path) -> None:
-        """Nothing to do: `sole_command` has waited, as a workflow that lives on holds its lock."""
+        """Return at once: `sole_command` has already waited for the lock of any earlier workflow."""
 
     def stop(self, workflow: psutil.Process, work: Path) -> None:  # noqa: ARG002
-        """Interrupt everything."""
-        # Snakemake lets its jobs finish; interrupted themselves, they stop at once.
+        """Interrupt the workflow and its jobs."""
+        # Snakemake would let its jobs finish. Interrupting the jobs stops them at once.
         for each in (*workflow.children(recursive=True), workflow):
-            with suppress(psutil.NoSuchProcess):  # a terminal has interrupted it already
+            with suppress(psutil.NoSuchProcess):  # it may have received the terminal's interrupt already
                 each.send_signal(signal.SIGINT)

@@ -1,4 +1,4 @@
-"""A run on several devices: one process for each, started by torchrun's launcher, whose environment Lightning knows."""
+"""A run on several devices: one process per device, started by torchrun's launcher, which Lightning recognises."""
 
 import contextlib
 import os
@@ -19,14 +19,14 @@ Result = TypeVar("Result")
 
 
 def launch(devices: int, function: Callable[..., Result], *arguments: object) -> dict[int, Result]:
-    """Call a function in `devices` processes at once; if one of them fails, the others are ended.
+    """Call a function in `devices` processes in parallel. If one fails, the others are stopped.
 
     Returns:
-        What each returned, by rank.
+        Return values by rank.
 
     Raises:
-        ChildFailedError: If a process has failed.
-        KeyboardInterrupt: If this process was interrupted; the others have been too.
+        ChildFailedError: If a process failed.
+        KeyboardInterrupt: If this process was interrupted. The others were interrupted too.
     """
     config = LaunchConfig(
         min_nodes=1,
@@ -50,10 +50,10 @@ def fit_on_several_devices(run: Run, directory: RunDirectory) -> None:
 
     Args:
         run: The run.
-        directory: Where it writes.
+        directory: Directory of the run.
     """
     with directory.locked(wait=True):
-        pass  # an orphan of a killed workflow: the other ranks would not wait as long as the first one does
+        pass  # wait for an orphan of a killed workflow: the other ranks would time out while the first one waits
     if directory.is_done:
         return
     try:

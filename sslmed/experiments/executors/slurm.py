@@ -1,4 +1,4 @@
-"""Jobs of an experiment on a SLURM cluster, by Snakemake's executor plugin: its options, and what is in the queue."""
+"""Jobs of an experiment on a SLURM cluster, by Snakemake's executor plugin: its options and its queue."""
 
 import hashlib
 import shutil
@@ -20,41 +20,41 @@ from sslmed.experiments.settings import config_root
 
 @dataclass(frozen=True)
 class Slurm:
-    """A SLURM cluster whose nodes see the directories of this machine.
+    """Runs jobs on a SLURM cluster whose nodes share the directories of this machine.
 
     Attributes:
-        profile: Folder of a Snakemake profile, see `configs/cluster/slurm`.
-        jobs: How many jobs in the queue at once.
-        partition: The partition that the profile names, if it does.
-        devices: GPUs of a job, where the partition has any.
+        profile: Folder of a Snakemake profile; see `configs/cluster/slurm`.
+        jobs: Largest number of jobs in the queue.
+        partition: Partition in the profile, if it names one.
+        devices: GPUs per job, where the partition has any.
     """
 
     profile: Path
     jobs: int
     partition: str | None = None
     devices: int = 1
-    poll_seconds: ClassVar[float] = 5.0  # a shared file system has others to serve
+    poll_seconds: ClassVar[float] = 5.0  # spares the shared file system
 
     def arguments(self, work: Path) -> list[str]:
-        """Snakemake's options for an experiment's directory."""
+        """Return Snakemake's options for an experiment's directory."""
         arguments = ["--executor", "slurm", "--profile", str(self.profile), "--jobs", str(self.jobs)]
-        # The plugin names a job by this and a random identifier, nothing of the run.
+        # The plugin's job names are this prefix and a random identifier, without the name of the run.
         arguments += ["--slurm-jobname-prefix", _prefix(work)]
         if not _has_accounting():
-            arguments += ["--slurm-status-command", "squeue"]  # the plugin takes sacct wherever it is installed
+            arguments += ["--slurm-status-command", "squeue"]  # the plugin would use sacct if it is installed
         return [*arguments, "--config", f"gpus={self.devices if _has_gpus(self.partition) else 0}"]
 
     def wait_for_others(self, work: Path) -> None:
-        """Wait for jobs that a killed command has left in the queue: run directories have one writer each.
+        """Wait for jobs that a killed command left in the queue, as a run directory must have one writer.
 
-        They hold file locks as well, but not every shared file system keeps these between nodes.
+        Jobs also hold file locks, but some shared file systems do not enforce these between nodes.
         """
         left = _queued(work)
         if not left:
             return
         print(
             f"{work}: waiting for {len(left)} jobs of an earlier command to leave the queue (an interrupt, or "
-            f"`scancel {' '.join(left)}`, ends them; what they have done stays)",
+            f"`scancel {' '.join(left)}`, ends them; finished work stays)",
             file=sys.stderr,
         )
         try:
@@ -66,7 +66,7 @@ class Slurm:
 
     def stop(self, workflow: psutil.Process, work: Path) -> None:
         """Cancel the jobs."""
-        # Snakemake would cancel them itself, but only those it is not just asking for, and then sleep for minutes.
+        # Snakemake would cancel jobs itself, except those that it is polling, and then sleep for minutes.
         for each in (*workflow.children(recursive=True), workflow):
             with suppress(psutil.NoSuchProcess):
                 each.kill()
@@ -75,29 +75,29 @@ class Slurm:
 
 
 def slurm(profile: Path | None, jobs: int | None, devices: int = 1) -> Slurm:
-    """Make the executor from a profile and check that SLURM is here.
+    """Make the executor from a profile and check that SLURM is available.
 
     Args:
-        profile: Folder with a `config.yaml`; by default the one that comes with sslmed.
-        jobs: How many jobs in the queue at once; the profile's by default.
+        profile: Folder with a `config.yaml`; by default that of sslmed.
+        jobs: Largest number of jobs in the queue; by default that of the profile.
         devices: GPUs per run.
 
     Raises:
-        UserError: If the plugin is not installed, the profile cannot be used, or SLURM's commands are absent or fail.
+        UserError: If the plugin is not installed, the profile is not valid, or SLURM's commands are absent or fail.
     """
     require("snakemake_executor_plugin_slurm", extra="slurm", why="--executor slurm")
     absent = [name for name in ("sbatch", "squeue", "scancel", "sinfo", "scontrol") if shutil.which(name) is None]
     if absent:
         msg = f"--executor slurm needs SLURM's commands, and {', '.join(absent)} cannot be found: is this a login node?"
         raise UserError(msg)
-    _ask("sinfo", "--noheader")  # before anything is generated: does the cluster answer?
+    _ask("sinfo", "--noheader")  # fails here, before data is generated, if the cluster does not answer
     folder = config_root() / "cluster" / "slurm" if profile is None else profile.absolute()
     path = folder / "config.yaml"
     settings = _read(path)
     if jobs is None:
         jobs = settings.get("jobs")
     if not isinstance(jobs, int) or jobs < 1:
-        raise UserError(f"{path}: jobs, how many may be in the queue at once, must be at least 1, got {jobs}")
+        raise UserError(f"{path}: jobs, the largest number in the queue, must be at least 1, got {jobs}")
     resources = settings.get("default-resources", {})
     if not isinstance(resources, dict):
         raise UserError(f"{path}: default-resources must be a mapping, as in `runtime: 1440`, got {resources}")
@@ -123,7 +123,7 @@ def _prefix(work: Path) -> str:
 
 
 def _queued(work: Path) -> list[str]:
-    """Numbers of the jobs of an experiment that wait or run."""
+    """List the ids of an experiment's jobs that wait or run."""
     jobs = (line.split() for line in _ask("squeue", "--me", "--noheader", "--format=%i %j"))
     return [number for number, name in jobs if name.startswith(_prefix(work))]
 
@@ -140,7 +140,7 @@ def _has_accounting() -> bool:
 
 
 def _has_gpus(partition: str | None) -> bool:
-    """Whether nodes of a partition, by default the cluster's default one, which has an asterisk, have GPUs."""
+    """Whether a partition has GPUs. By default it is the cluster's default partition, which has an asterisk."""
     nodes = (line.split(maxsplit=1) for line in _ask("sinfo", "--noheader", "--format=%P %G"))
     chosen = None if partition is None else partition.split(",")
     return any(
@@ -151,10 +151,10 @@ def _has_gpus(partition: str | None) -> bool:
 
 
 def _ask(*command: str) -> list[str]:
-    """Lines that a command of SLURM prints.
+    """Run a command of SLURM and return the lines that it prints.
 
     Raises:
-        UserError: If it fails.
+        UserError: If the command fails.
     """
     answer = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - commands of SLURM
     if answer.returncode != 0:

@@ -1,4 +1,4 @@
-"""The archives of the Medical Segmentation Decathlon: http://medicaldecathlon.com, CC-BY-SA 4.0."""
+"""Downloads archives of the Medical Segmentation Decathlon: http://medicaldecathlon.com, CC-BY-SA 4.0."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +10,12 @@ from sslmed.preparation.download.transfer import transfer
 
 @dataclass(frozen=True)
 class Task:
-    """A task, whose address and checksum MONAI knows.
+    """Describes a task; MONAI has its address and checksum.
+
+    Source: Antonelli et al. 2022, https://doi.org/10.1038/s41467-022-30695-9.
 
     Args:
-        name: Of the task, of its archive and of the folder in it, e.g. `"Task07_Pancreas"`.
+        name: Name of the task, its archive and the folder in it, e.g. `"Task07_Pancreas"`.
     """
 
     name: str
@@ -21,7 +23,7 @@ class Task:
 
     @property
     def source(self) -> str:
-        """Where a person finds the archive."""
+        """Where a user finds the archive."""
         return f"{self.url} (MD5 {self.md5})"
 
     @property
@@ -39,18 +41,18 @@ class Task:
         return str(DecathlonDataset.resource[self.name])
 
     def download(self, archive: Path) -> None:
-        """Download the archive, resuming where an earlier transfer broke off.
+        """Download the archive, or resume an interrupted download.
 
         Raises:
-            OSError, HTTPException: It cannot be had, or not all of it; what has come is kept.
+            OSError, HTTPException: If the download fails or is incomplete; the received part is kept.
         """
         transfer(self.url, archive)
 
     def unpack(self, archive: Path, folder: Path) -> Path:
-        """Check and extract the archive into `folder`; return the dataset's folder in it.
+        """Check and extract the archive into `folder`, and return the dataset's folder in it.
 
         Raises:
-            UserError: The archive is not the published one.
+            UserError: If the archive is not the published one.
         """
         from monai.apps.utils import check_hash, extractall
 

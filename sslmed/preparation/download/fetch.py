@@ -15,16 +15,16 @@ from sslmed.preparation.readers.layouts import has_layout
 
 
 def fetch(name: str, folder: Path) -> Path:
-    """Return the folder of a known dataset below `folder`, downloading it first where it is absent.
+    """Return the folder of a known dataset in `folder`, and download it first if it does not exist.
 
-    A transfer that broke off is resumed. The archive is deleted once it is extracted.
+    An interrupted download is resumed. The archive is deleted after extraction.
 
     Args:
         name: One of `KNOWN`.
-        folder: Where datasets are kept.
+        folder: Folder for datasets.
 
     Raises:
-        UserError: The dataset is unknown, or cannot be downloaded; says what to put where by hand.
+        UserError: If the dataset is unknown or cannot be downloaded. The message explains the manual download.
     """
     if name not in KNOWN:
         raise UserError(f"unknown dataset {name!r}; known are {', '.join(KNOWN)}{did_you_mean(name, KNOWN)}")
@@ -45,7 +45,7 @@ def fetch(name: str, folder: Path) -> Path:
             _extract(known, archive, target)
     except (OSError, http.client.HTTPException) as error:
         raise UserError(
-            f"{known.name}: cannot be downloaded ({error}); run the same command again to resume, or by hand: put "
+            f"{known.name}: cannot be downloaded ({error}); run the same command again to resume, or manually put "
             f"{known.source} at {archive}, or its content at {target}, and run the same command again"
         ) from error
     return target

@@ -1,4 +1,4 @@
-"""The archives of Kaggle's competitions: https://www.kaggle.com/competitions, each under rules of its own."""
+"""Downloads archives of Kaggle's competitions: https://www.kaggle.com/competitions, each with its own rules."""
 
 import io
 import re
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Competition:
-    """A competition, whose data Kaggle gives to accounts that accepted its rules.
+    """Describes a competition. Kaggle gives its data to accounts that have accepted its rules.
 
     Args:
-        name: As in the competition's address, e.g. `"aptos2019-blindness-detection"`.
+        name: Name in the competition's address, e.g. `"aptos2019-blindness-detection"`.
     """
 
     name: str
@@ -36,25 +36,25 @@ class Competition:
 
     @property
     def source(self) -> str:
-        """Where a person finds the archive."""
+        """Where a user finds the archive."""
         return f'the file that "Download All" gives at {self.page}/data'
 
     def download(self, archive: Path) -> None:
-        """Download the archive by Kaggle's client, which tries again five times and resumes what broke off.
+        """Download the archive with Kaggle's client, which retries five times and resumes interrupted downloads.
 
         Raises:
-            PermissionError: There are no credentials, or none that are enough; says how to get them.
-            OSError: Kaggle does not answer, or not with the archive; what has come is kept.
+            PermissionError: If there are no sufficient credentials. The message explains how to get them.
+            OSError: If Kaggle does not send the whole archive; the received part is kept.
         """
         part = archive.with_name(f"{archive.name}.part")
-        # `import kaggle` already logs in. On standard output it writes help, and where VERBOSE is set the key.
+        # `import kaggle` already logs in. It writes help to standard output, and the key if VERBOSE is set.
         with redirect_stdout(io.StringIO()):
             from kaggle.api.kaggle_api_extended import KaggleApi
             from kagglesdk.competitions.types.competition_api_service import ApiDownloadDataFilesRequest
             from requests import HTTPError, RequestException
 
             api = KaggleApi()
-            api.args = []  # no --verbose, which reads the whole archive into memory to print it
+            api.args = []  # no --verbose, which would read the whole archive into memory to print it
             request = ApiDownloadDataFilesRequest()
             request.competition_name = self.name
             try:
@@ -71,7 +71,7 @@ class Competition:
                 raise PermissionError(message) from None
             except HTTPError as error:
                 raise self._explain(error, api.config) from None
-            except (RequestException, ValueError) as error:  # ValueError: the size is another than announced
+            except (RequestException, ValueError) as error:  # ValueError: the size differs from the announced one
                 raise ConnectionError(_without_address(error)) from None
         part.replace(archive)
 
@@ -88,10 +88,10 @@ class Competition:
         return ConnectionError(f"Kaggle answers {said!r}")
 
     def unpack(self, archive: Path, folder: Path) -> Path:
-        """Extract the archive into `folder`, checking each file; return the dataset's folder in it.
+        """Extract the archive into `folder`, check each file, and return the dataset's folder in it.
 
         Raises:
-            UserError: The archive is damaged.
+            UserError: If the archive is damaged.
         """
         try:
             with zipfile.ZipFile(archive) as file:
@@ -106,7 +106,7 @@ class Competition:
 
 
 def _without_address(error: Exception) -> str:
-    """What an error says, without the archive's address: whoever has it needs no credentials."""
+    """Return the text of an error without the archive's address, which works without credentials."""
     return re.sub(r" (?:for|with) url: \S+", "", str(error))
 
 

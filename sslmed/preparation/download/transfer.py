@@ -1,4 +1,4 @@
-"""Downloads a large file, resuming a transfer that broke off."""
+"""Downloads a large file, and resumes an interrupted download."""
 
 import http.client
 import urllib.error
@@ -13,10 +13,10 @@ TIMEOUT = 30.0  # seconds without a byte
 
 
 def transfer(url: str, path: Path) -> None:
-    """Download to a `.part` file beside `path`, from its end on where it exists, and rename it when it is whole.
+    """Download to a `.part` file beside `path`, continue it if it exists, and rename it when it is complete.
 
     Raises:
-        OSError, HTTPException: The file cannot be had, or not all of it; what has come is kept.
+        OSError, HTTPException: If the download fails or is incomplete; the received part is kept.
     """
     part = path.with_name(f"{path.name}.part")
     start = part.stat().st_size if part.is_file() else 0
@@ -25,7 +25,7 @@ def transfer(url: str, path: Path) -> None:
         with urllib.request.urlopen(request, timeout=TIMEOUT) as response:  # noqa: S310
             _receive(response, part, start if response.status == HTTPStatus.PARTIAL_CONTENT else 0, path.stem)
     except urllib.error.HTTPError as error:
-        if not (start and error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE):  # which means that nothing is left
+        if not (start and error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE):  # i.e. nothing is left
             raise
     part.replace(path)
 

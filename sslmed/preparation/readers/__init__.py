@@ -1,1 +1,1 @@
-"""Which cases a data folder holds, and their voxels or pixels."""
+"""Readers: they list the cases of a dataset, and read voxels or pixels."""

@@ -10,12 +10,12 @@ from sslmed.core.errors import DataError
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a table that is not empty.
+    """Holds one line of a table that is not empty.
 
     Args:
-        number: Its number in the file.
-        cells: Column -> text, without spaces around it; of a column that the line does not reach, the empty text.
-        surplus: Number of cells beyond those of the first line, which make the others doubtful.
+        number: Number of the line in the file.
+        cells: Column -> text without surrounding spaces; empty if the line is too short.
+        surplus: Number of cells beyond those of the first line; they make the other cells doubtful.
     """
 
     number: int
@@ -27,7 +27,7 @@ def read_lines(path: Path) -> list[tuple[int, list[str]]]:
     """Return the number and the cells of each line that is not empty.
 
     Raises:
-        DataError: It cannot be read, or is not CSV in UTF-8.
+        DataError: If the file cannot be read, or is not CSV in UTF-8.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -36,14 +36,14 @@ def read_lines(path: Path) -> list[tuple[int, list[str]]]:
     except UnicodeDecodeError as error:
         raise DataError([f"{path}: is not UTF-8 text ({error.reason}); save it as CSV in UTF-8"]) from error
     except csv.Error as error:
-        raise DataError([f"{path}: is not valid CSV ({error}); mend or download it again"]) from error
+        raise DataError([f"{path}: is not valid CSV ({error}); fix it, or download it again"]) from error
     except OSError as error:
         raise DataError([f"{path}: cannot be read ({error.strerror}); check its permissions and the disk"]) from error
     return [(number, cells) for number, cells in lines if any(cells)]
 
 
 def by_column(lines: Sequence[tuple[int, list[str]]]) -> list[Line]:
-    """Name the cells of all lines but the first by what the first one holds."""
+    """Assign the cells of all lines to the columns named in the first line."""
     header = lines[0][1] if lines else []
     return [
         Line(

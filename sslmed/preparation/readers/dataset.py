@@ -1,4 +1,4 @@
-"""What every reader finds: the cases of a dataset, and what their labels are."""
+"""Defines the output of every reader: the cases of a dataset, and the kind of their labels."""
 
 import hashlib
 import os
@@ -7,24 +7,24 @@ from pathlib import Path
 from typing import Literal, Self
 
 Labels = Literal["none", "map", "class", "value"]
-"""What labels are, which decides what is trained and scored: absent, or a map, a class or a value of each image."""
+"""Kind of labels, which determines the task: none, or a map, a class or a value for each image."""
 
 Task = Literal["segmentation", "classification", "regression"]
 
 LABELS_OF_TASKS: dict[Task, Labels] = {"segmentation": "map", "classification": "class", "regression": "value"}
-"""What a network is trained for -> what labels it needs."""
+"""Task -> kind of labels that it needs."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One image.
+    """Describes one image and its label.
 
     Args:
-        id: Names the case, as text: 007 stays 007.
+        id: Name of the case as text: 007 stays 007.
         image: Path of the image.
-        label: Path of its label map, or its class as one of `Dataset.label_names`, or its value; `None` where the case
+        label: Path of its label map, or its class as a key of `Dataset.label_names`, or its value; `None` if the case
             is unlabelled.
-        patient: Whose image it is; `None` where that is not known.
+        patient: Patient of the image; `None` if unknown.
     """
 
     id: str
@@ -50,19 +50,19 @@ class Case:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The cases of a dataset.
+    """Lists the cases of a dataset.
 
     Args:
-        root: Folder, or table, that says which cases there are.
+        root: Folder or table that defines the cases.
         name: Name of the dataset.
         spatial_dims: 3 for volumes, 2 for photographs.
         modalities: Name of each image channel, e.g. `("CT",)`.
-        labels: What labels are.
-        label_names: Name of each label value, sorted by value; of label maps 0 is the background. Empty where labels
-            are not maps or classes, and where nothing declares the values of label maps: they are then found in them.
+        labels: Kind of the labels.
+        label_names: Name of each label value, sorted by value; in label maps 0 is the background. Empty if labels are
+            not maps or classes, or if the values of label maps are not declared; they are then read from the maps.
         cases: All cases, sorted by id.
         tables: The files that list cases.
-        lists_unlabelled: Whether the tables list the unlabelled cases, too; else they are what a folder holds.
+        lists_unlabelled: Whether the tables also list the unlabelled cases; else these are the files of a folder.
     """
 
     root: Path
@@ -77,7 +77,7 @@ class Dataset:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the tables, and of the sorted paths of unlabelled cases that they do not list."""
+        """SHA-256 of the tables and of the sorted paths of unlabelled cases that are not in them."""
         digest = hashlib.sha256()
         for number, table in enumerate(self.tables):
             digest.update((f"\0{table.name}\0".encode() if number else b"") + table.read_bytes())
@@ -88,6 +88,6 @@ class Dataset:
         return digest.hexdigest()
 
     def without_labels(self) -> Self:
-        """The same images as a pool to pretrain on, of which no label is looked at."""
+        """Return the same images without labels, as a pool for pretraining."""
         cases = tuple(replace(case, label=None, patient=None) for case in self.cases)
         return replace(self, cases=cases, labels="none", label_names={})

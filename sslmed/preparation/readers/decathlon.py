@@ -1,4 +1,4 @@
-"""Reads which cases a folder in the layout of the Medical Segmentation Decathlon holds: http://medicaldecathlon.com."""
+"""Lists the cases of a folder in the layout of the Medical Segmentation Decathlon: http://medicaldecathlon.com."""
 
 import json
 from collections.abc import Iterator
@@ -13,10 +13,10 @@ LARGEST_LABEL = 254  # labels are kept as uint8, and 255 means "undeclared" whil
 
 
 def scan_dataset(root: Path) -> tuple[Dataset, list[str]]:
-    """Read `dataset.json`; return the usable cases, and what is wrong with the other entries, one line each.
+    """Read `dataset.json`, and return the usable cases and the problems of other entries, one line each.
 
     Raises:
-        DataError: No case can be used.
+        DataError: If no case can be used.
     """
     path = root / "dataset.json"
     content = _read_json(path)
@@ -56,21 +56,21 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise DataError([f"{path}: is not valid JSON ({error}); mend or download it again"]) from error
+        raise DataError([f"{path}: is not valid JSON ({error}); fix it, or download it again"]) from error
     if not isinstance(content, dict):
         raise DataError([f"{path}: must hold a JSON object {{...}}, not a {type(content).__name__}"])
     return content
 
 
 def _read_names(names: object) -> dict[int, str]:
-    """Turn `{"1": "tumour", "0": "background"}` into `{0: "background", 1: "tumour"}`; empty if it is anything else."""
+    """Turn `{"1": "tumour", "0": "background"}` into `{0: "background", 1: "tumour"}`; empty for anything else."""
     if not isinstance(names, dict) or not all(key.isdecimal() and str(int(key)) == key for key in names):
         return {}
     return {value: str(names[str(value)]) for value in sorted(map(int, names))}
 
 
 def _read_cases(path: Path, content: dict[str, Any], problems: list[str]) -> list[Case]:
-    """Return the usable entries of `training` and `test`, and append what is wrong with the others to `problems`."""
+    """Return the usable entries of `training` and `test`, and append the problems of the others to `problems`."""
     cases: list[Case] = []
     places: dict[str, str] = {}  # where an image or a label was listed first
     problems_before = len(problems)
@@ -102,7 +102,7 @@ def _entries(path: Path, content: dict[str, Any], problems: list[str]) -> Iterat
             problems.append(f'{path}: "{section}" must be a list, not a {type(entries).__name__}')
             continue
         for index, entry in enumerate(entries):
-            # A test entry's label is not for training: the decathlon's own test cases have none.
+            # The label of a test entry is not used: the decathlon's own test cases have none.
             if section == "test" and isinstance(entry, dict):
                 entry = {"image": entry.get("image")}
             yield f"{path}: {section}[{index}]", entry

@@ -1,4 +1,4 @@
-"""Reads which photographs a folder in the layout of APTOS 2019 holds, https://kaggle.com/c/aptos2019-blindness-detection."""
+"""Lists the photographs of a folder in the layout of APTOS 2019: https://kaggle.com/c/aptos2019-blindness-detection."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,14 +15,14 @@ VOLUMES = (".nii", ".nii.gz", ".dcm")
 
 
 def scan_fundus(root: Path) -> tuple[Dataset, list[str]]:
-    """Read `train.csv`; return the usable photographs, and what is wrong with the others, one line each.
+    """Read `train.csv`, and return the usable photographs and the problems of the others, one line each.
 
-    Every photograph in `train_images/` has one row `id_code,diagnosis`, perhaps with a further column `patient`; those
-    in `test_images/`, which need not exist, are unlabelled. Who they are of is known if `test.csv` has columns
-    `id_code` and `patient`, and then a row for each; without these it is not used. Hidden files are passed over.
+    Every photograph in `train_images/` has one row `id_code,diagnosis`, optionally with a column `patient`. Photographs
+    in `test_images/`, which is optional, are unlabelled. Their patients are known if `test.csv` has the columns
+    `id_code` and `patient` and a row for each; otherwise it is not used. Hidden files are ignored.
 
     Raises:
-        DataError: No photograph can be used, or `train.csv` cannot.
+        DataError: If no photograph can be used, or `train.csv` cannot.
     """
     problems: list[str] = []
     table, folder = root / "train.csv", root / "train_images"
@@ -40,15 +40,15 @@ def scan_fundus(root: Path) -> tuple[Dataset, list[str]]:
 
 
 def scan_images(root: Path) -> tuple[Dataset, list[str]]:
-    """Find the photographs in a pool, a folder and its subfolders, also through links; all are unlabelled.
+    """Find the unlabelled photographs of a pool: a folder and its subfolders, also through links.
 
-    A photograph's id is its path within the pool without the extension, with `%2F` for `/` and `%25` for `%`.
+    The id of a photograph is its path within the pool without the extension, with `%2F` for `/` and `%25` for `%`.
 
     Returns:
-        The usable photographs, and what is wrong with others, one line each.
+        The usable photographs, and the problems of others, one line each.
 
     Raises:
-        DataError: No photograph can be used.
+        DataError: If no photograph can be used.
     """
     problems: list[str] = []
     files = walk_folder(root, problems)
@@ -108,7 +108,7 @@ def _unlabelled_photos(root: Path, images: dict[str, Path], problems: list[str])
 def _match(
     table: Path, rows: Sequence[Row], folder: Path, images: dict[str, Path], cure: str, problems: list[str]
 ) -> list[Case]:
-    """Return the images of `folder` that have a sound row in `table`, and append what does not match to `problems`."""
+    """Return the images of `folder` with a valid row in `table`, and append mismatches to `problems`."""
     if rows and not images:
         problems.append(f"{folder}: holds no .png, .jpg or .jpeg; it must hold the photographs of {table.name}")
         return []
@@ -132,7 +132,7 @@ def _match(
 def _without_extensions(
     table: Path, rows: Sequence[Row], images: dict[str, Path], problems: list[str]
 ) -> Sequence[Row]:
-    """Take a file's name for its id, and append that fault to `problems`, once for the column."""
+    """Accept file names as ids, and append this mistake to `problems`, once for the column."""
     ids = {path.name: photo_id for photo_id, path in images.items() if path.name not in images}
     named = [row for row in rows if row.photo_id in ids]
     if named:
@@ -145,7 +145,7 @@ def _without_extensions(
 
 def _row_problems(row: Row, folder: Path, images: dict[str, Path], lines: dict[str, int]) -> list[str]:
     if row.surplus:
-        return [f"has {row.surplus} more cells than the first line; mend the row"]
+        return [f"has {row.surplus} more cells than the first line; fix the row"]
     found = list(row.problems())
     if not is_id(row.photo_id):
         found.append(f"id_code must be a file's name without folder, leading dot and extension, not {row.photo_id!r}")

@@ -8,19 +8,19 @@ from pathlib import Path
 from sslmed.core.errors import DataError
 from sslmed.preparation.readers.csv_file import by_column, read_lines
 
-WHOLE_GRADE = re.compile(r"([0-4])(\.0+)?")  # a table program writes 2.0 where a column has gaps
+WHOLE_GRADE = re.compile(r"([0-4])(\.0+)?")  # table programs write 2.0 if a column has gaps
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a table.
+    """Holds one row of a table.
 
     Args:
         line: Number of its line.
         photo_id: `id_code` as text, so that 007 stays 007.
-        grade: `diagnosis`; `None` in a table that need not have it.
-        patient: `None` where no row of the table has one; empty where others have.
-        surplus: Number of cells beyond those of the first line, which make the others doubtful.
+        grade: `diagnosis`; `None` if the table does not need it.
+        patient: `None` if no row of the table has one; empty if only other rows have.
+        surplus: Number of cells beyond those of the first line; they make the other cells doubtful.
     """
 
     line: int
@@ -30,7 +30,7 @@ class Row:
     surplus: int
 
     def problems(self) -> Iterator[str]:
-        """Yield what is wrong with the grade and the patient."""
+        """Yield the problems of the grade and the patient."""
         if self.grade == "":
             yield "has no diagnosis; add the grade, or remove the row and move the photograph to test_images"
         elif self.grade is not None and not WHOLE_GRADE.fullmatch(self.grade):
@@ -40,10 +40,10 @@ class Row:
 
 
 def read_grades(path: Path) -> list[Row]:
-    """Read a table that grades photographs, and may name patients.
+    """Read a table with the grades of photographs and, optionally, patients.
 
     Raises:
-        DataError: It is not there, or cannot be read, or has no columns `id_code` and `diagnosis`.
+        DataError: If it does not exist, cannot be read, or has no columns `id_code` and `diagnosis`.
     """
     if not path.is_file():
         raise DataError([f"{path}: no such file; give the folder of a dataset as APTOS 2019, which holds train.csv"])
@@ -51,10 +51,10 @@ def read_grades(path: Path) -> list[Row]:
 
 
 def read_patients(path: Path) -> list[Row] | None:
-    """Read a table that may name the patients of unlabelled photographs; `None` if it does not, or is not there.
+    """Read the patients of unlabelled photographs; `None` if the table has none, or does not exist.
 
     Raises:
-        DataError: It cannot be read, or names patients, but not as columns `id_code` and `patient`.
+        DataError: If it cannot be read, or has patients but not the columns `id_code` and `patient`.
     """
     lines = read_lines(path) if path.is_file() else []
     header = lines[0][1] if lines else []

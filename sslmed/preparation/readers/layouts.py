@@ -1,4 +1,4 @@
-"""Which layout data has: a table, the Medical Segmentation Decathlon's, APTOS's, or, for a pool, just any images."""
+"""Detects the layout of a dataset: a table, the Medical Segmentation Decathlon, APTOS, or any images as a pool."""
 
 from pathlib import Path
 
@@ -8,20 +8,20 @@ from sslmed.preparation.readers.dataset import Dataset, Labels
 
 
 def has_layout(root: Path) -> bool:
-    """Whether a folder holds what says which cases there are."""
+    """Return whether a folder has a file that lists its cases."""
     return any((root / name).is_file() for name in (table.NAME, "dataset.json", "train.csv"))
 
 
 def scan(root: Path, *, labels: Labels | None = None, pool: bool = False) -> tuple[Dataset, list[str]]:
-    """Find the cases of a dataset; return them, and what is wrong with other entries, one line each.
+    """Find the cases of a dataset, and return them and the problems of other entries, one line each.
 
     Args:
-        root: A folder, or a table.
-        labels: Which labels to take, where a table has several kinds; by default those that it has.
-        pool: Look for images to pretrain on: labels are not looked at, and a folder of images needs no further file.
+        root: A folder or a table.
+        labels: Kind of labels to read if a table has several; by default those that it has.
+        pool: Find images for pretraining: labels are ignored, and a folder of images needs no other file.
 
     Raises:
-        DataError: No case can be used.
+        DataError: If no case can be used.
     """
     if root.is_file() or (root / table.NAME).is_file():
         return table.scan_table(root if root.is_file() else root / table.NAME, "none" if pool else labels)
@@ -38,10 +38,10 @@ def scan(root: Path, *, labels: Labels | None = None, pool: bool = False) -> tup
 
 
 def read(root: Path, *, labels: Labels | None = None, pool: bool = False) -> Dataset:
-    """Find the cases of a dataset, of which all must be usable.
+    """Find the cases of a dataset; all must be usable. For the arguments see `scan`.
 
     Raises:
-        DataError: With one line per problem, all of them at once.
+        DataError: If there is a problem; one line for each.
     """
     dataset, problems = scan(root, labels=labels, pool=pool)
     if problems:

@@ -1,4 +1,4 @@
-"""Reads one case from NIfTI files, and refuses what would spoil training: https://nifti.nimh.nih.gov."""
+"""Reads and checks one case from NIfTI files: https://nifti.nimh.nih.gov."""
 
 import io
 import itertools
@@ -31,10 +31,10 @@ UNDECLARED = 255
 
 @dataclass(frozen=True)
 class Volume:
-    """Voxels and where they lie.
+    """Holds voxels and their position in space.
 
     Args:
-        voxels: `(*spatial)` or, for an image, `(C, *spatial)`, as in the file: the first axis runs fastest.
+        voxels: `(*spatial)` or, for an image, `(C, *spatial)`, as in the file: the first axis is the fastest.
         affine: `(4, 4)`, from voxel indices to mm.
     """
 
@@ -48,11 +48,11 @@ def read_case(case: Case, modalities: Sequence[str], label_values: Sequence[int]
     Args:
         case: The files to read.
         modalities: Name of each channel.
-        label_values: Declared label values, sorted; the label comes back as positions in them, or as it is where
-            none are declared.
+        label_values: Declared label values, sorted. The label is returned as positions in them, or unchanged if none
+            are declared.
 
     Raises:
-        DataError: With one line for each bad file.
+        DataError: If a file cannot be used; one line for each.
     """
     problems: list[str] = []
     image = label = None
@@ -71,9 +71,9 @@ def read_case(case: Case, modalities: Sequence[str], label_values: Sequence[int]
 
 
 def channel_names(path: Path) -> tuple[str, ...]:
-    """Name the channels of an image that nothing else names, by its header alone: `channel`, or `channel 1` and so on.
+    """Return default names for the channels of an image, from its header: `channel`, or `channel 1` and so on.
 
-    An unreadable file has one: reading it says what is wrong.
+    An unreadable file gives one name; reading it reports the problem.
     """
     try:
         n_channels = math.prod(nib.load(path).shape[3:])  # type: ignore[attr-defined]
@@ -83,13 +83,20 @@ def channel_names(path: Path) -> tuple[str, ...]:
 
 
 def read_image(path: Path, modalities: Sequence[str]) -> Volume:
-    """Read an image as float32 `(C, *spatial)`.
+    """Read and check an image.
+
+    Args:
+        path: The file.
+        modalities: Name of each channel.
+
+    Returns:
+        float32 `(C, *spatial)` and the affine.
 
     Raises:
-        DataError: The file cannot be used.
+        DataError: If the file cannot be used.
     """
     file = _open(path)
-    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused below
+    with np.errstate(over="ignore"):  # values beyond float32 become infinite, and are refused below
         voxels = file.get_fdata(caching="unchanged", dtype=np.float32)
     voxels = np.moveaxis(voxels.reshape(*file.shape[:3], -1, order="F"), -1, 0)
     if len(voxels) != len(modalities):
@@ -106,15 +113,18 @@ def read_image(path: Path, modalities: Sequence[str]) -> Volume:
 
 
 def read_label(path: Path, label_values: Sequence[int], image: Volume | None) -> Volume:
-    """Read a label as uint8 `(*spatial)` that holds positions in `label_values`, or its values where there are none.
+    """Read and check a label.
 
     Args:
         path: The file.
-        label_values: Declared label values, sorted.
-        image: What it must lie upon; `None` where that could not be read.
+        label_values: Declared label values, sorted; may be empty.
+        image: The image, which must have the same grid; `None` if it could not be read.
+
+    Returns:
+        uint8 `(*spatial)` of positions in `label_values`, or of the values if none are declared.
 
     Raises:
-        DataError: The file cannot be used.
+        DataError: If the file cannot be used.
     """
     file = _open(path)
     if math.prod(file.shape[3:]) != 1:
@@ -166,13 +176,13 @@ def _check_same_place(path: Path, shape: tuple[int, ...], affine: NDArray[np.flo
 
 
 def _open(path: Path) -> NiftiImage:
-    """Parse a file whose header can be trusted afterwards; its voxels are in memory, and not looked at yet."""
+    """Parse a file and check its header. Its voxels are in memory and not yet checked."""
     content = _read_bytes(path)
     image_class = next((image_class for image_class, place, magic in FORMATS if content[place] == magic), None)
     if image_class is None:
         _refuse(path, "is not a NIfTI file, or cut off within its header; convert it to NIfTI, or copy it again")
     try:
-        # nibabel silently mends a header that it parses: zero spacing becomes 1.
+        # nibabel silently repairs a header that it parses: zero spacing becomes 1.
         spacing = image_class.header_class.from_fileobj(io.BytesIO(content), check=False)["pixdim"][1:4]
         with LoggingOutputSuppressor():
             image = image_class.from_bytes(content)

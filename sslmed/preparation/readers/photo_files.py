@@ -1,24 +1,23 @@
-"""Finds the photographs in a folder by their files' names, and names each by an id; none is opened."""
+"""Finds the photographs in a folder by file name, and gives each an id. No file is opened."""
 
 import os
 from collections.abc import Iterable
 from pathlib import Path, PurePath, PureWindowsPath
 
 EXTENSIONS = (".png", ".jpg", ".jpeg")
-OTHER_IMAGES = (".bmp", ".dcm", ".gif", ".tif", ".tiff", ".webp")  # must not be passed over in silence
+OTHER_IMAGES = (".bmp", ".dcm", ".gif", ".tif", ".tiff", ".webp")  # must not be ignored silently
 LONGEST_ID = 250  # bytes; an id names a folder of the store
 
 
 def list_folder(folder: Path) -> list[Path]:
-    """Return what lies directly in a folder, sorted, hidden files left out; nothing of a folder that is not there."""
+    """Return the entries of a folder, sorted, without hidden files; empty if the folder does not exist."""
     return sorted(path for path in folder.glob("*") if not path.name.startswith("."))
 
 
 def walk_folder(root: Path, problems: list[str]) -> list[Path]:
-    """Return all files in a folder and its subfolders, sorted, hidden ones left out.
+    """Return all files in a folder and its subfolders, sorted, without hidden ones.
 
-    Links to folders are followed, and each folder is read once, however many links lead to it. A folder that cannot be
-    read is a problem.
+    Links to folders are followed, and each folder is read once. A folder that cannot be read is a problem.
     """
 
     def report(error: OSError) -> None:
@@ -38,7 +37,7 @@ def walk_folder(root: Path, problems: list[str]) -> list[Path]:
 
 
 def select_images(paths: Iterable[Path], problems: list[str]) -> list[Path]:
-    """Return the paths that are named as images; folders, broken links and other kinds of images are problems."""
+    """Return the paths with an image extension; folders, broken links and other image types are problems."""
     images = []
     for path in paths:
         suffix = path.suffix.lower()
@@ -54,7 +53,7 @@ def select_images(paths: Iterable[Path], problems: list[str]) -> list[Path]:
 
 
 def name_images(named: Iterable[tuple[str, Path]], problems: list[str]) -> dict[str, Path]:
-    """Return the images by id; one that has a bad id, or that of an earlier one, is left out."""
+    """Return the images by id; images with an invalid or repeated id are problems and left out."""
     images: dict[str, Path] = {}
     for photo_id, path in named:
         if not is_id(photo_id):
@@ -69,7 +68,7 @@ def name_images(named: Iterable[tuple[str, Path]], problems: list[str]) -> dict[
 
 
 def is_id(photo_id: str) -> bool:
-    """Whether an id can name a folder on any system."""
+    """Return whether an id can name a folder on any system."""
     is_name = PurePath(photo_id).name == PureWindowsPath(photo_id).name == photo_id != ""
     return (
         is_name and photo_id.isprintable() and not photo_id.startswith(".") and len(os.fsencode(photo_id)) <= LONGEST_ID

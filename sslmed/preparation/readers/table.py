@@ -1,4 +1,4 @@
-"""Reads which images a table lists, and what their labels are: a CSV of the user's own."""
+"""Lists the images and labels of a user's own CSV table."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,21 +11,21 @@ from sslmed.preparation.readers.fundus import COLOURS
 from sslmed.preparation.readers.table_rows import COLUMNS, Rows
 
 NAME = "table.csv"
-"""Of a table that is given by its folder."""
+"""File name of a table that is given by its folder."""
 
 
 def scan_table(path: Path, labels: Labels | None = None) -> tuple[Dataset, list[str]]:
-    """Read a table; return the usable cases, and what is wrong with the other rows, one line each.
+    """Read a table, and return the usable cases and the problems of the other rows, one line each.
 
-    Each row names an `image`, by its path relative to the table, and perhaps its `mask`, `class` or `value`, and its
-    `patient`. An image whose label is an empty cell is unlabelled. Other columns are not looked at.
+    Each row has an `image`, a path relative to the table, and optionally a `mask`, `class` or `value`, and a `patient`.
+    An image with an empty label cell is unlabelled. Other columns are ignored.
 
     Args:
         path: The CSV file.
-        labels: What labels to read; by default those that the table has, which must be of one kind.
+        labels: Kind of labels to read; by default those that the table has, which must be of one kind.
 
     Raises:
-        DataError: No row can be used, or the columns cannot.
+        DataError: If no row can be used, or the columns are invalid.
     """
     lines = read_lines(path)
     header = [name.lower() for name in lines[0][1]] if lines else []
@@ -59,12 +59,12 @@ def scan_table(path: Path, labels: Labels | None = None) -> tuple[Dataset, list[
 
 
 def dataset_name(path: Path) -> str:
-    """What a table's dataset is called: as the file, or as the folder, since any may hold a `table.csv`."""
+    """Return the name of a table's dataset: that of the file, or of the folder if the file is `table.csv`."""
     return path.resolve().parent.name if path.name == NAME else path.stem
 
 
 def _choose_labels(path: Path, header: Sequence[str], labels: Labels | None) -> Labels:
-    """Decide which column of labels is read."""
+    """Choose the column of labels to read."""
     named = f"its first line is {','.join(header)!r}"
     again = [name for name in ("image", "patient", *COLUMNS.values()) if header.count(name) > 1]
     if again:
@@ -84,7 +84,7 @@ def _choose_labels(path: Path, header: Sequence[str], labels: Labels | None) -> 
 
 
 def _label_problems(path: Path, cases: Sequence[Case], labels: Labels, class_names: Sequence[str]) -> list[str]:
-    """Return what is wrong with the labels of all rows together."""
+    """Return the problems of the labels of all rows together."""
     column = COLUMNS.get(labels)
     given = {case.label for case in cases if case.is_labelled}
     if column is None or not cases:

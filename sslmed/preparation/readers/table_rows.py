@@ -13,25 +13,25 @@ from sslmed.preparation.readers.dataset import Case, Labels
 from sslmed.preparation.readers.photo_files import LONGEST_ID, is_id
 
 COLUMNS: dict[Labels, str] = {"map": "mask", "class": "class", "value": "value"}
-"""What labels are -> the column that holds them."""
+"""Kind of labels -> their column."""
 
 VOLUMES = (".nii.gz", ".nii")
 MASKS = (".png", ".tif", ".tiff")  # JPEG changes the values of pixels
 NOT_AVAILABLE = {"na", "n/a", "#n/a", "nan", "null"}
-"""What other programs write into a cell without content."""
+"""Text that other programs write into empty cells."""
 
 
 class Rows:
-    """Reads rows one after the other, and knows what earlier ones hold.
+    """Reads rows one after the other, and remembers the earlier ones.
 
     Args:
-        folder: What paths are relative to.
-        labels: What labels are to be read.
+        folder: Folder that paths are relative to.
+        labels: Kind of labels to read.
         rows: All rows of the table.
 
     Attributes:
         class_names: The classes in natural order, if labels are classes.
-        dimensions: Of the images so far.
+        dimensions: Dimensions of the images so far, 2 or 3.
     """
 
     def __init__(self, folder: Path, labels: Labels, rows: Iterable[Line]) -> None:
@@ -46,9 +46,9 @@ class Rows:
         self._lines: dict[str, int] = {}  # where an image or a mask was listed first
 
     def read(self, row: Line) -> tuple[Case | None, list[str]]:
-        """Return the case of a row, or what is wrong with it."""
+        """Return the case of a row, or its problems."""
         if row.surplus:
-            return None, [f"has {row.surplus} more cells than the first line; mend the row"]
+            return None, [f"has {row.surplus} more cells than the first line; fix the row"]
         image = row.cells["image"]
         dims: Literal[2, 3] = 3 if image.lower().endswith(VOLUMES) else 2
         problems = self._file_problems("image", image, (*FORMATS, *VOLUMES), row.number)
@@ -79,7 +79,7 @@ class Rows:
         return number, [f"value must be a number, as 3.5, not {text!r}"] if number is None else []
 
     def _file_problems(self, column: str, file: str, extensions: Sequence[str], line: int) -> list[str]:
-        """Check a file's name, and that it is listed once; an image's id stands for it, as two must not share one."""
+        """Check a file's name, and that it is listed once; images are compared by their ids, which must be unique."""
         if not file:
             return [f"has no {column}; give its path, relative to the table, or remove the row"]
         if not file.lower().endswith(tuple(extensions)):
@@ -91,14 +91,14 @@ class Rows:
 
 
 def _id(image: str) -> str:
-    """The path without its extension, in which `%2F` stands for `/`, and `%2E%2E` for `..`."""
+    """Return the path without its extension, with `%2F` for `/` and `%2E%2E` for `..`."""
     path = os.path.normpath(image)
     stem = path[: len(path) - max(len(end) for end in ("", *VOLUMES, *FORMATS) if path.lower().endswith(end))]
     return stem.replace("%", "%25").replace("..", "%2E%2E").replace("/", "%2F")
 
 
 def _class_names(texts: Iterable[str]) -> Mapping[str, str]:
-    """Text of a cell -> the class it means: of whole numbers 2 and 2.0, as a table program writes it, are one."""
+    """Return the class for each text of a cell: 2 and 2.0, as table programs write it, are the same class."""
     listed = list(texts)
     numbers = [_number(text) for text in listed]
     if any(number is None or not number.is_integer() for number in numbers):
@@ -107,7 +107,7 @@ def _class_names(texts: Iterable[str]) -> Mapping[str, str]:
 
 
 def _natural(name: str) -> tuple[object, ...]:
-    """Sort numbers by value, wherever they are: -1 before 2 before 10, and stage 2 before stage 10."""
+    """Return a sort key that orders numbers by value: -1 before 2 before 10, and stage 2 before stage 10."""
     number = _number(name)
     if number is not None:
         return (0, number, name)

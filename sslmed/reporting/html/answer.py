@@ -1,4 +1,4 @@
-"""Answers the question of an experiment, did pretraining help, as far as its runs can."""
+"""Answers the question of an experiment, whether pretraining helped, from its runs."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ LEVEL = 0.05
 
 
 def answer(experiment: FinishedExperiment) -> dict[str, Any]:
-    """Give the answer in a sentence, what it rests on, the test of each arm, and every cell, for the main metric."""
+    """Return the answer in a sentence, its grounds, the test of each arm, and every cell, for the main metric."""
     metric = experiment.metrics[0]
     tables = experiment.tables
     cells = tables.summary[tables.summary["metric"] == metric]
@@ -37,7 +37,7 @@ def answer(experiment: FinishedExperiment) -> dict[str, Any]:
 
 
 def _can_be_compared(cells: pd.DataFrame, arms: list[Arm]) -> bool:
-    """Whether any arm and the one it is compared with have run at a common label fraction."""
+    """Whether any arm and its baseline have runs at the same label fraction."""
     run = {name: set(of_arm["label_fraction"]) for name, of_arm in cells.groupby("arm")}
     pretrained = [arm.name for arm in arms if arm.is_pretrained]
     return any(run.get(name, set()) & run.get(baseline_of(name), set()) for name in pretrained)
@@ -69,7 +69,7 @@ def headline(tests: pd.DataFrame, *, can_be_compared: bool, lower_is_better: boo
 
 
 def _grounds(experiment: FinishedExperiment) -> list[str]:
-    """Say what the answer rests on, a paragraph each."""
+    """Explain the grounds of the answer, in paragraphs."""
     tables = experiment.tables
     lines = []
     if tables.tests.empty:
@@ -112,7 +112,7 @@ def _test(row: "pd.Series[Any]") -> dict[str, Any]:
 
 
 def _row(of_arm: pd.DataFrame, arm: Arm, experiment: FinishedExperiment, *, differ: bool) -> dict[str, Any]:
-    """One cell per label fraction: a score, or the difference to the baseline, or nothing where none has run."""
+    """Return one cell per label fraction: a score, or the difference to the baseline, or nothing without runs."""
     by_fraction = of_arm.set_index("label_fraction").reindex(experiment.fractions)
     outcomes = ("better", "worse")[:: find(experiment.metrics[0]).gain]
     shows_score = arm.task == BASELINE or not differ

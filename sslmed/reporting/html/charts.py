@@ -26,10 +26,10 @@ from sslmed.reporting.tables import Tables
 from sslmed.training.run_directory import RunDirectory
 
 SIZE, LOW = (5.0, 4.1), (3.6, 2.6)
-"""Width and height in inches; the page scales a chart to its column."""
+"""Width and height in inches. The page scales a chart to its column."""
 
 CHANCE: dict[str, Any] = {"color": COLOURS["quiet"], "linestyle": "--", "linewidth": 1}
-"""How a line that no network gave is drawn."""
+"""Style of reference lines."""
 
 
 def charts(experiment: FinishedExperiment) -> dict[str, list[dict[str, Any]]]:
@@ -91,7 +91,7 @@ def _scores(tables: Tables, arms: Sequence[ArmStyle], metric: str) -> dict[str, 
 
 
 def _cell(style: ArmStyle, amount: LabelAmount, cell: "pd.Series[Any]") -> str:
-    """What is said of a point of a chart of scores."""
+    """Return the tooltip of a point in a chart of scores."""
     lines = [
         f"{style.arm.name}, {amount.of_labels}",
         f"{score(cell['mean'])} {interval(cell['ci_low'], cell['ci_high'])}",
@@ -108,7 +108,7 @@ def _published(tables: Tables, arms: Sequence[ArmStyle], published: pd.DataFrame
 
 
 def _pretext(i: int, style: ArmStyle, experiment: FinishedExperiment) -> dict[str, Any]:
-    """Draw every fold's validation loss and that of an answer by chance; give the first fold's answers."""
+    """Draw the validation loss of every fold and the chance loss; return the first fold's answers."""
     records = {run: record for run, record in experiment.pretraining.items() if run.arm == style.arm.name}
     found = (_answers(experiment.work / run.name, record) for run, record in records.items())
     answers = next(filter(None, found), None)
@@ -130,7 +130,7 @@ def _pretext(i: int, style: ArmStyle, experiment: FinishedExperiment) -> dict[st
 
 
 def _answers(run: Path, record: dict[str, Any]) -> dict[str, Any] | None:
-    """Pictures of what the network has seen and answered, as a data URI, and what it answered in words."""
+    """Return pictures of the network's inputs and answers as a data URI, and its answers in words."""
     picture = RunDirectory(run).answers
     if not picture.is_file():
         return None
@@ -139,7 +139,7 @@ def _answers(run: Path, record: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _agreement(tables: Tables, arms: Sequence[ArmStyle]) -> dict[str, Any]:
-    """Draw every test case's predicted against its true value, with most labels, and where both are equal."""
+    """Draw predicted against true value of every test case, with the most labels, and the identity line."""
     fraction = tables.cases["label_fraction"].max()
     shown = tables.cases[tables.cases["label_fraction"] == fraction]
     of_arm = {style.arm.name: shown[shown["arm"] == style.arm.name] for style in arms}

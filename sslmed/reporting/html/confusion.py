@@ -1,4 +1,4 @@
-"""Which class test images have, and which one they were given."""
+"""Confusion matrices of test images: true class against predicted class."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a report tells about: the plan of an experiment, its finished runs, its tables, its prepared data."""
+"""The input of a report: the plan of an experiment, its finished runs, its tables, its prepared data."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from sslmed.reporting.tables import Tables
 
 @dataclass(frozen=True)
 class FinishedExperiment:
-    """An experiment as its files have it.
+    """Reads an experiment from its files.
 
     Attributes:
         work: The experiment's directory, which holds the run directories.
@@ -53,12 +53,12 @@ class FinishedExperiment:
 
     @property
     def arm_styles(self) -> list[ArmStyle]:
-        """How arms are drawn, those that have no result yet included; null arms are a band instead."""
+        """Styles of all planned arms, also of those without results. Null arms have none, as they are a band."""
         return arm_styles({run.arm for run in self.runs})
 
     @property
     def arms(self) -> list[str]:
-        """Names of all planned arms as tables list them: those drawn, then the null arms."""
+        """Names of all planned arms in the order of tables: null arms come last."""
         drawn = [style.arm.name for style in self.arm_styles]
         return [*drawn, *sorted({run.arm for run in self.runs}.difference(drawn))]
 
@@ -84,7 +84,7 @@ class FinishedExperiment:
 
     @cached_property
     def label_kind(self) -> str:
-        """What labels are: `map`, `class` or `value`."""
+        """Kind of labels: `map`, `class` or `value`."""
         return kept_experiment(self.work, self.figure).label_kind
 
     @property
@@ -94,7 +94,7 @@ class FinishedExperiment:
 
     @cached_property
     def metrics(self) -> list[str]:
-        """The scores that the figure shows, the main one first, as far as the runs have them."""
+        """Scores that the figure shows and the runs have, the main one first."""
         found = set(self.tables.summary["metric"])
         return [metric for metric in kept_experiment(self.work, self.figure).metrics if metric in found]
 
@@ -105,7 +105,7 @@ class FinishedExperiment:
 
     @cached_property
     def store(self) -> Store | None:
-        """The prepared dataset, if it is still where the runs found it."""
+        """The prepared dataset, if it is still at the path that the runs used."""
         run = next(run for run in self.runs if run.labels is not None)
         try:
             return Store(Path(_option(run, "--data.store")))

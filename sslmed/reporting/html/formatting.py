@@ -1,4 +1,4 @@
-"""Numbers as the report writes them."""
+"""Formats of numbers in the report."""
 
 from collections.abc import Sequence
 from math import isnan

@@ -1,4 +1,4 @@
-"""Matplotlib's figures as SVG inside a page, in the page's colours and font, with what is said of each point.
+"""Matplotlib's figures as SVG inside a page, in the page's colours and font, with tooltips of points.
 
 Figures are drawn in place-holders of colours, for which variables of the page's style sheet are put: it knows whether
 the page is dark. What belongs to an arm has the class `arm-<index>`, by which the page hides it.
@@ -16,19 +16,19 @@ from matplotlib.figure import Figure
 from sslmed.reporting.styles import ArmStyle
 
 COLOURS = {"ink": "#fd0000", "quiet": "#fd0001", "rule": "#fd0002", "paper": "#ffffff"}
-"""Variable of the page -> place-holder. White is what is not filled, in markers."""
+"""Variable of the page -> placeholder colour. White fills open markers."""
 
 ARM = "#fe00"
-"""What the place-holder of an arm's colour begins with; its index follows, in two hexadecimal digits."""
+"""Start of the placeholder of an arm's colour; the index follows in two hexadecimal digits."""
 
 SVG, HREF = "http://www.w3.org/2000/svg", "{http://www.w3.org/1999/xlink}href"
 
 Texts = Mapping[str, Sequence[str]]
-"""Identifier (`gid`) of a line -> what is said of each of its points, which is shown when the mouse is over it."""
+"""Identifier (`gid`) of a line -> tooltips of its points."""
 
 
 def with_placeholders(arms: Sequence[ArmStyle]) -> list[ArmStyle]:
-    """Give arms the place-holders of their colours."""
+    """Replace the colours of arms by placeholders."""
     return [replace(style, colour=f"{ARM}{index:02x}") for index, style in enumerate(arms)]
 
 
@@ -46,7 +46,7 @@ def inline_svg(figure: Figure, arms: Sequence[ArmStyle], texts: Texts) -> str:
     for name in ("width", "height"):
         del root.attrib[name]  # the page scales it
     for child in [child for child in root if child.tag == f"{{{SVG}}}metadata" or child.find("{*}style") is not None]:
-        root.remove(child)  # its style would be that of the whole page
+        root.remove(child)  # its style would apply to the whole page
     names = {style.colour: style.arm.name for style in arms}
     for panel in root.iterfind(".//*[@id='axes_1']"):
         for group in panel:
@@ -66,7 +66,7 @@ def inline_svg(figure: Figure, arms: Sequence[ArmStyle], texts: Texts) -> str:
 
 
 def _say(group: ElementTree.Element, said: str | Sequence[str]) -> None:
-    """Put titles, which browsers show, into a group or into each of its markers; some are made of two parts."""
+    """Add titles, which browsers show as tooltips, to a group or to each of its markers, which may have two parts."""
     if isinstance(said, str):
         title = ElementTree.Element(f"{{{SVG}}}title")
         title.text = said

@@ -1,4 +1,4 @@
-"""What arms mean, for a reader who knows medicine and not this field."""
+"""Explanations of arms for physicians outside machine learning."""
 
 TASKS = {
     "baseline": "trained from scratch, without pretraining: what the others are compared with",

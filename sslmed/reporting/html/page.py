@@ -27,7 +27,7 @@ from sslmed.reporting.tables import Tables, collect
 
 NAME = "report.html"
 PREDICTIONS = {"map": "Slices", "class": "Confusion", "value": "Predictions"}
-"""What labels are -> what is shown of the networks' answers."""
+"""Kind of labels -> title of the section with predictions."""
 
 
 def report_experiment(work: Path, out: Path) -> Path:
@@ -56,7 +56,7 @@ def report_experiment(work: Path, out: Path) -> Path:
 
 
 def write_report(path: Path, work: Path, runs: Sequence[Run], tables: Tables) -> None:
-    """Write one HTML file that holds all it shows; equal runs give equal bytes.
+    """Write one self-contained HTML file; equal runs give equal bytes.
 
     Args:
         path: File to write.
@@ -66,7 +66,7 @@ def write_report(path: Path, work: Path, runs: Sequence[Run], tables: Tables) ->
     """
     environment = Environment(
         loader=PackageLoader("sslmed.reporting.html", "page_files"),
-        autoescape=True,  # names of datasets, classes and cases are whatever their files say
+        autoescape=True,  # names of datasets, classes and cases are not trusted
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=StrictUndefined,

@@ -21,11 +21,11 @@ SHAPES = {
 
 DASHES = dict(zip(KINDS.values(), ("none", "7 3 2 3", "2 3", "9 2 2 2 2 2"), strict=True))
 LIGHTER = 0.35
-"""How far colours are moved towards white in dark mode."""
+"""Fraction by which colours move towards white in dark mode."""
 
 
 def swatch(style: ArmStyle) -> dict[str, Any]:
-    """Give what the page needs to draw a sample of an arm's line."""
+    """Return the attributes for a sample of an arm's line."""
     return {
         "name": style.arm.name,
         "light": style.colour,
@@ -39,7 +39,7 @@ def swatch(style: ArmStyle) -> dict[str, Any]:
 
 
 def _lighter(colour: str) -> str:
-    """Keep the baseline, which is black, as the page's ink is; lighten all others."""
+    """Turn the black of the baseline to white; lighten all other colours."""
     if colour == "#000000":
         return "#ffffff"
     channels = (int(colour[start : start + 2], 16) for start in (1, 3, 5))

@@ -27,7 +27,7 @@ QUANTITIES = {"labels": LABELS, "updates": UPDATES}
 
 
 def all_cells(experiment: FinishedExperiment) -> list[dict[str, Any]]:
-    """Every score of every arm and label fraction, a table for each metric, those of the figure first."""
+    """Return every score of every arm and label fraction: one table per metric, those of the figure first."""
     summary = experiment.tables.summary
     others = [metric for metric in summary["metric"].unique() if metric not in experiment.metrics]
     return [
@@ -67,7 +67,7 @@ def _cells(scores: pd.DataFrame, experiment: FinishedExperiment) -> list[dict[st
 
 
 def efficiency(experiment: FinishedExperiment) -> list[dict[str, str]]:
-    """How many labels, and how many updates, each arm needs to be as good as the baseline; the figure's scores."""
+    """Return the labels and updates that each arm needs to reach the baseline, for the figure's metrics."""
     table, labels = experiment.tables.efficiency, experiment.tables.labels
     rows = []
     for metric in experiment.metrics:
@@ -103,7 +103,7 @@ def _amount(value: float, quantity: str, labels: LabelAxis) -> str:
 
 
 def cost(experiment: FinishedExperiment) -> list[dict[str, str]]:
-    """What the runs of each arm took, pretraining and fine-tuning apart."""
+    """Return time and memory of the runs of each arm, for pretraining and fine-tuning."""
     rows = []
     for arm in experiment.arms:
         for stage, records in (("pretraining", experiment.pretraining), ("fine-tuning", experiment.finetuning)):
@@ -125,7 +125,7 @@ def cost(experiment: FinishedExperiment) -> list[dict[str, str]]:
 
 
 def data(experiment: FinishedExperiment) -> list[tuple[str, str]]:
-    """What is known of the dataset, term by term."""
+    """Describe the dataset as pairs of term and text."""
     store, cases = experiment.store, experiment.tables.cases
     n_labels = experiment.tables.results.groupby("label_fraction")["n_labels"].agg(["min", "max"])
     terms = [
@@ -147,7 +147,7 @@ def data(experiment: FinishedExperiment) -> list[tuple[str, str]]:
 
 
 def protocol(experiment: FinishedExperiment) -> list[tuple[str, str]]:
-    """How the runs were made, term by term."""
+    """Describe the protocol as pairs of term and text."""
     results = experiment.tables.results
     folds, seeds = (sorted(map(int, results[key].unique())) for key in ("fold", "seed"))
     terms = [
@@ -176,7 +176,7 @@ def _budget(records: Iterable[dict[str, Any]]) -> str:
 
 
 def versions(experiment: FinishedExperiment) -> list[tuple[str, str]]:
-    """What the runs were made with; several values where runs differ."""
+    """Return versions and devices of the runs; several values where runs differ."""
     records = list(experiment.records.values())
     names = list(dict.fromkeys(name for record in records for name in record.get("versions", {})))
     terms = [(name, _distinct(record.get("versions", {}).get(name) for record in records)) for name in names]

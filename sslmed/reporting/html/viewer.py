@@ -1,4 +1,4 @@
-"""What the viewer of slices shows: image, truth and prediction of test cases, for every arm and amount of labels."""
+"""Data of the slice viewer: image, truth and prediction of test cases, for every arm and amount of labels."""
 
 import base64
 import io
@@ -16,11 +16,11 @@ from sslmed.reporting.html.experiment import FinishedExperiment
 from sslmed.training.run_directory import RunDirectory
 
 MOST_BYTES = 12_000_000
-"""Of pictures and outlines in one report; what comes later is left out, and the page says so."""
+"""Size of all pictures and outlines in one report. Later ones are omitted, and the page lists them."""
 
 
 class Pool:
-    """Texts that are stored once however often they are used: all arms show the same images and truths.
+    """Stores each text once. All arms show the same images and truths.
 
     Attributes:
         size: Length of all.
@@ -36,7 +36,7 @@ class Pool:
         return list(self._positions)
 
     def add(self, text: str) -> int:
-        """Keep a text and return its position."""
+        """Add a text and return its position."""
         if text not in self._positions:
             self._positions[text] = len(self._positions)
             self.size += len(text)
@@ -80,7 +80,7 @@ def viewer(experiment: FinishedExperiment) -> dict[str, Any] | None:
 
 
 def _ordered(runs: list[Run], experiment: FinishedExperiment) -> Iterator[Run]:
-    """By arm, as everywhere, then by amount of labels."""
+    """Sort by arm, in the usual order, then by amount of labels."""
     names = [style.arm.name for style in experiment.arm_styles]
     yield from sorted(runs, key=lambda run: (names.index(run.arm), run.labels))
 

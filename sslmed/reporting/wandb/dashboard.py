@@ -1,4 +1,4 @@
-"""Makes a report in Weights & Biases out of an experiment's mirrored runs: curves, images, arms side by side."""
+"""Makes a report in Weights & Biases from an experiment's mirrored runs: curves, images, comparisons of arms."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,23 +16,23 @@ from sslmed.training.wandb.names import group_name
 from sslmed.training.wandb.session import check_account, identity_of, project
 
 WIDTH, HEIGHT = 8, 7
-"""Of a panel; a row is three panels wide."""
+"""Size of a panel; a row has three panels."""
 ROW = 3
 
 Panel = wr.LinePlot | wr.ScatterPlot | wr.MediaBrowser
 
 
 def make_dashboard(work: Path) -> str:
-    """Make the report of an experiment, or bring the one that was made for it up to date.
+    """Make the report of an experiment, or update an existing one.
 
     Args:
         work: The experiment's directory.
 
     Returns:
-        Its address.
+        URL of the report.
 
     Raises:
-        UserError: If the directory holds no experiment, or W&B cannot be reached, knows no key or refuses.
+        UserError: If the directory has no experiment, or W&B cannot be reached, has no key or rejects the request.
     """
     if not (work / "plan.json").is_file():
         raise UserError(f"{work}: no experiment is here; give a directory that `sslmed reproduce` made, in its --runs")
@@ -43,7 +43,7 @@ def make_dashboard(work: Path) -> str:
         report.id = known.read_text(encoding="utf-8") if known.is_file() else ""
         report.save()
         url = str(report.url)
-    except Exception as error:  # of W&B, of the transport, of the models of what the server answers
+    except Exception as error:  # W&B raises errors of its own, of the transport and of its data models
         more = f"; if the report has been deleted there, remove {known}" if known.is_file() else ""
         raise UserError(f"Weights & Biases: the report cannot be saved: {error}{more}") from error
     write_text(known, report.id)
@@ -51,7 +51,7 @@ def make_dashboard(work: Path) -> str:
 
 
 def build_dashboard(work: Path, entity: str) -> wr.Report:
-    """Describe the report without a server.
+    """Build the report without a server.
 
     Args:
         work: The experiment's directory.

@@ -1,4 +1,4 @@
-"""Mirrors the outcome of an experiment in Weights & Biases: its tables, its curves, its figure, in one run."""
+"""Mirrors the results of an experiment to Weights & Biases: tables, curves and figure, in one run."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,16 +11,16 @@ from sslmed.training.wandb.session import Mode, identity_of, never_fatal, sessio
 
 IDENTITY = ["figure", "dataset", "preset"]
 CURVES = {"mean": "", "ci_low": " low", "ci_high": " high"}
-"""Columns of the summary -> what follows the name of a curve."""
+"""Column of the summary -> suffix of the name of a curve."""
 
 
 def log_summary(work: Path, mode: Mode, *, tables: Mapping[str, pd.DataFrame], figure: Path) -> None:
-    """Log an experiment; the same experiment again overwrites the same run.
+    """Log an experiment. Logging it again overwrites the same run.
 
     Args:
         work: The experiment's directory.
         mode: `offline` or `online`.
-        tables: By name; `summary` also becomes curves: scores and the ends of their intervals against `label_fraction`.
+        tables: Tables by name. `summary` also becomes curves of scores and interval ends against `label_fraction`.
         figure: PNG file.
     """
     summary = tables["summary"]
@@ -58,7 +58,7 @@ def _log(run: Any, tables: Mapping[str, pd.DataFrame], figure: Path) -> None:  #
 
 
 def curve_rows(summary: pd.DataFrame) -> list[dict[str, Any]]:
-    """Give one row per label fraction.
+    """Convert the summary to one row per label fraction.
 
     Returns:
         `label_fraction`, `n_labels`, and for each metric and arm `<metric>/<arm>[ low| high]`.

@@ -1,4 +1,4 @@
-"""Mirrors one training run in Weights & Biases while it trains: its curve, its scores, pictures of what it sees."""
+"""Mirrors one training run to Weights & Biases while it trains: its curves, scores and pictures."""
 
 import hashlib
 import json
@@ -29,17 +29,17 @@ from sslmed.training.wandb.session import Mode, check_account, identity_of, neve
 def mirrored(
     directory: RunDirectory, mode: Mode, trainer: Trainer, history: History, description: Mapping[str, Any]
 ) -> Iterator[None]:
-    """Mirror what is trained inside; the model and the data are the trainer's.
+    """Mirror the training that happens inside this context.
 
     Args:
-        directory: The run's, with its configuration.
+        directory: Directory of the run, with its configuration.
         mode: `offline` or `online`.
-        trainer: Gets a callback.
-        history: The record of validation passes, also of those before an interruption.
-        description: What tables need to know about the run; it becomes top-level configuration.
+        trainer: Trainer of the run, with model and data; a callback is added to it.
+        history: Record of validation passes, including those before an interruption.
+        description: Description of the run for tables; it becomes top-level configuration.
 
     Raises:
-        UserError: If it is to be online and no key is configured.
+        UserError: If the mode is `online` and no key is configured.
     """
     if mode == "online":
         check_account(verify=False)
@@ -71,7 +71,7 @@ def mirrored(
 
 
 def _run_id(directory: RunDirectory, config: Mapping[str, Any]) -> str:
-    """The same for a resumed run, another for other settings, and for a directory made anew."""
+    """Return an id that a resumed run keeps, and that changes with the settings or with a new directory."""
     settings = {key: value for key, value in config.items() if key not in IGNORED_SETTINGS}
     text = identity_of(directory.path) + json.dumps(settings, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -80,8 +80,8 @@ def _run_id(directory: RunDirectory, config: Mapping[str, Any]) -> str:
 class _Mirror(Callback):
     """Logs with the number of the update as W&B's step.
 
-    W&B's steps only go up, and after a resumption they start behind the last one the server has. So the whole history
-    is offered again and again, and every row is in W&B once.
+    W&B's steps only increase, and a resumed run starts after the last step on the server. So each call goes through the
+    whole history and logs the rows that W&B does not have. Every row is in W&B once.
     """
 
     def __init__(self, run: Any, history: History) -> None:  # noqa: ANN401 - wandb.Run
@@ -92,14 +92,14 @@ class _Mirror(Callback):
             run.define_metric("*", step_metric="update")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Show what the network will see, then what an interrupted run has logged."""
+        """Log the network's inputs, then the history of an interrupted run."""
         with never_fatal("draw puzzles"):
             if isinstance(pl_module, PretextTask) and self.run.step == 0:
                 self._log(0, {"puzzles": draw_tasks(trainer, answered=False)})
         self.catch_up()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        """Mirror the row that `History` has just added."""
+        """Log the row that `History` has just added."""
         self.catch_up()
 
     def catch_up(self) -> None:
@@ -111,13 +111,13 @@ class _Mirror(Callback):
                     self._log(int(row["update"]), row)
 
     def log_results(self, results: Mapping[str, Any]) -> None:
-        """Put test scores and cost into the summary."""
+        """Add test scores and cost to the summary."""
         scores = {f"test/{name}": value for name, value in results.get("metrics", {}).items()}
         cost = {key: results[key] for key in ("seconds", "peak_memory_bytes", "device")}
         self.run.summary.update(scores | cost)
 
     def log_examples(self, directory: RunDirectory, trainer: Trainer) -> None:
-        """Show what the network of a finished run answers."""
+        """Log pictures of the answers of a finished run."""
         model = trainer.lightning_module
         step = int(self.history.rows[-1]["update"]) + 1
         if isinstance(model, PretextTask):

@@ -1,16 +1,16 @@
-"""What runs and their groups are called in Weights & Biases."""
+"""Names of runs and groups in Weights & Biases."""
 
 from collections.abc import Mapping
 from typing import Any
 
 
 def group_name(*labels: str) -> str | None:
-    """All runs of an experiment, by figure, dataset and preset: `fig3-phantom-quick`; `None` for a run without them."""
+    """Name the group of an experiment by figure, dataset and preset, `fig3-phantom-quick`; `None` without them."""
     return "-".join(filter(None, labels)) or None
 
 
 def run_name(description: Mapping[str, Any]) -> str:
-    """One run: `rotation pretrain fold0`, `rotation 25 % fold0 seed0`."""
+    """Name a run: `rotation pretrain fold0`, `rotation 25 % fold0 seed0`."""
     words = [description["arm"]]
     labels = description.get("label_amount")
     words += ["pretrain"] if labels is None else [labels]

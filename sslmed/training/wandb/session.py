@@ -1,4 +1,4 @@
-"""One run in Weights & Biases: where it writes, who it is, and that nothing it does can stop the work it mirrors."""
+"""One run in Weights & Biases: its folder and id. No failure of W&B can stop the training that it mirrors."""
 
 import logging
 import os
@@ -20,24 +20,24 @@ log = logging.getLogger(__name__)
 PROJECT = "sslmed"
 INIT_SECONDS = 30.0
 FINISH_SECONDS = 60.0
-"""How long a run waits at its end for a slow or lost network; what was not sent stays in its folder."""
+"""Longest wait at the end of a run for a slow or lost network. Data that was not sent stays in its folder."""
 
-# Before anything of W&B is imported, and in child processes: what it would otherwise print, ask, or write elsewhere.
+# Set before W&B is imported, and in child processes: keeps it from printing, asking, or writing elsewhere.
 QUIET = {"WANDB_SILENT": "true", "WANDB_DISABLE_GIT": "true", "WANDB_DISABLE_CODE": "true"}
 
 
 @contextmanager
 def never_fatal(action: str) -> Iterator[None]:
-    """Turn any failure into a warning: the run directory is the truth, and training must not end for its mirror."""
+    """Turn any failure into a warning. The run directory is the record; its mirror must not stop training."""
     try:
         yield
-    except Exception as error:  # W&B raises its own, pydantic's, and the system's errors
+    except Exception as error:  # W&B raises errors of its own, of pydantic and of the system
         log.warning("Weights & Biases: could not %s (%s: %s)", action, type(error).__name__, error)
 
 
 @contextmanager
 def writing_below(folder: Path) -> Iterator[None]:
-    """Keep W&B's caches and staged files below `folder`, where the user has not put them elsewhere."""
+    """Keep W&B's caches and staged files below `folder`, unless the user has set other places."""
     places = {name: str(folder / "wandb" / "cache") for name in ("WANDB_CACHE_DIR", "WANDB_DATA_DIR")}
     added = {name: value for name, value in (places | QUIET).items() if name not in os.environ}
     os.environ.update(added)
@@ -49,7 +49,7 @@ def writing_below(folder: Path) -> Iterator[None]:
 
 
 def identity_of(folder: Path) -> str:
-    """The random name of what a directory holds, made once: it goes where the directory goes, and dies with it."""
+    """Return the random id of a directory, created once. It moves with the directory and is deleted with it."""
     path = folder / "wandb" / "identity"
     if not path.is_file():
         write_text(path, secrets.token_hex(8))
@@ -57,7 +57,7 @@ def identity_of(folder: Path) -> str:
 
 
 def project() -> dict[str, Any]:
-    """Project and entity, W&B's variables first."""
+    """Return project and entity; W&B's environment variables take precedence."""
     return {"project": os.environ.get("WANDB_PROJECT", PROJECT), "entity": os.environ.get("WANDB_ENTITY")}
 
 
@@ -74,24 +74,24 @@ def session(
     tags: Sequence[str],
     config: Mapping[str, Any],
 ) -> Iterator[Any]:
-    """Open a run and close it, whatever happens in between.
+    """Open a run and close it, also after an error.
 
-    Offline runs of the same folder that an interruption left are removed: whoever opens a run logs it from its
-    beginning, and `wandb sync` would send both.
+    Offline runs that an interruption left in the same folder are removed. Every session logs its run from the start, so
+    `wandb sync` would send the rows twice.
 
     Args:
-        folder: Where it writes, in `wandb/`.
+        folder: Folder to write to, in `wandb/`.
         mode: `online` becomes `offline` if the server does not answer.
-        run_id: The run is the same as the last one of this id.
-        resume: Whether what the server has of the run is kept; else it is overwritten.
-        name: Shown for the run.
-        group: Shown for the runs of an experiment.
-        job_type: Shown for the runs of one stage.
+        run_id: Id of the run. The same id continues the same run.
+        resume: Whether to keep the data that the server has of the run; otherwise it is overwritten.
+        name: Name of the run.
+        group: Name of the experiment.
+        job_type: Stage: pretraining or fine-tuning.
         tags: Words to filter by.
-        config: Settings.
+        config: Settings of the run.
 
     Yields:
-        The `wandb.Run`, or `None` if there is none to be had.
+        The `wandb.Run`, or `None` if it cannot be opened.
     """
     for stale in (folder / "wandb").glob(f"offline-run-*-{run_id}"):
         shutil.rmtree(stale, ignore_errors=True)
@@ -103,7 +103,7 @@ def session(
                 run = _open(folder, "online", resume="allow" if resume else None, **arguments)
         if run is None:
             with never_fatal("mirror this run"):
-                # It will hold the whole run, and overwrite what the server may have of it.
+                # It will contain the whole run, and overwrite any part of it on the server.
                 run = _open(folder, "offline", resume=None, **arguments)
         failed = True
         try:
@@ -115,7 +115,7 @@ def session(
                     run.finish(exit_code=int(failed))
 
 
-def _open(folder: Path, mode: Mode, **arguments: Any) -> Any:  # noqa: ANN401 - what wandb.init takes
+def _open(folder: Path, mode: Mode, **arguments: Any) -> Any:  # noqa: ANN401 - arguments of wandb.init
     import wandb  # takes seconds
 
     settings = wandb.Settings(
@@ -124,7 +124,7 @@ def _open(folder: Path, mode: Mode, **arguments: Any) -> Any:  # noqa: ANN401 - 
         save_code=False,
         disable_code=True,
         disable_git=True,
-        x_disable_meta=True,  # names of host and user, paths; the configuration and the summary have what matters
+        x_disable_meta=True,  # host, user and paths; the configuration and the summary have what matters
         x_save_requirements=False,
         init_timeout=INIT_SECONDS,
         finish_timeout=FINISH_SECONDS,
@@ -132,20 +132,20 @@ def _open(folder: Path, mode: Mode, **arguments: Any) -> Any:  # noqa: ANN401 - 
     try:
         return wandb.init(dir=folder, mode=mode, reinit="create_new", settings=settings, **project(), **arguments)
     except Exception:
-        wandb.teardown()  # its service would hold on to the id
+        wandb.teardown()  # its service would keep the id in use
         raise
 
 
 def check_account(*, verify: bool) -> None:
-    """Make sure, before anything is trained, that runs can be sent.
+    """Check before training that runs can be sent.
 
     Args:
-        verify: Ask the server, too.
+        verify: Also ask the server.
 
     Raises:
-        UserError: If there is no key, or the server does not take it or does not answer.
+        UserError: If there is no key, or the server rejects it or does not answer.
     """
-    cure = "log in by `wandb login` or set WANDB_API_KEY, or mirror offline: --wandb offline (make: WANDB=offline)"
+    cure = "log in with `wandb login` or set WANDB_API_KEY, or mirror offline: --wandb offline (make: WANDB=offline)"
     with TemporaryDirectory() as folder, writing_below(Path(folder)):
         import wandb
 
