@@ -15,6 +15,7 @@ import pandas as pd
 import psutil
 import pytest
 
+from sslmed.core.label_amount import LabelAmount
 from sslmed.experiments.plan import Run, write_plan
 
 TINY = Path(__file__).parent / "tiny"
@@ -157,7 +158,7 @@ def _check_same(experiment: Experiment, reference: Experiment) -> None:
 
 def test_results_that_come_from_an_orphan_while_a_workflow_starts_are_kept(tmp_path: Path) -> None:
     """The first job, in place of an orphan, leaves the results of the second, which finds them and does nothing."""
-    run = Run("baseline", 0, 0, 1.0, name="", job="", needs=None, arguments=(), key="")
+    run = Run("baseline", 0, 0, LabelAmount(fraction=1.0), name="", job="", needs=None, arguments=(), key="")
     write_plan(tmp_path / "plan.json", [replace(run, name=name, job=name) for name in ("first", "second")])
     snakefile = (resources.files("sslmed.experiments") / "Snakefile").read_text()
     (tmp_path / "Snakefile").write_text(snakefile.replace("sslmed.experiments.job", "orphan"))

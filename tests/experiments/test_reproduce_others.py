@@ -68,7 +68,9 @@ def test_figure_4_grades_photographs_also_after_pretraining_on_any_folder_of_ima
     assert accuracy["value"].item() == pytest.approx((wide["truth"] == wide["prediction"]).mean())
     run = tmp_path / "runs" / "fig4" / "phantom-tiny-fundus" / "cpc" / "fold0" / "seed0" / "100"
     assert json.loads((run / "results.json").read_text())["n_labels"] == 24
-    cli.main(["predict", "-c", str(run / "config.yaml")])
+    with pytest.raises(SystemExit) as end:
+        cli.main(["predict", "-c", str(run / "config.yaml")])
+    assert not end.value.code
     predictions = pd.read_csv(run / "predictions.csv")
     assert len(predictions) == 15 + 2
 
