@@ -1,5 +1,16 @@
 """Formats quantities for readers."""
 
+from collections.abc import Sequence
+
+NAMED = 3
+"""How many items of a list are named."""
+
+
+def shorten(names: Sequence[str]) -> str:
+    """Name the first few of many: `a, b, c and 9 more`."""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
+
 
 def duration(seconds: float) -> str:
     """Format seconds as `42 s`, `12 min`, `3 h 20 min` or `5.4 days`."""

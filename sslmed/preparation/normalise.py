@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sslmed.core.axes import in_slices, memory_order
-from sslmed.preparation.settings import PrepareSettings
+from sslmed.preparation.settings import PrepareSettings, is_ct
 
 
 def normalise(image: NDArray[np.float32], modalities: Sequence[str], settings: PrepareSettings) -> None:
@@ -18,7 +18,7 @@ def normalise(image: NDArray[np.float32], modalities: Sequence[str], settings: P
         settings: Window in Hounsfield units, and percentiles.
     """
     for channel, modality in zip(image, modalities, strict=True):
-        low, high = settings.hu_window if modality.strip().upper() == "CT" else _percentiles(channel, settings)
+        low, high = settings.hu_window if is_ct(modality) else _percentiles(channel, settings)
         for plane in in_slices(channel):
             plane -= low
             plane *= 1 / (high - low)

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -19,14 +19,16 @@ from numpy.typing import NDArray
 
 from sslmed.core.errors import DataError, UserError
 from sslmed.core.files import remove_leftovers, write_text
+from sslmed.core.text import shorten
 from sslmed.core.workers import run_in_processes
 from sslmed.preparation.geometry import Geometry
-from sslmed.preparation.groups import merge_groups
 from sslmed.preparation.photograph import prepare_photo, read_mask
 from sslmed.preparation.readers import layouts
 from sslmed.preparation.readers.dataset import Case, Dataset, Labels
+from sslmed.preparation.records import Record, current_record, describe_files, hash_files
 from sslmed.preparation.settings import VERSION, PrepareSettings
 from sslmed.preparation.store import Store
+from sslmed.preparation.summary import summarise_store
 from sslmed.preparation.volume import prepare_volume
 
 __all__ = ["PrepareSettings", "prepare"]
@@ -44,11 +46,12 @@ def prepare(
     """Check every case of `data`, and write its arrays to `store`. Finished and unchanged cases are kept.
 
     A store has `settings.json`, written first; `cases/<id>/`, each built in `partial/` and moved when complete; and
-    `store.json`, written last. Nothing is written to `data`.
+    `store.json`, written last. It follows its dataset: new and changed cases are prepared, cases that are no longer
+    listed are removed. Nothing is written to `data`.
 
     Args:
         data: A table, a folder with a table, or a folder in the layout of an MSD task or of APTOS 2019.
-        store: A new or empty folder, or one that was prepared from the same dataset with the same settings.
+        store: A new or empty folder, or one that was prepared from a dataset of this name with the same settings.
         settings: Settings of the preparation.
         jobs: Number of processes; the usable cores by default.
         labels: Kind of labels to read from a table that has several.
@@ -62,7 +65,7 @@ def prepare(
         DataError: If files cannot be used; one line for each.
         UserError: If `store` cannot be used.
     """
-    dataset, problems = layouts.scan(data, labels=labels, pool=pool)
+    dataset, listed = layouts.scan(data, labels=labels, pool=pool)
     if data.is_dir() and store.resolve().is_relative_to(data.resolve()):
         raise UserError(f"{store}: lies within the data folder, where nothing is written; give another folder")
     if dataset.spatial_dims == 2 and settings.geometry != "cube":
@@ -70,19 +73,22 @@ def prepare(
     try:
         _claim(store, dataset, settings, pool=pool)
         with FileLock(store / ".lock"):
-            problems += _prepare_cases(dataset, store, settings, jobs)
+            records = _prepare_cases(dataset, store, settings, jobs)
+            left_out = {case: records.pop(case) for case in [*records] if "problems" in records[case]}
+            problems = [*listed, *(problem for record in left_out.values() for problem in record["problems"])]
             if problems and not pool:
                 raise DataError(problems)
-            _finish(store, dataset, settings)
+            content = summarise_store(dataset, settings, records, left_out=left_out, problems=listed)
+            write_text(store / "store.json", json.dumps(content, indent=1, ensure_ascii=False))
             _report_left_out(store, problems)
     except OSError as error:
-        raise UserError(f"{store}: cannot be prepared ({error.strerror}: {error.filename})") from error
+        raise UserError(f"{store}: cannot be prepared: {error}") from error
     return Store(store)
 
 
 def _claim(store: Path, dataset: Dataset, settings: PrepareSettings, *, pool: bool) -> None:
     """Write the identity of the store, or refuse a store with another identity."""
-    identity = {"version": VERSION, "dataset": dataset.digest, "pool": pool, "labels": dataset.labels}
+    identity = {"version": VERSION, "dataset": dataset.name, "pool": pool, "labels": dataset.labels}
     identity = json.loads(json.dumps(identity | asdict(settings)))  # as it will be read back
     path = store / "settings.json"
     if path.is_file():
@@ -100,85 +106,71 @@ def _claim(store: Path, dataset: Dataset, settings: PrepareSettings, *, pool: bo
     write_text(path, json.dumps(identity, indent=1))
 
 
-def _prepare_cases(dataset: Dataset, store: Path, settings: PrepareSettings, jobs: int | None) -> list[str]:
-    """Prepare the unfinished cases, and return their problems."""
-    partial_cases = store / "partial"
+def _prepare_cases(dataset: Dataset, store: Path, settings: PrepareSettings, jobs: int | None) -> dict[str, Record]:
+    """Prepare the new and changed cases, remove those that are not listed, and return the records of all."""
+    partial_cases, cases = store / "partial", store / "cases"
     shutil.rmtree(partial_cases, ignore_errors=True)  # of a run that was killed
     remove_leftovers(store)
-    to_do = [case for case in dataset.cases if not _is_done(case, store)]
-    if to_do:
+    cases.mkdir(exist_ok=True)
+    kept = {case.id: record for case in dataset.cases if (record := _kept_record(case, dataset, store))}
+    to_do = [case for case in dataset.cases if case.id not in kept]
+    gone = {path.name for path in cases.iterdir()}.difference(case.id for case in dataset.cases)
+    if to_do or gone:
+        _report_changes(store, [case.id for case in to_do], gone)
         (store / "store.json").unlink(missing_ok=True)
-    (store / "cases").mkdir(exist_ok=True)
     partial_cases.mkdir()
     try:
+        for name in gone:
+            (cases / name).replace(partial_cases / f".{name}")
         function = partial(_prepare_case, replace(dataset, cases=()), settings, store)
-        results = run_in_processes(function, to_do, description="preparing", jobs=jobs)
+        records = run_in_processes(function, to_do, description="preparing", jobs=jobs)
     finally:
         shutil.rmtree(partial_cases)
-    return [problem for problems in results for problem in problems]
+    return kept | {case.id: record for case, record in zip(to_do, records, strict=True)}
 
 
-def _finish(store: Path, dataset: Dataset, settings: PrepareSettings) -> None:
-    cases = [case for case in dataset.cases if _is_done(case, store)]
-    digests = {case.id: _read_record(store, case)["digest"] for case in cases}
-    patients = {case.id: [case.patient] for case in cases if case.patient}
-    names, codes = _classes(dataset, cases, store)
-    summary = {
-        "version": VERSION,
-        "name": dataset.name,
-        "spatial_dims": dataset.spatial_dims,
-        "settings": asdict(settings),
-        "modalities": dataset.modalities,
-        "labels": dataset.labels,
-        "label_names": names,
-        "codes": codes,
-        "labelled": [case.id for case in cases if case.is_labelled],
-        "unlabelled": [case.id for case in cases if not case.is_labelled],
-        "digests": digests,
-        # Images that are equal after preparation are copies, whatever their file names and compression.
-        "groups": merge_groups({case: [f"digest {digests[case]}", *patients.get(case, ())] for case in digests}),
+def _kept_record(case: Case, dataset: Dataset, store: Path) -> Record | None:
+    """Return the record of a case that is prepared and has not changed."""
+    path = store / "cases" / case.id / "case.json"
+    if not path.is_file():
+        return None
+    record: Record = json.loads(path.read_text(encoding="utf-8"))
+    current = current_record(record, case, dataset)
+    if current is not None and current != record:
+        write_text(path, json.dumps(current))
+    return current
+
+
+def _report_changes(store: Path, to_do: Sequence[str], gone: Collection[str]) -> None:
+    """Say in one line what changes in a store that was complete."""
+    path = store / "store.json"
+    if not path.is_file():
+        return
+    old = json.loads(path.read_text(encoding="utf-8"))
+    kinds = {
+        "changed": [case for case in to_do if case in old["records"]],
+        "new": [case for case in to_do if case not in old["records"] and case not in old["left_out"]],
+        "no longer listed": sorted(gone),
     }
-    write_text(store / "store.json", json.dumps(summary, indent=1, ensure_ascii=False))
-
-
-def _classes(dataset: Dataset, cases: Sequence[Case], store: Path) -> tuple[dict[int, str], list[int]]:
-    """Return the names of the classes and their numbers in the arrays; undeclared ones are found in the label maps."""
-    if dataset.labels != "map" or dataset.label_names:
-        return dataset.label_names, list(range(len(dataset.label_names)))
-    found = {value for case in cases if case.is_labelled for value in _read_record(store, case)["values"]}
-    if not found - {0}:
-        raise DataError([f"{dataset.root}: no mask holds anything but 0, the background; check that they are masks"])
-    codes = sorted(found | {0})
-    return {code: "background" if code == 0 else f"label {code}" for code in codes}, codes
+    parts = [f"{len(cases)} {kind} ({shorten(cases)})" for kind, cases in kinds.items() if cases]
+    if parts:
+        print(f"{store}: the data have changed; cases: {', '.join(parts)}", file=sys.stderr)
 
 
 def _report_left_out(store: Path, problems: Sequence[str]) -> None:
+    path = store / "left-out.txt"
+    path.unlink(missing_ok=True)
     if problems:
-        path = store / "left-out.txt"
         write_text(path, "".join(f"{problem}\n" for problem in problems))
         summary = f"{len(problems)} problems with images, which are left out, are listed in {path}"
         print(f"{summary}; the first is {problems[0]}", file=sys.stderr)
 
 
-def _is_done(case: Case, store: Path) -> bool:
-    is_there = (store / "cases" / case.id / "case.json").is_file()
-    return is_there and _read_record(store, case)["source"] == _fingerprint(case)
-
-
-def _read_record(store: Path, case: Case) -> dict[str, Any]:
-    record: dict[str, Any] = json.loads((store / "cases" / case.id / "case.json").read_text(encoding="utf-8"))
-    return record
-
-
-def _fingerprint(case: Case) -> list[list[int]]:
-    """Return sizes and times of the case's files; the dataset's digest covers the rest."""
-    return [[file.st_size, file.st_mtime_ns] for file in (path.stat() for path in case.files)]
-
-
-def _prepare_case(dataset: Dataset, settings: PrepareSettings, store: Path, case: Case) -> tuple[str, ...]:
-    """Prepare one case in a worker, and return its problems."""
+def _prepare_case(dataset: Dataset, settings: PrepareSettings, store: Path, case: Case) -> Record:
+    """Prepare one case in a worker, and return its record, with `problems` if it cannot be used."""
     arrays: dict[str, NDArray[Any]]
-    source = _fingerprint(case)  # before reading, so that a later change makes the case stale
+    # Before reading, so that a later change makes the case stale.
+    record = describe_files(case, dataset) | {"hashes": hash_files(case)}
     label_values = tuple(dataset.label_names)
     try:
         if dataset.spatial_dims == 2:
@@ -187,19 +179,15 @@ def _prepare_case(dataset: Dataset, settings: PrepareSettings, store: Path, case
             values = label_values if dataset.labels == "map" else ()
             arrays, geometry = prepare_volume(case, dataset.modalities, values, settings)
     except DataError as error:
-        return error.problems
+        return record | {"problems": [*error.problems]}
     digest = hashlib.sha256(arrays["image"].tobytes()).hexdigest()
-    record: dict[str, Any] = {"source": source, "digest": digest, "classes": [], "geometry": geometry.to_json()}
+    record |= {"digest": digest, "classes": [], "geometry": geometry.to_json()}
     if dataset.labels == "map" and case.is_labelled:
         record["classes"] = _occurring(arrays["label"])
         if not label_values:
             record["values"] = _occurring(arrays["native_label"])
-    elif dataset.labels == "class" and isinstance(case.label, int):
-        record["classes"] = [label_values.index(case.label)]
-    elif dataset.labels == "value":
-        record["value"] = case.label
     _write_case(store, case.id, arrays, record)
-    return ()
+    return record
 
 
 def _prepare_photo(case: Case, settings: PrepareSettings) -> tuple[dict[str, NDArray[Any]], Geometry]:
@@ -215,7 +203,7 @@ def _occurring(labels: NDArray[np.uint8]) -> list[int]:
     return found
 
 
-def _write_case(store: Path, case_id: str, arrays: dict[str, NDArray[Any]], record: dict[str, Any]) -> None:
+def _write_case(store: Path, case_id: str, arrays: dict[str, NDArray[Any]], record: Record) -> None:
     folder = store / "partial" / case_id
     folder.mkdir()
     native_label = arrays.pop("native_label", None)

@@ -3,12 +3,13 @@
 import hashlib
 import json
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from sslmed.core.errors import UserError
 
-VERSION = 4  # of the prepared arrays and their files; increase it if one of them changes
+VERSION = 5  # of the prepared arrays and their files; increase it if one of them changes
 
 
 @dataclass(frozen=True)
@@ -52,14 +53,49 @@ class PrepareSettings:
         _require(0 <= self.foreground < 1, "foreground", "from 0 to below 1", self.foreground)
         _require(self.photo in ("plain", "fundus"), "photo", "plain or fundus", self.photo)
 
-    def key(self, digest: str) -> str:
-        """Return 12 hexadecimal digits that identify the prepared arrays of a dataset.
+    def key(self, dataset: str) -> str:
+        """Return 12 hexadecimal digits that identify a store: these settings, and the name of what is prepared.
 
         Args:
-            digest: Digest of the dataset.
+            dataset: Name of the dataset and kind of its labels. A store follows its dataset, so its files are not here.
         """
-        identity = json.dumps({"settings": asdict(self), "version": VERSION, "dataset": digest}, sort_keys=True)
+        identity = json.dumps({"settings": asdict(self), "version": VERSION, "dataset": dataset}, sort_keys=True)
         return hashlib.sha256(identity.encode()).hexdigest()[:12]
+
+    def describe(self, spatial_dims: int, modalities: Sequence[str]) -> dict[str, Any]:
+        """Describe what a network must know of the images that it is applied to; settings without effect are left out.
+
+        Args:
+            spatial_dims: Dimensions of the images.
+            modalities: Name of each channel.
+        """
+        described: dict[str, Any] = {"version": VERSION, "dimensions": spatial_dims}
+        if spatial_dims == 2:
+            described |= {"size": self.size, "photo": self.photo}
+            return described | ({"foreground": self.foreground} if self.photo == "fundus" else {})
+        described["geometry"] = self.geometry
+        if self.geometry == "cube":
+            described |= {"size": self.size, "foreground": self.foreground}
+        else:
+            described["spacing"] = [*self.spacing]
+        are_ct = [is_ct(modality) for modality in modalities]
+        described["normalisation"] = ["HU window" if each else "percentiles" for each in are_ct]
+        if any(are_ct):
+            described["hu_window"] = [*self.hu_window]
+        if not all(are_ct):
+            described["percentiles"] = [*self.percentiles]
+        return described
+
+
+def is_ct(modality: str) -> bool:
+    """Return whether a channel holds Hounsfield units."""
+    return modality.strip().upper() == "CT"
+
+
+def preparation_differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+    """Name what differs between two preparations, as `size (24 there, 128 here)`."""
+    names = [name for name in dict.fromkeys((*there, *here)) if there.get(name) != here.get(name)]
+    return [f"{name} ({there.get(name, 'none')} there, {here.get(name, 'none')} here)" for name in names]
 
 
 def _require(valid: bool, name: str, expected: str, value: Any) -> None:  # noqa: ANN401 (shown, whatever it is)

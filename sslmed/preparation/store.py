@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sslmed.core.errors import UserError
 from sslmed.preparation.geometry import Geometry
 from sslmed.preparation.readers.dataset import Labels
+from sslmed.preparation.records import Record
 from sslmed.preparation.settings import VERSION, PrepareSettings
 
 
@@ -24,27 +25,22 @@ class Store:
 
     Args:
         root: Folder with `store.json`.
+        content: Contents of `store.json`, if they are not to be read.
+        unprepared: Cases of a planned store that are not prepared yet.
 
     Attributes:
         digests: Case id -> SHA-256 of its prepared image.
         groups: Case id -> group, the same for the cases of a patient and for copies of an image.
+        problems: What is wrong with the entries and images of the dataset that are not in the store, one line each.
 
     Raises:
         UserError: If the store does not exist, is not finished, or has another version.
     """
 
-    def __init__(self, root: Path) -> None:
-        path = root / "store.json"
-        if not path.is_file():
-            raise UserError(
-                f"{root}: is not a prepared dataset, or not finished; run `sslmed prepare DATA --store {root}` (again)"
-            )
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["version"] != VERSION:
-            raise UserError(
-                f"{root}: was prepared by another version of sslmed; prepare the data again, into another folder"
-            )
+    def __init__(self, root: Path, content: Mapping[str, Any] | None = None, *, unprepared: Iterable[str] = ()) -> None:
+        content = _read_summary(root) if content is None else content
         self.root = root
+        self.unprepared = frozenset(unprepared)
         self.name: str = content["name"]
         self.spatial_dims: int = content["spatial_dims"]
         self.settings = PrepareSettings(**content["settings"])
@@ -54,13 +50,29 @@ class Store:
         self._codes: list[int] = content["codes"]
         self.labelled: tuple[str, ...] = tuple(content["labelled"])
         self.unlabelled: tuple[str, ...] = tuple(content["unlabelled"])
-        self.digests: dict[str, str] = content["digests"]
+        self._records: dict[str, Record] = content["records"]
+        self.digests: dict[str, str] = {case: record["digest"] for case, record in self._records.items()}
         self.groups: dict[str, str] = content["groups"]
+        unusable = (problem for record in content["left_out"].values() for problem in record["problems"])
+        self.problems: tuple[str, ...] = (*content["problems"], *unusable)
 
     @property
     def cases(self) -> tuple[str, ...]:
         """Ids of all cases, sorted."""
         return tuple(sorted(self.labelled + self.unlabelled))
+
+    @property
+    def preparation(self) -> dict[str, Any]:
+        """What a network must be applied to images with: all that changes their size, spacing and intensities."""
+        return self.settings.describe(self.spatial_dims, self.modalities)
+
+    def image_hash(self, case: str) -> str:
+        """Return the hash of the image's file."""
+        return str(self._records[case]["hashes"][0])
+
+    def label_identity(self, case: str) -> str:
+        """Return the hash of the label map's file, or the class or the value; empty for an unlabelled case."""
+        return str(self._records[case]["label"])
 
     def distinct(self, cases: Iterable[str]) -> tuple[str, ...]:
         """Remove copies: keep the first of the cases with the same image."""
@@ -97,15 +109,15 @@ class Store:
 
     def classes(self, case: str) -> frozenset[int]:
         """Return the classes in the label `(*grid)`, or the case's class; empty for an unlabelled case."""
-        return frozenset(map(self._codes.index, self._read(case)["classes"]))
+        return frozenset(map(self._codes.index, self._records[case]["classes"]))
 
     def value(self, case: str) -> float:
         """Return the value of a labelled case, if labels are values."""
-        return float(self._read(case)["value"])
+        return float(self._records[case]["value"])
 
     def geometry(self, case: str) -> Geometry:
         """Return the geometry, which maps the grid back to that of the original file."""
-        return Geometry.from_json(self._read(case)["geometry"])
+        return Geometry.from_json(json.loads(self._file(case, "case.json").read_text(encoding="utf-8"))["geometry"])
 
     def _to_indices(self, label: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Convert the numbers in an array to class indices, if they differ."""
@@ -120,10 +132,6 @@ class Store:
         array: NDArray[Any] = np.load(str(self._file(case, name)), mmap_mode="r")
         return array
 
-    def _read(self, case: str) -> dict[str, Any]:
-        content: dict[str, Any] = json.loads(self._file(case, "case.json").read_text(encoding="utf-8"))
-        return content
-
     def _file(self, case: str, name: str) -> Path:
         path = self.root / "cases" / case / name
         if not path.is_file():
@@ -135,3 +143,17 @@ class Store:
     @property
     def _summary(self) -> str:
         return f"{len(self.labelled)} labelled and {len(self.unlabelled)} unlabelled cases"
+
+
+def _read_summary(root: Path) -> dict[str, Any]:
+    path = root / "store.json"
+    if not path.is_file():
+        raise UserError(
+            f"{root}: is not a prepared dataset, or not finished; run `sslmed prepare DATA --store {root}` (again)"
+        )
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if content["version"] != VERSION:
+        raise UserError(
+            f"{root}: was prepared by another version of sslmed; prepare the data again, into another folder"
+        )
+    return content

@@ -1,0 +1,58 @@
+"""What a store records of each case: the files that it came from, by size, time and content, and what they hold."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+from sslmed.preparation.readers.dataset import Case, Dataset
+
+Record = dict[str, Any]
+"""Record of a case: `files` (size and time of each), `hashes` of their contents, `read_as`, `digest` of the prepared
+image, and for label maps the `classes` in it, and their `values` where the dataset does not declare them."""
+
+DIGITS = 16
+"""Hexadecimal digits of a file's hash."""
+
+
+def describe_files(case: Case, dataset: Dataset) -> Record:
+    """Describe a case's files without reading them.
+
+    Returns:
+        `files` and `read_as`: what else determines the prepared arrays, beside files and settings.
+    """
+    files = [[file.st_size, file.st_mtime_ns] for file in (path.stat() for path in case.files)]
+    values = [*dataset.label_names] if case.mask is not None else []
+    return {"files": files, "read_as": [[*dataset.modalities], values]}
+
+
+def hash_files(case: Case) -> list[str]:
+    """Hash the contents of a case's files: the image, then the label map if there is one."""
+    hashes = []
+    for path in case.files:
+        with path.open("rb") as file:
+            hashes.append(hashlib.file_digest(file, "sha256").hexdigest()[:DIGITS])
+    return hashes
+
+
+def current_record(record: Record | None, case: Case, dataset: Dataset) -> Record | None:
+    """Return the record of a case, with new times, if it is of the present files; else `None`.
+
+    Contents are compared only where sizes are equal and times differ: a file that was copied has not changed.
+    """
+    if record is None:
+        return None
+    described = describe_files(case, dataset)
+    sizes = [[size for size, _ in files] for files in (record["files"], described["files"])]
+    if record["read_as"] != described["read_as"] or sizes[0] != sizes[1]:
+        return None
+    is_same = record["files"] == described["files"] or record["hashes"] == hash_files(case)
+    return record | described if is_same else None
+
+
+def label_identity(case: Case, dataset: Dataset, hashes: Sequence[str]) -> str:
+    """Return what identifies a case's label: the hash of its map, its class or its value; empty without a label."""
+    if case.mask is not None:
+        return hashes[-1]
+    if case.label is None:
+        return ""
+    return dataset.label_names[int(str(case.label))] if dataset.labels == "class" else repr(case.label)
