@@ -32,8 +32,8 @@ def test_a_run_that_goes_on_removes_what_a_killed_writer_left(tmp_path):
     write_text(run.last, "checkpoint")
     for leftover in (tmp_path / "results.json.17.partial", run.checkpoints / "last.ckpt.17.partial"):
         leftover.touch()
-    run.begin("data: {}")
-    assert {path.name for path in tmp_path.rglob("*")} == {"checkpoints", "last.ckpt", "config.yaml"}
+    run.begin("data: {}", {})
+    assert {path.name for path in tmp_path.rglob("*")} == {"checkpoints", "last.ckpt", "config.yaml", "data.json"}
 
 
 def test_only_leftovers_are_removed(tmp_path: Path):

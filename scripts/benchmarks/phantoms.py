@@ -47,6 +47,8 @@ def repeat_store(store: Store, out: Path, labelled: int, unlabelled: int = 0, *,
             (os.link if link else shutil.copyfile)(file, folder / file.name)
     content = json.loads((store.root / "store.json").read_text())
     content |= {"labelled": names[:labelled], "unlabelled": names[labelled:]}
-    content |= {"digests": {name: name for name in names}, "groups": {name: name for name in names}}
+    record = content["records"][store.cases[0]]
+    content["records"] = {name: record | {"digest": name} for name in names}
+    content["groups"] = {name: name for name in names}
     (out / "store.json").write_text(json.dumps(content))
     return Store(out)

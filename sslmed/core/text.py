@@ -1,6 +1,6 @@
 """Formats quantities for readers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 NAMED = 3
 """How many items of a list are named."""
@@ -10,6 +10,17 @@ def shorten(names: Sequence[str]) -> str:
     """Name the first few of many: `a, b, c and 9 more`."""
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return ", ".join(names[:NAMED]) + more
+
+
+def image_counts(counts: Mapping[str, int]) -> str:
+    """Format the images of pretraining: `12 of 40 images (left out: 28 copies of another image)`.
+
+    Args:
+        counts: Number of images by what became of them, `used` first.
+    """
+    used, total = counts["used"], sum(counts.values())
+    left_out = ", ".join(f"{count} {reason}" for reason, count in counts.items() if reason != "used")
+    return f"{used} of {total} images (left out: {left_out})" if left_out else f"{used} images"
 
 
 def duration(seconds: float) -> str:

@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader, Sampler
 from sslmed.core.errors import UserError
 from sslmed.data.batches import Draw, EndlessBatches, EvenBatches
 from sslmed.data.samples import Label, Sample, StoreDataset, collate
+from sslmed.data.selection import Selection, describe_selection
 from sslmed.learning.device_memory import free_memory
 from sslmed.preparation.store import Store
 
@@ -38,14 +39,14 @@ class StoreDataModule(LightningDataModule):
     Attributes:
         spatial_dims: Dimensions of training images. The command line links it to the encoder.
         in_channels: Channels of the images. Linked to the encoder.
-        training_cases: The cases to train on.
+        selection: The cases of the run.
 
     Raises:
         UserError: If the store cannot be used, or an argument does not fit the store or another argument.
     """
 
     label: ClassVar[Label | None] = None
-    training_cases: tuple[str, ...]
+    selection: Selection
 
     def __init__(
         self,
@@ -96,8 +97,22 @@ class StoreDataModule(LightningDataModule):
         return self.spatial_dims < self.store.spatial_dims
 
     def describe(self) -> dict[str, Any]:
-        """Return the description of a run's data for tables."""
-        return {"seed": self.seed, "fold": self.fold, "spatial_dims": self.spatial_dims}
+        """Return the description of a run's data for tables, and for pretraining the numbers of images."""
+        described = {"seed": self.seed, "fold": self.fold, "spatial_dims": self.spatial_dims}
+        return described if self.label is not None else described | {"images": self.selection.counts}
+
+    @property
+    def training_cases(self) -> tuple[str, ...]:
+        """The cases to train on."""
+        return self.selection.training
+
+    def seen(self) -> dict[str, Any]:
+        """Describe what the run sees of the data, as it is in the store at the moment; see `describe_selection`.
+
+        Raises:
+            UserError: If the store is not finished.
+        """
+        return describe_selection(Store(self.store.root), self.selection, labelled=self.label is not None)
 
     def _check_equal_sizes(self) -> None:
         sizes = {self.store.image(case).shape[1:] for case in self.store.cases}

@@ -9,8 +9,7 @@ from sslmed.core.errors import UserError
 from sslmed.core.label_amount import LabelAmount
 from sslmed.data.datamodule import StoreDataModule
 from sslmed.data.samples import Sample
-from sslmed.data.splits import count_labels, label_order, split_cases, strata
-from sslmed.preparation.store import Store
+from sslmed.data.selection import select_labelled, split_store
 
 STORED = {
     "none": "no labels: use PretrainingData or PoolData",
@@ -40,21 +39,7 @@ class FoldData(StoreDataModule):
 
     def __init__(self, store: Path, fold: int = 0, n_folds: int = 5, split_seed: int = 0, **kwargs: object) -> None:
         super().__init__(store, fold=fold, **kwargs)  # type: ignore[arg-type]
-        self.split = split_cases(
-            self.store.labelled,
-            fold=fold,
-            n_folds=n_folds,
-            split_seed=split_seed,
-            groups=self.store.groups,
-            classes=strata(self.store.labels, targets(self.store)),
-        )
-
-
-def targets(store: Store) -> dict[str, float]:
-    """Return the class index or the value of each labelled case; an empty mapping for label maps."""
-    if store.labels == "class":
-        return {case: index for case in store.labelled for index in store.classes(case)}
-    return {case: store.value(case) for case in store.labelled} if store.labels == "value" else {}
+        self.split = split_store(self.store, fold=fold, n_folds=n_folds, split_seed=split_seed)
 
 
 class LabelledData(FoldData):
@@ -84,14 +69,9 @@ class LabelledData(FoldData):
         self.label_amount = LabelAmount(label_fraction, n_labels)
         if self.label != self.store.labels:
             raise UserError(f"{store}: {type(self).__name__} cannot use it; it holds {STORED[self.store.labels]}")
-        train = self.split.train
-        class_sets = {case: self.store.classes(case) for case in train}
-        is_class = self.label == "class"
-        order = label_order(train, fold=self.fold, seed=self.seed, class_sets=class_sets, stratify=is_class)
-        n_classes = len(frozenset().union(*class_sets.values())) if is_class else 1
-        self.n_labels = count_labels(self.label_amount, len(train), n_classes=n_classes)
-        self.label_fraction = self.n_labels / len(train) if label_fraction is None else label_fraction
-        self.training_cases = order[: self.n_labels]
+        self.selection = select_labelled(self.store, self.split, self.label_amount, fold=self.fold, seed=self.seed)
+        self.n_labels = len(self.training_cases)
+        self.label_fraction = self.n_labels / len(self.split.train) if label_fraction is None else label_fraction
 
     def describe(self) -> dict[str, Any]:
         """Return `StoreDataModule.describe` and the labels; `n_train` counts all training cases of the fold."""

@@ -9,7 +9,7 @@ from sslmed.core.errors import UserError
 from sslmed.data.datamodule import StoreDataModule
 from sslmed.data.fold import FoldData
 from sslmed.data.samples import Sample
-from sslmed.data.splits import hold_out
+from sslmed.data.selection import select_pool, select_pretraining
 
 
 class PretrainingData(FoldData):
@@ -25,14 +25,7 @@ class PretrainingData(FoldData):
     def __init__(self, store: Path, transductive: bool = False, **kwargs: object) -> None:
         super().__init__(store, **kwargs)  # type: ignore[arg-type]
         self.transductive = transductive
-        cases = (*self.split.train, *self._unlabelled(), *(self.split.test if transductive else ()))
-        self.training_cases = self.store.distinct(cases)  # contrastive tasks treat other cases as different images
-
-    def _unlabelled(self) -> tuple[str, ...]:
-        """Return all unlabelled cases, except those of patients in the validation or test set."""
-        groups = self.store.groups
-        held_out = {groups[case] for case in (*self.split.validation, *self.split.test)}
-        return tuple(case for case in self.store.unlabelled if groups[case] not in held_out)
+        self.selection = select_pretraining(self.store, self.split, transductive=transductive)
 
     def describe(self) -> dict[str, Any]:
         """Return `StoreDataModule.describe`, and whether the pool is transductive."""
@@ -40,7 +33,7 @@ class PretrainingData(FoldData):
 
     def val_dataloader(self) -> DataLoader[Sample]:
         """Return the fold's validation cases."""
-        return self._pretext_validation_loader(self.split.validation)
+        return self._pretext_validation_loader(self.selection.validation)
 
 
 class PoolData(StoreDataModule):
@@ -56,11 +49,11 @@ class PoolData(StoreDataModule):
 
     def __init__(self, store: Path, split_seed: int = 0, **kwargs: object) -> None:
         super().__init__(store, **kwargs)  # type: ignore[arg-type]
-        cases = self.store.distinct(self.store.cases)
-        if len(cases) < 4:
-            raise UserError(f"{store}: a pool needs at least 4 different images, got {len(cases)}")
-        self.training_cases, self.validation_cases = hold_out(cases, seed=split_seed)
+        n_images = len(self.store.distinct(self.store.cases))
+        if n_images < 4:
+            raise UserError(f"{store}: a pool needs at least 4 different images, got {n_images}")
+        self.selection = select_pool(self.store, split_seed=split_seed)
 
     def val_dataloader(self) -> DataLoader[Sample]:
         """Return the pool's validation cases."""
-        return self._pretext_validation_loader(self.validation_cases)
+        return self._pretext_validation_loader(self.selection.validation)

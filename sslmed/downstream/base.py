@@ -29,12 +29,14 @@ class Pretrained:
         load: `encoder`, or `all` for the decoder too, except its last layer. `all` needs a pretrained decoder.
         adapt_channels: Accept a checkpoint pretrained on images with another number of channels; see `load_encoder`.
         frozen_fraction: Fraction of training during which a loaded encoder stays frozen.
+        transductive: Accept a checkpoint that was pretrained on images of the test cases. Results and figure say it.
     """
 
     checkpoint: Path | None = None
     load: Literal["encoder", "all"] = "encoder"
     adapt_channels: bool = False
     frozen_fraction: float = 0.0
+    transductive: bool = False
 
 
 RANDOM = Pretrained()

@@ -4,23 +4,25 @@ import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from sslmed.core.text import duration
-from sslmed.data.splits import hold_out
+from sslmed.core.text import duration, image_counts, shorten
+from sslmed.data.selection import select_labelled, select_pool, select_pretraining, split_store
+from sslmed.data.splits import Split
 from sslmed.experiments.arms import Arm
 from sslmed.experiments.devices import gpus
 from sslmed.experiments.executors.local import Executor, Local
-from sslmed.experiments.folds import FoldSizes, fold_sizes
 from sslmed.experiments.plan import Grid, Places, Run
+from sslmed.experiments.seen import SeenData
 from sslmed.experiments.settings import Estimate
 from sslmed.experiments.sources import Source
 from sslmed.experiments.workflow import is_done
-from sslmed.preparation.readers.dataset import Dataset
 from sslmed.preparation.settings import PrepareSettings
+from sslmed.preparation.store import Store
 
 BYTES_PER_VOXEL = 2  # float16
 SSLMED = [sys.executable, "-m", "sslmed"]
@@ -31,9 +33,9 @@ def print_dry_run(
     grid: Grid,
     runs: Sequence[Run],
     source: Source,
-    dataset: Dataset | None,
-    pool: Dataset | None,
+    seen: SeenData | None,
     *,
+    pool: Path | None,
     places: Places,
     executor: Executor,
 ) -> None:
@@ -43,8 +45,8 @@ def print_dry_run(
         grid: Arms, labels, folds and seeds of the experiment.
         runs: The plan.
         source: Source of the data.
-        dataset: The dataset, if it exists already.
-        pool: The external pool, if there is one.
+        seen: What runs see of the data, if they exist already.
+        pool: Folder of the external pool, if there is one.
         places: Paths of the experiment.
         executor: Executor that would run the jobs.
     """
@@ -59,14 +61,15 @@ def print_dry_run(
         )
     console.print(table)
     todo = [run for run in runs if run not in done]
-    lines = _data_lines(grid, runs, source, dataset, pool)
+    lines = _data_lines(grid, runs, source, seen)
     lines.append(
         f"runs: {len(runs)}, of which {len(done)} are done and {len(todo)} are to do, {executor.jobs} side by side"
     )
-    n_train = None if dataset is None else fold_sizes(dataset, fold=grid.folds[0], n_folds=grid.preset.n_folds).train
-    lines += _cost_lines(grid, todo, [each for each in (dataset, pool) if each is not None], n_train, executor)
-    if todo and dataset is not None:
-        lines += ["by hand, e.g.:", *_commands(todo[0], places, dataset, pool, grid)]
+    n_train = None if seen is None else len(_split(grid, seen.store, grid.folds[0]).train)
+    stores = [] if seen is None else [store for store in (seen.store, seen.pool) if store is not None]
+    lines += _cost_lines(grid, todo, stores, n_train, executor)
+    if todo and seen is not None:
+        lines += ["by hand, e.g.:", *_commands(todo[0], places, seen, source.folder, pool, grid)]
     for line in lines:
         console.print(line, highlight=False, markup=False)
 
@@ -75,41 +78,55 @@ def _names(runs: Sequence[Run]) -> str:
     return ", ".join("pretraining" if run.labels is None else str(run.labels) for run in runs)
 
 
-def _data_lines(
-    grid: Grid, runs: Sequence[Run], source: Source, dataset: Dataset | None, pool: Dataset | None
-) -> list[str]:
+def _data_lines(grid: Grid, runs: Sequence[Run], source: Source, seen: SeenData | None) -> list[str]:
     """Count cases: of each fold, for pretraining, and with labels."""
     lines = []
-    if dataset is None:
+    if seen is None:
         verb = "generated" if source.is_phantom else "downloaded"
-        lines.append(f"data: {source.folder} (not here yet: it will be {verb})")
-    else:
-        n_labelled = sum(case.is_labelled for case in dataset.cases)
-        n_unlabelled = len(dataset.cases) - n_labelled
-        lines.append(f"data: {dataset.root}: {n_labelled} labelled, {n_unlabelled} unlabelled cases")
-        transductive = _is_transductive(runs)
-        for fold in grid.folds:
-            lines += _fold_lines(grid, fold_sizes(dataset, fold=fold, n_folds=grid.preset.n_folds), transductive)
-        if dataset.spatial_dims == 2:
-            lines.append("copies of an image are found while preparing, and count once in pretraining")
-    if pool is not None:
-        seen, validation = map(len, hold_out([case.id for case in pool.cases], seed=0))
-        lines.append(f"external pool: {pool.root}: pretraining sees {seen} images; {validation} are for its validation")
+        return [f"data: {source.folder} (not here yet: it will be {verb})"]
+    store = seen.store
+    lines.append(f"data: {source.folder}: {len(store.labelled)} labelled, {len(store.unlabelled)} unlabelled cases")
+    lines += [_unprepared_line(each) for each in (store, seen.pool) if each is not None and each.unprepared]
+    transductive = _is_transductive(runs)
+    for fold in grid.folds:
+        lines += _fold_lines(grid, store, fold, transductive=transductive)
+    if seen.pool is not None:
+        selection = select_pool(seen.pool)
+        validation = f"; {len(selection.validation)} are for its validation"
+        lines.append(f"external pool: pretraining sees {image_counts(selection.counts)}{validation}")
+        lines += [f"left out, e.g.: {problem}" for problem in seen.pool.problems[:1]]
     return lines
 
 
-def _fold_lines(grid: Grid, sizes: FoldSizes, transductive: bool) -> list[str]:
-    seen = sizes.train + sizes.unlabelled + sizes.test * transductive
-    n_labels = {amount: sizes.n_labels(amount) for amount in sorted(grid.labels)}
+def _unprepared_line(store: Store) -> str:
+    cases = sorted(store.unprepared)
+    return (
+        f"{len(cases)} cases are new or have changed, and are not prepared yet ({shorten(cases)}): runs that see them "
+        "are to do, and copies of an image, which count once in pretraining, are not known among them"
+    )
+
+
+def _split(grid: Grid, store: Store, fold: int) -> Split:
+    return split_store(store, fold=fold, n_folds=grid.preset.n_folds)
+
+
+def _fold_lines(grid: Grid, store: Store, fold: int, *, transductive: bool) -> list[str]:
+    split = _split(grid, store, fold)
+    pretraining = select_pretraining(store, split, transductive=transductive)
+    n_labels = {
+        amount: len(select_labelled(store, split, amount, fold=fold, seed=grid.seeds[0]).training)
+        for amount in sorted(grid.labels)
+    }
     labels = ", ".join(str(a) if a.fraction is None else f"{a} = {number}" for a, number in n_labels.items())
     lines = [
-        f"fold {sizes.fold}: {sizes.train} training, {sizes.validation} validation, {sizes.test} test cases; "
-        f"pretraining sees {seen} images{', those of test cases too' * transductive}; labelled for training: {labels}"
+        f"fold {fold}: {len(split.train)} training, {len(split.validation)} validation, {len(split.test)} test cases; "
+        f"pretraining sees {image_counts(pretraining.counts)}{', those of test cases too' * transductive}; "
+        f"labelled for training: {labels}"
     ]
     for number in dict.fromkeys(n_labels.values()):
         same = [str(amount) for amount, its_number in n_labels.items() if its_number == number]
         if len(same) > 1:
-            lines.append(f"warning: in fold {sizes.fold}, {' and '.join(same)} are the same, n = {number}: drop one")
+            lines.append(f"warning: in fold {fold}, {' and '.join(same)} are the same, n = {number}: drop one")
     return lines
 
 
@@ -146,17 +163,16 @@ def _fraction(run: Run, n_train: int | None) -> float:
 
 
 def _cost_lines(
-    grid: Grid, todo: Sequence[Run], datasets: Sequence[Dataset], n_train: int | None, executor: Executor
+    grid: Grid, todo: Sequence[Run], stores: Sequence[Store], n_train: int | None, executor: Executor
 ) -> list[str]:
     estimate, jobs = grid.preset.estimate, executor.jobs
     seconds = training_seconds(estimate, todo, n_train)
     gib = len(todo) * estimate.disk_mib / 2**10
-    for dataset in datasets:
-        settings = grid.prepare_settings(dataset.spatial_dims)
-        if settings.geometry != "cube":
+    for store in stores:
+        if store.settings.geometry != "cube":
             continue
-        bytes_per_voxel = BYTES_PER_VOXEL * len(dataset.modalities) + (dataset.labels == "map")
-        gib += len(dataset.cases) * bytes_per_voxel * settings.size**dataset.spatial_dims / 2**30
+        bytes_per_voxel = BYTES_PER_VOXEL * store.in_channels + (store.labels == "map")
+        gib += len(store.cases) * bytes_per_voxel * store.settings.size**store.spatial_dims / 2**30
     lines = [
         f"estimate: {duration(seconds / min(jobs, max(1, len(todo))))} of training with a {estimate.device} for each "
         f"job, {gib:.2f} GiB of disk, {jobs * estimate.memory_gib:.1f} GiB of memory"
@@ -168,13 +184,13 @@ def _cost_lines(
     return lines
 
 
-def _commands(run: Run, places: Places, dataset: Dataset, pool: Dataset | None, grid: Grid) -> list[str]:
+def _commands(run: Run, places: Places, seen: SeenData, folder: Path, pool: Path | None, grid: Grid) -> list[str]:
     """Return the commands that do a run in a shell, preparing its images first if necessary."""
     lines = []
-    external = pool is not None and run.labels is None and Arm.parse(run.arm).external
-    images, store = (pool, places.pool) if external else (dataset, places.store)
-    if images is not None and store is not None and not (store / "store.json").is_file():
-        command = [*SSLMED, "prepare", str(images.root.absolute()), "--store", str(store)]
+    external = run.labels is None and Arm.parse(run.arm).external
+    data, store = (pool, seen.pool) if external and pool and seen.pool else (folder, seen.store)
+    if store.unprepared or not (store.root / "store.json").is_file():
+        command = [*SSLMED, "prepare", str(data.absolute()), "--store", str(store.root)]
         command += _options(grid.prepare_settings(places.spatial_dims))
         command += ["--pool"] if external else ["--task", grid.experiment.task]
         lines.append(shlex.join(command))

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from sslmed.core.label_amount import LabelAmount
 from sslmed.core.nearest import did_you_mean
 from sslmed.experiments.arms import EXTERNAL, NULL, SLICES, Arm
 from sslmed.experiments.own import RESERVED, encoder_class
+from sslmed.experiments.seen import SeenData
 from sslmed.experiments.settings import Experiment, Preset, config_root, read_experiment, read_yaml
 from sslmed.preparation.settings import PrepareSettings
 
@@ -30,7 +31,7 @@ class Run:
         job: The job that does the run, with others of its arm and fold.
         needs: Name of the pretraining run whose weights a fine-tuning run starts from.
         arguments: Arguments of `sslmed fit` that do the run by hand.
-        key: Fingerprint of everything that determines the result, including the pretraining run.
+        key: Fingerprint of everything that determines the result, including the pretraining run: settings, then data.
         devices: GPUs, or processes on the CPU, of the run.
     """
 
@@ -173,12 +174,14 @@ class Places:
         store: The prepared dataset.
         pool: The prepared external pool, for arms that use one.
         spatial_dims: Dimensions of the images. A preset's 2-D settings apply to photographs and to slices of volumes.
+        seen: What runs see of the data, if it is here.
     """
 
     work: Path
     store: Path
     pool: Path | None = None
     spatial_dims: int = 3
+    seen: SeenData | None = None
 
 
 def plan_runs(grid: Grid, places: Places, *, dataset: str, wandb: str, devices: int = 1) -> list[Run]:
@@ -223,14 +226,28 @@ def _pretraining_run(grid: Grid, places: Places, arm: Arm, fold: int, options: d
     else:
         options = options | _fold_options(grid, places, fold)
     options |= {"seed_everything": "0"}
-    data = "data/pool.yaml" if arm.external else "data/pretraining.yaml"
-    stage = [data, str(grid.experiment.arms[arm.task])]
+    of_data = "data/pool.yaml" if arm.external else "data/pretraining.yaml"
+    stage = [of_data, str(grid.experiment.arms[arm.task])]
     configs = _configs(grid, places, arm, stage, ["pretrain", arm.task])
     name = f"{place}/pretrain"
     # Several seeds wait for the pretraining, then run in parallel. A single seed continues in the same process, because
     # importing the libraries takes as long as a short run.
     job = name if len(grid.seeds) > 1 else place
-    return _run(places, configs, options, None, arm=arm.name, fold=fold, seed=None, labels=None, name=name, job=job)
+    contents = [read_yaml(path) for path in configs]
+    data = (
+        None
+        if places.seen is None
+        else places.seen.of_pretraining(
+            external=arm.external,
+            fold=fold,
+            n_folds=grid.preset.n_folds,
+            split_seed=_data_option(contents, "split_seed", 0),
+            transductive=_data_option(contents, "transductive", False),
+        )
+    )
+    key = _key(contents, options, data, None)
+    identity = {"arm": arm.name, "fold": fold, "seed": None, "labels": None, "name": name, "job": job}
+    return _run(places, configs, options, key, None, **identity)
 
 
 def _finetuning_run(
@@ -259,7 +276,14 @@ def _finetuning_run(
     configs = _configs(grid, places, arm, grid.experiment.finetuning, ["finetune"])
     job = f"{place}/seed{seed}" if len(grid.seeds) > 1 else place
     name = f"{place}/seed{seed}/{labels.path}"
-    return _run(places, configs, options, parent, arm=arm.name, fold=fold, seed=seed, labels=labels, name=name, job=job)
+    contents = [read_yaml(path) for path in configs]
+    split_seed = _data_option(contents, "split_seed", 0)
+    folds = {"fold": fold, "n_folds": grid.preset.n_folds}
+    seen = places.seen
+    data = None if seen is None else seen.of_finetuning(labels, **folds, split_seed=split_seed, seed=seed)
+    key = _key(contents, options, data, parent)
+    identity = {"arm": arm.name, "fold": fold, "seed": seed, "labels": labels, "name": name, "job": job}
+    return _run(places, configs, options, key, parent, **identity)
 
 
 def _fold_options(grid: Grid, places: Places, fold: int) -> dict[str, str]:
@@ -279,10 +303,10 @@ def _run(
     places: Places,
     configs: Sequence[Path],
     options: dict[str, str],
+    key: str,
     parent: Run | None,
     **identity: Any,  # noqa: ANN401 - fields of Run
 ) -> Run:
-    key = _fingerprint(configs, options, parent)
     options = options | {"labels.key": key, "run_dir": str(places.work / identity["name"])}
     arguments = [argument for path in configs for argument in ("-c", str(path))]
     arguments += [argument for option, value in options.items() for argument in (f"--{option}", value)]
@@ -291,14 +315,27 @@ def _run(
     return Run(**identity, needs=needs, arguments=tuple(arguments), key=key, devices=devices)
 
 
-def _fingerprint(configs: Iterable[Path], options: dict[str, str], parent: Run | None) -> str:
-    """Hash everything that determines a run's result. Comments and paths do not; the name of a store has its key."""
-    relevant = {name: value for name, value in options.items() if name != "wandb"}
-    paths = ("data.store", "model.pretrained.checkpoint")
-    relevant |= {name: Path(relevant[name]).name for name in paths if name in relevant}
-    content = [read_yaml(path) for path in configs]
-    identity = json.dumps([content, relevant, None if parent is None else parent.key], sort_keys=True)
-    return hashlib.sha256(identity.encode()).hexdigest()[:16]
+def _data_option(contents: Sequence[Any], name: str, default: Any) -> Any:  # noqa: ANN401 - any YAML
+    """Find an argument of the data module in the contents of YAML files, of which later ones take precedence."""
+    for content in reversed(contents):
+        for section in ("data", "init_args"):
+            content = content.get(section) if isinstance(content, dict) else None
+        if isinstance(content, dict) and name in content:
+            return content[name]
+    return default
+
+
+def _key(contents: Sequence[Any], options: dict[str, str], data: str | None, parent: Run | None) -> str:
+    """Hash everything that determines a run's result: settings, and what is seen of the data. Places do not."""
+    relevant = {name: value for name, value in options.items() if name not in ("wandb", "data.store")}
+    checkpoint = "model.pretrained.checkpoint"
+    relevant |= {checkpoint: Path(relevant[checkpoint]).name} if checkpoint in relevant else {}
+    of_parent = (None, None) if parent is None else parent.key.split("-")
+    return "-".join(_fingerprint(part) for part in ([[*contents], relevant, of_parent[0]], [data, of_parent[1]]))
+
+
+def _fingerprint(part: Any) -> str:  # noqa: ANN401 - any JSON
+    return hashlib.sha256(json.dumps(part, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def write_plan(path: Path, runs: Sequence[Run]) -> None:

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -10,15 +10,16 @@ from sslmed.core.errors import UserError
 from sslmed.core.label_amount import label_amounts
 from sslmed.core.startup import importing
 from sslmed.data.regions import brain_tumour_regions
+from sslmed.data.selection import select_labelled, split_store
 from sslmed.experiments.arms import EXTERNAL, Arm, null_arms
 from sslmed.experiments.devices import check_devices, default_jobs
 from sslmed.experiments.dry_run import print_dry_run
 from sslmed.experiments.executors.local import Executor, Local
 from sslmed.experiments.executors.slurm import slurm
-from sslmed.experiments.folds import fold_sizes
 from sslmed.experiments.options import Options
 from sslmed.experiments.own import add_arms, find_encoder
 from sslmed.experiments.plan import Grid, Places, Run, plan_runs
+from sslmed.experiments.seen import SeenData
 from sslmed.experiments.settings import keep_experiment, preset_folder, read_experiment, read_preset
 from sslmed.experiments.sources import Source, name_of, scan_pool
 from sslmed.experiments.workflow import (
@@ -28,6 +29,7 @@ from sslmed.experiments.workflow import (
     sole_command,
 )
 from sslmed.preparation.prepare import prepare
+from sslmed.preparation.preview import preview
 from sslmed.preparation.readers.dataset import Dataset
 from sslmed.preparation.store import Store
 from sslmed.training.wandb.session import Mode, check_account
@@ -75,31 +77,42 @@ def reproduce(options: Options) -> Outcome | None:
     experiment = grid.experiment
     source = Source(options.data, options.downloads, experiment.label_kind, experiment.phantom, grid.preset.phantom)
     dataset = None if options.dry_run and source.is_absent else source.fetch()
-    pool = None if options.pool is None else scan_pool(options.pool)
+    pool, unusable = (None, []) if options.pool is None else scan_pool(options.pool)
     if dataset is not None:
         _check_data(dataset, pool, grid)
     name = f"{source.name}-{grid.name}"
-    stores = options.runs / "stores"
+    stores = (options.runs / "stores").absolute()
     places = Places(
         work=(options.runs / grid.experiment.figure / name).absolute(),
-        store=(stores / f"{source.name}-{_key(dataset, grid)}").absolute(),
-        pool=None if pool is None else (stores / f"pool-{name_of(pool.root)}-{_key(pool, grid)}").absolute(),
+        store=stores / f"{source.name}-{_key(dataset, grid)}",
+        pool=None if pool is None else stores / f"pool-{name_of(pool.root)}-{_key(pool, grid)}",
         spatial_dims=3 if dataset is None else dataset.spatial_dims,
     )
-    work = places.work
-    runs = plan_runs(grid, places, dataset=source.name, wandb=options.wandb, devices=options.devices)
+    work, settings = places.work, grid.prepare_settings(places.spatial_dims)
+
+    def plan(seen: SeenData | None) -> list[Run]:
+        of_data = replace(places, seen=seen)
+        return plan_runs(grid, of_data, dataset=source.name, wandb=options.wandb, devices=options.devices)
+
+    seen = None
+    if dataset is not None:
+        of_pool = preview(pool, unusable, places.pool, settings, pool=True) if pool and places.pool else None
+        seen = SeenData(preview(dataset, (), places.store, settings), of_pool)
+        _check_folds(seen.store, grid)
+    runs = plan(seen)
     if not all(is_done(work, run) for run in runs):
         _check_configuration(runs, work, dataset, pool)
     if options.dry_run:
-        print_dry_run(grid, runs, source, dataset, pool, places=places, executor=executor)
+        print_dry_run(grid, runs, source, seen, pool=options.pool, places=places, executor=executor)
         return None
     with sole_command(work) as lock:
         executor.wait_for_others(work)
         if not all(is_done(work, run) for run in runs):
-            settings = grid.prepare_settings(places.spatial_dims)
-            store = prepare(source.folder, places.store, settings, labels=experiment.label_kind)
+            store, prepared_pool = prepare(source.folder, places.store, settings, labels=experiment.label_kind), None
             if pool is not None and places.pool is not None:
-                _refuse_common_images(prepare(pool.root, places.pool, settings, pool=True), store)
+                prepared_pool = prepare(pool.root, places.pool, settings, pool=True)
+                _refuse_common_images(prepared_pool, store)
+            runs = plan(SeenData(store, prepared_pool))
             set_stale_runs_aside(work, runs)
             keep_experiment(work, grid.experiment)
             run_workflow(work, runs, executor=executor, lock=lock)
@@ -159,7 +172,7 @@ def _grid(options: Options) -> Grid:
 def _key(dataset: Dataset | None, grid: Grid) -> str:
     if dataset is None:
         return "unknown"
-    return grid.prepare_settings(dataset.spatial_dims).key(f"{dataset.digest} {dataset.labels}")
+    return grid.prepare_settings(dataset.spatial_dims).key(f"{dataset.name} {dataset.labels}")
 
 
 def _check_data(dataset: Dataset, pool: Dataset | None, grid: Grid) -> None:
@@ -179,12 +192,19 @@ def _check_data(dataset: Dataset, pool: Dataset | None, grid: Grid) -> None:
         print(f"{pool.root}: its channels are {names}: make sure that they mean the same", file=sys.stderr)
     if not any(case.is_labelled for case in dataset.cases):
         raise UserError(f"{dataset.root}: has no labelled case, and without labels nothing can be fine-tuned or scored")
-    for fold in grid.folds:
-        sizes = fold_sizes(dataset, fold=fold, n_folds=grid.preset.n_folds)
-        for amount in grid.labels:
-            sizes.n_labels(amount)
     if experiment.regions is not None:
         brain_tumour_regions(dataset.label_names)
+
+
+def _check_folds(store: Store, grid: Grid) -> None:
+    """Refuse amounts of labels that a fold does not have."""
+    for fold in grid.folds:
+        split = split_store(store, fold=fold, n_folds=grid.preset.n_folds)
+        for amount in grid.labels:
+            try:
+                select_labelled(store, split, amount, fold=fold, seed=grid.seeds[0])
+            except UserError as error:
+                raise UserError(f"fold {fold}: {error}") from error
 
 
 def _refuse_common_images(pool: Store, store: Store) -> None:

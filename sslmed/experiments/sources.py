@@ -97,8 +97,8 @@ def name_of(path: Path) -> str:
     return dataset_name(path) if path.is_file() else path.resolve().name
 
 
-def scan_pool(folder: Path) -> Dataset:
-    """Find the images of an external pool. Preparing it reports images that cannot be used.
+def scan_pool(folder: Path) -> tuple[Dataset, list[str]]:
+    """Find the images of an external pool, and the problems of those that cannot be used, one line each.
 
     Raises:
         UserError: If the folder does not exist or has no image.
@@ -106,5 +106,4 @@ def scan_pool(folder: Path) -> Dataset:
     if not folder.exists():
         expected = "--pool is a table, a folder of images, or one in the layout of MSD or APTOS"
         raise UserError(f"{folder}: no such folder; {expected}{did_you_mean_path(folder)}")
-    dataset, _ = layouts.scan(folder, pool=True)
-    return dataset
+    return layouts.scan(folder, pool=True)

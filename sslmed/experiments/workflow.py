@@ -26,6 +26,7 @@ import yaml
 from sslmed.core.files import remove_leftovers
 from sslmed.core.label_amount import LabelAmount
 from sslmed.core.progress import Advance, progress
+from sslmed.core.text import shorten
 from sslmed.experiments.executors.local import Executor
 from sslmed.experiments.plan import Run, write_plan
 from sslmed.experiments.watching import describe, log_sizes, running, seconds_left
@@ -87,15 +88,28 @@ def is_done(work: Path, run: Run) -> bool:
 
 
 def set_stale_runs_aside(work: Path, runs: Sequence[Run]) -> None:
-    """Rename directories of runs with another configuration; nothing is deleted."""
+    """Rename directories of runs with other settings or on other data; nothing is deleted."""
+    aside: dict[str, list[str]] = defaultdict(list)
     for run in runs:
         if is_stale(work, run):
             directory = work / run.name
+            reason = _reason(work, run)
             numbered = (directory.with_name(f"{directory.name}.old{n}") for n in count(1))
-            aside = next(path for path in numbered if not path.exists())
+            place = next(path for path in numbered if not path.exists())
             with RunDirectory(directory).locked(wait=True):  # an orphan of a killed workflow may still write it
-                directory.rename(aside)
-            print(f"{directory}: settings have changed; the old run is now {aside.name}", file=sys.stderr)
+                directory.rename(place)
+            aside[reason].append(f"{run.name} is now {place.name}")
+    for reason, renamed in aside.items():
+        print(f"{work}: {reason}; {len(renamed)} old runs are set aside: {shorten(renamed)}", file=sys.stderr)
+
+
+def _reason(work: Path, run: Run) -> str:
+    """Say why a run is stale."""
+    config = yaml.load((work / run.name / "config.yaml").read_text(encoding="utf-8"), yaml.CSafeLoader)
+    old, new = (str(key).partition("-") for key in (config["labels"]["key"], run.key))
+    if old == new:
+        return "unfinished runs have been moved"
+    return "the data have changed" if old[0] == new[0] else "settings have changed"
 
 
 def run_workflow(work: Path, runs: Sequence[Run], *, executor: Executor, lock: int) -> None:

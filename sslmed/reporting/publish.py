@@ -46,7 +46,6 @@ def publish(outcome: Outcome) -> int:
 
 
 def _notes(work: Path, runs: Sequence[Run]) -> list[str]:
-    pretraining = [run for run in runs if run.labels is None and has_results(work, run)]
-    if any(read_results(work, run).get("transductive", False) for run in pretraining):
+    if any(read_results(work, run).get("transductive", False) for run in runs if has_results(work, run)):
         return ["Transductive: pretraining has seen the images of the test cases."]
     return []

@@ -20,6 +20,7 @@ from sslmed.reporting.arm_tests import compare_arms
 from sslmed.reporting.efficiency import labels_to_baseline, updates_to_baseline
 from sslmed.reporting.label_axis import LabelAxis
 from sslmed.reporting.null_bands import null_bands
+from sslmed.reporting.same_data import refuse_mixed_data
 from sslmed.reporting.summary import FAMILY, summarise_cells
 
 RUN = ["figure", "dataset", "preset", "arm", "spatial_dims", "label_fraction", "n_labels", "fold", "seed"]
@@ -66,13 +67,14 @@ def collect(run_dirs: Iterable[Path], primary: str) -> Tables:
 
     Raises:
         UserError: If no run has finished.
-        DataError: If files of a run cannot be read, or runs to compare were scored on different cases.
+        DataError: If files of a run cannot be read, or runs to compare were scored on different cases or data.
     """
     paths = list(run_dirs)
     finished = {path for path in paths if (path / "results.json").is_file()}
     if not finished:
         msg = "no run has finished, so there is nothing to summarise; the runs' run.log files say what happened"
         raise UserError(msg)
+    refuse_mixed_data(finished)
     records = {path: _FinishedRun.read(path) for path in finished}
     n_train = {run.record["fold"]: run.record["n_train"] for run in records.values()}
     labels = LabelAxis.of({LabelAmount.from_path(path.name) for path in paths}, n_train)

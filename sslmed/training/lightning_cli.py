@@ -24,6 +24,7 @@ from sslmed.core.logs import logging_to, silence_libraries
 from sslmed.core.memory import keep_freed_memory
 from sslmed.core.parsing import one_line
 from sslmed.core.seeds import derived_seed
+from sslmed.core.text import image_counts
 from sslmed.data import finetuning, pretraining  # noqa: F401
 from sslmed.data.datamodule import StoreDataModule
 from sslmed.downstream.base import DownstreamTask
@@ -35,6 +36,7 @@ from sslmed.training.callbacks import History, IntervalBar, SeedUpdates
 from sslmed.training.own_modules import import_own_modules, record_own_modules
 from sslmed.training.provenance import provenance
 from sslmed.training.run_directory import RunDirectory
+from sslmed.training.seen import check_handover, record_of, refuse_other_preparation
 from sslmed.training.trainer_options import checkpoint_callbacks, trainer_options
 
 log = logging.getLogger(__name__)
@@ -97,6 +99,7 @@ class SSLMedCLI(LightningCLI):
 
     datamodule: StoreDataModule
     own_modules: Sequence[Path] = ()
+    transductive = False  # whether the pretraining that is handed over has seen test images
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the options of a run beside model, data and trainer, and link options that must agree."""
@@ -195,11 +198,17 @@ class SSLMedCLI(LightningCLI):
         if ckpt_path is not None:
             msg = f"fit takes no --ckpt_path {ckpt_path}: give --model.pretrained.checkpoint, or --run_dir to resume"
             raise UserError(msg)
+        handed_over = model.pretrained if isinstance(model, DownstreamTask) else None
+        if handed_over is not None and handed_over.checkpoint is not None:
+            self.transductive = check_handover(
+                handed_over.checkpoint, self.datamodule, transductive=handed_over.transductive
+            )
         if rank() > 0:  # only the first process writes
             self._fit(model, datamodule)
             return
         with self.run.locked(wait=self.settings.wait):
-            self.run.begin(self._parser("fit").dump(self.settings, skip_unset=False, skip_validation=True))
+            seen = record_of(self.datamodule)
+            self.run.begin(self._parser("fit").dump(self.settings, skip_unset=False, skip_validation=True), seen)
             record_own_modules(self.run.path, self.own_modules)
             with logging_to(self.run.log), self._above_the_bar(), self._mirrored_to_wandb():
                 self._fit(model, datamodule)
@@ -211,6 +220,8 @@ class SSLMedCLI(LightningCLI):
         resumed = self.trainer.strategy.broadcast(self.run.last if self.run.last.is_file() else None)
         if resumed is not None:
             log.info("resuming from %s", resumed)
+        if not isinstance(model, DownstreamTask):
+            log.info("pretraining sees %s", image_counts(self.datamodule.selection.counts))
         self.trainer.fit(model, datamodule=datamodule, ckpt_path=resumed, weights_only=True)
         results = {
             **self._description(),
@@ -233,6 +244,7 @@ class SSLMedCLI(LightningCLI):
                 pictures, results["answers"] = zip(*draw_tasks(self.trainer, answered=True), strict=True)
                 save_answers(self.run.answers, pictures)
         if rank() == 0:
+            self.run.refuse_changed_data(self.datamodule.seen())
             self.run.finish(results, cases)
             if cases is not None:
                 _print_table("Test cases", results["metrics"])
@@ -248,7 +260,7 @@ class SSLMedCLI(LightningCLI):
 
     def validate(self, model: LightningModule, ckpt_path: Path | str | None = None, **_: Any) -> None:  # noqa: ANN401
         """Score the validation cases with the selected checkpoint and print the result."""
-        self._load(self._selected if ckpt_path is None else Path(ckpt_path))
+        self._apply(self._selected if ckpt_path is None else Path(ckpt_path))
         (scores,) = self.trainer.validate(model, datamodule=self.datamodule, verbose=False)
         _print_table("Validation cases", scores)
 
@@ -257,16 +269,18 @@ class SSLMedCLI(LightningCLI):
         if not isinstance(model, DownstreamTask):
             msg = f"{self.run.path}: a pretraining run cannot predict; give a fine-tuning run"
             raise UserError(msg)
-        self._load(self._selected if ckpt_path is None else Path(ckpt_path))
+        self._apply(self._selected if ckpt_path is None else Path(ckpt_path))
         self.trainer.predict(model, datamodule=self.datamodule, return_predictions=False)
 
     def _score(self, checkpoint: Path) -> pd.DataFrame:
         """Test a checkpoint; returns one row of scores per test case."""
-        self._load(checkpoint)
+        self._apply(checkpoint)
         self.trainer.test(self.model, datamodule=self.datamodule, verbose=False)
         return pd.DataFrame(self.model.test_rows).sort_values("case", ignore_index=True)
 
-    def _load(self, checkpoint: Path) -> None:
+    def _apply(self, checkpoint: Path) -> None:
+        """Load the weights of a checkpoint, if they are for images like those of the store."""
+        refuse_other_preparation(checkpoint, self.datamodule.store)
         try:
             self.model.load_state_dict(read_state(checkpoint))
         except RuntimeError as error:
@@ -275,7 +289,8 @@ class SSLMedCLI(LightningCLI):
 
     def _description(self) -> dict[str, Any]:
         """Describe the run for tables: figure, dataset, arm, fold and so on."""
-        return {**vars(self._get(self.config_init, "labels")), **self.datamodule.describe()}
+        described = {**vars(self._get(self.config_init, "labels")), **self.datamodule.describe()}
+        return described | ({"transductive": True} if self.transductive else {})
 
     def _above_the_bar(self) -> AbstractContextManager[None]:
         """Write log lines above the progress bar, where there is one, not at its end."""

@@ -13,6 +13,8 @@ from filelock import FileLock, Timeout
 
 from sslmed.core.errors import UserError
 from sslmed.core.files import atomic_path, remove_leftovers, write_text
+from sslmed.core.text import shorten
+from sslmed.data.selection import changed_data
 
 IGNORED_SETTINGS = ("run_dir", "ckpt_path", "weights_only", "keep_memory", "wandb", "wait")
 """Settings that do not change the result of a run."""
@@ -28,6 +30,7 @@ class RunDirectory:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.config = path / "config.yaml"
+        self.data = path / "data.json"
         self.metrics = path / "metrics.csv"
         self.log = path / "run.log"
         self.checkpoints = path / "checkpoints"
@@ -61,11 +64,11 @@ class RunDirectory:
             msg = f"{self.path}: another process is writing this run; wait for it, or choose another --run_dir"
             raise UserError(msg) from error
 
-    def begin(self, config_yaml: str) -> None:
-        """Record the configuration of a new run, or check that an interrupted run has the same one.
+    def begin(self, config_yaml: str, data: Mapping[str, Any]) -> None:
+        """Record the configuration and the data of a new run, or check that an interrupted run has the same ones.
 
         Raises:
-            UserError: If the run is done, or started with another configuration.
+            UserError: If the run is done, or started with another configuration or on other data.
         """
         if self.is_done:
             msg = f"{self.path}: this run is done (results.json is there); remove it, or choose another --run_dir"
@@ -78,9 +81,26 @@ class RunDirectory:
                     "give the same settings to resume it, or choose another --run_dir"
                 )
                 raise UserError(msg)
+            self.refuse_changed_data(data)
         for folder in (self.path, self.checkpoints):
             remove_leftovers(folder)
+        write_text(self.data, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
         write_text(self.config, config_yaml)
+
+    def refuse_changed_data(self, data: Mapping[str, Any]) -> None:
+        """Refuse to resume or to finish a run whose images or labels have been changed since it started.
+
+        Raises:
+            UserError: If the recorded data differ.
+        """
+        recorded = json.loads(self.data.read_text(encoding="utf-8")) if self.data.is_file() else {}
+        changed = changed_data(recorded, json.loads(json.dumps(data)))
+        if changed:
+            msg = (
+                f"{self.path}: the data have changed since this run started ({shorten(changed)}); remove it, or choose "
+                "another --run_dir"
+            )
+            raise UserError(msg)
 
     def finish(self, results: Mapping[str, Any], cases: pd.DataFrame | None = None) -> None:
         """Write the results, which marks the run as done."""

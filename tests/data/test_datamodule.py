@@ -159,8 +159,8 @@ def test_slices_are_of_their_volumes_one_of_each_case_and_evaluation_is_of_whole
 
 def test_a_pool_holds_out_a_tenth_and_its_slices_do_not_change_in_validation(store: Path) -> None:
     pool = PoolData(store=store, spatial_dims=2, updates=10)
-    assert len(pool.validation_cases) == 2
-    assert sorted((*pool.training_cases, *pool.validation_cases)) == list(pool.store.cases)
+    assert len(pool.selection.validation) == 2
+    assert sorted((*pool.training_cases, *pool.selection.validation)) == list(pool.store.cases)
     first, second = (torch.cat([batch["image"] for batch in pool.val_dataloader()]) for _ in range(2))
     assert first.shape == (2, 1, 8, 8)
     assert torch.equal(first, second)

@@ -68,15 +68,17 @@ def _write_store(root: Path, grid: Grid, spatial_dims: int) -> None:
     classes = CLASSES[figure]
     channels = 4 if figure == "fig2" else {2: 3, 3: 1}[spatial_dims]
     cases = [f"case_{number:02}" for number in range(20)]
+    records = {}
     for number, case in enumerate(cases):
         (root / "cases" / case).mkdir(parents=True)
         np.save(root / "cases" / case / "image.npy", np.zeros((1,) * (spatial_dims + 1), np.float16))
-        record = {"classes": [number % len(classes)] if classes else [], "value": number}
-        (root / "cases" / case / "case.json").write_text(json.dumps(record))
+        classes_there = [number % len(classes)] if classes else []
+        records[case] = {"classes": classes_there, "value": number, "digest": case, "hashes": [case], "label": ""}
     content = {
         **{"version": VERSION, "name": figure, "spatial_dims": spatial_dims, "modalities": ["x"] * channels},
         **{"settings": asdict(grid.prepare_settings(spatial_dims)), "labels": grid.experiment.label_kind},
         **{"label_names": dict(enumerate(classes)), "codes": list(range(len(classes)))},
-        **{"labelled": cases, "unlabelled": [], "digests": {c: c for c in cases}, "groups": {c: c for c in cases}},
+        **{"labelled": cases, "unlabelled": [], "records": records, "groups": {c: c for c in cases}},
+        **{"left_out": {}, "problems": []},
     }
     (root / "store.json").write_text(json.dumps(content))

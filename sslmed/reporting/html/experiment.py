@@ -101,7 +101,7 @@ class FinishedExperiment:
     @property
     def transductive(self) -> bool:
         """Whether pretraining has seen images of test cases."""
-        return any(record.get("transductive", False) for record in self.pretraining.values())
+        return any(record.get("transductive", False) for record in self.records.values())
 
     @cached_property
     def store(self) -> Store | None:

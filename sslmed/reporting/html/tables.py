@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sslmed.core.text import duration
+from sslmed.core.text import duration, image_counts
 from sslmed.evaluation.metrics import find
 from sslmed.reporting.efficiency import LABELS, UPDATES
 from sslmed.reporting.html.experiment import FinishedExperiment
@@ -165,9 +165,21 @@ def protocol(experiment: FinishedExperiment) -> list[tuple[str, str]]:
         seen = "the images of training, unlabelled and test cases (transductive)"
         seen = seen if experiment.transductive else "the images of training and unlabelled cases, never of a test case"
         terms += [("Pretraining", f"{_budget(experiment.pretraining.values())}, once per arm and fold; sees {seen}")]
+    counts = _image_counts(experiment)
+    terms += [("Images of pretraining", counts)] if counts else []
     if experiment.pools:
         terms.append(("External pool", f"{listing(experiment.pools)}: pretrains the arms with -external instead"))
     return terms
+
+
+def _image_counts(experiment: FinishedExperiment) -> str:
+    """Count the images that pretraining saw and those left out: for each fold, and for the pool."""
+    counts = {
+        "external pool" if Arm.parse(run.arm).external else f"fold {run.fold}": image_counts(record["images"])
+        for run, record in sorted(experiment.pretraining.items(), key=lambda item: item[0].fold)
+        if "images" in record
+    }
+    return "; ".join(f"{place}: {text}" for place, text in counts.items())
 
 
 def _budget(records: Iterable[dict[str, Any]]) -> str:

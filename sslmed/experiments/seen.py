@@ -1,0 +1,62 @@
+"""What each run of a plan sees of the data, which is part of its key."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+
+from sslmed.core.label_amount import LabelAmount
+from sslmed.data.selection import (
+    Selection,
+    describe_selection,
+    select_labelled,
+    select_pool,
+    select_pretraining,
+    split_store,
+)
+from sslmed.preparation.store import Store
+
+
+@dataclass(frozen=True)
+class SeenData:
+    """Computes fingerprints of what runs see of the data: only changes of this data make a run stale.
+
+    Attributes:
+        store: The dataset as it is, or will be, prepared.
+        pool: The external pool, if there is one.
+    """
+
+    store: Store
+    pool: Store | None = None
+
+    def of_pretraining(self, *, external: bool, fold: int, n_folds: int, split_seed: int, transductive: bool) -> str:
+        """Return the fingerprint of a pretraining run: its images, no label."""
+        if external and self.pool is not None:
+            return _of_pool(self.pool, split_seed)
+        return _of_pretraining(self.store, fold, n_folds, split_seed, transductive)
+
+    def of_finetuning(self, amount: LabelAmount, *, fold: int, n_folds: int, split_seed: int, seed: int) -> str:
+        """Return the fingerprint of a fine-tuning run: images and labels of training, validation and test cases."""
+        return _of_finetuning(self.store, amount, fold, n_folds, split_seed, seed)
+
+
+@lru_cache
+def _of_pool(store: Store, split_seed: int) -> str:
+    return _hash(store, select_pool(store, split_seed=split_seed), labelled=False)
+
+
+@lru_cache
+def _of_pretraining(store: Store, fold: int, n_folds: int, split_seed: int, transductive: bool) -> str:
+    split = split_store(store, fold=fold, n_folds=n_folds, split_seed=split_seed)
+    return _hash(store, select_pretraining(store, split, transductive=transductive), labelled=False)
+
+
+@lru_cache
+def _of_finetuning(store: Store, amount: LabelAmount, fold: int, n_folds: int, split_seed: int, seed: int) -> str:
+    split = split_store(store, fold=fold, n_folds=n_folds, split_seed=split_seed)
+    return _hash(store, select_labelled(store, split, amount, fold=fold, seed=seed), labelled=True)
+
+
+def _hash(store: Store, selection: Selection, *, labelled: bool) -> str:
+    described = json.dumps(describe_selection(store, selection, labelled=labelled))
+    return hashlib.sha256(described.encode()).hexdigest()[:16]

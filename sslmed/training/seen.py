@@ -1,0 +1,88 @@
+"""The data that a run has seen, as its directory records them, and what may be done with its checkpoint therefore."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+from sslmed.core.errors import UserError
+from sslmed.core.text import shorten
+from sslmed.data.datamodule import StoreDataModule
+from sslmed.preparation.settings import preparation_differences
+from sslmed.preparation.store import Store
+from sslmed.training.run_directory import RunDirectory
+
+log = logging.getLogger(__name__)
+
+
+def record_of(data: StoreDataModule) -> dict[str, Any]:
+    """Return what a run's `data.json` holds: see `describe_selection`, and digests of the prepared images it sees."""
+    digests = {case: data.store.digests[case] for case in (*data.selection.training, *data.selection.validation)}
+    return {**data.seen(), "transductive": getattr(data, "transductive", False), "digests": digests}
+
+
+def read_record(checkpoint: Path) -> dict[str, Any] | None:
+    """Read the `data.json` of the run whose `checkpoints/` hold a checkpoint; `None` if there is none."""
+    path = RunDirectory(checkpoint.absolute().parent.parent).data
+    if not path.is_file():
+        return None
+    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return record
+
+
+def refuse_other_preparation(checkpoint: Path, store: Store) -> None:
+    """Refuse to apply a network to images that are prepared otherwise than those that it was trained on.
+
+    Raises:
+        UserError: If a setting of the preparation differs.
+    """
+    record = read_record(checkpoint)
+    if record is None:
+        log.warning(
+            "%s: is in no run's directory, so it is not known for which preparation of images it is", checkpoint
+        )
+        return
+    differences = preparation_differences(record["preparation"], store.preparation)
+    if differences:
+        raise UserError(
+            f"{store.root}: is prepared otherwise than the images that {checkpoint} was trained on: "
+            f"{', '.join(differences)}; prepare the data as there"
+        )
+
+
+def check_handover(checkpoint: Path, data: StoreDataModule, *, transductive: bool) -> bool:
+    """Check that pretraining has seen no image of the test cases, of their patients, and no copy of one.
+
+    Images that are prepared otherwise are no error, as fine-tuning adapts the weights to them; the log says it.
+
+    Args:
+        checkpoint: Checkpoint of a pretraining run.
+        data: Data of the fine-tuning run.
+        transductive: Accept images of test cases.
+
+    Returns:
+        Whether pretraining has seen images of test cases.
+
+    Raises:
+        UserError: If it has, and neither run says that it is transductive.
+    """
+    record = read_record(checkpoint)
+    if record is None:
+        log.warning("%s: is in no run's directory, so which images it has seen is not known", checkpoint)
+        return transductive
+    store = data.store
+    differences = preparation_differences(record["preparation"], store.preparation)
+    if differences:
+        log.warning("%s: was pretrained on images that are prepared otherwise: %s", checkpoint, ", ".join(differences))
+    groups = {store.groups[case] for case in data.selection.test}
+    tested = [case for case in store.cases if store.groups[case] in groups]
+    identities = (*record["training"].values(), *record["validation"].values())
+    seen = {*record["digests"].values(), *(identity.split()[0] for identity in identities)}
+    met = [case for case in tested if store.digests[case] in seen or store.image_hash(case) in seen]
+    if met and not (transductive or record["transductive"]):
+        raise UserError(
+            f"{checkpoint}: was pretrained on {len(met)} of the {len(tested)} images of the test cases "
+            f"({shorten(met)}): pretrain with data.fold {data.fold}, or set model.pretrained.transductive to true, "
+            "and figure and report will say so"
+        )
+    return bool(met)
