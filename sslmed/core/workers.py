@@ -3,9 +3,10 @@
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.context import BaseContext
 from typing import TypeVar
@@ -13,6 +14,7 @@ from typing import TypeVar
 from sslmed.core.errors import UserError
 from sslmed.core.memory import keep_freed_memory
 from sslmed.core.progress import progress
+from sslmed.core.shared_memory import lack_of_shared_memory, shorten_sockets
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -30,6 +32,8 @@ def run_in_processes(
 ) -> list[Result]:
     """Call `function` on each item, and return the results in the order of the items.
 
+    Where processes cannot share memory, threads do the work.
+
     Args:
         function: A function at module level, or a `functools.partial` of one.
         items: Its arguments.
@@ -44,7 +48,7 @@ def run_in_processes(
     if not items:
         return []
     n_workers = min(usable_cores() if jobs is None else jobs, len(items))
-    executor = ProcessPoolExecutor(n_workers, mp_context=_context(), initializer=_start_worker)
+    executor = _executor(n_workers, description)
     try:
         futures = [executor.submit(function, item) for item in items]
         with progress(description, len(items)) as advance:
@@ -59,6 +63,15 @@ def run_in_processes(
     finally:
         executor.shutdown(cancel_futures=True)
     return [future.result() for future in futures]
+
+
+def _executor(n_workers: int, description: str) -> Executor:
+    lack = lack_of_shared_memory()
+    if lack is not None:
+        print(f"{description}: works in threads, more slowly, because {lack}", file=sys.stderr)
+        return ThreadPoolExecutor(n_workers)
+    shorten_sockets()
+    return ProcessPoolExecutor(n_workers, mp_context=_context(), initializer=_start_worker)
 
 
 def _context() -> BaseContext:

@@ -1,5 +1,6 @@
 """Base class of all LightningDataModules over a prepared store: length of training, batches, loaders."""
 
+import logging
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -8,11 +9,17 @@ from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader, Sampler
 
 from sslmed.core.errors import UserError
+from sslmed.core.shared_memory import lack_of_shared_memory, shorten_sockets
 from sslmed.data.batches import Draw, EndlessBatches, EvenBatches
 from sslmed.data.samples import Label, Sample, StoreDataset, collate
 from sslmed.data.selection import Selection, describe_selection
 from sslmed.learning.device_memory import free_memory
 from sslmed.preparation.store import Store
+
+log = logging.getLogger(__name__)
+
+PREFETCHED = 2
+"""Batches that each worker of a `DataLoader` reads ahead (torch's default)."""
 
 
 class StoreDataModule(LightningDataModule):
@@ -208,7 +215,7 @@ class StoreDataModule(LightningDataModule):
             dataset.keep_on(self._device)
 
     def _loader(self, dataset: StoreDataset, batches: Sampler[list[Draw]]) -> DataLoader[Sample]:
-        ahead = self.num_workers if dataset.kept_on is None else 0
+        ahead = self._usable_workers(dataset) if dataset.kept_on is None else 0
         return DataLoader(
             dataset,
             batch_sampler=batches,
@@ -217,3 +224,15 @@ class StoreDataModule(LightningDataModule):
             persistent_workers=ahead > 0,
             pin_memory=dataset.kept_on is None and self._device.type == "cuda",
         )
+
+    def _usable_workers(self, dataset: StoreDataset) -> int:
+        """Return the number of processes that read ahead: none where they cannot share memory. Batches are the same."""
+        if self.num_workers == 0:
+            return 0
+        n_batches = PREFETCHED * self.num_workers + 1
+        lack = lack_of_shared_memory(n_batches * self.batch_size * dataset.bytes_of(dataset.cases[0]))
+        if lack is not None:
+            log.warning("data.num_workers %d: nothing is read ahead, because %s", self.num_workers, lack)
+            return 0
+        shorten_sockets()
+        return self.num_workers

@@ -58,7 +58,11 @@ class StoreDataset(Dataset[Sample]):
     @property
     def n_bytes(self) -> int:
         """Size of all images and label maps in bytes."""
-        return sum(array.nbytes for case in self.cases for array in self._mapped(case).values())
+        return sum(map(self.bytes_of, self.cases))
+
+    def bytes_of(self, case: str) -> int:
+        """Size of the image and label map of a case in bytes."""
+        return sum(array.nbytes for array in self._mapped(case).values())
 
     def keep_on(self, device: torch.device) -> None:
         """From now on, copy every case to a device when it is first read, and reuse it from there."""

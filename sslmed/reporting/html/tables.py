@@ -8,6 +8,7 @@ import pandas as pd
 
 from sslmed.core.text import duration, image_counts
 from sslmed.evaluation.metrics import find
+from sslmed.experiments.arms import Arm
 from sslmed.reporting.efficiency import LABELS, UPDATES
 from sslmed.reporting.html.experiment import FinishedExperiment
 from sslmed.reporting.html.formatting import (
