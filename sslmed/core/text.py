@@ -13,14 +13,14 @@ def shorten(names: Sequence[str]) -> str:
 
 
 def image_counts(counts: Mapping[str, int]) -> str:
-    """Format the images of pretraining: `12 of 40 images (left out: 28 copies of another image)`.
+    """Format the images of pretraining: `10 of 40 images (others: 2 for validation, 28 copies of another image)`.
 
     Args:
         counts: Number of images by what became of them, `used` first.
     """
     used, total = counts["used"], sum(counts.values())
-    left_out = ", ".join(f"{count} {reason}" for reason, count in counts.items() if reason != "used")
-    return f"{used} of {total} images (left out: {left_out})" if left_out else f"{used} images"
+    others = ", ".join(f"{count} {reason}" for reason, count in counts.items() if reason != "used")
+    return f"{used} of {total} images (others: {others})"
 
 
 def duration(seconds: float) -> str:

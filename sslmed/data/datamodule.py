@@ -233,6 +233,7 @@ class StoreDataModule(LightningDataModule):
         lack = lack_of_shared_memory(n_batches * self.batch_size * dataset.bytes_of(dataset.cases[0]))
         if lack is not None:
             log.warning("data.num_workers %d: nothing is read ahead, because %s", self.num_workers, lack)
+            self.num_workers = 0
             return 0
         shorten_sockets()
         return self.num_workers

@@ -31,8 +31,8 @@ class Selection:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Number of images that are trained on, as `used`, and of those left out, by reason."""
-        return {"used": len(self.training), **self.left_out}
+        """Number of all images by what pretraining does with them: `used` for training, for validation, or left out."""
+        return {"used": len(self.training), "for validation": len(self.validation), **self.left_out}
 
 
 def split_store(store: Store, *, fold: int, n_folds: int, split_seed: int = 0) -> Split:
@@ -82,7 +82,11 @@ def select_pretraining(store: Store, split: Split, *, transductive: bool) -> Sel
     unlabelled = [case for case in store.unlabelled if store.groups[case] not in held_out]
     cases = (*split.train, *unlabelled, *(split.test if transductive else ()))
     training = store.distinct(cases)
-    left_out = {COPIES: len(cases) - len(training), HELD_OUT: len(store.unlabelled) - len(unlabelled)}
+    left_out = {
+        "for testing": 0 if transductive else len(split.test),
+        COPIES: len(cases) - len(training),
+        HELD_OUT: len(store.unlabelled) - len(unlabelled),
+    }
     return Selection(training, split.validation, left_out=_counted(store, left_out))
 
 

@@ -61,7 +61,7 @@ def print_dry_run(
         )
     console.print(table)
     todo = [run for run in runs if run not in done]
-    lines = _data_lines(grid, runs, source, seen)
+    lines = _data_lines(grid, runs, source, seen, pool)
     lines.append(
         f"runs: {len(runs)}, of which {len(done)} are done and {len(todo)} are to do, {executor.jobs} side by side"
     )
@@ -78,7 +78,7 @@ def _names(runs: Sequence[Run]) -> str:
     return ", ".join("pretraining" if run.labels is None else str(run.labels) for run in runs)
 
 
-def _data_lines(grid: Grid, runs: Sequence[Run], source: Source, seen: SeenData | None) -> list[str]:
+def _data_lines(grid: Grid, runs: Sequence[Run], source: Source, seen: SeenData | None, pool: Path | None) -> list[str]:
     """Count cases: of each fold, for pretraining, and with labels."""
     lines = []
     if seen is None:
@@ -91,9 +91,7 @@ def _data_lines(grid: Grid, runs: Sequence[Run], source: Source, seen: SeenData 
     for fold in grid.folds:
         lines += _fold_lines(grid, store, fold, transductive=transductive)
     if seen.pool is not None:
-        selection = select_pool(seen.pool)
-        validation = f"; {len(selection.validation)} are for its validation"
-        lines.append(f"external pool: pretraining sees {image_counts(selection.counts)}{validation}")
+        lines.append(f"external pool: {pool}: pretraining sees {image_counts(select_pool(seen.pool).counts)}")
         lines += [f"left out, e.g.: {problem}" for problem in seen.pool.problems[:1]]
     return lines
 

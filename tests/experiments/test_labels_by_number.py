@@ -87,8 +87,8 @@ def test_a_dry_run_counts_folds_pool_and_labels_and_says_which_are_the_same(
     options = ["--folds", "0", "1", "--jobs", "2", "--dry-run"]
     assert reproduce(volumes, "--fractions", "0.05", "0.1", "1", *options, preset=preset) == 0
     output = capsys.readouterr().out
-    assert "fold 0: 6 training, 2 validation, 5 test cases; pretraining sees 8 images; labelled for" in output
-    assert "fold 1: 7 training, 2 validation, 4 test cases; pretraining sees 9 images; labelled for" in output
+    assert "fold 0: 6 training, 2 validation, 5 test cases; pretraining sees 8 of 15 images " in output
+    assert "fold 1: 7 training, 2 validation, 4 test cases; pretraining sees 9 of 15 images " in output
     assert "5 % = 1, 10 % = 1, 100 % = 7" in output
     assert "warning: in fold 0, 5 % and 10 % are the same, n = 1" in output
     assert "estimate: 6.9 days of training with a GPU for each job" in output  # 2 arms, 2 folds, 3 fractions, 2 jobs

@@ -1,0 +1,184 @@
+"""What a run has seen decides what its checkpoint may be used for; the real command on generated data."""
+
+import json
+import logging
+import shutil
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import yaml
+
+from sslmed import cli
+from sslmed.core.errors import UserError
+from sslmed.experiments.settings import config_root
+from sslmed.preparation.prepare import PrepareSettings, prepare
+from sslmed.training.run_directory import RunDirectory
+
+CONFIGS = config_root()
+SMALL = {"model": {"init_args": {"encoder": {"init_args": {"widths": [4, 8], "dropout": 0.0}}}}}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """A phantom, prepared in two ways; pretrained in fold 0 on the first, and on all images of a pool."""
+    from sslmed.phantoms import KINDS
+
+    root = tmp_path_factory.mktemp("seen")
+    KINDS["pancreas"](root / "phantom", cases=12, unlabelled=4, size=(24, 24, 16), jobs=1)
+    prepare(root / "phantom", root / "store", PrepareSettings(size=16), jobs=1)
+    prepare(root / "phantom", root / "smaller", PrepareSettings(size=8, hu_window=(-100, 200)), jobs=1)
+    (root / "small.yaml").write_text(yaml.safe_dump(SMALL))
+    assert fit(root, "pretraining", root / "pretrain") == 0
+    assert fit(root, "segmentation", root / "tune") == 0
+    return root
+
+
+def fit(folder: Path, kind: str, run_dir: Path, *options: str, store: str = "store") -> int:
+    stages = {
+        "pretraining": ["data/pretraining", "pretext/rotation"],
+        "pool": ["data/pool", "pretext/rotation"],
+        "segmentation": ["data/segmentation", "downstream/segmentation"],
+    }
+    files = [CONFIGS / f"{name}.yaml" for name in ("base", *stages[kind], "encoder/unet")] + [folder / "small.yaml"]
+    arguments = [argument for file in files for argument in ("-c", str(file))]
+    budget = ["--data.batch_size=2", "--data.updates=4", "--data.validations=2"]
+    return run("fit", *arguments, f"--data.store={folder / store}", *budget, f"--run_dir={run_dir}", *options)
+
+
+def run(*arguments: str) -> int:
+    try:
+        cli.main(arguments)
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+def results(run_dir: Path) -> dict:
+    return json.loads((run_dir / "results.json").read_text())
+
+
+@pytest.mark.parametrize("subcommand", ["test", "predict", "validate"])
+def test_a_network_is_not_applied_to_images_that_are_prepared_otherwise(folder: Path, subcommand: str, capsys) -> None:
+    options = ["-c", str(folder / "tune" / "config.yaml"), "--data.store", str(folder / "smaller")]
+    before = sorted((folder / "tune").rglob("*"))
+    capsys.readouterr()
+    assert run(subcommand, *options) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "size (16 there, 8 here), hu_window ([-160.0, 240.0] there, [-100.0, 200.0] here)" in line
+    assert str(folder / "smaller") in line
+    assert sorted((folder / "tune").rglob("*")) == before
+    assert run(subcommand, *options[:2], "--data.store", str(folder / "store")) == 0
+
+
+def test_pretraining_on_another_preparation_may_be_handed_over_and_the_log_says_it(
+    folder: Path, tmp_path: Path, caplog
+) -> None:
+    checkpoint = f"--model.pretrained.checkpoint={folder / 'pretrain' / 'checkpoints' / 'last.ckpt'}"
+    with caplog.at_level(logging.WARNING):
+        assert fit(folder, "segmentation", tmp_path / "tune", checkpoint, store="smaller") == 0
+    assert "prepared otherwise: size (16 there, 8 here), hu_window" in caplog.text
+
+
+def test_a_run_lists_the_cases_that_it_saw(folder: Path) -> None:
+    pretraining, tuned = (json.loads((folder / name / "data.json").read_text()) for name in ("pretrain", "tune"))
+    assert len(pretraining["training"]) == 12 - 3 - 2 + 4  # without test and validation cases
+    assert pretraining["training"].keys().isdisjoint(tuned["test"])
+    assert len(tuned["training"]) + len(tuned["validation"]) + len(tuned["test"]) == 12
+    assert tuned["preparation"]["size"] == 16
+    counts = results(folder / "pretrain")["images"]
+    assert counts == {"used": 11, "for validation": 2, "for testing": 3}
+    assert "pretraining sees 11 of 16 images (others: 2 for" in (folder / "pretrain" / "run.log").read_text()
+
+
+def test_a_checkpoint_that_has_seen_test_cases_is_refused_or_the_results_say_it(
+    folder: Path, tmp_path: Path, capsys
+) -> None:
+    checkpoint = f"--model.pretrained.checkpoint={folder / 'pretrain' / 'checkpoints' / 'last.ckpt'}"
+    other_fold = "--data.fold=1"
+    capsys.readouterr()
+    assert fit(folder, "segmentation", tmp_path / "a", checkpoint, other_fold) == 2
+    (line,) = (line for line in capsys.readouterr().err.splitlines() if "test cases" in line)
+    assert "was pretrained on" in line
+    assert "pretrain with data.fold 1, or set model.pretrained.transductive to true" in line
+    assert not (tmp_path / "a").exists()
+    accepted = "--model.pretrained.transductive=true"
+    assert fit(folder, "segmentation", tmp_path / "b", checkpoint, other_fold, accepted) == 0
+    assert results(tmp_path / "b")["transductive"] is True
+    assert fit(folder, "segmentation", tmp_path / "c", checkpoint, accepted) == 0  # its own fold: nothing was seen
+    assert "transductive" not in results(tmp_path / "c")
+
+
+def test_pretraining_that_says_that_it_is_transductive_may_be_handed_over(folder: Path, tmp_path: Path) -> None:
+    assert fit(folder, "pretraining", tmp_path / "pretrain", "--data.transductive=true") == 0
+    checkpoint = f"--model.pretrained.checkpoint={tmp_path / 'pretrain' / 'checkpoints' / 'last.ckpt'}"
+    assert fit(folder, "segmentation", tmp_path / "tune", checkpoint) == 0
+    assert results(tmp_path / "tune")["transductive"] is True
+
+
+@pytest.mark.parametrize("copied", ["the same file", "compressed otherwise", "prepared otherwise"])
+def test_a_test_image_is_found_in_a_pool_under_any_name(folder: Path, tmp_path: Path, copied: str, capsys) -> None:
+    tested = sorted(json.loads((folder / "tune" / "data.json").read_text())["test"])[0]
+    pool = tmp_path / "pool"
+    (pool / "imagesTs").mkdir(parents=True)
+    source = folder / "phantom" / "imagesTr" / f"{tested}.nii.gz"
+    generator = np.random.default_rng(0)
+    for number in range(5):
+        image = nib.load(source)
+        voxels = image.get_fdata() + generator.normal(0, 20, image.shape)
+        nib.save(nib.Nifti1Image(voxels.astype(np.int16), image.affine), pool / "imagesTs" / f"other_{number}.nii.gz")
+    if copied == "compressed otherwise":
+        nib.save(nib.load(source), pool / "imagesTs" / "harmless.nii")
+    else:
+        shutil.copy(source, pool / "imagesTs" / "harmless.nii.gz")
+    names = [f"./imagesTs/{path.name}" for path in sorted((pool / "imagesTs").iterdir())]
+    content = json.loads((folder / "phantom" / "dataset.json").read_text())
+    (pool / "dataset.json").write_text(json.dumps(content | {"training": [], "test": names}))
+    size = 8 if copied == "prepared otherwise" else 16
+    prepare(pool, tmp_path / "pooled", PrepareSettings(size=size), jobs=1, pool=True)
+    shutil.copy(folder / "small.yaml", tmp_path)
+    assert fit(tmp_path, "pool", tmp_path / "pretrain", store="pooled") == 0
+    checkpoint = f"--model.pretrained.checkpoint={tmp_path / 'pretrain' / 'checkpoints' / 'last.ckpt'}"
+    assert fit(folder, "segmentation", tmp_path / "tune", checkpoint) == 2
+    assert f"images of the test cases ({tested})" in capsys.readouterr().err
+
+
+def test_a_run_is_not_finished_or_resumed_on_data_that_have_changed(tmp_path: Path) -> None:
+    seen = {"preparation": {"size": 8}, "training": {"a": "1 2", "b": "3 4"}, "test": {"c": "5 6"}}
+    run_directory = RunDirectory(tmp_path)
+    run_directory.begin("run_dir: x", seen)
+    run_directory.refuse_changed_data(seen)
+    run_directory.checkpoints.mkdir()
+    run_directory.last.write_bytes(b"a checkpoint")
+    run_directory.begin("run_dir: x", seen)
+    for changed, name in (({"a": "1 0", "b": "3 4"}, "a"), ({"a": "1 2"}, "b"), ({"b": "3 4", "a": "1 2"}, None)):
+        now = seen | {"training": changed}
+        if name is None:
+            run_directory.begin("run_dir: x", now)
+        else:
+            with pytest.raises(UserError, match=rf"data have changed since this run started \({name}\)"):
+                run_directory.begin("run_dir: x", now)
+
+
+def test_data_that_change_while_a_run_trains_leave_it_unfinished(
+    folder: Path, tmp_path: Path, capsys, monkeypatch
+) -> None:
+    from sslmed.training.lightning_cli import SSLMedCLI
+
+    shutil.copytree(folder / "phantom", tmp_path / "phantom")
+    shutil.copytree(folder / "store", tmp_path / "store")
+    score = SSLMedCLI._score
+
+    def change_then_score(self, checkpoint):
+        path = next((tmp_path / "phantom" / "labelsTr").iterdir())
+        label = nib.load(path)
+        nib.save(nib.Nifti1Image(np.zeros(label.shape, np.uint8), label.affine), path)
+        prepare(tmp_path / "phantom", tmp_path / "store", PrepareSettings(size=16), jobs=1)
+        return score(self, checkpoint)
+
+    monkeypatch.setattr(SSLMedCLI, "_score", change_then_score)
+    shutil.copy(folder / "small.yaml", tmp_path)
+    assert fit(tmp_path, "segmentation", tmp_path / "run") == 2
+    assert "the data have changed since this run started" in capsys.readouterr().err
+    assert not (tmp_path / "run" / "results.json").exists()
