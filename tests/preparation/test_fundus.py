@@ -1,6 +1,3 @@
-import hashlib
-from dataclasses import replace
-
 import pytest
 
 from sslmed.core.errors import DataError
@@ -260,27 +257,6 @@ def test_test_images_need_not_exist(root):
     assert [photo.id for photo in read(root).cases] == ["007", "b", "ü.x"]
 
 
-def test_digest_changes_with_the_table_and_with_unlabelled_photographs(root):
-    digests = {read(root).digest, read(root, TABLE.replace("b,0", "b,1")).digest}
-    expected = hashlib.sha256(TABLE.encode() + b"\0test_images/1e3.png").hexdigest()
-    assert read(root).digest == expected
-    touch(root, "test_images/z.png")
-    digests.add(read(root).digest)
-    (root / "test_images/z.png").rename(root / "test_images/y.png")
-    digests.add(read(root).digest)
-    assert len(digests) == 4
-    moved = root.rename(root.with_name("moved"))
-    assert read(moved).digest in digests
-
-
-def test_digest_changes_with_the_patients_of_unlabelled_photographs(root):
-    digests = set()
-    for table in ("", "id_code\n1e3\n", "id_code,patient\n1e3,7\n", "id_code,patient\n1e3,8\n"):
-        (root / "test.csv").write_text(table)
-        digests.add(read(root).digest)
-    assert len(digests) == 3
-
-
 def test_pool(tmp_path):
     files = ("c.png", "eyes/left/a.b.jpg", "eyes/left/a.JPEG", "eyes.x/right.png")
     touch(tmp_path, *files, *PASSED_OVER, "eyes/._a.jpg", "eyes/._v.nii.gz")
@@ -293,8 +269,6 @@ def test_pool(tmp_path):
         ("eyes.x%2Fright", tmp_path / "eyes.x/right.png"),
     ]
     assert not any(photo.is_labelled for photo in dataset.cases)
-    assert dataset.digest == hashlib.sha256(b"".join(b"\0" + file.encode() for file in sorted(files))).hexdigest()
-    assert replace(dataset, cases=dataset.cases[1:]).digest != dataset.digest
 
 
 def test_ids_of_a_pool_do_not_collide_and_name_folders(tmp_path):

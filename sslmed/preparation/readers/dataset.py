@@ -1,7 +1,5 @@
 """Defines the output of every reader: the cases of a dataset, and the kind of their labels."""
 
-import hashlib
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Self
@@ -61,8 +59,6 @@ class Dataset:
         label_names: Name of each label value, sorted by value; in label maps 0 is the background. Empty if labels are
             not maps or classes, or if the values of label maps are not declared; they are then read from the maps.
         cases: All cases, sorted by id.
-        tables: The files that list cases.
-        lists_unlabelled: Whether the tables also list the unlabelled cases; else these are the files of a folder.
     """
 
     root: Path
@@ -72,20 +68,6 @@ class Dataset:
     labels: Labels
     label_names: dict[int, str]
     cases: tuple[Case, ...]
-    tables: tuple[Path, ...] = ()
-    lists_unlabelled: bool = True
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the tables and of the sorted paths of unlabelled cases that are not in them."""
-        digest = hashlib.sha256()
-        for number, table in enumerate(self.tables):
-            digest.update((f"\0{table.name}\0".encode() if number else b"") + table.read_bytes())
-        if not self.lists_unlabelled:
-            unlabelled = (case.image for case in self.cases if not case.is_labelled)
-            paths = sorted(Path(os.path.relpath(image, self.root)).as_posix() for image in unlabelled)
-            digest.update("".join(f"\0{path}" for path in paths).encode())
-        return digest.hexdigest()
 
     def without_labels(self) -> Self:
         """Return the same images without labels, as a pool for pretraining."""

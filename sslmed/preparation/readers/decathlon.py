@@ -45,7 +45,6 @@ def scan_dataset(root: Path) -> tuple[Dataset, list[str]]:
         labels="map",
         label_names=labels,
         cases=tuple(sorted(cases, key=lambda case: case.id)),
-        tables=(path,),
     )
     return dataset, problems
 

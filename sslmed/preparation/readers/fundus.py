@@ -69,7 +69,6 @@ def scan_images(root: Path) -> tuple[Dataset, list[str]]:
 def _dataset(root: Path, photos: list[Case], problems: list[str], labels: Labels) -> tuple[Dataset, list[str]]:
     if not photos:
         raise DataError(problems)
-    names_patients = any(photo.patient is not None for photo in photos if not photo.is_labelled)
     dataset = Dataset(
         root=root,
         name=root.resolve().name,
@@ -78,10 +77,6 @@ def _dataset(root: Path, photos: list[Case], problems: list[str], labels: Labels
         labels=labels,
         label_names=GRADES if labels == "class" else {},
         cases=tuple(sorted(photos, key=lambda photo: photo.id)),
-        tables=tuple(
-            root / name for name, is_used in (("train.csv", labels == "class"), ("test.csv", names_patients)) if is_used
-        ),
-        lists_unlabelled=False,
     )
     return dataset, problems
 

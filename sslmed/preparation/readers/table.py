@@ -54,7 +54,6 @@ def scan_table(path: Path, labels: Labels | None = None) -> tuple[Dataset, list[
         labels=chosen,
         label_names=dict(enumerate(reader.class_names)),
         cases=tuple(sorted(cases, key=lambda case: case.id)),
-        tables=(path,),
     ), problems
 
 
