@@ -1,5 +1,7 @@
 """Selects the cases of a run from a store, for the plan of an experiment and for the data modules alike. No torch."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -125,6 +127,16 @@ def describe_selection(store: Store, selection: Selection, *, labelled: bool) ->
         **({"labels": {str(value): name for value, name in store.label_names.items()}} if labelled else {}),
         **{part: {case: identify(case) for case in cases} for part, cases in parts.items() if cases},
     }
+
+
+def data_fingerprint(described: Mapping[str, Any], pretraining: str | None = None) -> str:
+    """Return 16 hexadecimal digits of what a run sees.
+
+    Args:
+        described: Result of `describe_selection`.
+        pretraining: Fingerprint of the pretraining run that it starts from.
+    """
+    return hashlib.sha256(json.dumps([described, pretraining]).encode()).hexdigest()[:16]
 
 
 def changed_data(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

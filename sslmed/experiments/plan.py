@@ -31,8 +31,9 @@ class Run:
         job: The job that does the run, with others of its arm and fold.
         needs: Name of the pretraining run whose weights a fine-tuning run starts from.
         arguments: Arguments of `sslmed fit` that do the run by hand.
-        key: Fingerprint of everything that determines the result, including the pretraining run: settings, then data.
+        key: Fingerprint of all settings that determine the result, including those of the pretraining run.
         devices: GPUs, or processes on the CPU, of the run.
+        data: Fingerprint of what the run, and the pretraining run, see of the data; `None` if the data are not here.
     """
 
     arm: str
@@ -45,6 +46,7 @@ class Run:
     arguments: tuple[str, ...]
     key: str
     devices: int = 1
+    data: str | None = None
 
 
 @dataclass(frozen=True)
@@ -245,8 +247,8 @@ def _pretraining_run(grid: Grid, places: Places, arm: Arm, fold: int, options: d
             transductive=_data_option(contents, "transductive", False),
         )
     )
-    key = _key(contents, options, data, None)
-    identity = {"arm": arm.name, "fold": fold, "seed": None, "labels": None, "name": name, "job": job}
+    key = _fingerprint(contents, options, None)
+    identity = {"arm": arm.name, "fold": fold, "seed": None, "labels": None, "name": name, "job": job, "data": data}
     return _run(places, configs, options, key, None, **identity)
 
 
@@ -278,11 +280,12 @@ def _finetuning_run(
     name = f"{place}/seed{seed}/{labels.path}"
     contents = [read_yaml(path) for path in configs]
     split_seed = _data_option(contents, "split_seed", 0)
-    folds = {"fold": fold, "n_folds": grid.preset.n_folds}
+    folds = {"fold": fold, "n_folds": grid.preset.n_folds, "split_seed": split_seed}
+    pretraining = None if parent is None else parent.data
     seen = places.seen
-    data = None if seen is None else seen.of_finetuning(labels, **folds, split_seed=split_seed, seed=seed)
-    key = _key(contents, options, data, parent)
-    identity = {"arm": arm.name, "fold": fold, "seed": seed, "labels": labels, "name": name, "job": job}
+    data = None if seen is None else seen.of_finetuning(labels, **folds, seed=seed, pretraining=pretraining)
+    key = _fingerprint(contents, options, parent)
+    identity = {"arm": arm.name, "fold": fold, "seed": seed, "labels": labels, "name": name, "job": job, "data": data}
     return _run(places, configs, options, key, parent, **identity)
 
 
@@ -325,17 +328,13 @@ def _data_option(contents: Sequence[Any], name: str, default: Any) -> Any:  # no
     return default
 
 
-def _key(contents: Sequence[Any], options: dict[str, str], data: str | None, parent: Run | None) -> str:
-    """Hash everything that determines a run's result: settings, and what is seen of the data. Places do not."""
+def _fingerprint(contents: Sequence[Any], options: dict[str, str], parent: Run | None) -> str:
+    """Hash all settings that determine a run's result. Comments and paths do not."""
     relevant = {name: value for name, value in options.items() if name not in ("wandb", "data.store")}
     checkpoint = "model.pretrained.checkpoint"
     relevant |= {checkpoint: Path(relevant[checkpoint]).name} if checkpoint in relevant else {}
-    of_parent = (None, None) if parent is None else parent.key.split("-")
-    return "-".join(_fingerprint(part) for part in ([[*contents], relevant, of_parent[0]], [data, of_parent[1]]))
-
-
-def _fingerprint(part: Any) -> str:  # noqa: ANN401 - any JSON
-    return hashlib.sha256(json.dumps(part, sort_keys=True).encode()).hexdigest()[:16]
+    identity = json.dumps([[*contents], relevant, None if parent is None else parent.key], sort_keys=True)
+    return hashlib.sha256(identity.encode()).hexdigest()[:16]
 
 
 def write_plan(path: Path, runs: Sequence[Run]) -> None:

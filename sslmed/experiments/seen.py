@@ -1,13 +1,11 @@
-"""What each run of a plan sees of the data, which is part of its key."""
+"""What each run of a plan sees of the data: only changes of this make a run stale."""
 
-import hashlib
-import json
 from dataclasses import dataclass
 from functools import lru_cache
 
 from sslmed.core.label_amount import LabelAmount
 from sslmed.data.selection import (
-    Selection,
+    data_fingerprint,
     describe_selection,
     select_labelled,
     select_pool,
@@ -19,7 +17,7 @@ from sslmed.preparation.store import Store
 
 @dataclass(frozen=True)
 class SeenData:
-    """Computes fingerprints of what runs see of the data: only changes of this data make a run stale.
+    """Computes the fingerprints that runs will record in their `data.json`.
 
     Attributes:
         store: The dataset as it is, or will be, prepared.
@@ -35,28 +33,29 @@ class SeenData:
             return _of_pool(self.pool, split_seed)
         return _of_pretraining(self.store, fold, n_folds, split_seed, transductive)
 
-    def of_finetuning(self, amount: LabelAmount, *, fold: int, n_folds: int, split_seed: int, seed: int) -> str:
+    def of_finetuning(
+        self, amount: LabelAmount, *, fold: int, n_folds: int, split_seed: int, seed: int, pretraining: str | None
+    ) -> str:
         """Return the fingerprint of a fine-tuning run: images and labels of training, validation and test cases."""
-        return _of_finetuning(self.store, amount, fold, n_folds, split_seed, seed)
+        return _of_finetuning(self.store, amount, fold, n_folds, split_seed, seed, pretraining)
 
 
 @lru_cache
 def _of_pool(store: Store, split_seed: int) -> str:
-    return _hash(store, select_pool(store, split_seed=split_seed), labelled=False)
+    return data_fingerprint(describe_selection(store, select_pool(store, split_seed=split_seed), labelled=False))
 
 
 @lru_cache
 def _of_pretraining(store: Store, fold: int, n_folds: int, split_seed: int, transductive: bool) -> str:
     split = split_store(store, fold=fold, n_folds=n_folds, split_seed=split_seed)
-    return _hash(store, select_pretraining(store, split, transductive=transductive), labelled=False)
+    selection = select_pretraining(store, split, transductive=transductive)
+    return data_fingerprint(describe_selection(store, selection, labelled=False))
 
 
 @lru_cache
-def _of_finetuning(store: Store, amount: LabelAmount, fold: int, n_folds: int, split_seed: int, seed: int) -> str:
+def _of_finetuning(
+    store: Store, amount: LabelAmount, fold: int, n_folds: int, split_seed: int, seed: int, pretraining: str | None
+) -> str:
     split = split_store(store, fold=fold, n_folds=n_folds, split_seed=split_seed)
-    return _hash(store, select_labelled(store, split, amount, fold=fold, seed=seed), labelled=True)
-
-
-def _hash(store: Store, selection: Selection, *, labelled: bool) -> str:
-    described = json.dumps(describe_selection(store, selection, labelled=labelled))
-    return hashlib.sha256(described.encode()).hexdigest()[:16]
+    selection = select_labelled(store, split, amount, fold=fold, seed=seed)
+    return data_fingerprint(describe_selection(store, selection, labelled=True), pretraining)

@@ -70,16 +70,25 @@ def read_results(work: Path, run: Run) -> dict[str, Any]:
 
 
 def is_stale(work: Path, run: Run) -> bool:
-    """Whether a run's directory has a run with another configuration, or one that started from such a run.
+    """Whether a run's directory has a run with other settings or on other data, or one that started from such a run.
 
     An unfinished run that was moved is stale too: its checkpoints contain old paths.
     """
-    path = work / run.name / "config.yaml"
-    if not path.is_file():
-        return False
-    config = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)
+    return _stale_because(work, run) is not None
+
+
+def _stale_because(work: Path, run: Run) -> str | None:
+    """Return why the run in a run's directory is stale; `None` if it is not, or there is none."""
+    directory = RunDirectory(work / run.name)
+    if not directory.config.is_file():
+        return None
+    config = yaml.load(directory.config.read_text(encoding="utf-8"), yaml.CSafeLoader)
+    if config["labels"]["key"] != run.key:
+        return "settings have changed"
+    if run.data is not None and run.data != directory.read_data().get("fingerprint"):
+        return "the data have changed"
     moved = not has_results(work, run) and Path(config["run_dir"]) != work / run.name
-    return moved or bool(config["labels"]["key"] != run.key)
+    return "unfinished runs have been moved" if moved else None
 
 
 def is_done(work: Path, run: Run) -> bool:
@@ -91,9 +100,9 @@ def set_stale_runs_aside(work: Path, runs: Sequence[Run]) -> None:
     """Rename directories of runs with other settings or on other data; nothing is deleted."""
     aside: dict[str, list[str]] = defaultdict(list)
     for run in runs:
-        if is_stale(work, run):
+        reason = _stale_because(work, run)
+        if reason is not None:
             directory = work / run.name
-            reason = _reason(work, run)
             numbered = (directory.with_name(f"{directory.name}.old{n}") for n in count(1))
             place = next(path for path in numbered if not path.exists())
             with RunDirectory(directory).locked(wait=True):  # an orphan of a killed workflow may still write it
@@ -101,15 +110,6 @@ def set_stale_runs_aside(work: Path, runs: Sequence[Run]) -> None:
             aside[reason].append(f"{run.name} is now {place.name}")
     for reason, renamed in aside.items():
         print(f"{work}: {reason}; {len(renamed)} old runs are set aside: {shorten(renamed)}", file=sys.stderr)
-
-
-def _reason(work: Path, run: Run) -> str:
-    """Say why a run is stale."""
-    config = yaml.load((work / run.name / "config.yaml").read_text(encoding="utf-8"), yaml.CSafeLoader)
-    old, new = (str(key).partition("-") for key in (config["labels"]["key"], run.key))
-    if old == new:
-        return "unfinished runs have been moved"
-    return "the data have changed" if old[0] == new[0] else "settings have changed"
 
 
 def run_workflow(work: Path, runs: Sequence[Run], *, executor: Executor, lock: int) -> None:

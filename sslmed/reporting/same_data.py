@@ -1,6 +1,5 @@
 """Refuses to compare runs that were made on different data."""
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -21,10 +20,9 @@ def refuse_mixed_data(run_dirs: Iterable[Path]) -> None:
     """
     first: dict[str, tuple[Any, Path]] = {}
     for run_dir in sorted(run_dirs):
-        path = RunDirectory(run_dir).data
-        if not path.is_file():
+        record = RunDirectory(run_dir).read_data()
+        if not record:
             continue
-        record = json.loads(path.read_text(encoding="utf-8"))
         facts = {"the preparation": record["preparation"], "the names of labels": record.get("labels")}
         facts |= {f"case {case}": seen for part in PARTS for case, seen in record.get(part, {}).items()}
         for name, value in facts.items():

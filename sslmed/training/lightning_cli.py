@@ -27,7 +27,7 @@ from sslmed.core.seeds import derived_seed
 from sslmed.core.text import image_counts
 from sslmed.data import finetuning, pretraining  # noqa: F401
 from sslmed.data.datamodule import StoreDataModule
-from sslmed.downstream.base import DownstreamTask
+from sslmed.downstream.base import RANDOM, DownstreamTask
 from sslmed.encoders.checkpoint import read_state
 from sslmed.evaluation.metrics import summarise
 from sslmed.learning.distributed import check_processes, rank, world_size
@@ -198,8 +198,8 @@ class SSLMedCLI(LightningCLI):
         if ckpt_path is not None:
             msg = f"fit takes no --ckpt_path {ckpt_path}: give --model.pretrained.checkpoint, or --run_dir to resume"
             raise UserError(msg)
-        handed_over = model.pretrained if isinstance(model, DownstreamTask) else None
-        if handed_over is not None and handed_over.checkpoint is not None:
+        handed_over = model.pretrained if isinstance(model, DownstreamTask) else RANDOM
+        if handed_over.checkpoint is not None:
             self.transductive = check_handover(
                 handed_over.checkpoint, self.datamodule, transductive=handed_over.transductive
             )
@@ -207,7 +207,7 @@ class SSLMedCLI(LightningCLI):
             self._fit(model, datamodule)
             return
         with self.run.locked(wait=self.settings.wait):
-            seen = record_of(self.datamodule)
+            seen = record_of(self.datamodule, handed_over.checkpoint)
             self.run.begin(self._parser("fit").dump(self.settings, skip_unset=False, skip_validation=True), seen)
             record_own_modules(self.run.path, self.own_modules)
             with logging_to(self.run.log), self._above_the_bar(), self._mirrored_to_wandb():

@@ -87,14 +87,18 @@ class RunDirectory:
         write_text(self.data, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
         write_text(self.config, config_yaml)
 
+    def read_data(self) -> dict[str, Any]:
+        """Return what the run has seen of the data; empty if it is not known."""
+        record: dict[str, Any] = json.loads(self.data.read_text(encoding="utf-8")) if self.data.is_file() else {}
+        return record
+
     def refuse_changed_data(self, data: Mapping[str, Any]) -> None:
         """Refuse to resume or to finish a run whose images or labels have been changed since it started.
 
         Raises:
             UserError: If the recorded data differ.
         """
-        recorded = json.loads(self.data.read_text(encoding="utf-8")) if self.data.is_file() else {}
-        changed = changed_data(recorded, json.loads(json.dumps(data)))
+        changed = changed_data(self.read_data(), json.loads(json.dumps(data)))
         if changed:
             msg = (
                 f"{self.path}: the data have changed since this run started ({shorten(changed)}); remove it, or choose "

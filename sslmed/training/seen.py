@@ -1,6 +1,5 @@
 """The data that a run has seen, as its directory records them, and what may be done with its checkpoint therefore."""
 
-import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from sslmed.core.errors import UserError
 from sslmed.core.text import shorten
 from sslmed.data.datamodule import StoreDataModule
+from sslmed.data.selection import data_fingerprint
 from sslmed.preparation.settings import preparation_differences
 from sslmed.preparation.store import Store
 from sslmed.training.run_directory import RunDirectory
@@ -15,19 +15,27 @@ from sslmed.training.run_directory import RunDirectory
 log = logging.getLogger(__name__)
 
 
-def record_of(data: StoreDataModule) -> dict[str, Any]:
-    """Return what a run's `data.json` holds: see `describe_selection`, and digests of the prepared images it sees."""
+def record_of(data: StoreDataModule, pretrained: Path | None = None) -> dict[str, Any]:
+    """Return what a run's `data.json` holds.
+
+    Args:
+        data: Data of the run.
+        pretrained: Checkpoint that it starts from.
+
+    Returns:
+        The result of `describe_selection`, its `fingerprint`, `digests` of the prepared images, and `transductive`.
+    """
+    seen = data.seen()
+    pretraining = None if pretrained is None else _read_record(pretrained).get("fingerprint")
     digests = {case: data.store.digests[case] for case in (*data.selection.training, *data.selection.validation)}
-    return {**data.seen(), "transductive": getattr(data, "transductive", False), "digests": digests}
+    transductive = getattr(data, "transductive", False)
+    fingerprint = data_fingerprint(seen, pretraining)
+    return {"fingerprint": fingerprint, **seen, "transductive": transductive, "digests": digests}
 
 
-def read_record(checkpoint: Path) -> dict[str, Any] | None:
-    """Read the `data.json` of the run whose `checkpoints/` hold a checkpoint; `None` if there is none."""
-    path = RunDirectory(checkpoint.absolute().parent.parent).data
-    if not path.is_file():
-        return None
-    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return record
+def _read_record(checkpoint: Path) -> dict[str, Any]:
+    """Read the `data.json` of the run whose `checkpoints/` hold a checkpoint; empty if there is none."""
+    return RunDirectory(checkpoint.absolute().parent.parent).read_data()
 
 
 def refuse_other_preparation(checkpoint: Path, store: Store) -> None:
@@ -36,8 +44,8 @@ def refuse_other_preparation(checkpoint: Path, store: Store) -> None:
     Raises:
         UserError: If a setting of the preparation differs.
     """
-    record = read_record(checkpoint)
-    if record is None:
+    record = _read_record(checkpoint)
+    if not record:
         log.warning(
             "%s: is in no run's directory, so it is not known for which preparation of images it is", checkpoint
         )
@@ -66,8 +74,8 @@ def check_handover(checkpoint: Path, data: StoreDataModule, *, transductive: boo
     Raises:
         UserError: If it has, and neither run says that it is transductive.
     """
-    record = read_record(checkpoint)
-    if record is None:
+    record = _read_record(checkpoint)
+    if not record:
         log.warning("%s: is in no run's directory, so which images it has seen is not known", checkpoint)
         return transductive
     store = data.store

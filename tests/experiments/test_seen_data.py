@@ -46,8 +46,8 @@ def _plan(data: Path, store: Path, preset: Path = TINY) -> dict[str, Run]:
 
 def _changed(before: dict[str, Run], after: dict[str, Run]) -> set[str]:
     assert before.keys() == after.keys()
-    assert all(after[name].key.split("-")[0] == before[name].key.split("-")[0] for name in before)  # settings
-    return {name for name in before if after[name].key != before[name].key}
+    assert all(after[name].key == before[name].key for name in before)  # the settings are the same
+    return {name for name in before if after[name].data != before[name].data}
 
 
 def _change_label(data: Path, case: str) -> None:
