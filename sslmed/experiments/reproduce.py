@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from sslmed.core.errors import UserError
+from sslmed.core.files import check_writable
 from sslmed.core.label_amount import label_amounts
 from sslmed.core.startup import importing
 from sslmed.data.regions import brain_tumour_regions
@@ -93,6 +94,8 @@ def reproduce(options: Options) -> Outcome | None:
     if options.dry_run:
         print_dry_run(grid, runs, source, dataset, pool, places=places, executor=executor)
         return None
+    out = options.out / grid.experiment.figure / name
+    check_writable(out, "--out")
     with sole_command(work) as lock:
         executor.wait_for_others(work)
         if not all(is_done(work, run) for run in runs):
@@ -106,7 +109,7 @@ def reproduce(options: Options) -> Outcome | None:
     return Outcome(
         work=work,
         runs=runs,
-        out=options.out / grid.experiment.figure / name,
+        out=out,
         metrics=grid.experiment.metrics,
         phantom=source.is_phantom,
         notes=[] if pool is None else [f"External pool: {name_of(pool.root)}."],

@@ -10,8 +10,10 @@ import pandas as pd
 import torch
 from pytorch_lightning import LightningModule, Trainer
 
+from sslmed.core.errors import RunError
 from sslmed.data.datamodule import StoreDataModule
 from sslmed.downstream.base import DownstreamTask
+from sslmed.encoders.checkpoint import read_state
 from sslmed.evaluation.metrics import summarise
 from sslmed.learning.distributed import rank
 from sslmed.training.answers import draw_tasks, save_answers
@@ -53,7 +55,9 @@ class Fitting:
         resumed = self.trainer.strategy.broadcast(self.run.last if self.run.last.is_file() else None)
         if resumed is not None:
             log.info("resuming from %s", resumed)
+            read_state(resumed)  # refuses what cannot be resumed
         self.trainer.fit(self.model, datamodule=self.data, ckpt_path=resumed, weights_only=True)
+        self._check_budget()
         results = {
             **self.description,
             "validation": self.history.rows,
@@ -64,6 +68,15 @@ class Fitting:
             self._finish_finetuning(self.model, results)
         else:
             self._finish_pretraining(results)
+
+    def _check_budget(self) -> None:
+        done, budget = self.trainer.global_step, self.data.updates_per_validation * self.data.validations
+        if done != budget:
+            raise RunError(
+                f"{self.run.path}: training stopped after {done} of {budget} updates, so there are no results: runs of "
+                "different lengths do not compare; remove the callback that stops it from trainer.callbacks, and "
+                "choose another --run_dir"
+            )
 
     def _finish_finetuning(self, model: DownstreamTask, results: dict[str, Any]) -> None:
         cases = score(self.trainer, model, self.data, self.selected)

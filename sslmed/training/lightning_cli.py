@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from jsonargparse import Namespace
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Callback, LightningDataModule, LightningModule, Trainer
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from tqdm.contrib.logging import logging_redirect_tqdm
@@ -19,9 +20,11 @@ from sslmed.data.datamodule import StoreDataModule
 from sslmed.downstream.base import DownstreamTask
 from sslmed.evaluation.metrics import summarise
 from sslmed.learning.distributed import check_processes, rank, world_size
-from sslmed.training.callbacks import History, IntervalBar, SeedUpdates
+from sslmed.training.callbacks import History, IntervalBar, Rehearsal, SeedUpdates
+from sslmed.training.divergence import StopAtDivergence
 from sslmed.training.fitting import Fitting
 from sslmed.training.own_modules import import_own_modules, record_own_modules
+from sslmed.training.paths import place_runs, resolve_paths
 from sslmed.training.run_directory import RunDirectory
 from sslmed.training.run_options import OneLineParser, add_run_options
 from sslmed.training.scoring import load_weights, print_scores, score
@@ -58,6 +61,7 @@ class SSLMedCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         """Set threads, memory, devices and seeds before anything is built."""
+        resolve_paths(self.settings)
         torch.set_num_threads(self.settings.threads)
         # Useful only for finding bugs, and slow on a GPU.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
@@ -71,7 +75,7 @@ class SSLMedCLI(LightningCLI):
         check_processes(trainer.devices)
         if self.subcommand != "fit" and "pretrained" in self.settings.model.init_args:
             self.settings.model.init_args.pretrained.checkpoint = None  # the run's own checkpoint has all weights
-        self.run = RunDirectory(self.settings.run_dir.absolute())
+        self.run = RunDirectory(self.settings.run_dir)
         seed, fold = self.settings.seed_everything, self.settings.data.init_args.fold
         torch.manual_seed(derived_seed("weights", seed, fold, self.settings.initial_weights))
 
@@ -95,14 +99,26 @@ class SSLMedCLI(LightningCLI):
         self.history = History(self.run.metrics)
         checkpoints = checkpoint_callbacks(self.run, self.model.monitor, self.model.monitor_mode)
         callbacks: dict[str | None, list[Callback]] = {
-            "fit": [SeedUpdates(self.settings.seed_everything, self.datamodule.fold), self.history, *checkpoints],
+            "fit": [
+                SeedUpdates(self.settings.seed_everything, self.datamodule.fold),
+                Rehearsal(),
+                StopAtDivergence(),
+                self.history,
+                *checkpoints,
+            ],
         }
         if isinstance(self.model, DownstreamTask):
             callbacks["predict"] = [self.model.prediction_writer(self.run.path)]
         config = {**self._get(self.config_init, "trainer", default={}), **kwargs}
         options = trainer_options(config, self.model, self.run)
         bar = [IntervalBar()] if options["enable_progress_bar"] else []
-        return self._instantiate_trainer(options, [*callbacks.get(self.subcommand, []), *bar])
+        try:
+            trainer = self._instantiate_trainer(options, [*callbacks.get(self.subcommand, []), *bar])
+        except (MisconfigurationException, ValueError) as error:
+            raise UserError(f"trainer: {' '.join(str(error).split())}") from error
+        # Its handler of SIGTERM ends a run with status 0 and, with several ranks, makes them wait for each other.
+        trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
+        return trainer
 
     def fit(
         self,
@@ -132,6 +148,7 @@ class SSLMedCLI(LightningCLI):
         if not isinstance(model, DownstreamTask):
             msg = f"{self.run.path}: a pretraining run has no test cases; use `sslmed validate`"
             raise UserError(msg)
+        self.run.require_results("a test")
         rows = score(self.trainer, model, self.datamodule, self._checkpoint(ckpt_path))
         print_scores("Test cases", summarise(rows, model.kind))
 
@@ -146,6 +163,7 @@ class SSLMedCLI(LightningCLI):
         if not isinstance(model, DownstreamTask):
             msg = f"{self.run.path}: a pretraining run cannot predict; give a fine-tuning run"
             raise UserError(msg)
+        self.run.require_results("a prediction")
         load_weights(model, self._checkpoint(ckpt_path))
         self.trainer.predict(model, datamodule=self.datamodule, return_predictions=False)
 
@@ -191,7 +209,7 @@ def main(args: Sequence[str], cli_class: type[SSLMedCLI] = SSLMedCLI) -> None:
             seed_everything_default=0,
             auto_configure_optimizers=False,
             parser_class=OneLineParser,
-            args=list(args),
+            args=place_runs(args),
             parser_kwargs={"prog": "sslmed", "description": "Train, score and apply networks; see also sslmed --help."},
         )
     except Exception as error:
