@@ -75,11 +75,15 @@ def reproduce(options: Options) -> Outcome | None:
         check_account(verify=True)
     experiment = grid.experiment
     source = Source(options.data, options.downloads, experiment.label_kind, experiment.phantom, grid.preset.phantom)
+    name = f"{source.name}-{grid.name}"
+    out = options.out / grid.experiment.figure / name
+    if not options.dry_run:
+        for option, folder in (("--out", out), ("--runs", options.runs), ("--downloads", options.downloads)):
+            check_writable(folder, option)
     dataset = None if options.dry_run and source.is_absent else source.fetch()
     pool = None if options.pool is None else scan_pool(options.pool)
     if dataset is not None:
         _check_data(dataset, pool, grid)
-    name = f"{source.name}-{grid.name}"
     stores = options.runs / "stores"
     places = Places(
         work=(options.runs / grid.experiment.figure / name).absolute(),
@@ -94,8 +98,6 @@ def reproduce(options: Options) -> Outcome | None:
     if options.dry_run:
         print_dry_run(grid, runs, source, dataset, pool, places=places, executor=executor)
         return None
-    out = options.out / grid.experiment.figure / name
-    check_writable(out, "--out")
     with sole_command(work) as lock:
         executor.wait_for_others(work)
         if not all(is_done(work, run) for run in runs):

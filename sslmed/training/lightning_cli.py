@@ -114,7 +114,7 @@ class SSLMedCLI(LightningCLI):
         bar = [IntervalBar()] if options["enable_progress_bar"] else []
         try:
             trainer = self._instantiate_trainer(options, [*callbacks.get(self.subcommand, []), *bar])
-        except (MisconfigurationException, ValueError) as error:
+        except (MisconfigurationException, ModuleNotFoundError, ValueError) as error:
             raise UserError(f"trainer: {' '.join(str(error).split())}") from error
         # Its handler of SIGTERM ends a run with status 0 and, with several ranks, makes them wait for each other.
         trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
