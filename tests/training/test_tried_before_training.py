@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from commands import Command
+from commands import Command, exit_status
 
 from sslmed import pretext
 from sslmed.core.errors import UserError
@@ -80,4 +80,14 @@ def test_a_folder_for_output_is_looked_at_and_not_made(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=f"--out .*: {tmp_path / 'file'} is a file"):
             check_writable(path, "--out")
     check_writable(tmp_path / "new" / "below", "--out")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("option", ["--out", "--runs", "--downloads"])
+def test_reproduce_looks_at_its_folders_first(tmp_path: Path, capsys, option: str) -> None:
+    (tmp_path / "file").write_text("")
+    folders = {name: tmp_path / name[2:] for name in ("--out", "--runs", "--downloads")} | {option: tmp_path / "file"}
+    places = [f"{name}={folder}" for name, folder in folders.items()]
+    assert exit_status(["reproduce", "fig3", *places]) == 2
+    assert f"{option} {tmp_path / 'file'}" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
