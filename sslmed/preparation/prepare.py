@@ -163,9 +163,11 @@ def _report_left_out(store: Path, problems: Sequence[str]) -> None:
 
 
 def _report_guesses(store: Path, dataset: Dataset) -> None:
+    if dataset.spatial_dims == 2:
+        return
     done = [case for case in dataset.cases if _is_done(case, store)]
     headers = {case.image: _read_record(store, case)["geometry"]["header"] for case in done}
-    guessed = [image for image, header in headers.items() if header and not has_form(header)]
+    guessed = [image for image, header in headers.items() if not has_form(header)]
     if guessed:
         what = "do not say where they lie (both form codes in the header are 0)"
         how = "their axes are taken to run to the left, to the back and up, as ITK takes them"

@@ -1,6 +1,5 @@
 """Reads and checks one case from NIfTI files: https://nifti.nimh.nih.gov."""
 
-import io
 import itertools
 import math
 from collections.abc import Sequence

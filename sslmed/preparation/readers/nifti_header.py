@@ -21,11 +21,13 @@ NiftiImage = Any  # nibabel is not typed to the end
 NiftiHeader = Any
 Affine = NDArray[np.float64]
 
-POSITION = ("pixdim", "xyzt_units", "qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d") + (
-    "qoffset_x", "qoffset_y", "qoffset_z", "srow_x", "srow_y", "srow_z", "sizeof_hdr")  # fmt: skip
-"""Fields that say where the voxels lie, and the version of the format."""
+POSITION = (
+    *("pixdim", "xyzt_units"),
+    *("qform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z"),
+    *("sform_code", "srow_x", "srow_y", "srow_z"),
+)
+"""Fields that say where the voxels lie."""
 
-SIZE_OF_NIFTI_2 = 540  # bytes
 OTHER_UNITS = {1: "metres", 3: "microns"}  # xyzt_units; 2 is mm, 0 unknown
 EXTENTS = (2.0, 5000.0)  # mm along the longest side; a scan of a finger, and of more than a whole body
 THICKEST = 100.0  # mm along one voxel
@@ -61,21 +63,20 @@ def has_form(fields: dict[str, Any]) -> bool:
 def mask_image(labels: NDArray[Any], affine: Affine, fields: dict[str, Any]) -> NiftiImage:
     """Return a mask whose header says the same about its place as that of its image.
 
-    So every reader lays the mask where it lays the image, whichever form it takes.
+    So every reader lays the mask where it lays the image, whichever form it takes. Masks are always NIfTI-1, which
+    all programs read.
 
     Args:
         labels: `(I, J, K)`.
         affine: `(4, 4)`, which is used if there are no fields.
         fields: `position` of the image's header; empty if it is unknown.
     """
-    is_second = fields.get("sizeof_hdr") == SIZE_OF_NIFTI_2
-    image_class: Any = nib.Nifti2Image if is_second else nib.Nifti1Image
-    header = image_class.header_class()
+    header: NiftiHeader = nib.Nifti1Header()  # type: ignore[no-untyped-call]
     header.set_data_dtype(labels.dtype)
     header.set_data_shape(labels.shape)
     for name, value in fields.items():
         header[name] = value
-    return image_class(labels, header.get_best_affine() if fields else affine, header)
+    return nib.Nifti1Image(labels, header.get_best_affine() if fields else affine, header)  # type: ignore[no-untyped-call]
 
 
 def check_offset(path: Path, header: NiftiHeader, n_bytes: int) -> None:
