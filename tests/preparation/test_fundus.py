@@ -192,6 +192,7 @@ def test_test_csv_without_patients_is_passed_over(root, table):
         (b"id_code,patient\n1e3,7\n1e3,7\n", "test.csv: line 3: 1e3 is already listed on line 2"),
         (b"id_code,patient\n1e3,7\n../x,7\n", "test.csv: line 3: id_code must be a file's name"),
         (b"id_code,patient\n1e3.png,7\n", "test.csv: id_code holds whole file names"),
+        (b"id_code,patient\n1e3.PNG,7\n", "test.csv: id_code holds whole file names"),
         (b"id_code,patient\n", "1e3.png: has no row in test.csv; add one, or remove the column patient"),
     ],
 )

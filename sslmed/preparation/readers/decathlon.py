@@ -169,7 +169,7 @@ def _entry_problem(entry: object) -> str | None:
     unread = [name for name, value in fields.items() if name not in ("image", "label") and _is_path(value)]
     if unread:
         meant = did_you_mean(unread[0], ("image", "label"))
-        return f'"{unread[0]}" names a file, but only "image" and "label" are read{meant}; rename or remove the key'
+        return f'"{unread[0]}" names a file, but only "image" and "label" are read; rename or remove the key{meant}'
     return None
 
 

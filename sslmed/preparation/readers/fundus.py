@@ -134,14 +134,20 @@ def _without_extensions(
     table: Path, rows: Sequence[Row], images: dict[str, Path], problems: list[str]
 ) -> Sequence[Row]:
     """Accept file names as ids, and append this mistake to `problems`, once for the column."""
-    ids = {nfc(path.name): photo_id for photo_id, path in images.items() if nfc(path.name) not in images}
-    named = [row for row in rows if row.photo_id in ids]
+    files = {_lower_extension(nfc(path.name)): photo_id for photo_id, path in images.items()}
+    ids = {row.photo_id: files.get(_lower_extension(row.photo_id)) for row in rows if row.photo_id not in images}
+    named = [row for row in rows if ids.get(row.photo_id)]
     if named:
         first = f"the first on line {named[0].line} ({named[0].photo_id})"
         problems.append(
             f"{table}: id_code holds whole file names in {len(named)} rows, {first}; leave out the extension"
         )
-    return [replace(row, photo_id=ids.get(row.photo_id, row.photo_id)) for row in rows]
+    return [replace(row, photo_id=ids.get(row.photo_id) or row.photo_id) for row in rows]
+
+
+def _lower_extension(name: str) -> str:
+    stem, dot, extension = name.rpartition(".")
+    return f"{stem}{dot}{extension.lower()}"
 
 
 def _row_problems(row: Row, folder: Path, images: dict[str, Path], lines: dict[str, int]) -> list[str]:
