@@ -12,6 +12,7 @@ from pytorch_lightning import Callback, LightningDataModule, LightningModule, Tr
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from sslmed.core.doubled_keys import refuse_doubled_keys
 from sslmed.core.errors import UserError
 from sslmed.core.logs import logging_to, silence_libraries
 from sslmed.core.memory import keep_freed_memory
@@ -23,7 +24,7 @@ from sslmed.learning.distributed import check_processes, rank, world_size
 from sslmed.training.callbacks import History, IntervalBar, Rehearsal, SeedUpdates
 from sslmed.training.divergence import StopAtDivergence
 from sslmed.training.fitting import Fitting
-from sslmed.training.own_modules import import_own_modules, record_own_modules
+from sslmed.training.own_modules import config_files, import_own_modules, record_own_modules
 from sslmed.training.paths import place_runs, resolve_paths
 from sslmed.training.run_directory import RunDirectory
 from sslmed.training.run_options import OneLineParser, add_run_options
@@ -195,6 +196,8 @@ def main(args: Sequence[str], cli_class: type[SSLMedCLI] = SSLMedCLI) -> None:
         UserError: If an option or a file of the user's is not valid.
     """
     silence_libraries()
+    for file in config_files(args):
+        refuse_doubled_keys(file)
     # Build the parser of this subcommand only: each takes as long to build.
     subcommand = {args[0]: LightningCLI.subcommands()[args[0]]}
     attributes = {"subcommands": staticmethod(lambda: subcommand), "own_modules": import_own_modules(args)}
