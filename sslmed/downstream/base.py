@@ -13,6 +13,7 @@ from sslmed.core.errors import InputError
 from sslmed.encoders import Encoder, load_encoder
 from sslmed.encoders.checkpoint import load_decoder
 from sslmed.encoders.decoder import UNetDecoder
+from sslmed.encoders.strides import separate_strides
 from sslmed.evaluation.metrics import Kind, best_is
 from sslmed.learning.batch_means import BatchMeans
 from sslmed.learning.distributed import merge
@@ -76,7 +77,7 @@ class DownstreamTask(LightningModule):
         decoder: UNetDecoder | None = None,
     ) -> None:
         super().__init__()
-        self.encoder = encoder
+        self.encoder = separate_strides(encoder)
         self.pretrained = pretrained
         self.optimization = optimization
         self.encoder_is_frozen = False

@@ -9,6 +9,7 @@ from monai.networks.nets.densenet import DenseNet
 from torch import Tensor, nn
 
 from sslmed.encoders.base import Encoder, halving
+from sslmed.encoders.strides import separate_strides
 
 
 class DenseNetEncoder(Encoder):
@@ -47,7 +48,7 @@ class DenseNetEncoder(Encoder):
             channels.append(before + layers * growth_rate)
         self.out_channels = tuple(channels)
         self.reductions = halving(len(channels), first=2)
-        self.features = DenseNet(
+        network = DenseNet(
             spatial_dims,
             in_channels,
             1,
@@ -56,7 +57,8 @@ class DenseNetEncoder(Encoder):
             block_config,
             norm=("batch", {"momentum": norm_momentum}),
             dropout_prob=dropout,
-        ).features
+        )
+        self.features = separate_strides(network.features)
         self.relu = nn.ReLU(inplace=True)
         inner = (f"denseblock{number}" for number in range(1, len(block_config)))
         self.outputs = ("relu0", *inner, "norm5")
