@@ -9,7 +9,6 @@ from monai.networks.nets.densenet import DenseNet
 from torch import Tensor, nn
 
 from sslmed.encoders.base import Encoder, halving
-from sslmed.encoders.strides import separate_strides
 
 
 class DenseNetEncoder(Encoder):
@@ -48,7 +47,7 @@ class DenseNetEncoder(Encoder):
             channels.append(before + layers * growth_rate)
         self.out_channels = tuple(channels)
         self.reductions = halving(len(channels), first=2)
-        network = DenseNet(
+        self.features = DenseNet(
             spatial_dims,
             in_channels,
             1,
@@ -57,8 +56,7 @@ class DenseNetEncoder(Encoder):
             block_config,
             norm=("batch", {"momentum": norm_momentum}),
             dropout_prob=dropout,
-        )
-        self.features = separate_strides(network.features)
+        ).features
         self.relu = nn.ReLU(inplace=True)
         inner = (f"denseblock{number}" for number in range(1, len(block_config)))
         self.outputs = ("relu0", *inner, "norm5")

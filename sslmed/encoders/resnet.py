@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from sslmed.core.errors import InputError
 from sslmed.encoders.base import Encoder, halving
-from sslmed.encoders.strides import separate_strides
 
 
 class ResNetEncoder(Encoder):
@@ -58,7 +57,6 @@ class ResNetEncoder(Encoder):
             feed_forward=False,
             bias_downsample=False,  # batch normalisation follows and would remove a bias
         )
-        separate_strides(network)
         self.stem = nn.Sequential(network.conv1, network.bn1, network.act)
         self.stages = nn.ModuleList(
             [nn.Sequential(network.maxpool, network.layer1), network.layer2, network.layer3, network.layer4]

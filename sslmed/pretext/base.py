@@ -13,8 +13,8 @@ from torchmetrics.functional.classification import multiclass_accuracy
 
 from sslmed.encoders import Encoder
 from sslmed.encoders.heads import HeadCallable, Readout
-from sslmed.encoders.strides import separate_strides
 from sslmed.learning.batch_means import BatchMeans
+from sslmed.learning.convolutions import correct_convolutions
 from sslmed.learning.distributed import gather, rank, world_size
 from sslmed.learning.optimization import DEFAULT, Optimization
 
@@ -53,7 +53,7 @@ class PretextTask(LightningModule, ABC, Generic[Targets]):
 
     def __init__(self, encoder: Encoder, optimization: Optimization = DEFAULT) -> None:
         super().__init__()
-        self.encoder = separate_strides(encoder)
+        self.encoder = correct_convolutions(encoder)
         self.optimization = optimization
         self._validation = BatchMeans()
 

@@ -29,7 +29,8 @@ from sslmed.data.datamodule import StoreDataModule
 from sslmed.downstream.base import DownstreamTask
 from sslmed.encoders.checkpoint import read_state
 from sslmed.evaluation.metrics import summarise
-from sslmed.learning.distributed import check_processes, rank, world_size
+from sslmed.learning.distributed import alone, check_processes, rank, world_size
+from sslmed.learning.layout import store_channels_last
 from sslmed.training.answers import draw_tasks, save_answers
 from sslmed.training.callbacks import History, IntervalBar, SeedUpdates
 from sslmed.training.own_modules import import_own_modules, record_own_modules
@@ -165,8 +166,7 @@ class SSLMedCLI(LightningCLI):
         """Build model, data and trainer. Channels last is the faster layout for convolutions on CPUs."""
         super().instantiate_classes()
         if self.settings.channels_last:
-            layout = {2: torch.channels_last, 3: torch.channels_last_3d}[self.datamodule.spatial_dims]
-            self.model.to(memory_format=layout)  # features take the layout of the weights
+            store_channels_last(self.model)
         if self.settings.compile:
             self.model.compile()  # in place: checkpoints stay the same
 
@@ -223,7 +223,8 @@ class SSLMedCLI(LightningCLI):
             results |= {"kind": "finetune", "metrics": summarise(cases, model.kind)}
             if rank() == 0:
                 model.to(self.trainer.strategy.root_device)  # the trainer moves the model to the CPU at the end
-                model.write_examples(self.datamodule.store, cases, self.run.examples)
+                with alone():
+                    model.write_examples(self.datamodule.store, cases, self.run.examples)
         else:
             cases = None
             last = self.history.rows[-1]
