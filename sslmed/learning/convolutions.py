@@ -59,7 +59,8 @@ class _Correct(_ConvNd):
         if any(margins):
             images = F.pad(images, margins)
         if is_pointwise:
-            images = images[(..., *(slice(None, None, step) for step in stride))]
+            places: tuple[Any, ...] = (..., *(slice(None, None, step) for step in stride))
+            images = images[places]
             stride = (1,) * len(stride)
         convolve: Any = F.conv3d if isinstance(self, nn.Conv3d) else F.conv2d
         result: Tensor = convolve(images, weight, bias, stride, 0, self.dilation, self.groups)
