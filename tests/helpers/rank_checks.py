@@ -138,7 +138,7 @@ def made_by_one_rank_alone() -> dict[str, Any]:
 
 
 def fit_in_one_and_in_two_goes(arguments: Sequence[str], folder: Path) -> None:
-    """Fit into `folder/whole`, mirrored to W&B by the first rank; and into `folder/halves`, where the second stretch fails and is done again."""
+    """Fit into `folder/whole`, mirrored to W&B by the first rank; and into `folder/halves`, resumed after a failure."""
     main(["fit", *arguments, "--run_dir", str(folder / "whole"), "--wandb", "offline"])
     halves = ["fit", *arguments, "--run_dir", str(folder / "halves")]
     record = History.on_train_epoch_end
