@@ -15,4 +15,4 @@ def store_channels_last(network: nn.Module) -> None:
     """
     for parameter in network.parameters():
         if parameter.ndim in LAYOUTS:
-            parameter.data = parameter.data.contiguous(memory_format=LAYOUTS[parameter.ndim])
+            parameter.data = parameter.data.to(memory_format=LAYOUTS[parameter.ndim])

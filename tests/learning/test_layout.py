@@ -5,6 +5,8 @@ from torch import nn
 
 from sslmed.learning.layout import store_channels_last
 
+LAYOUTS = {2: torch.channels_last, 3: torch.channels_last_3d}
+
 
 class WithPositions(nn.Module):
     """A network with parameters of 4 and of 5 dimensions."""
@@ -17,12 +19,14 @@ class WithPositions(nn.Module):
 
 @pytest.mark.parametrize("dims", [2, 3])
 @pytest.mark.parametrize("name", [*ENCODERS, "both"])
-def test_values_stay_and_every_weight_of_a_convolution_has_channels_last(name: str, dims: int) -> None:
+def test_weights_are_stored_as_torch_would_store_them(name: str, dims: int) -> None:
     network = WithPositions() if name == "both" else ENCODERS[name](dims, 2)
     before = {key: each.detach().clone() for key, each in network.named_parameters()}
     store_channels_last(network)
     assert all(torch.equal(each, before[key]) for key, each in network.named_parameters())
-    for layer in network.modules():
-        if isinstance(layer, nn.Conv2d | nn.Conv3d):
-            layout = {4: torch.channels_last, 5: torch.channels_last_3d}[layer.weight.ndim]
-            assert layer.weight.is_contiguous(memory_format=layout)
+    if name == "both":
+        assert network.convolution.weight.is_contiguous(memory_format=torch.channels_last_3d)
+    else:  # the strides too, where a weight has one channel or one voxel, and several would do
+        whole = ENCODERS[name](dims, 2).to(memory_format=LAYOUTS[dims])
+        strides = {key: each.stride() for key, each in network.named_parameters()}
+        assert strides == {key: each.stride() for key, each in whole.named_parameters()}
