@@ -15,6 +15,7 @@ from sslmed.encoders.checkpoint import check_finished, load_decoder
 from sslmed.encoders.decoder import UNetDecoder
 from sslmed.evaluation.metrics import Kind, best_is
 from sslmed.learning.batch_means import BatchMeans
+from sslmed.learning.convolutions import correct_convolutions
 from sslmed.learning.distributed import merge
 from sslmed.learning.optimization import DEFAULT, Optimization
 from sslmed.preparation.store import Store
@@ -77,7 +78,7 @@ class DownstreamTask(LightningModule):
         decoder: UNetDecoder | None = None,
     ) -> None:
         super().__init__()
-        self.encoder = encoder
+        self.encoder = correct_convolutions(encoder)
         self.pretrained = pretrained
         self.optimization = optimization
         self.encoder_is_frozen = False

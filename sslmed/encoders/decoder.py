@@ -17,6 +17,7 @@ from sslmed.core.errors import InputError
 from sslmed.encoders.base import Encoder
 from sslmed.encoders.heads import Readout
 from sslmed.encoders.unet import conv_block
+from sslmed.learning.convolutions import correct_convolutions
 
 
 class UNetDecoder(Readout):
@@ -85,6 +86,7 @@ class UNetDecoder(Readout):
             )
         )
         self.stride = stride
+        correct_convolutions(self)
 
     def forward(self, maps: Sequence[Tensor], sides: Sequence[int] | None = None) -> Tensor:
         """Compute the outputs for each voxel of the image, e.g. class scores.

@@ -52,6 +52,9 @@ class Optimization:
             The optimizer, and a schedule that is updated after every step.
         """
         optimizer = self.optimizer(module.parameters())
+        # Fused optimizers divide gradients by the scale of mixed precision themselves. Clipping comes before that, so
+        # Lightning refuses it for them, in any precision. This makes Lightning divide before it clips.
+        optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]
 
         def factor(update: int) -> float:
             if update == 0:

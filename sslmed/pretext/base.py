@@ -14,6 +14,7 @@ from torchmetrics.functional.classification import multiclass_accuracy
 from sslmed.encoders import Encoder
 from sslmed.encoders.heads import HeadCallable, Readout
 from sslmed.learning.batch_means import BatchMeans
+from sslmed.learning.convolutions import correct_convolutions
 from sslmed.learning.distributed import gather, rank, world_size
 from sslmed.learning.optimization import DEFAULT, Optimization
 
@@ -52,7 +53,7 @@ class PretextTask(LightningModule, ABC, Generic[Targets]):
 
     def __init__(self, encoder: Encoder, optimization: Optimization = DEFAULT) -> None:
         super().__init__()
-        self.encoder = encoder
+        self.encoder = correct_convolutions(encoder)
         self.optimization = optimization
         self._validation = BatchMeans()
 

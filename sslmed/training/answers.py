@@ -13,6 +13,7 @@ from torch import Tensor
 from sslmed.core.files import atomic_path
 from sslmed.data.datamodule import StoreDataModule
 from sslmed.data.samples import Sample
+from sslmed.learning.distributed import alone
 from sslmed.pretext.base import Answer, PretextTask
 from sslmed.training.pictures import Picture, draw_puzzle
 
@@ -44,7 +45,7 @@ def draw_tasks(trainer: Trainer, *, answered: bool) -> Captioned:
     images: Tensor = batch["image"]
     training = task.training
     task.eval()
-    with torch.no_grad():
+    with torch.no_grad(), alone():
         inputs, targets = task.make_task(images, torch.Generator(images.device).manual_seed(0))
         answers = task.answers(task(inputs), targets) if answered else [Answer()] * len(images)
     task.train(training)

@@ -15,7 +15,7 @@ from sslmed.data.datamodule import StoreDataModule
 from sslmed.downstream.base import DownstreamTask
 from sslmed.encoders.checkpoint import read_state
 from sslmed.evaluation.metrics import summarise
-from sslmed.learning.distributed import rank
+from sslmed.learning.distributed import alone, rank
 from sslmed.training.answers import draw_tasks, save_answers
 from sslmed.training.callbacks import History
 from sslmed.training.provenance import provenance
@@ -83,7 +83,8 @@ class Fitting:
         results |= {"kind": "finetune", "metrics": summarise(cases, model.kind)}
         if rank() == 0:
             self._back_on_device()
-            model.write_examples(self.data.store, cases, self.run.examples)
+            with alone():
+                model.write_examples(self.data.store, cases, self.run.examples)
             self._write(results, cases)
             print_scores("Test cases", results["metrics"])
 

@@ -21,6 +21,7 @@ from sslmed.data.datamodule import StoreDataModule
 from sslmed.downstream.base import DownstreamTask
 from sslmed.evaluation.metrics import summarise
 from sslmed.learning.distributed import check_processes, rank, world_size
+from sslmed.learning.layout import store_channels_last
 from sslmed.training.callbacks import History, IntervalBar, Rehearsal, SeedUpdates
 from sslmed.training.divergence import StopAtDivergence
 from sslmed.training.fitting import Fitting
@@ -90,8 +91,7 @@ class SSLMedCLI(LightningCLI):
         """Build model, data and trainer. Channels last is the faster layout for convolutions on CPUs."""
         super().instantiate_classes()
         if self.settings.channels_last:
-            layout = {2: torch.channels_last, 3: torch.channels_last_3d}[self.datamodule.spatial_dims]
-            self.model.to(memory_format=layout)  # features take the layout of the weights
+            store_channels_last(self.model)
         if self.settings.compile:
             self.model.compile()  # in place: checkpoints stay the same
 

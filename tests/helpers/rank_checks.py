@@ -18,7 +18,7 @@ from sslmed.data.samples import collate
 from sslmed.downstream import Classification
 from sslmed.encoders import UNetEncoder
 from sslmed.learning.augmentation import RandomAffine, RandomIntensity
-from sslmed.learning.distributed import rank, world_size
+from sslmed.learning.distributed import alone, gather, merge, rank, world_size
 from sslmed.pretext import CPC, Exemplar, PretextTask
 from sslmed.training.callbacks import History
 from sslmed.training.lightning_cli import main
@@ -35,6 +35,7 @@ def run_all(store: Path, arguments: Sequence[str], folder: Path) -> dict[str, An
     for name in ("exemplar", "cpc", "cpc-bce"):
         for batch_size in (2, 4):
             found[f"{name} of {batch_size}"] = gradients(name, batch_size)
+    found["made by one rank alone"] = made_by_one_rank_alone()
     fit_in_one_and_in_two_goes(arguments, folder)
     return found
 
@@ -127,9 +128,18 @@ def gradients(name: str, batch_size: int) -> dict[str, Any]:
     }
 
 
+def made_by_one_rank_alone() -> dict[str, Any]:
+    """The first rank makes puzzles in training mode while the second waits, then both exchange their numbers."""
+    if rank() == 0:
+        with alone():
+            Exemplar(_encoder()).make_task(torch.rand(3, 1, 18, 18))
+            assert merge({"a": 1}) == {"a": 1}
+    return {"exchanged": gather(torch.tensor([rank()])).tolist(), "merged": merge({rank(): rank()})}
+
+
 def fit_in_one_and_in_two_goes(arguments: Sequence[str], folder: Path) -> None:
-    """Fit into `folder/whole`; and into `folder/halves`, where the second stretch fails and is done again."""
-    main(["fit", *arguments, "--run_dir", str(folder / "whole")])
+    """Fit into `folder/whole`, mirrored to W&B by the first rank; and into `folder/halves`, resumed after a failure."""
+    main(["fit", *arguments, "--run_dir", str(folder / "whole"), "--wandb", "offline"])
     halves = ["fit", *arguments, "--run_dir", str(folder / "halves")]
     record = History.on_train_epoch_end
 

@@ -106,6 +106,19 @@ def test_exemplars_negatives_are_all_other_cases_of_the_whole_batch(ranks, batch
     assert drawn == {number: set(range(batch_size)) - {number} for number in range(batch_size)}
 
 
+def test_what_one_rank_does_alone_leaves_collectives_in_step(ranks) -> None:
+    assert [found["made by one rank alone"] for found in ranks] == [
+        {"exchanged": [0, 1], "merged": {0: 0, 1: 1}},
+        {"exchanged": [1, 0], "merged": {0: 0, 1: 1}},
+    ]
+
+
+@pytest.mark.usefixtures("ranks")
+def test_a_mirrored_fit_draws_its_puzzles(folder: Path) -> None:
+    assert list((folder / "whole" / "wandb").glob("offline-run-*/files/media/images/puzzles_*.png"))
+    assert "could not" not in (folder / "whole" / "run.log").read_text()
+
+
 @pytest.mark.usefixtures("ranks")
 def test_a_stopped_and_resumed_fit_equals_an_uninterrupted_one_bit_by_bit(folder: Path) -> None:
     whole, halves = (
