@@ -1,4 +1,4 @@
-"""Defines the errors that a user can fix. The command prints them as plain lines and exits with status 2."""
+"""Defines the errors that the command prints as plain lines: exit status 2 if a user can fix them, else 1."""
 
 from collections.abc import Sequence
 
@@ -17,6 +17,10 @@ class DataError(UserError):
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = tuple(problems)
+
+
+class RunError(Exception):
+    """Reports a run that failed although its input is valid, e.g. because training diverged; the exit status is 1."""
 
 
 class InputError(UserError, ValueError):

@@ -11,7 +11,7 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 
 from sslmed.core.errors import InputError
 from sslmed.encoders import Encoder, load_encoder
-from sslmed.encoders.checkpoint import load_decoder
+from sslmed.encoders.checkpoint import check_finished, load_decoder
 from sslmed.encoders.decoder import UNetDecoder
 from sslmed.evaluation.metrics import Kind, best_is
 from sslmed.learning.batch_means import BatchMeans
@@ -58,7 +58,8 @@ class DownstreamTask(LightningModule):
         test_rows: After a test run, one row per case, from all ranks.
 
     Raises:
-        UserError: If the names or shapes of the checkpoint's tensors differ from the encoder's.
+        UserError: If the names or shapes of the checkpoint's tensors differ from the encoder's, or its run has not
+            finished.
         InputError: If `pretrained.load` is `all` and the network has no decoder.
     """
 
@@ -88,6 +89,7 @@ class DownstreamTask(LightningModule):
             msg = f"{type(self).__name__} has no decoder to load: set pretrained.load to encoder"
             raise InputError(msg)
         if pretrained.checkpoint is not None:
+            check_finished(pretrained.checkpoint)
             load_encoder(encoder, pretrained.checkpoint, pretrained.adapt_channels)
             if decoder is not None and pretrained.load == "all":
                 load_decoder(decoder, pretrained.checkpoint)

@@ -98,7 +98,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
     """Read the tensors of a checkpoint, by name.
 
     Raises:
-        UserError: If the file does not exist or is not a checkpoint.
+        UserError: If the file does not exist, is not a checkpoint, or holds values that are not finite.
     """
     if not path.is_file():
         msg = f"{path}: no such checkpoint; give one of a finished run, in its folder checkpoints/"
@@ -110,7 +110,38 @@ def read_state(path: Path) -> dict[str, Tensor]:
         reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
         msg = f"{path}: not a checkpoint written by sslmed fit ({reason})"
         raise UserError(msg) from error
+    broken = non_finite(state)
+    if broken:
+        msg = (
+            f"{path}: {len(broken)} of {len(state)} tensors are not finite (first {broken[0]}): its training diverged; "
+            "train again with a lower learning rate or with trainer.precision 32-true"
+        )
+        raise UserError(msg)
     return state
+
+
+def non_finite(state: Mapping[str, Tensor]) -> list[str]:
+    """Return the names of tensors with NaN or infinite values. A GPU is waited for once."""
+    names = [name for name, tensor in state.items() if tensor.is_floating_point()]
+    if not names:
+        return []
+    finite = torch.stack([state[name].isfinite().all() for name in names]).tolist()
+    return [name for name, is_finite in zip(names, finite, strict=True) if not is_finite]
+
+
+def check_finished(path: Path) -> None:
+    """Check that a checkpoint is not of an unfinished run. One outside a run's directory is accepted.
+
+    Raises:
+        UserError: If the run has no results.json.
+    """
+    run = path.absolute().parent.parent
+    if path.is_file() and (run / "config.yaml").is_file() and not (run / "results.json").is_file():
+        msg = (
+            f"{path}: this run is not finished ({run / 'results.json'} is absent): resume it by its own command first, "
+            f"`sslmed fit -c {run / 'config.yaml'}`"
+        )
+        raise UserError(msg)
 
 
 def _weights_of(prefix: str, path: Path) -> dict[str, Tensor]:

@@ -4,14 +4,13 @@ Called as `python -m sslmed.experiments.job plan.json JOB` in the experiment's d
 """
 
 import contextlib
-import signal
 import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 
-from sslmed.core.errors import UserError
+from sslmed.core.errors import RunError, UserError
+from sslmed.core.interrupts import Interrupted, interruptible
 from sslmed.core.startup import importing
 from sslmed.experiments.devices import free_gpus
 from sslmed.experiments.plan import Run, read_plan
@@ -42,16 +41,11 @@ def _do(run: Run) -> bool:
                 from sslmed.experiments.executors.ranks import fit_on_several_devices  # imports torch
 
                 fit_on_several_devices(run, directory)
-        except UserError as error:
+        except (UserError, RunError) as error:
             print(error)
         except Exception:  # the other runs continue
             traceback.print_exc()
     return directory.is_done
-
-
-def _end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-    """End the whole job before the scheduler kills it. Lightning would end only this run, with status 0."""
-    sys.exit(128 + number)
 
 
 def fit(run: Run) -> None:
@@ -70,8 +64,10 @@ def _output_to(path: Path) -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, _end)
     plan, job = sys.argv[1:]
     mine = [run for run in read_plan(Path(plan)) if run.job == job]
-    with free_gpus(Path.cwd(), max(run.devices for run in mine)):
-        sys.exit(0 if do_runs(mine) else 1)
+    try:
+        with interruptible(), free_gpus(Path.cwd(), max(run.devices for run in mine)):
+            sys.exit(0 if do_runs(mine) else 1)
+    except Interrupted as interruption:
+        sys.exit(interruption.status)

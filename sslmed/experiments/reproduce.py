@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from sslmed.core.errors import UserError
+from sslmed.core.files import check_writable
 from sslmed.core.label_amount import label_amounts
 from sslmed.core.startup import importing
 from sslmed.data.regions import brain_tumour_regions
@@ -74,11 +75,15 @@ def reproduce(options: Options) -> Outcome | None:
         check_account(verify=True)
     experiment = grid.experiment
     source = Source(options.data, options.downloads, experiment.label_kind, experiment.phantom, grid.preset.phantom)
+    name = f"{source.name}-{grid.name}"
+    out = options.out / grid.experiment.figure / name
+    if not options.dry_run:
+        for option, folder in (("--out", out), ("--runs", options.runs), ("--downloads", options.downloads)):
+            check_writable(folder, option)
     dataset = None if options.dry_run and source.is_absent else source.fetch()
     pool = None if options.pool is None else scan_pool(options.pool)
     if dataset is not None:
         _check_data(dataset, pool, grid)
-    name = f"{source.name}-{grid.name}"
     stores = options.runs / "stores"
     places = Places(
         work=(options.runs / grid.experiment.figure / name).absolute(),
@@ -106,7 +111,7 @@ def reproduce(options: Options) -> Outcome | None:
     return Outcome(
         work=work,
         runs=runs,
-        out=options.out / grid.experiment.figure / name,
+        out=out,
         metrics=grid.experiment.metrics,
         phantom=source.is_phantom,
         notes=[] if pool is None else [f"External pool: {name_of(pool.root)}."],

@@ -11,7 +11,7 @@ import yaml
 from jsonargparse import ArgumentParser
 
 from sslmed.core.errors import UserError
-from sslmed.core.files import write_text
+from sslmed.core.files import expand_home, write_text
 from sslmed.core.label_amount import LabelAmount, label_amounts
 from sslmed.core.nearest import did_you_mean, did_you_mean_path
 from sslmed.core.parsing import one_line
@@ -183,7 +183,7 @@ def read_experiment(figure: str) -> Experiment:
 
 def _found(file: str, experiment: Path) -> str:
     """Find a file that an experiment's YAML names."""
-    places = (experiment.resolve().parent / file, config_root() / file)
+    places = (experiment.resolve().parent / expand_home(file), config_root() / file)
     found = [path for path in places if path.is_file()]
     if not found:
         msg = f"{experiment}: names {file}, which is neither {places[0]} nor {places[1]}"

@@ -163,14 +163,17 @@ class PretextTask(LightningModule, ABC, Generic[Targets]):
         """Measure loss, chance loss and `measures` of a task that is the same in every epoch and on every rank."""
         images: Tensor = batch["image"]
         number = batch_idx * world_size() + rank()
-        inputs, targets = self._make_task(images, torch.Generator(images.device).manual_seed(number))
+        self._validation.add(batch["case"], self.measure(images, torch.Generator(images.device).manual_seed(number)))
+
+    def measure(self, images: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        """Measure loss, chance loss and `measures`, each `()`, of a task made of images `(B, C, *spatial)`."""
+        inputs, targets = self._make_task(images, generator)
         outputs = self(inputs)
-        measured: dict[str, Tensor | float] = {
+        return {
             "loss": self.loss(outputs, targets),
             "chance_loss": self.chance_loss(outputs, targets),
             **self.measures(outputs, targets),
         }
-        self._validation.add(batch["case"], measured)
 
     def _make_task(self, images: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Targets]:
         with torch.autocast(

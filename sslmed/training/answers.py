@@ -25,7 +25,7 @@ Captioned = list[tuple[Picture, str]]
 def validation_batches(trainer: Trainer) -> Iterator[Sample]:
     """Yield validation batches on the model's device. A loader's iterator would advance the random generator."""
     data: StoreDataModule = trainer.datamodule  # type: ignore[attr-defined]
-    loader = data.val_dataloader()
+    loader = trainer.val_dataloaders or data.val_dataloader()  # the one in use, which may be kept on the device
     for draws in loader.batch_sampler:
         batch = loader.collate_fn([loader.dataset[draw] for draw in draws])
         yield data.transfer_batch_to_device(batch, trainer.lightning_module.device, 0)

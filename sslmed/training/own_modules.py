@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from sslmed.core.files import write_text
+from sslmed.core.files import expand_home, write_text
 
 RECORD = "python_path.txt"
+CONFIG_OPTIONS = ("-c", "--config")
 
 
 def import_own_modules(arguments: Sequence[str]) -> list[Path]:
@@ -27,8 +28,8 @@ def import_own_modules(arguments: Sequence[str]) -> list[Path]:
     folders: list[Path] = []
     split = [part for argument in arguments for part in argument.split("=", 1)]  # --config=FILE
     for option, value in pairwise(split):
-        if option in ("-c", "--config"):
-            folder = Path(value).absolute().parent
+        if option in CONFIG_OPTIONS:
+            folder = Path(expand_home(value)).absolute().parent
             record = folder / RECORD
             recorded = record.read_text(encoding="utf-8").splitlines() if record.is_file() else []
             folders += [each for each in (folder, *map(Path, recorded)) if _has_modules(each) and each not in folders]

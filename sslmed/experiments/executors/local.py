@@ -52,7 +52,9 @@ class Local:
 
     def stop(self, workflow: psutil.Process, work: Path) -> None:  # noqa: ARG002
         """Interrupt the workflow and its jobs."""
-        # Snakemake would let its jobs finish. Interrupting the jobs stops them at once.
+        # Snakemake would let its jobs finish. Interrupting the jobs stops them at once. Where Ctrl-C is ignored, as in
+        # the background of a script, they ignore it too.
+        number = signal.SIGTERM if signal.getsignal(signal.SIGINT) is signal.SIG_IGN else signal.SIGINT
         for each in (*workflow.children(recursive=True), workflow):
             with suppress(psutil.NoSuchProcess):  # it may have received the terminal's interrupt already
-                each.send_signal(signal.SIGINT)
+                each.send_signal(number)

@@ -15,6 +15,7 @@ import yaml
 
 from sslmed.core.errors import UserError
 from sslmed.core.extras import require
+from sslmed.core.interrupts import Interrupted
 from sslmed.experiments.settings import config_root
 
 
@@ -60,7 +61,7 @@ class Slurm:
         try:
             while _queued(work):
                 time.sleep(self.poll_seconds)
-        except KeyboardInterrupt:
+        except (Interrupted, KeyboardInterrupt):
             _cancel(work)
             raise
 
