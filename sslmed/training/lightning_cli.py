@@ -13,13 +13,16 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from sslmed.core.errors import UserError
+from sslmed.core.files import check_writable
 from sslmed.core.logs import logging_to, silence_libraries
 from sslmed.core.memory import keep_freed_memory
+from sslmed.core.parsing import shield_numbers
 from sslmed.core.seeds import derived_seed
 from sslmed.data.datamodule import StoreDataModule
 from sslmed.downstream.base import DownstreamTask
 from sslmed.evaluation.metrics import summarise
 from sslmed.learning.distributed import check_processes, rank, world_size
+from sslmed.preparation.readers.dataset import LABELS_OF_TASKS
 from sslmed.training.callbacks import History, IntervalBar, Rehearsal, SeedUpdates
 from sslmed.training.divergence import StopAtDivergence
 from sslmed.training.fitting import Fitting
@@ -59,6 +62,12 @@ class SSLMedCLI(LightningCLI):
         settings: Namespace = self.config[self.subcommand]
         return settings
 
+    def _set_seed(self) -> None:
+        seed = self.settings.seed_everything
+        if isinstance(seed, bool) or not 0 <= seed < 2**32:
+            raise UserError(f"--seed_everything: expected a whole number from 0 to 2**32 - 1, got {seed}")
+        super()._set_seed()
+
     def before_instantiate_classes(self) -> None:
         """Set threads, memory, devices and seeds before anything is built."""
         resolve_paths(self.settings)
@@ -76,6 +85,8 @@ class SSLMedCLI(LightningCLI):
         if self.subcommand != "fit" and "pretrained" in self.settings.model.init_args:
             self.settings.model.init_args.pretrained.checkpoint = None  # the run's own checkpoint has all weights
         self.run = RunDirectory(self.settings.run_dir)
+        if self.subcommand == "fit":
+            check_writable(self.run.path, "--run_dir")
         seed, fold = self.settings.seed_everything, self.settings.data.init_args.fold
         torch.manual_seed(derived_seed("weights", seed, fold, self.settings.initial_weights))
 
@@ -88,6 +99,9 @@ class SSLMedCLI(LightningCLI):
     def instantiate_classes(self) -> None:
         """Build model, data and trainer. Channels last is the faster layout for convolutions on CPUs."""
         super().instantiate_classes()
+        if isinstance(self.model, DownstreamTask) and self.datamodule.label != LABELS_OF_TASKS[self.model.kind]:
+            model, data = type(self.model).__name__, type(self.datamodule).__name__
+            raise UserError(f"--model {model} cannot learn from the labels of --data {data}: use {model}Data")
         if self.settings.channels_last:
             layout = {2: torch.channels_last, 3: torch.channels_last_3d}[self.datamodule.spatial_dims]
             self.model.to(memory_format=layout)  # features take the layout of the weights
@@ -209,7 +223,7 @@ def main(args: Sequence[str], cli_class: type[SSLMedCLI] = SSLMedCLI) -> None:
             seed_everything_default=0,
             auto_configure_optimizers=False,
             parser_class=OneLineParser,
-            args=place_runs(args),
+            args=shield_numbers(place_runs(args)),
             parser_kwargs={"prog": "sslmed", "description": "Train, score and apply networks; see also sslmed --help."},
         )
     except Exception as error:
