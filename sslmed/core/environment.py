@@ -36,8 +36,8 @@ def check_environment() -> None:
     for name in RANKS:
         if int(os.environ.get(name, "0")) > 0:
             raise UserError(
-                f"{name}={os.environ[name]} in the environment marks a later one of several processes, but torchrun did "
-                f"not start it: start one process for each run, or unset {name}"
+                f"{name}={os.environ[name]} in the environment marks a later one of several processes, but "
+                f"torchrun did not start it: start one process for each run, or unset {name}"
             )
 
 

@@ -24,12 +24,13 @@ def check_name(name: str, source: object) -> None:
         UserError: If it would be read as something else than a name.
     """
     bad = sorted(TROUBLE.intersection(name)) + [repr(letter) for letter in name if not letter.isprintable()]
-    edges = name != name.strip() or name.startswith(("-", ".")) or not name or len(name) > LONGEST
+    edges = name != name.strip() or name.startswith(("-", ".")) or name.endswith(".") or not name or len(name) > LONGEST
     if bad or edges:
+        shown = source if str(source).isprintable() else repr(str(source))
         reason = (
-            f"has {' '.join(bad)}" if bad else "begins with a dash, a dot or a space, ends with a space, or is too long"
+            f"has {' '.join(bad)}" if bad else "is empty or too long, or begins or ends with a space, a dash or a dot"
         )
         raise UserError(
-            f"{source}: its name {name!r} {reason}, and is to be that of folders and options: rename it, or link to it by "
-            "another name, in letters, digits, spaces and . _ - + ( )"
+            f"{shown}: its name {name!r} {reason}, and is to be that of folders and options: rename it, or link to "
+            "it by another name, in letters, digits, spaces and . _ - + ( )"
         )

@@ -309,8 +309,15 @@ def write_plan(path: Path, runs: Sequence[Run]) -> None:
 
 
 def read_plan(path: Path) -> list[Run]:
-    """Read the plan that `write_plan` wrote."""
-    return [_read_run(run) for run in json.loads(path.read_text(encoding="utf-8"))]
+    """Read the plan that `write_plan` wrote.
+
+    Raises:
+        UserError: If it is damaged.
+    """
+    try:
+        return [_read_run(run) for run in json.loads(path.read_text(encoding="utf-8"))]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: is damaged ({error}); `sslmed reproduce` writes it again") from error
 
 
 def _read_run(run: dict[str, Any]) -> Run:

@@ -24,6 +24,7 @@ from sslmed.evaluation.metrics import summarise
 from sslmed.learning.distributed import check_processes, rank, world_size
 from sslmed.preparation.readers.dataset import LABELS_OF_TASKS
 from sslmed.training.callbacks import History, IntervalBar, Rehearsal, SeedUpdates
+from sslmed.training.config_files import check_config_files
 from sslmed.training.divergence import StopAtDivergence
 from sslmed.training.fitting import Fitting
 from sslmed.training.own_modules import import_own_modules, record_own_modules
@@ -209,6 +210,7 @@ def main(args: Sequence[str], cli_class: type[SSLMedCLI] = SSLMedCLI) -> None:
         UserError: If an option or a file of the user's is not valid.
     """
     silence_libraries()
+    check_config_files(args)
     # Build the parser of this subcommand only: each takes as long to build.
     subcommand = {args[0]: LightningCLI.subcommands()[args[0]]}
     attributes = {"subcommands": staticmethod(lambda: subcommand), "own_modules": import_own_modules(args)}
