@@ -8,7 +8,7 @@ from importlib import import_module
 
 from sslmed import __version__
 from sslmed.core.environment import check_environment, is_first_process
-from sslmed.core.errors import RunError, UserError
+from sslmed.core.errors import RunError, UserError, printable
 from sslmed.core.interrupts import Interrupted, interruptible
 from sslmed.core.nearest import did_you_mean
 from sslmed.core.parsing import refuse_empty
@@ -76,8 +76,8 @@ def main(args: Sequence[str] | None = None) -> None:
 def _words(error: Exception) -> str:
     """What an error says; Python's own words for a system's error begin with a number."""
     if isinstance(error, OSError) and error.filename is not None and error.strerror is not None:
-        return f"{error.filename}: {error.strerror}"
-    return str(error)
+        return printable(f"{error.filename}: {error.strerror}")
+    return "\n".join(map(printable, str(error).split("\n")))
 
 
 def _run(arguments: Sequence[str]) -> int | None:
