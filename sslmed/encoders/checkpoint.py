@@ -25,8 +25,8 @@ def load_encoder(encoder: Encoder, path: str | Path, adapt_channels: bool = Fals
             old/new. If all channels are equal, the output is the same as before.
 
     Raises:
-        UserError: If the file does not exist or is not a checkpoint, or if a tensor is missing, unknown, or has another
-            shape. The message lists all of them, and `encoder` is not changed.
+        UserError: If the file does not exist or is not a checkpoint, or if a tensor is missing, unknown, not finite, or
+            has another shape. The message lists all of them, and `encoder` is not changed.
     """
     weights = _weights_of("encoder.", Path(path))
     if not weights:

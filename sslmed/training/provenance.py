@@ -22,11 +22,12 @@ def provenance(device: torch.device) -> dict[str, Any]:
         "peak_memory_bytes": torch.cuda.max_memory_allocated() if on_gpu else resident,
         "device": torch.cuda.get_device_name() if on_gpu else f"{platform.machine()} CPU",
         "git": git_state(),
-        "versions": {"python": platform.python_version()} | {package: _version(package) for package in PACKAGES},
+        "versions": {"python": platform.python_version()} | {package: version_of(package) for package in PACKAGES},
     }
 
 
-def _version(package: str) -> str:
+def version_of(package: str) -> str:
+    """Return the version that a package says itself."""
     return str(import_module(package.replace("-", "_")).__version__)
 
 

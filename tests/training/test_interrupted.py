@@ -1,5 +1,6 @@
 """A run that is told to end says so by its exit status and a line, and nothing takes it for a finished one."""
 
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ import pytest
 from commands import Command
 
 from sslmed.core.interrupts import Interrupted, interruptible
+from sslmed.downstream import Segmentation
 from sslmed.training.callbacks import History
 
 STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
@@ -86,3 +88,16 @@ def test_a_forked_child_ends_without_a_traceback() -> None:
             finally:
                 os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 143
+
+
+def test_a_run_that_is_stopped_while_it_is_scored_resumes_without_further_updates(
+    sslmed: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    monkeypatch.setattr(Segmentation, "test_step", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    assert sslmed("fit", "segmentation", "--run_dir", str(run)) == 143
+    assert not (run / "results.json").exists()
+    monkeypatch.undo()
+    monkeypatch.setattr(Segmentation, "training_step", lambda *_: pytest.fail("an update was made"))
+    assert sslmed("fit", "segmentation", "--run_dir", str(run)) == 0
+    assert [row["update"] for row in json.loads((run / "results.json").read_text())["validation"]] == [2, 4]
