@@ -93,7 +93,10 @@ def test_a_damaged_volume_has_nibabels_voxels_or_is_refused_by_name(task: Path, 
         assert not list(store.rglob("*.npy"))
     else:
         expected = np.asarray(nib.load(label).dataobj)
-        np.testing.assert_array_equal(prepared.native_label("image"), expected.reshape(expected.shape[:3]))
+        # A scaled label may miss its whole number by a rounding.
+        np.testing.assert_allclose(
+            prepared.native_label("image"), expected.reshape(expected.shape[:3]), rtol=0, atol=1e-3
+        )
         (of_image, _), voxels = read_case(Case("image", image, label), ("T1",), (0, 1)), nib.load(image)
         np.testing.assert_allclose(of_image.voxels[0], voxels.get_fdata().reshape(voxels.shape[:3]), rtol=1e-6)
         np.testing.assert_array_equal(of_image.affine, voxels.affine)
