@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from sslmed import __version__
-from sslmed.core.errors import RunError, UserError
+from sslmed.core.environment import check_environment, is_first_process
+from sslmed.core.errors import RunError, UserError, printable
 from sslmed.core.interrupts import Interrupted, interruptible
 from sslmed.core.nearest import did_you_mean
+from sslmed.core.parsing import refuse_empty
 from sslmed.core.startup import importing
 
 LIGHTNING_COMMANDS = {
@@ -49,11 +51,12 @@ HELP = "\n".join(
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command and exit: 0 done, 1 failed, 2 the input cannot be used, 128 + n ended by signal n."""
     arguments = sys.argv[1:] if args is None else list(args)
-    # Where several processes train one network, the first one reports.
-    level = logging.INFO if int(os.environ.get("RANK", "0")) == 0 else logging.WARNING
-    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
-    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells when it has looked for fonts
     try:
+        check_environment()
+        refuse_empty(arguments)
+        level = logging.INFO if is_first_process() else logging.WARNING
+        logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
+        logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells when it has looked for fonts
         with interruptible():
             sys.exit(_run(arguments))
     except (UserError, RunError, OSError) as error:  # a full disk, a folder that is a file or read-only
@@ -61,13 +64,20 @@ def main(args: Sequence[str] | None = None) -> None:
             sys.exit(1)
         if os.environ.get("SSLMED_DEBUG") == "1":
             raise
-        print(error, file=sys.stderr)
+        print(_words(error), file=sys.stderr)
         sys.exit(1 if isinstance(error, RunError) else 2)
     except Interrupted as interruption:
         resumes = arguments[:1] and arguments[0] in RESUMING
         cure = "the same command resumes where this one stopped" if resumes else "start it again"
         print(f"{interruption}: {cure}", file=sys.stderr)
         sys.exit(interruption.status)
+
+
+def _words(error: Exception) -> str:
+    """What an error says; Python's own words for a system's error begin with a number."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror is not None:
+        return printable(f"{error.filename}: {error.strerror}")
+    return "\n".join(map(printable, str(error).split("\n")))
 
 
 def _run(arguments: Sequence[str]) -> int | None:

@@ -12,9 +12,10 @@ from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
 from sslmed.core.errors import UserError
 from sslmed.core.files import expand_home
-from sslmed.core.parsing import one_line
+from sslmed.core.numbers import Count, Index
+from sslmed.core.parsing import one_line, shield_numbers
 
-METAVARS = {int: "N", float: "X", Path: "PATH"}
+METAVARS = {int: "N", Count: "N", Index: "N", float: "X", Path: "PATH"}
 
 
 class HelpFormatter(DefaultHelpFormatter):
@@ -60,7 +61,7 @@ def parse(arguments: Sequence[str], parser: Parser, kinds: Sequence[type], posit
     """
     for kind in kinds:
         _add(parser, kind, positional)
-    given = {name: _expanded(value) for name, value in vars(parser.parse_args(list(arguments))).items()}
+    given = {name: _expanded(value) for name, value in vars(parser.parse_args(shield_numbers(arguments))).items()}
     return [kind(**{field.name: given[field.name] for field in fields(kind)}) for kind in kinds]
 
 

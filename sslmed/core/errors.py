@@ -3,6 +3,11 @@
 from collections.abc import Sequence
 
 
+def printable(line: str) -> str:
+    """Write what a terminal would not show, or would obey, as in Python: a file can hold any character."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in line)
+
+
 class UserError(Exception):
     """Reports invalid input; the message says what was given, what was expected, and how to fix it."""
 
@@ -15,8 +20,8 @@ class DataError(UserError):
     """
 
     def __init__(self, problems: Sequence[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = tuple(problems)
+        self.problems = tuple(map(printable, problems))
+        super().__init__("\n".join(self.problems))
 
 
 class RunError(Exception):

@@ -10,6 +10,7 @@ from pytorch_lightning import Callback, LightningModule
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 
 from sslmed.core.errors import InputError
+from sslmed.core.numbers import Fraction
 from sslmed.encoders import Encoder, load_encoder
 from sslmed.encoders.checkpoint import check_finished, load_decoder
 from sslmed.encoders.decoder import UNetDecoder
@@ -35,7 +36,7 @@ class Pretrained:
     checkpoint: Path | None = None
     load: Literal["encoder", "all"] = "encoder"
     adapt_channels: bool = False
-    frozen_fraction: float = 0.0
+    frozen_fraction: Fraction = 0.0
 
 
 RANDOM = Pretrained()

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from sslmed.core.numbers import Count, Index
+
 
 @dataclass(frozen=True)
 class Options:
@@ -40,10 +42,10 @@ class Options:
     encoder: str | None = None
     fractions: Sequence[float] | None = None
     labels: Sequence[int | str] | None = None
-    folds: Sequence[int] | None = None
-    seeds: Sequence[int] | None = None
-    jobs: int | None = None
-    devices: int = 1
+    folds: Sequence[Index] | None = None
+    seeds: Sequence[Index] | None = None
+    jobs: Count | None = None
+    devices: Count = 1
     executor: Literal["local", "slurm"] = "local"
     profile: Path | None = None
     out: Path = Path("results")

@@ -1,16 +1,15 @@
 """Arms and encoders that a user adds from outside the package, by the path of a YAML file."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from sslmed.core.errors import UserError
+from sslmed.core.names import PLAIN
 from sslmed.core.nearest import did_you_mean, did_you_mean_path
 from sslmed.experiments.arms import Arm
 from sslmed.experiments.settings import Experiment, config_root, is_yaml, known_names, read_yaml
 
-NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 RESERVED = ("preset", "run", "encoder", "pretrain", "finetune")
 """Names of a preset's files, which arms must not have."""
 
@@ -82,7 +81,7 @@ def _check_name(path: Path, experiment: Experiment, own: dict[str, Path]) -> Non
     same = [each for each in (*experiment.arms, *own) if each.replace("-", "_") == name.replace("-", "_")]
     if arm.is_null or arm.task != name or name in RESERVED or (same and own.get(name) != path):
         raise UserError(f"{path}: {name} is already the name of something else in {experiment.figure}; rename the file")
-    if not NAME.fullmatch(name):
+    if not PLAIN.fullmatch(name):
         raise UserError(
             f"{path}: an arm has the name of its file, which may contain letters, digits, - and _; rename the file"
         )

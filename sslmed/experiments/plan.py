@@ -10,6 +10,7 @@ from typing import Any
 from sslmed.core.errors import UserError
 from sslmed.core.files import write_text
 from sslmed.core.label_amount import LabelAmount
+from sslmed.core.names import check_name
 from sslmed.core.nearest import did_you_mean
 from sslmed.experiments.arms import EXTERNAL, NULL, SLICES, Arm
 from sslmed.experiments.own import RESERVED, encoder_class
@@ -82,6 +83,7 @@ class Grid:
         return settings if size_2d is None else replace(settings, size=size_2d)
 
     def __post_init__(self) -> None:
+        check_name(self.name, self.preset_folder)
         for arm in map(Arm.parse, self.arms):
             self._check_arm(arm)
         absent = [fold for fold in self.folds if not 0 <= fold < self.preset.n_folds]
@@ -103,7 +105,7 @@ class Grid:
             raise UserError(msg)
         for name in ("arms", "labels", "folds", "seeds"):
             chosen = getattr(self, name)
-            if not chosen or len(set(chosen)) < len(chosen):
+            if not chosen or len(set(map(str, chosen))) < len(chosen):  # as their folders are called
                 msg = f"{name} must be at least one, each once, got {', '.join(map(str, chosen)) or 'none'}"
                 raise UserError(msg)
 
@@ -307,8 +309,15 @@ def write_plan(path: Path, runs: Sequence[Run]) -> None:
 
 
 def read_plan(path: Path) -> list[Run]:
-    """Read the plan that `write_plan` wrote."""
-    return [_read_run(run) for run in json.loads(path.read_text(encoding="utf-8"))]
+    """Read the plan that `write_plan` wrote.
+
+    Raises:
+        UserError: If it is damaged.
+    """
+    try:
+        return [_read_run(run) for run in json.loads(path.read_text(encoding="utf-8"))]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: is damaged ({error}); `sslmed reproduce` writes it again") from error
 
 
 def _read_run(run: dict[str, Any]) -> Run:

@@ -33,9 +33,6 @@ from sslmed.preparation.readers.dataset import Dataset
 from sslmed.preparation.store import Store
 from sslmed.training.wandb.session import Mode, check_account
 
-LABELS = {"none": "absent", "map": "label maps", "class": "classes", "value": "values"}
-"""Names of the kinds of labels in messages."""
-
 
 @dataclass(frozen=True)
 class Outcome:
@@ -169,9 +166,6 @@ def _key(dataset: Dataset | None, grid: Grid) -> str:
 
 def _check_data(dataset: Dataset, pool: Dataset | None, grid: Grid) -> None:
     experiment = grid.experiment
-    if dataset.labels != experiment.label_kind:
-        found, wanted = LABELS[dataset.labels], LABELS[experiment.label_kind]
-        raise UserError(f"{dataset.root}: its labels are {found}; {experiment.figure} needs {wanted}")
     sliced = [arm for arm in grid.arms if Arm.parse(arm).slices]
     if sliced and dataset.spatial_dims == 2:
         raise UserError(f"{dataset.root}: holds photographs, which have no slices: leave out {', '.join(sliced)}")

@@ -14,7 +14,9 @@ from sslmed.core.doubled_keys import refuse_doubled_keys
 from sslmed.core.errors import UserError
 from sslmed.core.files import expand_home, write_text
 from sslmed.core.label_amount import LabelAmount, label_amounts
+from sslmed.core.names import PLAIN
 from sslmed.core.nearest import did_you_mean, did_you_mean_path
+from sslmed.core.numbers import Amount, Count, Folds, Index, Seed
 from sslmed.core.parsing import one_line
 from sslmed.preparation.readers.dataset import LABELS_OF_TASKS, Labels, Task
 from sslmed.preparation.settings import PrepareSettings
@@ -66,6 +68,10 @@ class Experiment:
 
     def __post_init__(self) -> None:
         _ = self.label_amounts  # refuses what cannot be used
+        odd = [arm for arm in self.arms if PLAIN.fullmatch(arm) is None]
+        if odd or not self.arms or not self.metrics:
+            given = f"arms {odd or list(self.arms)} and metrics {self.metrics}"
+            raise UserError(f"expected at least one metric, and one arm named in letters, digits, - and _, got {given}")
 
     @property
     def label_amounts(self) -> tuple[LabelAmount, ...]:
@@ -82,9 +88,9 @@ class Experiment:
 class PhantomSettings:
     """Sets the size of a phantom: numbers of labelled and unlabelled cases, and size of images in voxels or pixels."""
 
-    cases: int
-    unlabelled: int
-    size: tuple[int, ...]
+    cases: Index
+    unlabelled: Index
+    size: tuple[Count, ...]
 
 
 @dataclass(frozen=True)
@@ -101,10 +107,10 @@ class Estimate:
     """
 
     device: Literal["core", "GPU"]
-    pretrain_seconds: float
-    finetune_seconds: float
-    memory_gib: float
-    disk_mib: float
+    pretrain_seconds: Amount
+    finetune_seconds: Amount
+    memory_gib: Amount
+    disk_mib: Amount
 
 
 @dataclass(frozen=True)
@@ -126,15 +132,15 @@ class Preset:
         shares: Preset of another figure, as `fig3/quick`, whose overlays are used where this one has none of that name.
     """
 
-    n_folds: int
-    folds: list[int]
-    seeds: list[int]
+    n_folds: Folds
+    folds: list[Index]
+    seeds: list[Seed]
     prepare: PrepareSettings
     estimate: Estimate
     phantom: PhantomSettings | None = None
-    size_2d: int | None = None
+    size_2d: Count | None = None
     handover: Literal["last", "best"] = "last"
-    null_arms: int = 0
+    null_arms: Index = 0
     fractions: list[float] | None = None
     labels: list[int | Literal["all"]] | None = None
     shares: str | None = None

@@ -10,6 +10,8 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from sslmed.core.errors import UserError
+
 Schedule = Literal["constant", "cosine", "one_cycle"]
 
 WARM_UP = 0.3  # fraction of a one-cycle schedule in which the learning rate rises
@@ -51,7 +53,10 @@ class Optimization:
         Returns:
             The optimizer, and a schedule that is updated after every step.
         """
-        optimizer = self.optimizer(module.parameters())
+        try:
+            optimizer = self.optimizer(module.parameters())
+        except (TypeError, ValueError) as error:  # e.g. a learning rate below 0
+            raise UserError(f"model.optimization.optimizer cannot be built: {error}") from error
         # Fused optimizers divide gradients by the scale of mixed precision themselves. Clipping comes before that, so
         # Lightning refuses it for them, in any precision. This makes Lightning divide before it clips.
         optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]

@@ -12,20 +12,23 @@ from pytorch_lightning import Callback, LightningDataModule, LightningModule, Tr
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from sslmed.core.doubled_keys import refuse_doubled_keys
 from sslmed.core.errors import UserError
+from sslmed.core.files import check_writable
 from sslmed.core.logs import logging_to, silence_libraries
 from sslmed.core.memory import keep_freed_memory
+from sslmed.core.parsing import shield_numbers
 from sslmed.core.seeds import derived_seed
 from sslmed.data.datamodule import StoreDataModule
 from sslmed.downstream.base import DownstreamTask
 from sslmed.evaluation.metrics import summarise
 from sslmed.learning.distributed import check_processes, rank, world_size
 from sslmed.learning.layout import store_channels_last
+from sslmed.preparation.readers.dataset import LABELS_OF_TASKS
 from sslmed.training.callbacks import History, IntervalBar, Rehearsal, SeedUpdates
+from sslmed.training.config_files import check_config_files
 from sslmed.training.divergence import StopAtDivergence
 from sslmed.training.fitting import Fitting
-from sslmed.training.own_modules import config_files, import_own_modules, record_own_modules
+from sslmed.training.own_modules import import_own_modules, record_own_modules
 from sslmed.training.paths import place_runs, resolve_paths
 from sslmed.training.run_directory import RunDirectory
 from sslmed.training.run_options import OneLineParser, add_run_options
@@ -61,6 +64,12 @@ class SSLMedCLI(LightningCLI):
         settings: Namespace = self.config[self.subcommand]
         return settings
 
+    def _set_seed(self) -> None:
+        seed = self.settings.seed_everything
+        if isinstance(seed, bool) or not 0 <= seed < 2**32:
+            raise UserError(f"--seed_everything: expected a whole number from 0 to 2**32 - 1, got {seed}")
+        super()._set_seed()
+
     def before_instantiate_classes(self) -> None:
         """Set threads, memory, devices and seeds before anything is built."""
         resolve_paths(self.settings)
@@ -78,6 +87,8 @@ class SSLMedCLI(LightningCLI):
         if self.subcommand != "fit" and "pretrained" in self.settings.model.init_args:
             self.settings.model.init_args.pretrained.checkpoint = None  # the run's own checkpoint has all weights
         self.run = RunDirectory(self.settings.run_dir)
+        if self.subcommand == "fit":
+            check_writable(self.run.path, "--run_dir")
         seed, fold = self.settings.seed_everything, self.settings.data.init_args.fold
         torch.manual_seed(derived_seed("weights", seed, fold, self.settings.initial_weights))
 
@@ -90,6 +101,9 @@ class SSLMedCLI(LightningCLI):
     def instantiate_classes(self) -> None:
         """Build model, data and trainer. Channels last is the faster layout for convolutions on CPUs."""
         super().instantiate_classes()
+        if isinstance(self.model, DownstreamTask) and self.datamodule.label != LABELS_OF_TASKS[self.model.kind]:
+            model, data = type(self.model).__name__, type(self.datamodule).__name__
+            raise UserError(f"--model {model} cannot learn from the labels of --data {data}: use {model}Data")
         if self.settings.channels_last:
             store_channels_last(self.model)
         if self.settings.compile:
@@ -196,8 +210,7 @@ def main(args: Sequence[str], cli_class: type[SSLMedCLI] = SSLMedCLI) -> None:
         UserError: If an option or a file of the user's is not valid.
     """
     silence_libraries()
-    for file in config_files(args):
-        refuse_doubled_keys(file)
+    check_config_files(args)
     # Build the parser of this subcommand only: each takes as long to build.
     subcommand = {args[0]: LightningCLI.subcommands()[args[0]]}
     attributes = {"subcommands": staticmethod(lambda: subcommand), "own_modules": import_own_modules(args)}
@@ -212,7 +225,7 @@ def main(args: Sequence[str], cli_class: type[SSLMedCLI] = SSLMedCLI) -> None:
             seed_everything_default=0,
             auto_configure_optimizers=False,
             parser_class=OneLineParser,
-            args=place_runs(args),
+            args=shield_numbers(place_runs(args)),
             parser_kwargs={"prog": "sslmed", "description": "Train, score and apply networks; see also sslmed --help."},
         )
     except Exception as error:

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NoReturn
 
-from jsonargparse.typing import NonNegativeInt
 from pytorch_lightning.cli import LightningArgumentParser
 
 # Lightning finds classes by their bare names once their modules are imported.
 from sslmed import downstream, encoders, pretext
 from sslmed.core.errors import UserError
+from sslmed.core.numbers import Index, Threads
 from sslmed.core.parsing import one_line
 from sslmed.data import finetuning, pretraining  # noqa: F401
 
@@ -65,7 +65,7 @@ class OneLineParser(LightningArgumentParser):
 def add_run_options(parser: LightningArgumentParser) -> None:
     """Add the options of a run beside model, data and trainer, and link options that must agree."""
     parser.add_argument("--run_dir", type=Path, required=True, help="directory for everything that the run writes")
-    parser.add_argument("--threads", type=int, default=1, help="torch threads on CPU; results depend on it")
+    parser.add_argument("--threads", type=Threads, default=1, help="torch threads on CPU; results depend on it")
     parser.add_argument("--channels_last", type=bool, default=True, help="store features with channels last")
     parser.add_argument("--compile", type=bool, default=False, help="compile the network; takes a minute at the start")
     parser.add_argument("--keep_memory", type=bool, default=True, help="keep freed memory: faster on CPU")
@@ -73,7 +73,7 @@ def add_run_options(parser: LightningArgumentParser) -> None:
     parser.add_argument("--select", type=Selection, default="last", help="checkpoint that is scored")
     parser.add_argument(
         "--initial_weights",
-        type=NonNegativeInt,
+        type=Index,
         default=0,
         help="another number gives other initial weights and changes nothing else",
     )

@@ -107,6 +107,11 @@ def _check_fixed(config: Mapping[str, Any]) -> None:
         value = config.get(name, allowed[0])
         if not any(value == each and type(value) is type(each) for each in allowed):  # 1 is one batch, 1.0 are all
             raise UserError(f"trainer.{name} is {value}, expected {allowed[0]}: {budget}")
+    clip, nodes = config.get("gradient_clip_val"), config.get("num_nodes", 1)
+    if clip is not None and not clip >= 0:
+        raise UserError(f"trainer.gradient_clip_val is {clip}, expected a number from 0; 0 does not clip")
+    if nodes != 1:
+        raise UserError(f"trainer.num_nodes is {nodes}, expected 1: the devices of a run are those of one machine")
     callbacks = config.get("callbacks") or []
     for callback in callbacks if isinstance(callbacks, list) else [callbacks]:
         if isinstance(callback, FIXED_CALLBACKS):

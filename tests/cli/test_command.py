@@ -205,34 +205,6 @@ def test_test_validate_and_predict_leave_the_record_alone(sslmed: Command, tmp_p
         assert set(np.unique(prediction.dataobj)) <= {0, 1, 2}
 
 
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (["--model.num_angels", "3"], "--model.num_angels: Segmentation has no such option"),
-        (
-            ["--model.encoder.widts", "[4]"],
-            "--model.encoder.widts: UNetEncoder has no such option; did you mean widths?",
-        ),
-        (["--data.fold", "two"], "--data.fold: expected a whole number, got two"),
-        (["--trainer.devicez", "2"], "--trainer.devicez: no such option; did you mean --trainer.devices?"),
-        (["--select", "lst"], "--select: expected last or best, got lst; did you mean last?"),
-        (["--model", "Segmentaton"], "--model: no class Segmentaton is known; did you mean Segmentation?"),
-        (["-c", str(CONFIGS / "bas.yaml")], f"did you mean {CONFIGS / 'base.yaml'}?"),
-        (["--data.store", "nowhere"], "not a prepared dataset"),
-        (["--data.fold", "5"], "fold 5 of 5"),
-        (["--data.label_fraction", "0"], "label fraction"),
-        (["--model.pretrained.checkpoint", "absent.ckpt"], "no such checkpoint"),
-        (["--data.updates", "1"], "too few"),
-    ],
-)
-def test_wrong_input_is_refused_in_plain_words(sslmed: Command, tmp_path: Path, capsys, options, words) -> None:
-    assert sslmed("fit", "segmentation", "--run_dir", str(tmp_path / "run"), *options) == 2
-    message = capsys.readouterr().err
-    assert words in message
-    assert len(message.splitlines()) == 1
-    assert not (tmp_path / "run" / "results.json").exists()
-
-
 def test_a_finished_run_and_one_with_other_settings_are_not_overwritten(
     sslmed: Command, tmp_path: Path, capsys
 ) -> None:
