@@ -45,6 +45,7 @@ HELP = "\n".join(
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command and exit: 0 done, 1 failed, 2 something the user gave cannot be used."""
     arguments = sys.argv[1:] if args is None else list(args)
+    os.environ["PYTHONSAFEPATH"] = "1"  # workers and other children must not import a random.py of the working folder
     # Where several processes train one network, the first one reports.
     level = logging.INFO if int(os.environ.get("RANK", "0")) == 0 else logging.WARNING
     logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)

@@ -45,7 +45,7 @@ class Local:
 
     def arguments(self, work: Path) -> list[str]:  # noqa: ARG002
         """Return Snakemake's options."""
-        return ["--cores", str(self.jobs)]
+        return ["--executor", "local", "--cores", str(self.jobs)]
 
     def wait_for_others(self, work: Path) -> None:
         """Return at once: `sole_command` has already waited for the lock of any earlier workflow."""
