@@ -11,7 +11,7 @@ from sslmed.core.label_amount import label_amounts
 from sslmed.core.startup import importing
 from sslmed.data.regions import brain_tumour_regions
 from sslmed.experiments.arms import EXTERNAL, Arm, null_arms
-from sslmed.experiments.devices import check_devices, default_jobs
+from sslmed.experiments.devices import check_devices, default_jobs, gpus
 from sslmed.experiments.dry_run import print_dry_run
 from sslmed.experiments.executors.local import Executor, Local
 from sslmed.experiments.executors.slurm import slurm
@@ -125,7 +125,8 @@ def _executor(options: Options) -> Executor:
             f"--profile {options.profile} is about a cluster: give --executor slurm (make: EXECUTOR=) as well"
         )
     check_devices(options.devices)
-    return Local(default_jobs(options.devices) if options.jobs is None else options.jobs)
+    jobs = default_jobs(options.devices) if options.jobs is None else options.jobs
+    return Local(jobs, gpus=options.devices if gpus() else 0)
 
 
 def _grid(options: Options) -> Grid:

@@ -106,7 +106,7 @@ def run_workflow(work: Path, runs: Sequence[Run], *, executor: Executor, lock: i
         executor: Executor that runs the jobs.
         lock: File descriptor from `sole_command`.
     """
-    write_plan(work / "plan.json", runs)
+    write_plan(work / "workflow.json", runs)
     todo = [run for run in runs if not has_results(work, run)]
     if not todo:
         return
