@@ -170,14 +170,3 @@ def _watch(
             advance(0, describe(left, under_way))
         with suppress(subprocess.TimeoutExpired):
             process.wait(poll_seconds)
-
-
-def failures(work: Path, runs: Sequence[Run]) -> list[str]:
-    """Return one line per run without results: the path of its log and the log's last line."""
-    lines = []
-    for run in runs:
-        if not has_results(work, run):
-            log = work / run.name / "run.log"
-            last = log.read_text(encoding="utf-8").strip().splitlines()[-1:] if log.is_file() else []
-            lines.append(f"{log}: {last[0]}" if last else f"{work / run.name}: not started")
-    return lines

@@ -37,6 +37,9 @@ def caption(tables: Tables, metric: str) -> list[str]:
     lines += [CORRECTED] if n_folds >= ENOUGH_RUNS else []
     lines += [] if tables.null_bands.empty else [null_band(tables)]
     lines += [NO_DIFFERENCES] if few else []
+    scores = tables.summary[tables.summary["metric"] == metric]
+    if scores["n_runs"].nunique() > 1 and not tables.missing:
+        lines.append(f"{INCOMPLETE} fewer runs than elsewhere.")
     if tables.missing:
         rest = len(tables.missing) - NAMED_MISSING
         more = f", and {_count(rest, 'further run')}" if rest > 0 else ""
