@@ -86,8 +86,8 @@ def check_gpus(number: int) -> None:
     if found < number:
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", "not set")
         raise UserError(
-            f"this job was to have {number} GPU(s), but torch {torch.__version__} (for CUDA: {torch.version.cuda}) finds "
-            f"{found} on {node()} (CUDA_VISIBLE_DEVICES: {visible}): check torch and the driver; an empty "
+            f"this job was to have {number} GPU(s), but torch {torch.__version__} (for CUDA: {torch.version.cuda}) "
+            f"finds {found} on {node()} (CUDA_VISIBLE_DEVICES: {visible}): check torch and the driver; an empty "
             "CUDA_VISIBLE_DEVICES trains on the CPU"
         )
 

@@ -30,7 +30,8 @@ def caption(tables: Tables, metric: str) -> list[str]:
     few = n_folds * n_seeds < ENOUGH_RUNS
     lines = [
         f"{experiment['figure']}, dataset {experiment['dataset']}, preset {experiment['preset']}, {counts}.",
-        f"Bars: {_bars(n_folds, n_folds * n_seeds)}. Bands: {_bands(n_folds)}.",
+        f"Bars: {_bars(n_folds, n_folds * n_seeds)}."
+        + (f" Bands: {_bands(n_folds)}." if n_folds * n_seeds > 1 else ""),
     ]
     if not published_curves(experiment["figure"], experiment["dataset"]).empty:
         lines.append(OUR_LABELS)

@@ -28,8 +28,9 @@ def draw_scores(axes: Axes, tables: Tables, arms: Sequence[ArmStyle], metric: st
     scores = tables.summary[tables.summary["metric"] == metric]
     fractions = np.sort(scores["label_fraction"].unique())
     for style, dodge in zip(arms, dodges(len(arms)), strict=True):
-        cells = scores[scores["arm"] == style.arm.name].set_index("label_fraction").reindex(fractions)
-        mean, high, x = cells["mean"].to_numpy(), cells["ci_high"].to_numpy(), fractions * dodge
+        planned = np.array([fraction for fraction in fractions if (style.arm.name, fraction) in tables.planned])
+        cells = scores[scores["arm"] == style.arm.name].set_index("label_fraction").reindex(planned)
+        mean, high, x = cells["mean"].to_numpy(), cells["ci_high"].to_numpy(), planned * dodge
         interval = np.stack([mean - cells["ci_low"].to_numpy(), high - mean])
         interval[np.isinf(interval)] = np.nan  # the noise is unknown and the metric has no bound
         axes.errorbar(x, mean, yerr=interval, capsize=2.5, elinewidth=1, **style.line_options)
@@ -85,7 +86,8 @@ def draw_convergence(axes: Axes, tables: Tables, arms: Sequence[ArmStyle], metri
             axes.fill_between(runs.index, *ends, color=style.colour, alpha=0.12, linewidth=0)
         step = len(runs) // 8 + 1
         axes.plot(runs.index, runs.mean(axis=1), markevery=(i % step, step), **style.line_options)
-    notes = [f"one run, so no band: {', '.join(single)}"] * bool(single) + [f"no run: {', '.join(absent)}"] * bool(absent)
+    names = "" if len(single) == len(arms) else f": {', '.join(single)}"
+    notes = [f"one run, so no band{names}"] * bool(single) + [f"no run: {', '.join(absent)}"] * bool(absent)
     axes.text(0.98, 0.02, "\n".join(notes), transform=axes.transAxes, ha="right", va="bottom", size=8)
     axes.set_xlabel("updates")
     axes.set_ylabel(f"validation {find(metric).axis}")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from sslmed.experiments.plan import Run
@@ -51,9 +52,20 @@ def unlearned(records: Mapping[Run, Mapping[str, Any]], runs: Sequence[Run]) -> 
     return found
 
 
-def in_one_line(found: Sequence[Unlearned]) -> str:
-    """Name all of them in a sentence."""
-    return f"Pretraining did not learn its task ({RULE}): {', '.join(map(str, found))}."
+def in_one_line(found: Sequence[Unlearned], *, losses: bool) -> str:
+    """Return a sentence that names arms and folds.
+
+    Args:
+        found: At least one.
+        losses: Whether to give the losses, and the rule.
+    """
+    names = []
+    for arm, of_arm in groupby(found, key=lambda each: each.arm):
+        runs = [*of_arm]
+        ends = f"{', '.join(_loss(run.loss) for run in runs)}; guessing {_loss(runs[0].chance)}"
+        folds = f"fold{'s' * (len(runs) > 1)} {', '.join(str(run.fold) for run in runs)}"
+        names.append(f"{arm} ({folds}: {ends})" if losses else f"{arm} ({folds})")
+    return f"Pretraining did not learn its task{f' ({RULE})' * losses}: {', '.join(names)}."
 
 
 def _loss(value: float | None) -> str:

@@ -45,11 +45,13 @@ def _write(outcome: Outcome, tables: Tables) -> None:
     write_tables(tables, out)
     figure = out / f"{work.parent.name}.png"
     svg = figure.with_suffix(".svg")
-    pretraining = {run: read_results(work, run) for run in outcome.whole if run.labels is None and has_results(work, run)}
+    pretraining = {
+        run: read_results(work, run) for run in outcome.whole if run.labels is None and has_results(work, run)
+    }
     not_learned = unlearned(pretraining, outcome.whole)
     for each in not_learned:
         print(f"not learned: {each}", file=sys.stderr)
-    notes = [*outcome.notes, *_notes(pretraining), *([in_one_line(not_learned)] if not_learned else [])]
+    notes = [*outcome.notes, *_notes(pretraining), *([in_one_line(not_learned, losses=True)] if not_learned else [])]
     draw_figure(tables, figure, svg, phantom=outcome.phantom, metrics=outcome.metrics, notes=notes)
     print(f"the tables, {figure.name} and {figure.stem}.svg are in {out}")
     earlier = sum(run.labels is not None for run in outcome.whole) - sum(run.labels is not None for run in outcome.runs)

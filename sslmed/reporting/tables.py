@@ -39,6 +39,7 @@ class Tables:
         efficiency: One row per metric, arm and quantity, see `labels_to_baseline` and `updates_to_baseline`.
         curves: One row per run, `update` and metric: scores of the validation cases.
         missing: The runs without usable results, in the order given, e.g. `rotation 25 % fold 1 seed 0`.
+        planned: Arm and label fraction of every planned cell.
         unusable: Directories of finished runs whose results cannot be used -> why.
         test_to_train: Number of test cases over number of training cases, mean over folds, which corrects intervals
             for the overlap of training sets.
@@ -53,6 +54,7 @@ class Tables:
     efficiency: pd.DataFrame
     curves: pd.DataFrame
     missing: tuple[str, ...]
+    planned: frozenset[tuple[str, float]]
     unusable: Mapping[Path, str]
     test_to_train: float
     labels: LabelAxis
@@ -95,6 +97,7 @@ def collect(run_dirs: Iterable[Path], primary: str) -> Tables:
         efficiency=efficiency.sort_values([*FAMILY, "arm", "quantity"], ignore_index=True),
         curves=curves,
         missing=tuple(_name(path) for path in paths if path not in records),
+        planned=frozenset((_arm(path), labels.fraction(LabelAmount.from_path(path.name))) for path in paths),
         unusable=unusable,
         test_to_train=ratio,
         labels=labels,
@@ -213,6 +216,10 @@ def _of_metric(values: pd.DataFrame, metric: str) -> pd.DataFrame:
         )
     finite = values[metric].replace([np.inf, -np.inf], np.nan)
     return values[[*RUN, "case"]].assign(metric=metric, value=finite).dropna(subset="value")
+
+
+def _arm(path: Path) -> str:
+    return path.absolute().parts[-4]
 
 
 def _name(path: Path) -> str:

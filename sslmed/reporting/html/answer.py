@@ -32,7 +32,7 @@ def answer(experiment: FinishedExperiment) -> dict[str, Any]:
                     can_be_compared=_can_be_compared(cells, arms),
                     lower_is_better=not find(metric).higher_is_better,
                 ),
-                *([in_one_line(experiment.unlearned)] if experiment.unlearned else []),
+                *([in_one_line(experiment.unlearned, losses=False)] if experiment.unlearned else []),
             ]
         ),
         "amounts": _amounts(experiment),
@@ -41,6 +41,7 @@ def answer(experiment: FinishedExperiment) -> dict[str, Any]:
         "shows_differences": differ,
         "rows": [_row(cells[cells["arm"] == arm.name], arm, experiment, differ=differ) for arm in arms],
         "n_runs": int(cells["n_runs"].max()),
+        "is_uneven": bool(cells["n_runs"].nunique() > 1),
     }
 
 
@@ -87,7 +88,7 @@ def _amounts(experiment: FinishedExperiment) -> str:
 def _grounds(experiment: FinishedExperiment) -> list[str]:
     """Explain the grounds of the answer, in paragraphs."""
     tables = experiment.tables
-    lines = []
+    lines = [in_one_line(experiment.unlearned, losses=True)] if experiment.unlearned else []
     if tables.tests.empty:
         lines.append(
             f"{NO_DIFFERENCES} The scores' intervals are over test cases only: they do not include the noise of "
@@ -145,7 +146,8 @@ def _row(of_arm: pd.DataFrame, arm: Arm, experiment: FinishedExperiment, *, diff
                 "outcome": outcomes[0] if cell["diff_low"] > 0 else outcomes[1] if cell["diff_high"] < 0 else "",
                 "significant": bool(cell["p_holm"] < LEVEL),
                 "n_runs": 0 if pd.isna(cell["n_runs"]) else int(cell["n_runs"]),
+                "planned": (arm.name, fraction) in experiment.tables.planned,
             }
-            for _, cell in by_fraction.iterrows()
+            for fraction, cell in by_fraction.iterrows()
         ],
     }
