@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from sslmed.core.errors import UserError
 from sslmed.core.label_amount import LabelAmount
@@ -11,6 +11,8 @@ from sslmed.experiments.arms import Arm
 from sslmed.experiments.plan import Grid, Places, Run, read_plan
 from sslmed.experiments.settings import Experiment, config_root, kept_experiment
 from sslmed.experiments.workflow import is_done
+
+Value = TypeVar("Value")
 
 Plan = Callable[[Grid, Places], list[Run]]
 """`plan_runs` with the command's other options."""
@@ -75,9 +77,9 @@ def _widened(grid: Grid, work: Path, names: Iterable[str]) -> Grid:
         arm = Arm.parse(name)
         return arm.slices, arm.external, arm.is_null, order.index(arm.task) if arm.task in order else 0, name
 
-    arms = {*grid.arms, *_valid(grid, "arms", {part[0] for part in parts})}
-    folds = {*grid.folds, *_valid(grid, "folds", {int(part[1].removeprefix("fold")) for part in parts})}
-    seeds = {*grid.seeds, *_valid(grid, "seeds", {int(part[2].removeprefix("seed")) for part in finetuning})}
+    arms = {*grid.arms, *_valid({part[0] for part in parts}, lambda arm: replace(grid, arms=(arm,)))}
+    folds = {*grid.folds, *_valid({_number(part[1]) for part in parts}, lambda fold: replace(grid, folds=(fold,)))}
+    seeds = {*grid.seeds, *(_number(part[2]) for part in finetuning)}
     labels = {*grid.labels, *(LabelAmount.from_path(part[3]) for part in finetuning)}
     return replace(
         grid,
@@ -88,12 +90,17 @@ def _widened(grid: Grid, work: Path, names: Iterable[str]) -> Grid:
     )
 
 
-def _valid(grid: Grid, name: str, values: set[Any]) -> list[Any]:
+def _number(name: str) -> int:
+    """Return the number at the end of `fold3` or `seed0`."""
+    return int(name[4:])
+
+
+def _valid(values: set[Value], use: Callable[[Value], Grid]) -> list[Value]:
     """Return the values that a grid takes: a preset may have had more folds, a figure other arms."""
     valid = []
     for value in values:
         try:
-            replace(grid, **{name: (value,)})
+            use(value)
         except UserError:
             continue
         valid.append(value)

@@ -28,10 +28,10 @@ def caption(tables: Tables, metric: str) -> list[str]:
         f"{_count(n_folds, 'fold')} \N{MULTIPLICATION SIGN} {_count(n_seeds, 'seed')}, {_count(n_cases, 'test case')}"
     )
     few = n_folds * n_seeds < ENOUGH_RUNS
+    bands = f" Bands: {_bands(n_folds)}." if n_folds * n_seeds > 1 else ""
     lines = [
         f"{experiment['figure']}, dataset {experiment['dataset']}, preset {experiment['preset']}, {counts}.",
-        f"Bars: {_bars(n_folds, n_folds * n_seeds)}."
-        + (f" Bands: {_bands(n_folds)}." if n_folds * n_seeds > 1 else ""),
+        f"Bars: {_bars(n_folds, n_folds * n_seeds)}.{bands}",
     ]
     if not published_curves(experiment["figure"], experiment["dataset"]).empty:
         lines.append(OUR_LABELS)

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from sslmed.core.files import remove_leftovers
@@ -45,9 +44,8 @@ def _write(outcome: Outcome, tables: Tables) -> None:
     write_tables(tables, out)
     figure = out / f"{work.parent.name}.png"
     svg = figure.with_suffix(".svg")
-    pretraining = {
-        run: read_results(work, run) for run in outcome.whole if run.labels is None and has_results(work, run)
-    }
+    done = [run for run in outcome.whole if run.labels is None and has_results(work, run)]
+    pretraining = {run: read_results(work, run) for run in done}
     not_learned = unlearned(pretraining, outcome.whole)
     for each in not_learned:
         print(f"not learned: {each}", file=sys.stderr)

@@ -55,8 +55,8 @@ def summarise_cells(values: pd.DataFrame, *, primary: str, test_to_train: float)
 def main_fractions(table: pd.DataFrame) -> list[float]:
     """Return the label fractions that at least half as many runs have as the one that most runs have, ascending.
 
-    An amount of labels that was added later for one arm or fold is shown, but the tests of the other arms, whose mean is
-    over all fractions, do not need it.
+    An amount of labels that was added later for one arm or fold is shown, but is no part of the tests, which need all
+    amounts of a run.
 
     Args:
         table: Columns `label_fraction`, `arm`, `fold` and `seed`.

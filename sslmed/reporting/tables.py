@@ -176,7 +176,7 @@ class _FinishedRun:
 
 
 def _read(paths: Iterable[Path], primary: str) -> tuple[dict[Path, _FinishedRun], dict[Path, str]]:
-    """Read the finished runs, and say of those that cannot be used why: one of them must not keep all from the figure."""
+    """Read the finished runs, and say why some cannot be used: one of them must not keep all from the figure."""
     records, unusable = dict[Path, _FinishedRun](), dict[Path, str]()
     for path in paths:
         if (path / "results.json").is_file():

@@ -11,40 +11,32 @@ from sslmed.experiments.devices import check_devices, check_gpus, default_jobs, 
 from sslmed.experiments.plan import Run
 
 
-class Driver:
-    """Stands for the driver: GPUs, by UUID, and the UUIDs of their parts where they are divided (MIG)."""
+def _install(monkeypatch: pytest.MonkeyPatch, parts_of: dict[str, list[str]]) -> None:
+    """Put a driver in place that has GPUs, by UUID, and the UUIDs of their parts where they are divided (MIG)."""
 
-    def __init__(self, parts_of: dict[str, list[str]]) -> None:
-        self.parts_of = parts_of
-        self.name, self.nvmlInit, self.nvmlShutdown = "NVIDIA GeForce RTX 3060 Laptop GPU", int, int
-
-    def nvmlDeviceGetCount(self) -> int:
-        return len(self.parts_of)
-
-    def nvmlDeviceGetHandleByIndex(self, index: int) -> str:
-        return [*self.parts_of][index]
-
-    def nvmlDeviceGetUUID(self, handle: str) -> str:
-        return handle
-
-    def nvmlDeviceGetMigMode(self, handle: str) -> list[int]:
-        if not self.parts_of[handle]:
+    def mode(gpu: str) -> list[int]:
+        if not parts_of[gpu]:
             raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
         return [pynvml.NVML_DEVICE_MIG_ENABLE] * 2
 
-    def nvmlDeviceGetMaxMigDeviceCount(self, handle: str) -> int:
-        return 7
-
-    def nvmlDeviceGetMigDeviceHandleByIndex(self, handle: str, index: int) -> str:
-        if index >= len(self.parts_of[handle]):
+    def part(gpu: str, index: int) -> str:
+        if index >= len(parts_of[gpu]):
             raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_FOUND)
-        return self.parts_of[handle][index]
+        return parts_of[gpu][index]
 
-
-def _install(monkeypatch: pytest.MonkeyPatch, parts_of: dict[str, list[str]]) -> None:
-    driver = Driver(parts_of)
-    for name in (name for name in dir(driver) if name.startswith("nvml")):
-        monkeypatch.setattr(pynvml, name, getattr(driver, name))
+    driver = {
+        "Init": lambda: None,
+        "Shutdown": lambda: None,
+        "DeviceGetCount": lambda: len(parts_of),
+        "DeviceGetHandleByIndex": lambda index: [*parts_of][index],
+        "DeviceGetUUID": lambda handle: handle,
+        "DeviceGetName": lambda handle: "NVIDIA GeForce RTX 3060 Laptop GPU",
+        "DeviceGetMigMode": mode,
+        "DeviceGetMaxMigDeviceCount": lambda gpu: 7,
+        "DeviceGetMigDeviceHandleByIndex": part,
+    }
+    for name, function in driver.items():
+        monkeypatch.setattr(pynvml, f"nvml{name}", function)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
 

@@ -1,4 +1,4 @@
-"""A command for a part of an experiment adds to the whole; a run that diverged or failed keeps no other from the figure."""
+"""A command for a part of an experiment adds to the whole; a run without a finite score keeps no other from it."""
 
 import json
 import shutil
