@@ -51,7 +51,7 @@ def test_null_arms_are_a_band_not_curves_and_few_runs_flag_nothing(tmp_path):
     shown = texts(draw(tmp_path, runs))
     assert "chance alone" in shown
     assert "null-1" not in shown
-    page = "\n".join(shown)
+    page = " ".join(shown)
     assert "estimated from null-1 (2 degrees of freedom, so it is rough itself)" in page
     assert "no difference to the baseline is given" in page
     tables = collect(runs, "dice_foreground")
@@ -95,6 +95,13 @@ def test_a_single_run_has_a_convergence_curve_without_a_band(tmp_path):
     assert [text.get_text() for text in axes.texts] == ["one run, so no band: baseline, rotation\nno run: jigsaw"]
     curves = tables.curves.query("metric == 'dice_foreground' and label_fraction == 0.25 and arm == 'rotation'")
     assert axes.lines[1].get_ydata().tolist() == curves.sort_values("update")["value"].tolist()
+
+
+def test_long_lines_of_the_caption_stay_in_the_figure(tmp_path):
+    shown = texts(draw(tmp_path, write_runs(tmp_path, SIX[:1], folds=1), notes=[" ".join(["did not learn"] * 30)]))
+    of_note = [text for text in shown if "did not learn" in text]
+    assert len(of_note) > 1
+    assert max(map(len, of_note)) < 15 * 12.2
 
 
 def test_runs_with_a_few_updates_more_or_less_have_a_common_curve(tmp_path):
