@@ -2,7 +2,8 @@
 
 python scripts/docs_pictures.py results/fig2/phantom-quick results/fig3/phantom-quick results/fig4/phantom-quick
 
-The report's page is that of fig3. It needs Chromium, as Debian's `chromium`. Look at the pictures before committing them.
+The report's page is that of fig3. It needs Chromium, as Debian's `chromium`. Look at the pictures
+before committing them.
 """
 
 import argparse

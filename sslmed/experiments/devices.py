@@ -70,10 +70,10 @@ def _is_one(name: str, present: dict[str, list[str]]) -> bool:
 
 
 def check_gpus(number: int) -> None:
-    """Check in a job that torch has the GPUs that the job was to have. Training would use the CPU without a word.
+    """Check that torch has the GPUs that a job is to have. Training would use the CPU without a word.
 
     Args:
-        number: GPUs that the command has counted on; 0 where it found none.
+        number: GPUs of a job; 0 where the command found none.
 
     Raises:
         UserError: If there are fewer.
@@ -86,7 +86,7 @@ def check_gpus(number: int) -> None:
     if found < number:
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", "not set")
         raise UserError(
-            f"this job was to have {number} GPU(s), but torch {torch.__version__} (for CUDA: {torch.version.cuda}) "
+            f"a job was to have {number} GPU(s), but torch {torch.__version__} (for CUDA: {torch.version.cuda}) "
             f"finds {found} on {node()} (CUDA_VISIBLE_DEVICES: {visible}): check torch and the driver; an empty "
             "CUDA_VISIBLE_DEVICES trains on the CPU"
         )

@@ -12,7 +12,7 @@ from sslmed.core.label_amount import label_amounts
 from sslmed.core.startup import importing
 from sslmed.data.regions import brain_tumour_regions
 from sslmed.experiments.arms import EXTERNAL, Arm, null_arms
-from sslmed.experiments.devices import check_devices, default_jobs, gpus
+from sslmed.experiments.devices import check_devices, check_gpus, default_jobs, gpus
 from sslmed.experiments.dry_run import print_dry_run
 from sslmed.experiments.earlier import with_earlier
 from sslmed.experiments.executors.local import Executor, Local
@@ -103,6 +103,8 @@ def reproduce(options: Options) -> Outcome | None:
         whole = with_earlier(grid, places, runs, plan)
         write_plan(work / "plan.json", whole.runs)
         if not all(is_done(work, run) for run in runs):
+            if isinstance(executor, Local):
+                check_gpus(executor.gpus)
             settings = grid.prepare_settings(places.spatial_dims)
             store = prepare(source.folder, places.store, settings, labels=experiment.label_kind)
             if pool is not None and places.pool is not None:

@@ -21,6 +21,7 @@ from typing import Any
 import psutil
 import yaml
 
+from sslmed.core.errors import DataError
 from sslmed.core.files import remove_leftovers
 from sslmed.core.label_amount import LabelAmount
 from sslmed.core.progress import Advance, progress
@@ -62,9 +63,25 @@ def has_results(work: Path, run: Run) -> bool:
 
 
 def read_results(work: Path, run: Run) -> dict[str, Any]:
-    """Read the results of a finished run."""
-    results: dict[str, Any] = json.loads((work / run.name / "results.json").read_text(encoding="utf-8"))
+    """Read the results of a finished run.
+
+    Raises:
+        DataError: If the file cannot be read.
+    """
+    path = work / run.name / "results.json"
+    try:
+        results: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError([f"{path}: {error}; remove the run, and the same command makes it again"]) from error
     return results
+
+
+def _seconds(work: Path, run: Run) -> list[float]:
+    """Return what a finished run has taken, if that can be read: the time left is only an estimate."""
+    try:
+        return [float(read_results(work, run)["seconds"])]
+    except (DataError, LookupError, TypeError, ValueError):
+        return []
 
 
 def is_stale(work: Path, run: Run) -> bool:
@@ -152,13 +169,13 @@ def _watch(
     seconds = defaultdict[LabelAmount | None, list[float]](list)
     for run in runs:
         if run not in todo:
-            seconds[run.labels].append(read_results(work, run)["seconds"])
+            seconds[run.labels] += _seconds(work, run)
     while True:
         ended = process.poll() is not None
         for run in [run for run in waiting if has_results(work, run)]:
             waiting.remove(run)
             done.append(run)
-            seconds[run.labels].append(read_results(work, run)["seconds"])
+            seconds[run.labels] += _seconds(work, run)
             advance()
         if ended:
             return

@@ -8,7 +8,7 @@ from sslmed.core.files import remove_leftovers
 from sslmed.experiments.failures import failures
 from sslmed.experiments.plan import Run
 from sslmed.experiments.reproduce import Outcome
-from sslmed.experiments.workflow import has_results, read_results, sole_command
+from sslmed.experiments.workflow import read_results, sole_command
 from sslmed.reporting.figures import draw_figure
 from sslmed.reporting.html.page import NAME, write_report
 from sslmed.reporting.pretraining import in_one_line, unlearned
@@ -44,7 +44,8 @@ def _write(outcome: Outcome, tables: Tables) -> None:
     write_tables(tables, out)
     figure = out / f"{work.parent.name}.png"
     svg = figure.with_suffix(".svg")
-    done = [run for run in outcome.whole if run.labels is None and has_results(work, run)]
+    missing = {failure.run for failure in failures(work, outcome.whole, tables.unusable)}
+    done = [run for run in outcome.whole if run.labels is None and run.name not in missing]
     pretraining = {run: read_results(work, run) for run in done}
     not_learned = unlearned(pretraining, outcome.whole)
     for each in not_learned:

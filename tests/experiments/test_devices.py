@@ -145,5 +145,5 @@ def test_a_job_that_was_to_have_a_gpu_and_finds_none_fails_with_one_line(
     run = Run("baseline", 0, 0, None, "run", "job", needs=None, arguments=("--unknown",), key="")
     assert not job.do_runs([run], gpus=1)
     (line,) = (tmp_path / "run" / "run.log").read_text().splitlines()
-    assert "was to have 1 GPU(s), but torch" in line
+    assert "a job was to have 1 GPU(s), but torch" in line
     assert "finds 0" in line

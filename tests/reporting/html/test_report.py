@@ -124,6 +124,19 @@ def test_runs_that_are_missing_are_marked_and_named(tmp_path):
     assert "one run, so no band: rotation" in page
 
 
+def test_runs_with_damaged_results_are_named_with_the_reason_and_the_others_reported(tmp_path, monkeypatch):
+    work = write_experiment(tmp_path, arms=("baseline", "rotation"), cases=3, examples=False)
+    (work / "rotation" / "fold1" / "pretrain" / "results.json").write_text("{")
+    (work / "rotation" / "fold1" / "seed0" / "25" / "cases.csv").unlink()
+    monkeypatch.chdir(tmp_path)
+    page = report_experiment(work.relative_to(tmp_path), tmp_path).read_text()
+    assert "2 of the planned runs have no usable results" in page
+    for run, reason in (("pretrain", "results.json: Expecting"), ("seed0/25", "No such file")):
+        (line,) = re.findall(f"<li>rotation/fold1/{run}: (.*?)</li>", page)
+        assert reason in line
+        assert f"rotation/fold1/{run}/run.log" in line
+
+
 def test_names_from_data_are_text(tmp_path):
     page = page_of(tmp_path, arms=("baseline",), cases=2, dataset="a<b>&amp;<script>")
     assert "<b>" not in page.split("<script>")[0].split("<header>")[1]
