@@ -22,17 +22,20 @@ PROFILE = "executor: slurm\ndry-run: true\nforceall: true\nsoftware-deployment-m
 def test_scripts_and_profiles_in_the_working_folder_and_a_read_only_home_change_nothing(tmp_path: Path) -> None:
     for name in SCRIPTS:
         (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'executed')!r}, 'a').write('{name} ')\n")
+    (tmp_path / "my_ideas.py").write_text("from sslmed.pretext import Rotation\n\nclass Mine(Rotation):\n    pass\n")
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks" / "mine.yaml").write_text("model: {class_path: my_ideas.Mine}\n")
     for folder in ("default", "mine"):
         (tmp_path / "profiles" / folder).mkdir(parents=True)
         (tmp_path / "profiles" / folder / "config.yaml").write_text(PROFILE)
     environment = os.environ | {"HOME": "/proc/nobody", "SNAKEMAKE_PROFILE": "mine"}
     for name in ("PYTHONSAFEPATH", "XDG_CACHE_HOME"):
         environment.pop(name, None)
-    command = [sys.executable, "-m", "sslmed", "reproduce", "fig3", "--preset", str(TINY), "--arms", "baseline"]
+    command = [sys.executable, "-m", "sslmed", "reproduce", "fig3", "--preset", str(TINY), "--arms", "tasks/mine.yaml"]
     done = subprocess.run(
         [*command, "--fractions", "1"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stderr  # so the module that is meant to be found there is found
     assert not (tmp_path / "executed").exists(), (tmp_path / "executed").read_text()
     assert (tmp_path / "results" / "fig3" / "phantom-tiny" / "report.html").is_file()
 
