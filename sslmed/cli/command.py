@@ -51,6 +51,7 @@ HELP = "\n".join(
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command and exit: 0 done, 1 failed, 2 the input cannot be used, 128 + n ended by signal n."""
     arguments = sys.argv[1:] if args is None else list(args)
+    os.environ["PYTHONSAFEPATH"] = "1"  # workers and other children must not import a random.py of the working folder
     try:
         check_environment()
         refuse_empty(arguments)

@@ -1,6 +1,6 @@
 """One job of the workflow: runs its training runs one after the other, in one process or in one per device.
 
-Called as `python -m sslmed.experiments.job plan.json JOB` in the experiment's directory.
+Called as `python -m sslmed.experiments.job workflow.json JOB GPUS` in the experiment's directory.
 """
 
 import contextlib
@@ -12,21 +12,25 @@ from pathlib import Path
 from sslmed.core.errors import RunError, UserError
 from sslmed.core.interrupts import Interrupted, interruptible
 from sslmed.core.startup import importing
-from sslmed.experiments.devices import free_gpus
+from sslmed.experiments.devices import check_gpus, free_gpus
 from sslmed.experiments.plan import Run, read_plan
 
 
-def do_runs(runs: list[Run]) -> bool:
+def do_runs(runs: list[Run], gpus: int = 0) -> bool:
     """Do the runs that are not done. A failed run does not stop the others.
+
+    Args:
+        runs: The runs.
+        gpus: GPUs that the job was to have.
 
     Returns:
         Whether all are done.
     """
-    done = [_do(run) for run in runs]
+    done = [_do(run, gpus) for run in runs]
     return all(done)
 
 
-def _do(run: Run) -> bool:
+def _do(run: Run, gpus: int) -> bool:
     from sslmed.training.run_directory import RunDirectory
 
     directory = RunDirectory(Path(run.name).absolute())
@@ -35,6 +39,7 @@ def _do(run: Run) -> bool:
     directory.path.mkdir(parents=True, exist_ok=True)
     with _output_to(directory.log):
         try:
+            check_gpus(gpus)
             if run.devices == 1:
                 fit(run)
             else:
@@ -64,10 +69,10 @@ def _output_to(path: Path) -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    plan, job = sys.argv[1:]
+    plan, job, gpus = sys.argv[1:]
     mine = [run for run in read_plan(Path(plan)) if run.job == job]
     try:
         with interruptible(), free_gpus(Path.cwd(), max(run.devices for run in mine)):
-            sys.exit(0 if do_runs(mine) else 1)
+            sys.exit(0 if do_runs(mine, int(gpus)) else 1)
     except Interrupted as interruption:
         sys.exit(interruption.status)

@@ -304,8 +304,10 @@ def _fingerprint(configs: Iterable[Path], options: dict[str, str], parent: Run |
 
 
 def write_plan(path: Path, runs: Sequence[Run]) -> None:
-    """Write the runs for the workflow and its jobs."""
-    write_text(path, json.dumps([asdict(run) for run in runs], indent=1) + "\n")
+    """Write runs to a file, if it does not hold them already."""
+    text = json.dumps([asdict(run) for run in runs], indent=1) + "\n"
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        write_text(path, text)
 
 
 def read_plan(path: Path) -> list[Run]:

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -12,14 +13,15 @@ from sslmed.core.label_amount import label_amounts
 from sslmed.core.startup import importing
 from sslmed.data.regions import brain_tumour_regions
 from sslmed.experiments.arms import EXTERNAL, Arm, null_arms
-from sslmed.experiments.devices import check_devices, default_jobs
+from sslmed.experiments.devices import check_devices, check_gpus, default_jobs, gpus
 from sslmed.experiments.dry_run import print_dry_run
+from sslmed.experiments.earlier import with_earlier
 from sslmed.experiments.executors.local import Executor, Local
 from sslmed.experiments.executors.slurm import slurm
 from sslmed.experiments.folds import fold_sizes
 from sslmed.experiments.options import Options
 from sslmed.experiments.own import add_arms, find_encoder
-from sslmed.experiments.plan import Grid, Places, Run, plan_runs
+from sslmed.experiments.plan import Grid, Places, Run, plan_runs, write_plan
 from sslmed.experiments.settings import keep_experiment, preset_folder, read_experiment, read_preset
 from sslmed.experiments.sources import Source, name_of, scan_pool
 from sslmed.experiments.workflow import (
@@ -41,6 +43,7 @@ class Outcome:
     Attributes:
         work: The directory that holds the run directories.
         runs: The plan.
+        whole: The plan, and what earlier commands have finished with the same settings.
         out: Folder for tables and figures.
         metrics: Scores to plot, the main one first.
         phantom: Whether the images are synthetic.
@@ -50,6 +53,7 @@ class Outcome:
 
     work: Path
     runs: Sequence[Run]
+    whole: Sequence[Run]
     out: Path
     metrics: Sequence[str]
     phantom: bool
@@ -89,7 +93,8 @@ def reproduce(options: Options) -> Outcome | None:
         spatial_dims=3 if dataset is None else dataset.spatial_dims,
     )
     work = places.work
-    runs = plan_runs(grid, places, dataset=source.name, wandb=options.wandb, devices=options.devices)
+    plan = partial(plan_runs, dataset=source.name, wandb=options.wandb, devices=options.devices)
+    runs = plan(grid, places)
     if not all(is_done(work, run) for run in runs):
         _check_configuration(runs, work, dataset, pool)
     if options.dry_run:
@@ -97,17 +102,28 @@ def reproduce(options: Options) -> Outcome | None:
         return None
     with sole_command(work) as lock:
         executor.wait_for_others(work)
+        whole = with_earlier(grid, places, runs, plan)
+        write_plan(work / "plan.json", whole.runs)
         if not all(is_done(work, run) for run in runs):
+            if isinstance(executor, Local):
+                check_gpus(executor.gpus)
             settings = grid.prepare_settings(places.spatial_dims)
             store = prepare(source.folder, places.store, settings, labels=experiment.label_kind)
             if pool is not None and places.pool is not None:
                 _refuse_common_images(prepare(pool.root, places.pool, settings, pool=True), store)
             set_stale_runs_aside(work, runs)
-            keep_experiment(work, grid.experiment)
+            keep_experiment(work, whole.experiment)
             run_workflow(work, runs, executor=executor, lock=lock)
+    if whole.other_settings:
+        print(
+            f"{work}: {len(whole.other_settings)} finished runs have other settings and are in no table or figure "
+            f"(e.g. {whole.other_settings[0]}); a command for these arms, folds and labels does them again",
+            file=sys.stderr,
+        )
     return Outcome(
         work=work,
         runs=runs,
+        whole=whole.runs,
         out=out,
         metrics=grid.experiment.metrics,
         phantom=source.is_phantom,
@@ -127,7 +143,8 @@ def _executor(options: Options) -> Executor:
             f"--profile {options.profile} is about a cluster: give --executor slurm (make: EXECUTOR=) as well"
         )
     check_devices(options.devices)
-    return Local(default_jobs(options.devices) if options.jobs is None else options.jobs)
+    jobs = default_jobs(options.devices) if options.jobs is None else options.jobs
+    return Local(jobs, gpus=options.devices if gpus() else 0)
 
 
 def _grid(options: Options) -> Grid:

@@ -3,6 +3,7 @@
 A run records these folders in its directory, so that `sslmed predict -c RUN/config.yaml` finds its network later.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from itertools import pairwise
@@ -12,6 +13,8 @@ from sslmed.core.files import expand_home, write_text
 
 RECORD = "python_path.txt"
 CONFIG_OPTIONS = ("-c", "--config")
+WORKING_FOLDER = "SSLMED_WORKING_FOLDER"
+"""Environment variable: the working folder of the command that started a job, which runs in another one."""
 
 
 def import_own_modules(arguments: Sequence[str]) -> list[Path]:
@@ -31,7 +34,8 @@ def import_own_modules(arguments: Sequence[str]) -> list[Path]:
         record = folder / RECORD
         recorded = record.read_text(encoding="utf-8").splitlines() if record.is_file() else []
         folders += [each for each in (folder, *map(Path, recorded)) if _has_modules(each) and each not in folders]
-    sys.path += [str(each) for each in (*folders, Path.cwd()) if str(each) not in sys.path]
+    working = Path(os.environ.get(WORKING_FOLDER, Path.cwd()))
+    sys.path += [str(each) for each in (*folders, working) if str(each) not in sys.path]
     return folders
 
 

@@ -38,14 +38,16 @@ class Local:
 
     Attributes:
         jobs: Number of jobs in parallel.
+        gpus: GPUs of each job; 0 where this machine has none.
     """
 
     jobs: int
+    gpus: int = 0
     poll_seconds: ClassVar[float] = 0.5
 
     def arguments(self, work: Path) -> list[str]:  # noqa: ARG002
         """Return Snakemake's options."""
-        return ["--cores", str(self.jobs)]
+        return ["--executor", "local", "--cores", str(self.jobs), "--config", f"gpus={self.gpus}"]
 
     def wait_for_others(self, work: Path) -> None:
         """Return at once: `sole_command` has already waited for the lock of any earlier workflow."""
