@@ -4,7 +4,8 @@ from sslmed.pretext.base import PretextTask
 from sslmed.pretext.cpc import CPC
 from sslmed.pretext.exemplar import Exemplar
 from sslmed.pretext.jigsaw import Jigsaw
+from sslmed.pretext.mae import MaskedAutoencoder
 from sslmed.pretext.relative_patch_location import RelativePatchLocation
 from sslmed.pretext.rotation import Rotation
 
-__all__ = ["CPC", "Exemplar", "Jigsaw", "PretextTask", "RelativePatchLocation", "Rotation"]
+__all__ = ["CPC", "Exemplar", "Jigsaw", "MaskedAutoencoder", "PretextTask", "RelativePatchLocation", "Rotation"]

@@ -10,14 +10,14 @@ import pytest
 import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
-from outside import MaskedAutoencoder, PatchTransformer
+from outside import Inpainting, PatchTransformer
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from sslmed.encoders import DenseNetEncoder, Encoder, UNetEncoder
 from sslmed.pretext import CPC, Jigsaw, PretextTask, RelativePatchLocation, Rotation
 
-TASKS = families.TASKS | {"CPC-bce": partial(CPC, objective="bce"), "MaskedAutoencoder": MaskedAutoencoder}
+TASKS = families.TASKS | {"CPC-bce": partial(CPC, objective="bce"), "Inpainting": Inpainting}
 ENCODERS: dict[str, Callable[[], Encoder]] = {
     "unet-2d": lambda: UNetEncoder(2, 2, widths=(4, 8, 16), dropout=0.0),
     "unet-3d": lambda: UNetEncoder(3, 2, widths=(4, 8, 16), dropout=0.0),
@@ -91,7 +91,7 @@ def test_what_chance_costs(name, expected, encoder):
 
 
 def test_chance_may_be_measured_on_the_data():
-    task = build("MaskedAutoencoder", "unet-2d")
+    task = build("Inpainting", "unet-2d")
     inputs, (images, hidden) = task.make_task(draw_images(task, 3))
     answer = task(inputs)
     variance = images.numpy()[hidden.numpy()].var()
@@ -211,7 +211,7 @@ def test_answers_name_the_truth_and_what_the_network_holds_likeliest():
 
 
 def test_a_reconstruction_is_shown_as_an_image():
-    task = build("MaskedAutoencoder", "densenet-2d")
+    task = build("Inpainting", "densenet-2d")
     inputs, targets = task.make_task(draw_images(task, 2))
     outputs = task(inputs).detach()
     assert all(

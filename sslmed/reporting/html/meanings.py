@@ -7,6 +7,8 @@ TASKS = {
     "rpl": "tells where in the image one piece lies relative to another (relative patch location)",
     "exemplar": "recognises an image after it was distorted, among others",
     "cpc": "foresees one piece of an image from its neighbours (contrastive predictive coding)",
+    "mae": "restores hidden blocks of an image from the visible ones (masked autoencoder)",
+    "mae-decoder": "the same, and the network's restoring half is kept for the segmentation as well",
 }
 OWN = "a pretext task of its own"
 NULL = "the baseline again, with other initial weights: its difference to the baseline is chance, drawn as a grey band"
