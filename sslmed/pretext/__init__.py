@@ -7,5 +7,17 @@ from sslmed.pretext.jigsaw import Jigsaw
 from sslmed.pretext.mae import MaskedAutoencoder
 from sslmed.pretext.relative_patch_location import RelativePatchLocation
 from sslmed.pretext.rotation import Rotation
+from sslmed.pretext.simclr import SimCLR
+from sslmed.pretext.vicreg import VICReg
 
-__all__ = ["CPC", "Exemplar", "Jigsaw", "MaskedAutoencoder", "PretextTask", "RelativePatchLocation", "Rotation"]
+__all__ = [
+    "CPC",
+    "Exemplar",
+    "Jigsaw",
+    "MaskedAutoencoder",
+    "PretextTask",
+    "RelativePatchLocation",
+    "Rotation",
+    "SimCLR",
+    "VICReg",
+]

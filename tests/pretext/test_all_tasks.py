@@ -80,6 +80,7 @@ def test_contract(name, encoder, device):
         *[("Rotation", lambda dims: math.log({2: 4, 3: 10}[dims])), ("Jigsaw", lambda _: math.log(100))],
         *[("RelativePatchLocation", lambda dims: math.log(3**dims - 1)), ("Exemplar", lambda _: 0.5)],
         *[("CPC", lambda dims: math.log(3 * {2: 5, 3: 4 * 4}[dims])), ("CPC-bce", lambda _: math.log(2))],
+        *[("SimCLR", lambda _: math.log(2 * 3 - 1)), ("VICReg", lambda _: 25 * 0.99)],
     ],
 )
 @pytest.mark.parametrize("encoder", ["unet-2d", "unet-3d"])

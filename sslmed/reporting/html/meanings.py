@@ -9,6 +9,8 @@ TASKS = {
     "cpc": "foresees one piece of an image from its neighbours (contrastive predictive coding)",
     "mae": "restores hidden blocks of an image from the visible ones (masked autoencoder)",
     "mae-decoder": "the same, and the network's restoring half is kept for the segmentation as well",
+    "simclr": "recognises two altered parts of the same image among parts of others",
+    "vicreg": "describes two altered parts of the same image alike, and different images differently",
 }
 OWN = "a pretext task of its own"
 NULL = "the baseline again, with other initial weights: its difference to the baseline is chance, drawn as a grey band"
