@@ -3,6 +3,7 @@
 from sslmed.pretext.base import PretextTask
 from sslmed.pretext.cpc import CPC
 from sslmed.pretext.exemplar import Exemplar
+from sslmed.pretext.genesis import ModelsGenesis
 from sslmed.pretext.jigsaw import Jigsaw
 from sslmed.pretext.mae import MaskedAutoencoder
 from sslmed.pretext.relative_patch_location import RelativePatchLocation
@@ -15,6 +16,7 @@ __all__ = [
     "Exemplar",
     "Jigsaw",
     "MaskedAutoencoder",
+    "ModelsGenesis",
     "PretextTask",
     "RelativePatchLocation",
     "Rotation",

@@ -21,6 +21,7 @@ KNOWN = {
     "mae-decoder": ("#1A5276", "p"),
     "simclr": ("#8C564B", ">"),
     "vicreg": ("#7F7F7F", "<"),
+    "genesis": ("#5D3A9B", "h"),
 }
 FURTHER = (("#17BECF", "8"), ("#B22222", "H"), ("#228B22", "P"), ("#4B0082", "<"))
 """Styles of a user's own tasks; the last two share their markers with tasks of ours."""

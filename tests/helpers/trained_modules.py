@@ -8,7 +8,17 @@ import torch
 from sslmed.downstream import Classification, Regression, Segmentation
 from sslmed.encoders import UNetEncoder
 from sslmed.learning.augmentation import RandomAffine, RandomIntensity
-from sslmed.pretext import CPC, Exemplar, Jigsaw, MaskedAutoencoder, RelativePatchLocation, Rotation, SimCLR, VICReg
+from sslmed.pretext import (
+    CPC,
+    Exemplar,
+    Jigsaw,
+    MaskedAutoencoder,
+    ModelsGenesis,
+    RelativePatchLocation,
+    Rotation,
+    SimCLR,
+    VICReg,
+)
 
 AUGMENTED = {"affine": RandomAffine(0.5, 0.5, 0.5, 30, 0.5), "intensity": RandomIntensity()}
 MODULES: dict[str, Callable] = {
@@ -22,6 +32,7 @@ MODULES: dict[str, Callable] = {
     "mae-block": partial(MaskedAutoencoder, normalise="block", skips=False),
     "simclr": SimCLR,
     "vicreg": VICReg,
+    "genesis": ModelsGenesis,
     "segmentation": partial(Segmentation, label_values=(0, 1, 2), **AUGMENTED),
     "classes": partial(Classification, num_classes=5, **AUGMENTED),
     "grades": partial(Classification, num_classes=5, objective="ordinal", **AUGMENTED),

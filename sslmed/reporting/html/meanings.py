@@ -11,6 +11,7 @@ TASKS = {
     "mae-decoder": "the same, and the network's restoring half is kept for the segmentation as well",
     "simclr": "recognises two altered parts of the same image among parts of others",
     "vicreg": "describes two altered parts of the same image alike, and different images differently",
+    "genesis": "restores an image that was distorted and painted over (Models Genesis)",
 }
 OWN = "a pretext task of its own"
 NULL = "the baseline again, with other initial weights: its difference to the baseline is chance, drawn as a grey band"
