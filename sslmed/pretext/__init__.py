@@ -10,6 +10,7 @@ from sslmed.pretext.relative_patch_location import RelativePatchLocation
 from sslmed.pretext.rotation import Rotation
 from sslmed.pretext.simclr import SimCLR
 from sslmed.pretext.vicreg import VICReg
+from sslmed.pretext.voco import VoCo
 
 __all__ = [
     "CPC",
@@ -22,4 +23,5 @@ __all__ = [
     "Rotation",
     "SimCLR",
     "VICReg",
+    "VoCo",
 ]

@@ -18,6 +18,7 @@ from sslmed.pretext import (
     Rotation,
     SimCLR,
     VICReg,
+    VoCo,
 )
 
 AUGMENTED = {"affine": RandomAffine(0.5, 0.5, 0.5, 30, 0.5), "intensity": RandomIntensity()}
@@ -33,6 +34,7 @@ MODULES: dict[str, Callable] = {
     "simclr": SimCLR,
     "vicreg": VICReg,
     "genesis": ModelsGenesis,
+    "voco": VoCo,
     "segmentation": partial(Segmentation, label_values=(0, 1, 2), **AUGMENTED),
     "classes": partial(Classification, num_classes=5, **AUGMENTED),
     "grades": partial(Classification, num_classes=5, objective="ordinal", **AUGMENTED),
