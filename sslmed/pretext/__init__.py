@@ -5,6 +5,7 @@ from sslmed.pretext.cpc import CPC
 from sslmed.pretext.exemplar import Exemplar
 from sslmed.pretext.genesis import ModelsGenesis
 from sslmed.pretext.jigsaw import Jigsaw
+from sslmed.pretext.joint import Joint
 from sslmed.pretext.mae import MaskedAutoencoder
 from sslmed.pretext.relative_patch_location import RelativePatchLocation
 from sslmed.pretext.rotation import Rotation
@@ -16,6 +17,7 @@ __all__ = [
     "CPC",
     "Exemplar",
     "Jigsaw",
+    "Joint",
     "MaskedAutoencoder",
     "ModelsGenesis",
     "PretextTask",

@@ -23,6 +23,7 @@ KNOWN = {
     "vicreg": ("#7F7F7F", "<"),
     "genesis": ("#5D3A9B", "h"),
     "voco": ("#BCBD22", "*"),
+    "joint": ("#E377C2", "d"),
 }
 FURTHER = (("#17BECF", "8"), ("#B22222", "H"), ("#228B22", "P"), ("#4B0082", "<"))
 """Styles of a user's own tasks; the last two share their markers with tasks of ours."""

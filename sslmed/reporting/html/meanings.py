@@ -13,6 +13,7 @@ TASKS = {
     "vicreg": "describes two altered parts of the same image alike, and different images differently",
     "genesis": "restores an image that was distorted and painted over (Models Genesis)",
     "voco": "tells how much a part of an image overlaps each part of a grid (volume contrast)",
+    "joint": "does several of these tasks at once",
 }
 OWN = "a pretext task of its own"
 NULL = "the baseline again, with other initial weights: its difference to the baseline is chance, drawn as a grey band"
