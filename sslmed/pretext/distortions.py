@@ -180,7 +180,7 @@ def paint(images: Tensor, probability: float, inner: float, generator: torch.Gen
         images, [side - 4 * side // 7 for side in sides], [side - 3 * side // 7 for side in sides], generator
     )
     hidden = torch.where(happens(inner, images, generator), holes, ~kept) & happens(probability, images, generator)
-    noise = torch.rand(images.shape, generator=generator, device=images.device)
+    noise = torch.rand(len(images), 1, *sides, generator=generator, device=images.device)  # in all channels alike
     return torch.where(hidden, noise, images)
 
 
