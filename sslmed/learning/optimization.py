@@ -1,12 +1,14 @@
 """Configures optimizer and learning-rate schedule, the same way for pretraining and fine-tuning."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from pytorch_lightning import LightningModule
 from pytorch_lightning.cli import OptimizerCallable
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
+from torch.nn import Parameter
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -39,7 +41,9 @@ class Optimization:
     optimizer: OptimizerCallable = default_optimizer
     schedule: Schedule = "one_cycle"
 
-    def configure(self, module: LightningModule) -> OptimizerLRScheduler:
+    def configure(
+        self, module: LightningModule, factors: Sequence[tuple[list[Parameter], float]] | None = None
+    ) -> OptimizerLRScheduler:
         """Build the return value of `LightningModule.configure_optimizers`.
 
         The optimizer gets all parameters from the start, also frozen ones. It skips parameters without a gradient. So
@@ -47,11 +51,17 @@ class Optimization:
 
         Args:
             module: The module to train, attached to a Trainer.
+            factors: Groups of its parameters, each with a factor on the learning rate; by default all with 1.
 
         Returns:
             The optimizer, and a schedule that is updated after every step.
         """
-        optimizer = self.optimizer(module.parameters())
+        if factors is None or len(factors) == 1:
+            optimizer = self.optimizer(module.parameters())
+        else:
+            optimizer = self.optimizer([{"params": parameters} for parameters, _ in factors])
+            for group, (_, scale) in zip(optimizer.param_groups, factors, strict=True):
+                group["lr"] *= scale
 
         def factor(update: int) -> float:
             if update == 0:
