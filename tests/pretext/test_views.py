@@ -18,7 +18,7 @@ def _seeded(seed: int = 0) -> torch.Generator:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_crops_agree_with_scipy_and_lie_within_the_image(shape):
     images = torch.rand(20, 2, *shape)
-    corners, extents = RandomViews(crop=(0.3, 1.0)).sample(20, shape, CPU, _seeded())
+    corners, extents = RandomViews(crop=(0.3, 1.0), flip=0.5).sample(20, shape, CPU, _seeded())
     ends = corners + extents
     assert (torch.minimum(corners, ends) >= -1e-5).all()
     assert (torch.maximum(corners, ends) <= torch.tensor(shape) + 1e-5).all()
