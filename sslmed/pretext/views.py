@@ -23,9 +23,9 @@ class RandomViews:
 
     Published for photographs: crops of 8 % to 100 % of the area, horizontal flips, brightness and contrast by up to
     80 %, colour, grey and blur. Here a crop has the proportions of the image, and the default is milder: left and right
-    differ in the body, and a crop of 0.7 of each side has a third of a volume. In one run of 120 updates on batches of 4
-    phantoms of 24³ voxels, SimCLR was at 0.8 of its chance loss; with flips of every axis, or with crops from 0.5 and
-    twice the changes of intensity, it was above.
+    differ in the body, and a crop of 0.7 of each side has a third of a volume. In one run of 120 updates with
+    batches of 4 phantoms of 24³ voxels, SimCLR was at 0.8 of its chance loss. With flips of every axis, or with crops
+    from 0.5 and twice the changes of intensity, it was above.
 
     Args:
         crop: Smallest and largest side of a crop, as a fraction of the image's.
