@@ -12,7 +12,7 @@ from sslmed.core.files import write_text
 from sslmed.core.label_amount import LabelAmount
 from sslmed.core.names import check_name
 from sslmed.core.nearest import did_you_mean
-from sslmed.experiments.arms import EXTERNAL, NULL, SLICES, Arm
+from sslmed.experiments.arms import DECODER, EXTERNAL, NULL, SLICES, Arm
 from sslmed.experiments.own import RESERVED, encoder_class
 from sslmed.experiments.settings import Experiment, Preset, config_root, read_experiment, read_yaml
 from sslmed.preparation.settings import PrepareSettings
@@ -156,10 +156,15 @@ class Grid:
 
     def _check_arm(self, arm: Arm) -> None:
         figure, known = self.experiment.figure, self.experiment.arms
-        if (arm.task not in known and not arm.is_null) or (arm.external and not arm.is_pretrained):
-            suffixes = "<task>-external" + (f", each also with {SLICES}" if self.takes_slices else "")
+        varied = arm.external or arm.hands_over_decoder
+        if (arm.pretext not in known and not arm.is_null) or (varied and known.get(arm.pretext) is None):
+            suffixes = "<task>-external" + (f", <task>{DECODER}, each also with {SLICES}" if self.takes_slices else "")
             near = did_you_mean(arm.name, [*known, NULL])
             raise UserError(f"unknown arm {arm.name}: choose from {', '.join(known)}, {NULL} and {suffixes}{near}")
+        if arm.hands_over_decoder and not self.takes_slices:
+            raise UserError(
+                f"unknown arm {arm.name}: {figure} predicts no label maps and has no decoder; use {arm.pretext}"
+            )
         if arm.slices and not self.takes_slices:
             raise UserError(
                 f"unknown arm {arm.name}: labels of {figure} are of whole images, not slices; use {arm.task}"
@@ -226,8 +231,8 @@ def _pretraining_run(grid: Grid, places: Places, arm: Arm, fold: int, options: d
         options = options | _fold_options(grid, places, fold)
     options |= {"seed_everything": "0"}
     data = "data/pool.yaml" if arm.external else "data/pretraining.yaml"
-    stage = [data, str(grid.experiment.arms[arm.task])]
-    configs = _configs(grid, places, arm, stage, ["pretrain", arm.task])
+    stage = [data, str(grid.experiment.arms[arm.pretext])]
+    configs = _configs(grid, places, arm, stage, ["pretrain", arm.pretext])
     name = f"{place}/pretrain"
     # Several seeds wait for the pretraining, then run in parallel. A single seed continues in the same process, because
     # importing the libraries takes as long as a short run.
@@ -258,6 +263,8 @@ def _finetuning_run(
         options["model.pretrained.checkpoint"] = str(checkpoint)
     if arm.external:
         options["model.pretrained.adapt_channels"] = "true"
+    if arm.hands_over_decoder:
+        options["model.pretrained.load"] = "all"
     configs = _configs(grid, places, arm, grid.experiment.finetuning, ["finetune"])
     job = f"{place}/seed{seed}" if len(grid.seeds) > 1 else place
     name = f"{place}/seed{seed}/{labels.path}"

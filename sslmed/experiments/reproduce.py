@@ -20,7 +20,7 @@ from sslmed.experiments.executors.local import Executor, Local
 from sslmed.experiments.executors.slurm import slurm
 from sslmed.experiments.folds import fold_sizes
 from sslmed.experiments.options import Options
-from sslmed.experiments.own import add_arms, find_encoder
+from sslmed.experiments.own import add_arms, expand_groups, find_encoder
 from sslmed.experiments.plan import Grid, Places, Run, plan_runs, write_plan
 from sslmed.experiments.settings import keep_experiment, preset_folder, read_experiment, read_preset
 from sslmed.experiments.sources import Source, name_of, scan_pool
@@ -151,7 +151,10 @@ def _grid(options: Options) -> Grid:
     experiment = read_experiment(options.figure)
     folder = preset_folder(experiment.figure, options.preset)
     preset = read_preset(folder)
-    arms = [*experiment.arms, *null_arms(preset.null_arms)] if options.arms is None else [*options.arms]
+    if options.arms is None:
+        arms = [*experiment.default_arms, *null_arms(preset.null_arms)]
+    else:
+        arms = expand_groups(experiment, options.arms)
     if options.arms is None and options.pool is not None:
         arms += [f"{arm}{EXTERNAL}" for arm in arms if Arm.parse(arm).is_pretrained]
     experiment, arms = add_arms(experiment, arms)

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -47,6 +47,7 @@ class Experiment:
         encoder: YAML of the encoder.
         finetuning: YAMLs of data and task of fine-tuning.
         arms: Name of each arm -> YAML of its pretext task, or nothing for training from scratch.
+        groups: Name -> arms that `--arms @name` stands for. The first group is the default; without groups, all arms.
         fractions: Label fractions, in (0, 1].
         labels: Numbers of labels, or `all`, instead of fractions.
         regions: Scheme of the regions that are scored; see `SegmentationData`.
@@ -65,6 +66,7 @@ class Experiment:
     regions: Literal["brain_tumour"] | None = None
     phantom: str | None = None
     photo: Literal["plain", "fundus"] = "plain"
+    groups: dict[str, list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _ = self.label_amounts  # refuses what cannot be used
@@ -72,6 +74,11 @@ class Experiment:
         if odd or not self.arms or not self.metrics:
             given = f"arms {odd or list(self.arms)} and metrics {self.metrics}"
             raise UserError(f"expected at least one metric, and one arm named in letters, digits, - and _, got {given}")
+
+    @property
+    def default_arms(self) -> list[str]:
+        """Arms that are compared unless others are named."""
+        return [*next(iter(self.groups.values()), self.arms)]
 
     @property
     def label_amounts(self) -> tuple[LabelAmount, ...]:
@@ -274,4 +281,4 @@ def _read(kind: type[Settings], path: Path) -> Settings:
 
 def _plain(message: str, kind: type[Any]) -> str:
     """What a parser says of a file, in one line."""
-    return one_line(message, [f"settings.{field.name}" for field in fields(kind)]).removeprefix("settings.")
+    return one_line(message, [f"settings.{each.name}" for each in fields(kind)]).removeprefix("settings.")

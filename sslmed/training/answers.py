@@ -48,6 +48,7 @@ def draw_tasks(trainer: Trainer, *, answered: bool) -> Captioned:
     with torch.no_grad(), alone():
         inputs, targets = task.make_task(images, torch.Generator(images.device).manual_seed(0))
         answers = task.answers(task(inputs), targets) if answered else [Answer()] * len(images)
+    shown = inputs[0] if isinstance(inputs, tuple) else inputs  # of several tasks, the first
     task.train(training)
     return [
         (
@@ -59,7 +60,7 @@ def draw_tasks(trainer: Trainer, *, answered: bool) -> Captioned:
             ),
             ": ".join(filter(None, (case, answer.words))),
         )
-        for case, image, seen, answer in list(zip(batch["case"], images, inputs, answers, strict=True))[:EXAMPLES]
+        for case, image, seen, answer in list(zip(batch["case"], images, shown, answers, strict=True))[:EXAMPLES]
     ]
 
 

@@ -17,12 +17,14 @@ from sslmed.data.pretraining import PretrainingData
 from sslmed.data.samples import collate
 from sslmed.downstream import Classification
 from sslmed.encoders import UNetEncoder
+from sslmed.encoders.heads import linear_head
 from sslmed.learning.augmentation import RandomAffine, RandomIntensity
 from sslmed.learning.distributed import alone, gather, merge, rank, world_size
-from sslmed.pretext import CPC, Exemplar, PretextTask
+from sslmed.pretext import CPC, Exemplar, PretextTask, SimCLR, VICReg
 from sslmed.training.callbacks import History
 from sslmed.training.lightning_cli import main
 
+CONTRASTIVE = ("exemplar", "cpc", "cpc-bce", "simclr", "vicreg")
 UNCHANGED = {"affine": RandomAffine(flip=0), "intensity": RandomIntensity(probability=0)}
 
 
@@ -32,7 +34,7 @@ def run_all(store: Path, arguments: Sequence[str], folder: Path) -> dict[str, An
     found: dict[str, Any] = {"draws": draws(store)}
     for n_cases in (1, 2, 5):
         found[f"evaluation of {n_cases}"] = evaluate(n_cases)
-    for name in ("exemplar", "cpc", "cpc-bce"):
+    for name in CONTRASTIVE:
         for batch_size in (2, 4):
             found[f"{name} of {batch_size}"] = gradients(name, batch_size)
     found["made by one rank alone"] = made_by_one_rank_alone()
@@ -102,6 +104,8 @@ def contrastive_task(name: str) -> PretextTask[None]:
     task: PretextTask[None]
     if name == "exemplar":
         task = Exemplar(_encoder(), margin=1.0, **UNCHANGED)
+    elif name in ("simclr", "vicreg"):
+        task = (SimCLR if name == "simclr" else VICReg)(_encoder(), head=linear_head)
     else:
         objective = "bce" if name == "cpc-bce" else "infonce"
         task = CPC(_encoder(), grid=3, skip_rows=0, image_fraction=1, patch_fraction=1, flip=0, objective=objective)

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from rank_checks import contrastive_task, draws, evaluate, run_all
+from rank_checks import CONTRASTIVE, contrastive_task, draws, evaluate, run_all
 
 from sslmed.core.errors import UserError
 from sslmed.core.label_amount import LabelAmount
@@ -74,7 +74,7 @@ def test_every_case_is_scored_once_and_scores_are_those_of_one_process(ranks, n_
 
 
 @pytest.mark.parametrize("batch_size", [2, 4])
-@pytest.mark.parametrize("name", ["exemplar", "cpc", "cpc-bce"])
+@pytest.mark.parametrize("name", CONTRASTIVE)
 def test_contrastive_losses_and_gradients_are_those_of_one_process(ranks, name: str, batch_size: int) -> None:
     shares = [found[f"{name} of {batch_size}"] for found in ranks]
     inputs = torch.from_numpy(np.concatenate([share["inputs"][0] for share in shares]))

@@ -8,7 +8,9 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from synthetic_runs import TASKS, write_runs
 
+from sslmed.experiments.settings import read_experiment
 from sslmed.reporting.figures import draw_figure
+from sslmed.reporting.html.swatches import SHAPES
 from sslmed.reporting.panels import convergence, draw_convergence, draw_scores
 from sslmed.reporting.published import published_curves
 from sslmed.reporting.styles import arm_styles, dodges, groups
@@ -152,6 +154,14 @@ def test_styles_differ_with_and_without_colour():
         arms
     )  # published ones are all dashed
     assert len({(style["color"], style["linestyle"]) for style in styles}) == len(arms)
+
+
+def test_all_arms_of_ours_have_their_own_colour_and_marker():
+    ours = dict.fromkeys(arm for arms in read_experiment("fig3").groups.values() for arm in arms)
+    styles = arm_styles([*ours, "own-1", "own-2"])
+    for part in ("colour", "marker"):
+        assert len({getattr(style, part) for style in styles}) == len(styles) == len(ours) + 2
+    assert {style.marker for style in arm_styles([*ours, *"abcd"])} <= SHAPES.keys()
 
 
 def test_groups_are_all_or_each_kind_with_its_baseline():
