@@ -1,18 +1,16 @@
 """Checks the YAML files that a command names, so that what is wrong with one is said with its name."""
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
-from pathlib import Path
 
 import yaml
 
+from sslmed.core.doubled_keys import refuse_doubled_keys
 from sslmed.core.errors import UserError
-from sslmed.core.files import expand_home
-from sslmed.training.own_modules import CONFIG_OPTIONS
+from sslmed.training.own_modules import config_files
 
 
 def check_config_files(arguments: Sequence[str]) -> None:
-    """Check that the files of `-c FILE` and `--config FILE` are YAML mappings. The parser refuses absent ones.
+    """Check that the files of `-c FILE` are YAML mappings without a key twice. The parser refuses absent files.
 
     Args:
         arguments: Arguments of a command such as `sslmed fit`.
@@ -20,10 +18,9 @@ def check_config_files(arguments: Sequence[str]) -> None:
     Raises:
         UserError: If one is not.
     """
-    split = [part for argument in arguments for part in argument.split("=", 1)]
-    for option, value in pairwise(split):
-        path = Path(expand_home(value))
-        if option in CONFIG_OPTIONS and path.is_file():
+    for path in config_files(arguments):
+        if path.is_file():
+            refuse_doubled_keys(path)
             try:
                 content = yaml.load(path.read_bytes(), yaml.CSafeLoader)
             except (ValueError, yaml.YAMLError) as error:
