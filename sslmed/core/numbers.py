@@ -14,11 +14,18 @@ if TYPE_CHECKING:
     Dropout = float
     Fraction = float
 else:
-    Count = restricted_number_type("a_whole_number_from_1", int, (">=", 1))
+
+    def _restricted(words: str, base: type, *limits: tuple[str, float]) -> type:
+        """Make a type whose name reads as words; a worker process gets a plain number, as it may not know the type."""
+        kind = restricted_number_type(words.replace(" ", "_"), base, list(limits))
+        kind.__reduce__ = lambda number: (base, (base(number),))
+        return kind
+
+    Count = _restricted("a whole number from 1", int, (">=", 1))
     Index = NonNegativeInt
-    Folds = restricted_number_type("a_whole_number_from_2", int, (">=", 2))
-    Threads = restricted_number_type("a_whole_number_from_1_to_1024", int, [(">=", 1), ("<=", 1024)])
-    Seed = restricted_number_type("a_whole_number_from_0_to_4294967295", int, [(">=", 0), ("<", 2**32)])
-    Amount = restricted_number_type("a_number_from_0", float, [(">=", 0), ("<", float("inf"))])
-    Dropout = restricted_number_type("a_fraction_from_0_to_below_1", float, [(">=", 0), ("<", 1)])
+    Folds = _restricted("a whole number from 2", int, (">=", 2))
+    Threads = _restricted("a whole number from 1 to 1024", int, (">=", 1), ("<=", 1024))
+    Seed = _restricted("a whole number from 0 to 4294967295", int, (">=", 0), ("<", 2**32))
+    Amount = _restricted("a number from 0", float, (">=", 0), ("<", float("inf")))
+    Dropout = _restricted("a fraction from 0 to below 1", float, (">=", 0), ("<", 1))
     Fraction = ClosedUnitInterval
