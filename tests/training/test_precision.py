@@ -72,6 +72,8 @@ def two_updates(
 def test_every_task_on_every_network(name: str, network: str, precision: str) -> None:
     if name == "segmentation" and network == "transformer":
         pytest.skip("the U-Net's decoder needs maps that double")
+    if network == "ResNetEncoder" and name in ("mae", "mae-block", "joint"):
+        pytest.skip("a block to hide would be the whole image")
     torch.manual_seed(0)
     module = MODULES[name](NETWORKS[network](3, 1))
     module.optimization = Optimization(lambda parameters: AdamW(parameters, lr=1e-3, fused=True))
