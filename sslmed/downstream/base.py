@@ -25,16 +25,19 @@ class Pretrained:
     """The weights that fine-tuning starts from.
 
     Args:
-        checkpoint: Checkpoint of a pretraining run; `None` starts from random weights.
+        checkpoint: Checkpoint of a pretraining run, an export, or a file of tensors from elsewhere; `None` starts from
+            random weights.
         load: `encoder`, or `all` for the decoder too, except its last layer. `all` needs a pretrained decoder.
         adapt_channels: Accept a checkpoint pretrained on images with another number of channels; see `load_encoder`.
         frozen_fraction: Fraction of training during which a loaded encoder stays frozen.
+        key_map: Start of a tensor's name in a file from elsewhere -> what replaces it, as `{"backbone.": "encoder."}`.
     """
 
     checkpoint: Path | None = None
     load: Literal["encoder", "all"] = "encoder"
     adapt_channels: bool = False
     frozen_fraction: float = 0.0
+    key_map: dict[str, str] | None = None
 
 
 RANDOM = Pretrained()
@@ -88,9 +91,9 @@ class DownstreamTask(LightningModule):
             msg = f"{type(self).__name__} has no decoder to load: set pretrained.load to encoder"
             raise InputError(msg)
         if pretrained.checkpoint is not None:
-            load_encoder(encoder, pretrained.checkpoint, pretrained.adapt_channels)
+            load_encoder(encoder, pretrained.checkpoint, pretrained.adapt_channels, pretrained.key_map)
             if decoder is not None and pretrained.load == "all":
-                load_decoder(decoder, pretrained.checkpoint)
+                load_decoder(decoder, pretrained.checkpoint, pretrained.key_map)
 
     @property
     def monitor_mode(self) -> str:

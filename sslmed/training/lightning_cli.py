@@ -27,7 +27,7 @@ from sslmed.core.seeds import derived_seed
 from sslmed.data import finetuning, pretraining  # noqa: F401
 from sslmed.data.datamodule import StoreDataModule
 from sslmed.downstream.base import DownstreamTask
-from sslmed.encoders.checkpoint import read_state
+from sslmed.encoders.weights_file import read_state
 from sslmed.evaluation.metrics import summarise
 from sslmed.learning.distributed import check_processes, rank, world_size
 from sslmed.training.answers import draw_tasks, save_answers
