@@ -12,7 +12,7 @@ from sslmed.core.errors import DataError
 from sslmed.preparation.geometry import Geometry
 from sslmed.preparation.normalise import foreground_box, normalise
 from sslmed.preparation.readers.dataset import Case
-from sslmed.preparation.readers.nifti import read_case
+from sslmed.preparation.readers.nifti import Volume, read_case
 from sslmed.preparation.settings import PrepareSettings
 
 LARGEST_GRID = 2**30  # voxels; a grid beyond it is a wrong unit of spacing, not a scan
@@ -40,6 +40,13 @@ def prepare_volume(
 
     torch.set_num_threads(1)  # other processes use the other cores
     image, label = read_case(case, modalities, label_values)
+    return prepare_read(case, image, label, modalities, settings)
+
+
+def prepare_read(
+    case: Case, image: Volume, label: Volume | None, modalities: Sequence[str], settings: PrepareSettings
+) -> tuple[dict[str, NDArray[Any]], Geometry]:
+    """Prepare one case that has been read; see `prepare_volume`. The voxels of `image` are changed in place."""
     normalise(image.voxels, modalities, settings)
     geometry = _geometry(case, image.voxels, image.affine, settings)
     arrays: dict[str, NDArray[Any]] = {"image": c_contiguous(_half(geometry.prepare_image(image.voxels)))}

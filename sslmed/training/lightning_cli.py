@@ -30,6 +30,7 @@ from sslmed.downstream.base import DownstreamTask
 from sslmed.encoders.weights_file import read_state
 from sslmed.evaluation.metrics import summarise
 from sslmed.learning.distributed import check_processes, rank, world_size
+from sslmed.preparation.recipe import Recipe
 from sslmed.training.answers import draw_tasks, save_answers
 from sslmed.training.callbacks import History, IntervalBar, SeedUpdates
 from sslmed.training.own_modules import import_own_modules, record_own_modules
@@ -201,6 +202,7 @@ class SSLMedCLI(LightningCLI):
         with self.run.locked(wait=self.settings.wait):
             self.run.begin(self._parser("fit").dump(self.settings, skip_unset=False, skip_validation=True))
             record_own_modules(self.run.path, self.own_modules)
+            Recipe.of_store(self.datamodule.store).save(self.run.recipe)
             with logging_to(self.run.log), self._above_the_bar(), self._mirrored_to_wandb():
                 self._fit(model, datamodule)
 
