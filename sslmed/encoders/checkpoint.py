@@ -28,7 +28,7 @@ def load_encoder(
         adapt_channels: Accept a checkpoint that was pretrained on images with another number of channels. The weights
             of the first convolution are averaged over the old channels, repeated for the new ones, and scaled by
             old/new. If all channels are equal, the output is the same as before.
-        key_map: Start of a name in the file -> what replaces it, for a file from elsewhere: `{"backbone.": "encoder."}`.
+        key_map: Start of a name in the file -> what replaces it, as `{"backbone.": "encoder."}`.
 
     Raises:
         UserError: If the file does not exist or is not a checkpoint, or if a tensor is missing, unknown, or has another
@@ -107,9 +107,7 @@ def _is_output(key: str) -> bool:
     return key.startswith("output.")
 
 
-def _weights_of(
-    prefix: str, path: Path, key_map: Mapping[str, str] | None
-) -> tuple[dict[str, Tensor], list[str]]:
+def _weights_of(prefix: str, path: Path, key_map: Mapping[str, str] | None) -> tuple[dict[str, Tensor], list[str]]:
     """Return the tensors whose names start with the prefix, without it, and the names of the others."""
     state = read_state(path, key_map)
     weights = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}

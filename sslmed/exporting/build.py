@@ -39,7 +39,7 @@ def build_network(described: Mapping[str, Any]) -> nn.Module:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(find_class(class_path), "network")
     try:
-        built = parser.instantiate_classes(parser.parse_object({"network": dict(described)}))
+        built = parser.instantiate(parser.parse_object({"network": dict(described)}))
     except UserError:
         raise
     except Exception as error:  # jsonargparse raises many errors, and constructors theirs

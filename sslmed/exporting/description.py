@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 import sslmed
 from sslmed.core.errors import DataError, UserError
 from sslmed.exporting.build import find_class
+from sslmed.exporting.scores import scores_of
 from sslmed.exporting.trained_run import TrainedRun
 from sslmed.preparation.recipe import Recipe
 
@@ -22,9 +23,12 @@ TRAINING_ONLY = ("affine", "intensity", "optimization", "pretrained")
 
 FACTS = (
     *("kind", "figure", "dataset", "preset", "arm", "fold", "seed", "label_fraction", "n_labels", "n_train"),
-    *("transductive", "metrics", "val_loss", "chance_loss", "git", "versions"),
+    *("transductive", "val_loss", "chance_loss", "git", "versions"),
 )
 """What is known of a run, from `results.json`."""
+
+TRAINING = ("n_folds", "updates", "epochs", "batch_size")
+"""The same, from the data of `config.yaml`."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class Description:
         in_channels: Number of channels of its images.
         window: Sides in voxels of the sliding window; `None` if the network sees whole images.
         recipe: How images are prepared.
-        run: What is known of the run, see `FACTS`.
+        run: What is known of the run: `FACTS`, `TRAINING`, whether its encoder was pretrained, and its scores.
         version: Version of sslmed.
     """
 
@@ -63,8 +67,7 @@ class Description:
         encoder["init_args"] = encoder.get("init_args") or {}
         encoder["init_args"] |= {"spatial_dims": run.spatial_dims, "in_channels": channels}
         network = encoder if part == "encoder" else _whole(run, encoder)
-        facts = {name: run.results[name] for name in FACTS if run.results.get(name) not in (None, "")}
-        return cls(part, network, run.spatial_dims, channels, run.window, run.recipe, facts)
+        return cls(part, network, run.spatial_dims, channels, run.window, run.recipe, _facts(run))
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Self:
@@ -102,6 +105,15 @@ def read_description(folder: Path) -> Description:
     except (DataError, ValueError, KeyError, TypeError) as error:
         reason = str(error).partition("\n")[0]
         raise UserError(f"{path}: is not the description of an export by this version ({reason})") from error
+
+
+def _facts(run: TrainedRun) -> dict[str, Any]:
+    pretrained = run.settings["model"]["init_args"].get("pretrained") or {}
+    facts = {name: run.results.get(name) for name in FACTS}
+    facts |= {name: run.settings["data"]["init_args"].get(name) for name in TRAINING}
+    facts |= {"select": run.settings["select"], "pretrained": pretrained.get("checkpoint") is not None}
+    facts["scores"] = [asdict(score) for score in scores_of(run)]
+    return {name: value for name, value in facts.items() if value not in (None, "")}
 
 
 def _whole(run: TrainedRun, encoder: dict[str, Any]) -> dict[str, Any]:

@@ -82,5 +82,7 @@ def read_run(path: Path) -> TrainedRun:
         reason = str(error).partition("\n")[0]
         raise UserError(f"{path}: config.yaml or results.json is damaged ({reason}); copy the run again") from error
     if not files.recipe.is_file():
-        raise UserError(f"{files.recipe}: no such file, so it is not known how images are prepared; train the run again")
+        raise UserError(
+            f"{files.recipe}: no such file, so it is not known how images are prepared; train the run again"
+        )
     return TrainedRun(files, settings, results, read_recipe(files.recipe))
