@@ -1,6 +1,6 @@
 """Builds a network from the description of its class and arguments, and fills it with weights."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Any
 
@@ -35,6 +35,8 @@ def build_network(described: Mapping[str, Any]) -> nn.Module:
     Raises:
         UserError: If its class or arguments cannot be used.
     """
+    for path in _class_paths(described):
+        find_class(path)  # for a clearer error than the parser's
     class_path = described["class_path"]
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(find_class(class_path), "network")
@@ -59,3 +61,12 @@ def fill(network: nn.Module, weights: Mapping[str, Tensor], source: object) -> N
     except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{source}: does not fit {type(network).__name__}: {reason}") from error
+
+
+def _class_paths(described: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON
+    """Yield the paths of all classes in a description, the outermost first."""
+    if isinstance(described, Mapping):
+        if "class_path" in described:
+            yield described["class_path"]
+        for value in described.values():
+            yield from _class_paths(value)

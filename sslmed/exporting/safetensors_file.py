@@ -9,10 +9,6 @@ import yaml
 from sslmed.core.extras import require
 from sslmed.exporting.request import Request
 
-OF_THIS_MACHINE = ("ModelCheckpoint",)
-"""Starts of names of states of callbacks that hold paths, and nothing that training needs."""
-
-
 def check(request: Request) -> None:  # noqa: ARG001 - it holds any part
     """Check that the packages are installed.
 
@@ -37,8 +33,9 @@ def write(request: Request, folder: Path) -> None:
 def _write_training(request: Request, folder: Path) -> None:
     """Write the checkpoint with optimizer and schedule, and the configuration, both without paths of this machine."""
     checkpoint: dict[str, Any] = torch.load(request.trained.checkpoint, map_location="cpu", weights_only=True)
-    states = checkpoint.get("callbacks", {}).items()
-    checkpoint["callbacks"] = {name: state for name, state in states if not name.startswith(OF_THIS_MACHINE)}
+    states = checkpoint["callbacks"].items()
+    # Those of ModelCheckpoint hold paths, and nothing that training needs.
+    checkpoint["callbacks"] = {name: state for name, state in states if "dirpath" not in state}
     torch.save(checkpoint, folder / "training.ckpt")
     settings = {name: value for name, value in request.trained.settings.items() if name not in ("run_dir", "ckpt_path")}
     settings["data"]["init_args"].pop("store", None)

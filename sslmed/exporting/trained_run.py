@@ -10,6 +10,7 @@ import yaml
 
 from sslmed.core.errors import UserError
 from sslmed.preparation.recipe import Recipe, read_recipe
+from sslmed.training.own_modules import import_own_modules
 from sslmed.training.run_directory import RunDirectory
 
 Json = dict[str, Any]
@@ -85,4 +86,5 @@ def read_run(path: Path) -> TrainedRun:
         raise UserError(
             f"{files.recipe}: no such file, so it is not known how images are prepared; train the run again"
         )
+    import_own_modules(["-c", str(files.config)])  # its network may be the user's own
     return TrainedRun(files, settings, results, read_recipe(files.recipe))
