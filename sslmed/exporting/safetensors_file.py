@@ -9,6 +9,7 @@ import yaml
 from sslmed.core.extras import require
 from sslmed.exporting.request import Request
 
+
 def check(request: Request) -> None:  # noqa: ARG001 - it holds any part
     """Check that the packages are installed.
 

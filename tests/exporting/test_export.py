@@ -87,7 +87,8 @@ def test_fine_tuning_starts_from_an_export(trained, tmp_path, part, capsys) -> N
 
 
 @pytest.mark.parametrize(
-    ("kind", "part"), [*[(kind, part) for kind in FINETUNED for part in ("network", "encoder")], ("rotation", "encoder")]
+    ("kind", "part"),
+    [*[(kind, part) for kind in FINETUNED for part in ("network", "encoder")], ("rotation", "encoder")],
 )
 def test_onnx_gives_what_the_run_gives_for_any_batch(trained, tmp_path, kind, part) -> None:
     out = tmp_path / "out"
