@@ -43,14 +43,15 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     prepare(there / "values", there / "valued", PrepareSettings(size=12), jobs=1)
     runs = there / "runs"
     fit("segmentation", there / "cubes", runs / "segmentation")
-    assert exit_status("predict", "-c", runs / "segmentation" / "config.yaml") == 0
     fit("segmentation", there / "cubes", runs / "slices", "--data.spatial_dims", "2")
     fit("segmentation", there / "spaced", runs / "crops", "--data.crop_size", "[8,8,8]")
     fit("rotation", there / "cubes", runs / "rotation")
     fit("classification", there / "pixels", runs / "classification")
     fit("regression", there / "valued", runs / "regression")
+    for kind in ("segmentation", "slices", "crops", "classification", "regression"):
+        assert exit_status("predict", "-c", runs / kind / "config.yaml") == 0
     scans = sorted((there / "volumes" / "imagesTs").iterdir()), sorted((there / "photos" / "test_images").iterdir())
-    for path in (scans[0][0], scans[1][0]):
+    for path in (scans[0][0], scans[1][0], *(there / "values").glob("*.nii.gz")):
         shutil.copy(path, here)
     shutil.move(runs, here / "runs")
     shutil.rmtree(there)

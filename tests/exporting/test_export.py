@@ -12,12 +12,14 @@ import torch
 import yaml
 from huggingface_hub import ModelCard
 from safetensors.torch import load_file
-from tiny_runs import exit_status
+from tiny_runs import exit_status, fit
 
 from sslmed import load
 from sslmed.encoders import UNetEncoder
 from sslmed.encoders.weights_file import read_state
 from sslmed.exporting import export as exporting
+from sslmed.phantoms import KINDS
+from sslmed.preparation.prepare import PrepareSettings, prepare
 
 FINETUNED = ("segmentation", "slices", "crops", "classification", "regression")
 
@@ -67,6 +69,37 @@ def test_the_training_state_has_the_optimizer_and_no_path_of_this_machine(traine
     assert _paths_of_this_machine(out, trained) == []
 
 
+def test_training_resumes_from_the_exported_state(trained, tmp_path, store, caplog) -> None:
+    out, run = tmp_path / "out", tmp_path / "run"
+    assert exit_status("export", trained.segmentation, out, "--part", "training") == 0
+    (run / "checkpoints").mkdir(parents=True)
+    (out / "training.ckpt").rename(run / "checkpoints" / "last.ckpt")
+    caplog.set_level("INFO")
+    assert exit_status("fit", "-c", out / "training.yaml", "--data.store", store, "--run_dir", run) == 0
+    assert "resuming from" in caplog.text
+    before, after = read_state(trained.segmentation), read_state(run)
+    assert all(torch.equal(before[name], after[name]) for name in before)  # it was at its end
+
+
+def test_fit_takes_foreign_weights_by_a_key_map(trained, tmp_path, store, capsys) -> None:
+    state = {f"net.{name}": value for name, value in read_state(trained.rotation).items()}
+    torch.save({"model": state}, tmp_path / "other.pth")
+    options = ["--model.pretrained.checkpoint", str(tmp_path / "other.pth")]
+    options += ["--model.pretrained.key_map", '{"net.encoder.": "encoder."}']
+    fit("segmentation", store, tmp_path / "run", *options)
+    said = capsys.readouterr().out
+    assert re.search(r"other\.pth: \d+ loaded, 0 missing, 0 mismatched, 0 unknown\n", said)
+    assert "not the encoder's: net. (" in said
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory) -> Path:
+    """The store that runs were trained on, made anew."""
+    folder = tmp_path_factory.mktemp("again")
+    KINDS["pancreas"](folder / "volumes", cases=7, unlabelled=1, size=(24, 20, 16), jobs=1)
+    return prepare(folder / "volumes", folder / "cubes", PrepareSettings(size=16), jobs=1).root
+
+
 def _paths_of_this_machine(out: Path, trained) -> list[Path]:
     parts = [str(path).encode() for path in (trained.scan.parent, trained.scan.parents[1])]
     return [path for path in out.rglob("*") if path.is_file() and any(part in path.read_bytes() for part in parts)]
@@ -86,10 +119,10 @@ def test_fine_tuning_starts_from_an_export(trained, tmp_path, part, capsys) -> N
     assert ("not the encoder's: head. (" in capsys.readouterr().out) == (part == "network")
 
 
-@pytest.mark.parametrize(
-    ("kind", "part"),
-    [*[(kind, part) for kind in FINETUNED for part in ("network", "encoder")], ("rotation", "encoder")],
-)
+BOTH = [(kind, part) for kind in FINETUNED for part in ("network", "encoder")]
+
+
+@pytest.mark.parametrize(("kind", "part"), [*BOTH, ("rotation", "encoder")])
 def test_onnx_gives_what_the_run_gives_for_any_batch(trained, tmp_path, kind, part) -> None:
     out = tmp_path / "out"
     assert exit_status("export", trained[kind], out, "--format", "onnx", "--part", part) == 0

@@ -6,6 +6,7 @@ import sys
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 import pytest
 import SimpleITK
 import torch
@@ -17,6 +18,7 @@ from sslmed import load
 from sslmed.core.errors import UserError
 from sslmed.downstream import Segmentation
 from sslmed.encoders import UNetEncoder, load_encoder
+from sslmed.exporting.model import Model
 
 FINETUNED = ("segmentation", "slices", "crops", "classification", "regression")
 
@@ -27,13 +29,38 @@ def test_import_of_the_package_is_light() -> None:
     assert output.split()[1:] == ["False", "False"]
 
 
-def test_a_run_and_its_export_segment_as_the_run_did(trained, tmp_path) -> None:
-    assert exit_status("export", trained.segmentation, tmp_path / "export") == 0
-    written = nib.load(trained.segmentation / "predictions" / trained.scan.name)
-    for path in (trained.segmentation, tmp_path / "export"):
-        mask = load(path).predict(trained.scan)
-        np.testing.assert_array_equal(np.asarray(mask), np.asarray(written.dataobj))
-    mask.save(tmp_path / "mask.nii.gz")
+@pytest.fixture(params=FINETUNED)
+def models(request, trained, tmp_path) -> tuple[str, list[Model]]:
+    """A run's model, from the run and from its export."""
+    assert exit_status("export", trained[request.param], tmp_path / "export") == 0
+    return request.param, [load(trained[request.param]), load(tmp_path / "export")]
+
+
+def test_a_run_and_its_export_answer_as_the_run_did(trained, models) -> None:
+    kind, both = models
+    if kind == "classification":
+        table = pd.read_csv(trained[kind] / "predictions.csv").set_index("case").loc[[trained.photo.stem]]
+    elif kind == "regression":
+        table = pd.read_csv(trained[kind] / "predictions.csv").set_index("case")
+    else:
+        table = pd.DataFrame(index=[trained.scan.name.partition(".")[0]])
+    images = trained.photo.parent
+    for case, row in table.iterrows():
+        for model in both:
+            answer = model.predict(images / f"{case}{'.png' if kind == 'classification' else '.nii.gz'}")
+            if kind == "regression":
+                assert answer == pytest.approx(row["prediction"], rel=1e-5, abs=1e-5)
+            elif kind == "classification":
+                assert answer.index == row["prediction"]
+                probabilities = row.filter(like="probability").tolist()
+                assert list(answer.probabilities.values()) == pytest.approx(probabilities, abs=1e-5)
+            else:
+                written = nib.load(trained[kind] / "predictions" / trained.scan.name)
+                np.testing.assert_array_equal(np.asarray(answer), np.asarray(written.dataobj))
+
+
+def test_a_mask_lies_on_its_scan(trained, tmp_path) -> None:
+    load(trained.segmentation).predict(trained.scan).save(tmp_path / "mask.nii.gz")
     scan, saved = (SimpleITK.ReadImage(str(each)) for each in (trained.scan, tmp_path / "mask.nii.gz"))
     assert saved.GetSize() == scan.GetSize()
     for place in ("GetOrigin", "GetSpacing", "GetDirection"):
