@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sslmed.core.extras import require
 from sslmed.exporting.description import Description
 
 TEMPLATE = Path(__file__).with_name("model_card.md")
@@ -23,11 +22,7 @@ def write_card(
         form: Format of the export.
         licence: Licence of the weights, as the Hub names it; `unknown` if it is not stated.
         size: Sides in voxels of the input, if the format fixes them.
-
-    Raises:
-        UserError: If huggingface_hub is not installed.
     """
-    require("huggingface_hub", extra="export", why="an export")
     from huggingface_hub import ModelCard
 
     text = _facts(description) | {
@@ -67,8 +62,14 @@ def _card_data(description: Description, name: str, licence: str) -> Any:  # noq
         f"{description.spatial_dims}d",
         *description.recipe.modalities,
     ]
-    scored = {"model_name": name, "eval_results": results} if results else {}
-    return ModelCardData(license=licence, library_name="sslmed", tags=tags, pipeline_tag=pipeline, **scored)
+    return ModelCardData(
+        license=licence,
+        library_name="sslmed",
+        tags=tags,
+        pipeline_tag=pipeline,
+        model_name=name if results else None,
+        eval_results=results or None,
+    )
 
 
 def _facts(description: Description) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sslmed.core.errors import UserError
+from sslmed.core.extras import require
 from sslmed.core.files import atomic_folder
 from sslmed.exporting import monai_bundle, onnx_file, safetensors_file
 from sslmed.exporting.description import Description, Part
@@ -51,6 +52,7 @@ def export(
         raise UserError(f"{out}: exists; give a new or an empty folder")
     trained = read_run(run)
     request = Request(trained, Description.of_run(trained, part), name=out.resolve().name, licence=licence, size=size)
+    require("huggingface_hub", extra="export", why="the model card")
     FORMATS[form].check(request)
     with atomic_folder(out) as folder:
         FORMATS[form].write(request, folder)

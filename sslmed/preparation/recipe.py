@@ -57,7 +57,8 @@ class Recipe:
         """
         fields = {**content}
         if (version := fields.pop("version")) != VERSION:
-            raise DataError([f"images were prepared by version {version}, but this sslmed has version {VERSION}"])
+            problem = f"its images were prepared in form {version}, this version of sslmed prepares in {VERSION}"
+            raise DataError([f"{problem}: install the version that it was trained with"])
         fields["modalities"] = tuple(fields["modalities"])
         fields["settings"] = PrepareSettings(**fields["settings"])
         fields["label_names"] = {int(value): name for value, name in fields["label_names"].items()}

@@ -10,6 +10,7 @@ import onnxruntime
 import pytest
 import torch
 import yaml
+from conftest import FINETUNED
 from huggingface_hub import ModelCard
 from safetensors.torch import load_file
 from tiny_runs import exit_status, fit
@@ -20,8 +21,6 @@ from sslmed.encoders.weights_file import read_state
 from sslmed.exporting import export as exporting
 from sslmed.phantoms import KINDS
 from sslmed.preparation.prepare import PrepareSettings, prepare
-
-FINETUNED = ("segmentation", "slices", "crops", "classification", "regression")
 
 
 @pytest.mark.parametrize("kind", [*FINETUNED, "rotation"])
@@ -38,13 +37,13 @@ def test_safetensors_hold_every_tensor_and_all_that_is_needed(trained, tmp_path,
 
 def test_the_model_card_says_what_it_is(trained, tmp_path) -> None:
     out = tmp_path / "pancreas-unet"
-    assert exit_status("export", trained.segmentation, out, "--licence", "cc-by-sa-4.0") == 0
+    assert exit_status("export", trained["segmentation"], out, "--licence", "cc-by-sa-4.0") == 0
     card = ModelCard.load(out / "README.md")
     assert (card.data.license, card.data.library_name, card.data.pipeline_tag) == (
         *("cc-by-sa-4.0", "sslmed"),
         "image-segmentation",
     )
-    scores = json.loads((trained.segmentation / "results.json").read_text())["metrics"]
+    scores = json.loads((trained["segmentation"] / "results.json").read_text())["metrics"]
     listed = {result.metric_type: result.metric_value for result in card.data.eval_results}
     assert listed == pytest.approx({name: value for name, value in scores.items() if value is not None}, abs=1e-4)
     for words in (
@@ -58,9 +57,9 @@ def test_the_model_card_says_what_it_is(trained, tmp_path) -> None:
 
 def test_the_training_state_has_the_optimizer_and_no_path_of_this_machine(trained, tmp_path) -> None:
     out = tmp_path / "out"
-    assert exit_status("export", trained.segmentation, out, "--part", "training") == 0
+    assert exit_status("export", trained["segmentation"], out, "--part", "training") == 0
     state = torch.load(out / "training.ckpt", weights_only=True)
-    original = torch.load(trained.segmentation / "checkpoints" / "last.ckpt", weights_only=True)
+    original = torch.load(trained["segmentation"] / "checkpoints" / "last.ckpt", weights_only=True)
     assert state["global_step"] == original["global_step"] == 4
     for one, other in zip(state["optimizer_states"], original["optimizer_states"], strict=True):
         torch.testing.assert_close(one["state"], other["state"])
@@ -71,18 +70,18 @@ def test_the_training_state_has_the_optimizer_and_no_path_of_this_machine(traine
 
 def test_training_resumes_from_the_exported_state(trained, tmp_path, store, caplog) -> None:
     out, run = tmp_path / "out", tmp_path / "run"
-    assert exit_status("export", trained.segmentation, out, "--part", "training") == 0
+    assert exit_status("export", trained["segmentation"], out, "--part", "training") == 0
     (run / "checkpoints").mkdir(parents=True)
     (out / "training.ckpt").rename(run / "checkpoints" / "last.ckpt")
     caplog.set_level("INFO")
     assert exit_status("fit", "-c", out / "training.yaml", "--data.store", store, "--run_dir", run) == 0
     assert "resuming from" in caplog.text
-    before, after = read_state(trained.segmentation), read_state(run)
+    before, after = read_state(trained["segmentation"]), read_state(run)
     assert all(torch.equal(before[name], after[name]) for name in before)  # it was at its end
 
 
 def test_fit_takes_foreign_weights_by_a_key_map(trained, tmp_path, store, capsys) -> None:
-    state = {f"net.{name}": value for name, value in read_state(trained.rotation).items()}
+    state = {f"net.{name}": value for name, value in read_state(trained["rotation"]).items()}
     torch.save({"model": state}, tmp_path / "other.pth")
     options = ["--model.pretrained.checkpoint", str(tmp_path / "other.pth")]
     options += ["--model.pretrained.key_map", '{"net.encoder.": "encoder."}']
@@ -101,7 +100,7 @@ def store(tmp_path_factory) -> Path:
 
 
 def _paths_of_this_machine(out: Path, trained) -> list[Path]:
-    parts = [str(path).encode() for path in (trained.scan.parent, trained.scan.parents[1])]
+    parts = [str(path).encode() for path in (trained.runs, trained.runs.parents[1])]
     return [path for path in out.rglob("*") if path.is_file() and any(part in path.read_bytes() for part in parts)]
 
 
@@ -111,10 +110,10 @@ def test_fine_tuning_starts_from_an_export(trained, tmp_path, part, capsys) -> N
     from sslmed.downstream.base import Pretrained
 
     out = tmp_path / "out"
-    assert exit_status("export", trained.rotation, out, "--part", part) == 0
+    assert exit_status("export", trained["rotation"], out, "--part", part) == 0
     encoder = UNetEncoder(3, 1, widths=(4, 8), dropout=0.1)
     Segmentation(encoder, pretrained=Pretrained(out))
-    state = read_state(trained.rotation)
+    state = read_state(trained["rotation"])
     assert all(torch.equal(value, state[f"encoder.{name}"]) for name, value in encoder.state_dict().items())
     assert ("not the encoder's: head. (" in capsys.readouterr().out) == (part == "network")
 
@@ -142,7 +141,7 @@ def test_onnx_gives_what_the_run_gives_for_any_batch(trained, tmp_path, kind, pa
 
 def test_the_size_of_onnx_can_be_chosen(trained, tmp_path) -> None:
     options = ("--format", "onnx", "--size", "12", "8", "10")
-    assert exit_status("export", trained.segmentation, tmp_path / "out", *options) == 0
+    assert exit_status("export", trained["segmentation"], tmp_path / "out", *options) == 0
     session = onnxruntime.InferenceSession(tmp_path / "out" / "model.onnx", providers=["CPUExecutionProvider"])
     assert session.get_inputs()[0].shape[1:] == [1, 12, 8, 10]
     assert session.get_outputs()[0].shape[1:] == [3, 12, 8, 10]
@@ -165,14 +164,15 @@ WRONG = {
 
 @pytest.mark.parametrize("command", WRONG)
 def test_what_is_wrong_is_one_line_and_nothing_is_written(trained, tmp_path, capsys, command) -> None:
-    arguments = command.format(**vars(trained), out=tmp_path / "out").split()
-    before = sorted(trained.segmentation.rglob("*"))
+    places = {kind: trained[kind] for kind in ("segmentation", "rotation")} | {"scan": trained.images["segmentation"]}
+    arguments = command.format(**places, out=tmp_path / "out").split()
+    before = sorted(trained["segmentation"].rglob("*"))
     assert exit_status("export", *arguments) == 2
     message = capsys.readouterr().err
     assert WRONG[command] in message
     assert len(message.splitlines()) == 1
     assert not list(tmp_path.iterdir())
-    assert sorted(trained.segmentation.rglob("*")) == before
+    assert sorted(trained["segmentation"].rglob("*")) == before
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_what_is_wrong_is_one_line_and_nothing_is_written(trained, tmp_path, cap
 def test_a_missing_package_is_one_line_with_the_extra(trained, tmp_path, capsys, monkeypatch, form, package) -> None:
     find = importlib.util.find_spec
     monkeypatch.setattr("sslmed.core.extras.find_spec", lambda name: None if name == package else find(name))
-    assert exit_status("export", trained.segmentation, tmp_path / "out", "--format", form) == 2
+    assert exit_status("export", trained["segmentation"], tmp_path / "out", "--format", form) == 2
     message = capsys.readouterr().err
     assert f"needs the package {package}, which is not installed: pip install" in message
     assert "sslmed[export]" in message
@@ -200,7 +200,7 @@ def test_a_failure_while_writing_leaves_nothing(trained, tmp_path, monkeypatch, 
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("sslmed.exporting.request.write_card", fail)
-    assert exit_status("export", trained.segmentation, tmp_path / "out", "--format", form) == 2
+    assert exit_status("export", trained["segmentation"], tmp_path / "out", "--format", form) == 2
     assert not list(tmp_path.iterdir())
 
 

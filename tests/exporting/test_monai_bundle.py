@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import MAPS
 from monai.bundle import run, verify_metadata, verify_net_in_out
+from PIL import Image
 from tiny_runs import exit_status
 
 from sslmed import load
@@ -47,32 +49,28 @@ SCHEMA = {
 """What https://docs.monai.io/en/stable/mb_specification.html requires; MONAI would download its own, at the URL."""
 
 
-@pytest.fixture(params=["segmentation", "crops", "classification", "regression"])
-def bundle(request, trained, tmp_path) -> tuple[str, Path]:
-    assert exit_status("export", trained[request.param], tmp_path / "bundle", "--format", "monai-bundle") == 0
-    return request.param, tmp_path / "bundle"
-
-
-def test_monai_verifies_and_runs_it(trained, bundle, tmp_path) -> None:
-    kind, root = bundle
+def test_monai_verifies_and_runs_it(trained, kind, tmp_path) -> None:
+    root = tmp_path / "bundle"
+    assert exit_status("export", trained[kind], root, "--format", "monai-bundle") == 0
     files = {name: str(root / "configs" / f"{name}.json") for name in ("metadata", "inference")}
     assert json.loads(Path(files["metadata"]).read_text())["schema"].endswith("meta_schema_20240725.json")
     (tmp_path / "schema.json").write_text(json.dumps(SCHEMA))
     verify_metadata(files["metadata"], filepath=str(tmp_path / "schema.json"))
-    if kind in ("segmentation", "crops"):
+    if kind in MAPS:
         arguments = {"meta_file": files["metadata"], "config_file": files["inference"], "bundle_root": str(root)}
         verify_net_in_out("network_def", device="cpu", **arguments)
     assert read_state(root).keys() == torch.load(root / "models" / "model.pt", weights_only=True).keys()
 
-    image = trained.photo if kind == "classification" else trained.scan
+    image = trained.images[kind]
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / image.name).write_bytes(image.read_bytes())
     folders = {"dataset_dir": str(tmp_path / "images"), "output_dir": str(tmp_path / "out")}
     run(config_file=files["inference"], bundle_root=str(root), **folders)
     expected = load(trained[kind]).predict(image)
-    if kind in ("segmentation", "crops"):
-        written = nib.load(tmp_path / "out" / image.name)
-        np.testing.assert_array_equal(np.asarray(written.dataobj), np.asarray(expected))
+    if kind in MAPS:
+        written = tmp_path / "out" / image.name
+        voxels = Image.open(written) if written.suffix == ".png" else nib.load(written).dataobj
+        np.testing.assert_array_equal(np.asarray(voxels), np.asarray(expected))
         return
     row = pd.read_csv(tmp_path / "out" / "predictions.csv").iloc[0]
     assert row["image"] == image.name
