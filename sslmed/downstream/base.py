@@ -1,7 +1,7 @@
 """Base class of downstream tasks: loads the pretrained encoder, freezes it for the warm-up, sets the optimizer up."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -13,6 +13,7 @@ from sslmed.core.errors import InputError
 from sslmed.encoders import Encoder, load_encoder
 from sslmed.encoders.checkpoint import load_decoder
 from sslmed.encoders.decoder import UNetDecoder
+from sslmed.encoders.weights_file import find_weights
 from sslmed.evaluation.metrics import Kind, best_is
 from sslmed.learning.batch_means import BatchMeans
 from sslmed.learning.distributed import merge
@@ -79,6 +80,8 @@ class DownstreamTask(LightningModule):
         decoder: UNetDecoder | None = None,
     ) -> None:
         super().__init__()
+        if pretrained.checkpoint is not None:
+            pretrained = replace(pretrained, checkpoint=find_weights(pretrained.checkpoint))
         self.encoder = encoder
         self.pretrained = pretrained
         self.optimization = optimization

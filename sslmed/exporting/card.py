@@ -6,7 +6,7 @@ from typing import Any
 
 from sslmed.exporting.description import Description
 
-TEMPLATE = Path(__file__).with_name("model_card.md")
+TEMPLATE = Path(__file__).with_name("model_card.jinja")
 PIPELINES = {"map": "image-segmentation", "class": "image-classification"}
 
 

@@ -16,6 +16,8 @@ from safetensors.torch import load_file
 from tiny_runs import exit_status, fit
 
 from sslmed import load
+from sslmed.downstream import Segmentation
+from sslmed.downstream.base import Pretrained
 from sslmed.encoders import UNetEncoder
 from sslmed.encoders.weights_file import read_state
 from sslmed.exporting import export as exporting
@@ -99,6 +101,12 @@ def store(tmp_path_factory) -> Path:
     return prepare(folder / "volumes", folder / "cubes", PrepareSettings(size=16), jobs=1).root
 
 
+def test_a_run_directory_stands_for_its_checkpoint(trained) -> None:
+    """So that what is asked of a checkpoint, such as which images it saw, is asked of the same file."""
+    task = Segmentation(UNetEncoder(3, 1, widths=(4, 8)), pretrained=Pretrained(trained["rotation"]))
+    assert task.pretrained.checkpoint == trained["rotation"] / "checkpoints" / "last.ckpt"
+
+
 def _paths_of_this_machine(out: Path, trained) -> list[Path]:
     parts = [str(path).encode() for path in (trained.runs, trained.runs.parents[1])]
     return [path for path in out.rglob("*") if path.is_file() and any(part in path.read_bytes() for part in parts)]
@@ -106,9 +114,6 @@ def _paths_of_this_machine(out: Path, trained) -> list[Path]:
 
 @pytest.mark.parametrize("part", ["network", "encoder"])
 def test_fine_tuning_starts_from_an_export(trained, tmp_path, part, capsys) -> None:
-    from sslmed.downstream import Segmentation
-    from sslmed.downstream.base import Pretrained
-
     out = tmp_path / "out"
     assert exit_status("export", trained["rotation"], out, "--part", part) == 0
     encoder = UNetEncoder(3, 1, widths=(4, 8), dropout=0.1)
