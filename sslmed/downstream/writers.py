@@ -15,12 +15,13 @@ from pytorch_lightning.callbacks import BasePredictionWriter
 from sslmed.core.files import TEMPORARY, atomic_path
 from sslmed.data.samples import Sample
 from sslmed.preparation.geometry import Geometry
+from sslmed.preparation.readers.nifti_header import mask_image
 
 log = logging.getLogger(__name__)
 
 
 class WriteSegmentations(BasePredictionWriter):
-    """Writes segmentations on the original grid: NIfTI with the original affine, or PNG for photographs.
+    """Writes segmentations on the original grid: NIfTI that lies where the original does, or PNG for photographs.
 
     Args:
         run: Folder of the run. The files in it are `predictions/<case>.nii.gz` or `predictions/<case>.png`.
@@ -62,8 +63,7 @@ def write_mask(path: Path, labels: np.ndarray[Any, Any], geometry: Geometry) -> 
         if labels.ndim == 2:
             Image.fromarray(labels).save(partial)
         else:
-            volume: nibabel.Nifti1Image = nibabel.Nifti1Image(labels, geometry.affine)  # type: ignore[no-untyped-call]
-            nibabel.save(volume, partial)
+            nibabel.save(mask_image(labels, geometry.affine, geometry.header), partial)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

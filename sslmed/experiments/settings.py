@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar
 import yaml
 from jsonargparse import ArgumentParser
 
+from sslmed.core.doubled_keys import refuse_doubled_keys
 from sslmed.core.errors import UserError
 from sslmed.core.files import write_text
 from sslmed.core.label_amount import LabelAmount, label_amounts
@@ -240,6 +241,7 @@ def read_yaml(path: Path) -> Any:  # noqa: ANN401 - any YAML
     Raises:
         UserError: If it is not valid.
     """
+    refuse_doubled_keys(path)
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
@@ -250,6 +252,7 @@ def read_yaml(path: Path) -> Any:  # noqa: ANN401 - any YAML
 def _read(kind: type[Settings], path: Path) -> Settings:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(kind, "settings")
+    refuse_doubled_keys(path)
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         if not isinstance(content, Mapping):

@@ -25,6 +25,7 @@ from sslmed.preparation.groups import merge_groups
 from sslmed.preparation.photograph import prepare_photo, read_mask
 from sslmed.preparation.readers import layouts
 from sslmed.preparation.readers.dataset import Case, Dataset, Labels
+from sslmed.preparation.readers.nifti_header import has_form
 from sslmed.preparation.settings import VERSION, PrepareSettings
 from sslmed.preparation.store import Store
 from sslmed.preparation.volume import prepare_volume
@@ -74,6 +75,7 @@ def prepare(
             if problems and not pool:
                 raise DataError(problems)
             _finish(store, dataset, settings)
+            _report_guesses(store, dataset)
             _report_left_out(store, problems)
     except OSError as error:
         raise UserError(f"{store}: cannot be prepared ({error.strerror}: {error.filename})") from error
@@ -158,6 +160,18 @@ def _report_left_out(store: Path, problems: Sequence[str]) -> None:
         write_text(path, "".join(f"{problem}\n" for problem in problems))
         summary = f"{len(problems)} problems with images, which are left out, are listed in {path}"
         print(f"{summary}; the first is {problems[0]}", file=sys.stderr)
+
+
+def _report_guesses(store: Path, dataset: Dataset) -> None:
+    if dataset.spatial_dims == 2:
+        return
+    done = [case for case in dataset.cases if _is_done(case, store)]
+    headers = {case.image: _read_record(store, case)["geometry"]["header"] for case in done}
+    guessed = [image for image, header in headers.items() if not has_form(header)]
+    if guessed:
+        what = "do not say where they lie (both form codes in the header are 0)"
+        how = "their axes are taken to run to the left, to the back and up, as ITK takes them"
+        print(f"{len(guessed)} images {what}; {how}; the first is {guessed[0]}", file=sys.stderr)
 
 
 def _is_done(case: Case, store: Path) -> bool:

@@ -116,7 +116,7 @@ class Recipe:
         if affine is None and self.settings.geometry == "spacing":
             raise DataError([f"{name}: has no spacing, and is to be resampled to one; give its affine"])
         matrix = np.eye(4) if affine is None else np.asarray(affine, dtype=np.float64)
-        return self._prepare_volume(Path(name), Volume(voxels, matrix))
+        return self._prepare_volume(Path(name), Volume(voxels, [matrix], {}))
 
     def _prepare_volume(self, path: Path, image: Volume) -> Prepared:
         arrays, geometry = prepare_read(Case(path.name, path), image, None, self.modalities, self.settings)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from sslmed.core.errors import UserError
 
-VERSION = 4  # of the prepared arrays and their files; increase it if one of them changes
+VERSION = 5  # of the prepared arrays and their files; increase it if one of them changes
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 # Lightning finds classes by their bare names once their modules are imported.
 from sslmed import downstream, encoders, pretext
+from sslmed.core.doubled_keys import refuse_doubled_keys
 from sslmed.core.errors import UserError
 from sslmed.core.logs import logging_to, silence_libraries
 from sslmed.core.memory import keep_freed_memory
@@ -33,7 +34,7 @@ from sslmed.learning.distributed import check_processes, rank, world_size
 from sslmed.preparation.recipe import Recipe
 from sslmed.training.answers import draw_tasks, save_answers
 from sslmed.training.callbacks import History, IntervalBar, SeedUpdates
-from sslmed.training.own_modules import import_own_modules, record_own_modules
+from sslmed.training.own_modules import config_files, import_own_modules, record_own_modules
 from sslmed.training.provenance import provenance
 from sslmed.training.run_directory import RunDirectory
 from sslmed.training.trainer_options import checkpoint_callbacks, trainer_options
@@ -310,6 +311,8 @@ def main(args: Sequence[str], cli_class: type[SSLMedCLI] = SSLMedCLI) -> None:
         UserError: If an option or a file of the user's is not valid.
     """
     silence_libraries()
+    for file in config_files(args):
+        refuse_doubled_keys(file)
     # Build the parser of this subcommand only: each takes as long to build.
     subcommand = {args[0]: LightningCLI.subcommands()[args[0]]}
     attributes = {"subcommands": staticmethod(lambda: subcommand), "own_modules": import_own_modules(args)}

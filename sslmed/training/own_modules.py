@@ -25,15 +25,19 @@ def import_own_modules(arguments: Sequence[str]) -> list[Path]:
         The folders of YAML files that contain modules.
     """
     folders: list[Path] = []
-    split = [part for argument in arguments for part in argument.split("=", 1)]  # --config=FILE
-    for option, value in pairwise(split):
-        if option in ("-c", "--config"):
-            folder = Path(value).absolute().parent
-            record = folder / RECORD
-            recorded = record.read_text(encoding="utf-8").splitlines() if record.is_file() else []
-            folders += [each for each in (folder, *map(Path, recorded)) if _has_modules(each) and each not in folders]
+    for file in config_files(arguments):
+        folder = file.absolute().parent
+        record = folder / RECORD
+        recorded = record.read_text(encoding="utf-8").splitlines() if record.is_file() else []
+        folders += [each for each in (folder, *map(Path, recorded)) if _has_modules(each) and each not in folders]
     sys.path += [str(each) for each in (*folders, Path.cwd()) if str(each) not in sys.path]
     return folders
+
+
+def config_files(arguments: Sequence[str]) -> list[Path]:
+    """Return the YAML files that the arguments of a command such as `sslmed fit` name."""
+    split = [part for argument in arguments for part in argument.split("=", 1)]  # --config=FILE
+    return [Path(value) for option, value in pairwise(split) if option in ("-c", "--config")]
 
 
 def record_own_modules(run: Path, folders: Sequence[Path]) -> None:
