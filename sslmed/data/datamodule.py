@@ -8,6 +8,7 @@ from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader, Sampler
 
 from sslmed.core.errors import UserError
+from sslmed.core.numbers import Count, Index
 from sslmed.data.batches import Draw, EndlessBatches, EvenBatches
 from sslmed.data.samples import Label, Sample, StoreDataset, collate
 from sslmed.learning.device_memory import free_memory
@@ -52,13 +53,13 @@ class StoreDataModule(LightningDataModule):
         store: Path,
         spatial_dims: Literal[2, 3] | None = None,
         seed: int = 0,
-        fold: int = 0,
-        batch_size: int = 4,
-        updates: int | None = None,
-        epochs: int | None = None,
-        validations: int = 10,
-        crop_size: tuple[int, ...] | None = None,
-        num_workers: int = 0,
+        fold: Index = 0,
+        batch_size: Count = 4,
+        updates: Count | None = None,
+        epochs: Count | None = None,
+        validations: Count = 10,
+        crop_size: tuple[Count, ...] | None = None,
+        num_workers: Index = 0,
         device_memory: float = 0.5,
     ) -> None:
         super().__init__()

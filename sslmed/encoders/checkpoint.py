@@ -31,8 +31,8 @@ def load_encoder(
         key_map: Start of a name in the file -> what replaces it, as `{"backbone.": "encoder."}`.
 
     Raises:
-        UserError: If the file does not exist or is not a checkpoint, or if a tensor is missing, unknown, or has another
-            shape. The message lists all of them, and `encoder` is not changed.
+        UserError: If the file does not exist or is not a checkpoint, or if a tensor is missing, unknown, not finite, or
+            has another shape. The message lists all of them, and `encoder` is not changed.
     """
     weights, others = _weights_of("encoder.", Path(path), key_map)
     if not weights:

@@ -28,7 +28,8 @@ def read_state(path: Path, key_map: Mapping[str, str] | None = None) -> dict[str
             longest is replaced. Other names stay as they are.
 
     Raises:
-        UserError: If there is no such file, it cannot be read or holds no tensors, or the map does not fit it.
+        UserError: If there is no such file, it cannot be read, holds no tensors or some that are not
+            finite, or the map does not fit it.
     """
     file = find_weights(path)
     try:
@@ -46,7 +47,37 @@ def read_state(path: Path, key_map: Mapping[str, str] | None = None) -> dict[str
         reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
         msg = f"{file}: not a checkpoint written by sslmed fit, nor another file of tensors ({reason})"
         raise UserError(msg) from error
+    if broken := non_finite(state):
+        msg = (
+            f"{file}: {len(broken)} of {len(state)} tensors are not finite (first {broken[0]}): its training diverged; "
+            "train again with a lower learning rate or with trainer.precision 32-true"
+        )
+        raise UserError(msg)
     return _renamed(state, key_map or {}, file)
+
+
+def non_finite(state: Mapping[str, Tensor]) -> list[str]:
+    """Return the names of tensors with NaN or infinite values. A GPU is waited for once."""
+    names = [name for name, tensor in state.items() if tensor.is_floating_point()]
+    if not names:
+        return []
+    finite = torch.stack([state[name].isfinite().all() for name in names]).tolist()
+    return [name for name, is_finite in zip(names, finite, strict=True) if not is_finite]
+
+
+def check_finished(path: Path) -> None:
+    """Check that a checkpoint is not of an unfinished run. One outside a run's directory is accepted.
+
+    Raises:
+        UserError: If the run has no results.json.
+    """
+    run = path.absolute().parent.parent
+    if path.is_file() and (run / "config.yaml").is_file() and not (run / "results.json").is_file():
+        msg = (
+            f"{path}: this run is not finished ({run / 'results.json'} is absent): resume it by its own command first, "
+            f"`sslmed fit -c {run / 'config.yaml'}`"
+        )
+        raise UserError(msg)
 
 
 def find_weights(path: Path) -> Path:

@@ -44,6 +44,19 @@ class RunDirectory:
         """Whether the run has finished."""
         return self.results.is_file()
 
+    def require_results(self, use: str) -> None:
+        """Check that the run has finished.
+
+        Args:
+            use: What it is needed for.
+
+        Raises:
+            UserError: If it has not.
+        """
+        if not self.is_done:
+            msg = f"{self.path}: this run is not finished (results.json is absent), {use} needs a finished one; "
+            raise UserError(msg + "the same command `sslmed fit` resumes it")
+
     @contextmanager
     def locked(self, *, wait: bool) -> Iterator[None]:
         """Lock the directory for one writer. The lock ends with the process, however it ends.
@@ -79,6 +92,7 @@ class RunDirectory:
                     "give the same settings to resume it, or choose another --run_dir"
                 )
                 raise UserError(msg)
+        self.checkpoints.mkdir(exist_ok=True)  # fails now, not after the first validation interval
         for folder in (self.path, self.checkpoints):
             remove_leftovers(folder)
         write_text(self.config, config_yaml)

@@ -52,6 +52,7 @@ def test_load_refuses_an_encoder_that_differs_and_changes_nothing(tmp_path, othe
 @every_encoder
 @pytest.mark.parametrize(("old", "new"), [(2, 4), (3, 1), (1, 3)])
 def test_adapted_to_other_channels_equal_channels_give_what_they_gave(build, old, new, tmp_path, capsys):
+    torch.manual_seed(0)  # a layer norm over few features can enlarge differences of rounding
     source, target = build(old).eval(), build(new).eval()
     own = target.state_dict()
     (first,) = (key for key, value in source.state_dict().items() if value.shape != own[key].shape)

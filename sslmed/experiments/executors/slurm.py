@@ -16,6 +16,7 @@ import yaml
 from sslmed.core.doubled_keys import refuse_doubled_keys
 from sslmed.core.errors import UserError
 from sslmed.core.extras import require
+from sslmed.core.interrupts import Interrupted
 from sslmed.experiments.settings import config_root
 
 
@@ -61,7 +62,7 @@ class Slurm:
         try:
             while _queued(work):
                 time.sleep(self.poll_seconds)
-        except KeyboardInterrupt:
+        except (Interrupted, KeyboardInterrupt):
             _cancel(work)
             raise
 
