@@ -1,7 +1,7 @@
 """Base class of downstream tasks: loads the pretrained encoder, freezes it for the warm-up, sets the optimizer up."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -14,8 +14,9 @@ from sslmed.core.errors import InputError
 from sslmed.core.numbers import Fraction
 from sslmed.downstream.unfreezing import count_frozen, stages
 from sslmed.encoders import Encoder, load_encoder
-from sslmed.encoders.checkpoint import check_finished, load_decoder
+from sslmed.encoders.checkpoint import load_decoder
 from sslmed.encoders.decoder import UNetDecoder
+from sslmed.encoders.weights_file import check_finished, find_weights
 from sslmed.evaluation.metrics import Kind, best_is
 from sslmed.learning.batch_means import BatchMeans
 from sslmed.learning.convolutions import correct_convolutions
@@ -29,7 +30,8 @@ class Pretrained:
     """The weights that fine-tuning starts from.
 
     Args:
-        checkpoint: Checkpoint of a pretraining run; `None` starts from random weights.
+        checkpoint: Checkpoint of a pretraining run, an export, or a file of tensors from elsewhere; `None` starts from
+            random weights.
         load: `encoder`, or `all` for the decoder too, except its last layer. `all` needs a pretrained decoder.
         adapt_channels: Accept a checkpoint pretrained on images with another number of channels; see `load_encoder`.
         frozen_fraction: Fraction of training during which a loaded encoder stays frozen; 1 trains the rest alone.
@@ -37,6 +39,7 @@ class Pretrained:
             the coarsest first; 0 unfreezes all at once. Source: https://arxiv.org/abs/1801.06146, section 3.3.
         layer_decay: Factor on the learning rate of a loaded encoder from each stage to the one before it, and from the
             decoder or head to the last stage; 1 trains all at the same rate. Source: the same, section 3.2.
+        key_map: Start of a tensor's name in a file from elsewhere -> what replaces it, as `{"backbone.": "encoder."}`.
 
     Raises:
         InputError: If a fraction or the factor is out of range.
@@ -48,6 +51,7 @@ class Pretrained:
     frozen_fraction: Fraction = 0.0
     unfreezing_fraction: Fraction = 0.0
     layer_decay: float = 1.0
+    key_map: dict[str, str] | None = None
 
     def __post_init__(self) -> None:
         parts = (self.frozen_fraction, self.unfreezing_fraction)
@@ -100,6 +104,8 @@ class DownstreamTask(LightningModule):
         decoder: UNetDecoder | None = None,
     ) -> None:
         super().__init__()
+        if pretrained.checkpoint is not None:
+            pretrained = replace(pretrained, checkpoint=find_weights(pretrained.checkpoint))
         self.encoder = correct_convolutions(encoder)
         self.pretrained = pretrained
         self.optimization = optimization
@@ -114,9 +120,9 @@ class DownstreamTask(LightningModule):
             raise InputError(msg)
         if pretrained.checkpoint is not None:
             check_finished(pretrained.checkpoint)
-            load_encoder(encoder, pretrained.checkpoint, pretrained.adapt_channels)
+            load_encoder(encoder, pretrained.checkpoint, pretrained.adapt_channels, pretrained.key_map)
             if decoder is not None and pretrained.load == "all":
-                load_decoder(decoder, pretrained.checkpoint)
+                load_decoder(decoder, pretrained.checkpoint, pretrained.key_map)
 
     @property
     def monitor_mode(self) -> str:

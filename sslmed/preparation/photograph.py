@@ -50,7 +50,11 @@ def prepare_photo(path: Path, settings: PrepareSettings) -> tuple[NDArray[np.flo
     Raises:
         DataError: If the file cannot be used.
     """
-    photo = _open(path)
+    return place_photo(_open(path), path, settings)
+
+
+def place_photo(photo: Image.Image, path: Path, settings: PrepareSettings) -> tuple[NDArray[np.float16], Geometry]:
+    """Make a photograph that has been read square and resize it; see `prepare_photo`. `path` names it in messages."""
     box = (0, 0, *photo.size)
     if settings.photo == "fundus":
         found = _find_retina(photo, 255 * settings.foreground)

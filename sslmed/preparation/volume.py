@@ -48,6 +48,13 @@ def prepare_volume(
 
     torch.set_num_threads(1)  # other processes use the other cores
     image, label = read_case(case, modalities, label_values)
+    return prepare_read(case, image, label, modalities, settings)
+
+
+def prepare_read(
+    case: Case, image: Volume, label: Volume | None, modalities: Sequence[str], settings: PrepareSettings
+) -> tuple[dict[str, NDArray[Any]], Geometry]:
+    """Prepare one case that has been read; see `prepare_volume`. The voxels of `image` are changed in place."""
     cts = [channel for channel, modality in zip(image.voxels, modalities, strict=True) if is_ct(modality)]
     for channel in cts:
         _check_units(case, channel)

@@ -8,7 +8,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from sslmed.core.errors import RunError
-from sslmed.encoders.checkpoint import non_finite
+from sslmed.encoders.weights_file import non_finite
 from sslmed.learning.distributed import merge, rank, world_size
 
 UPDATES_BETWEEN_LOOKS = 100

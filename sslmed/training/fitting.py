@@ -13,7 +13,7 @@ from pytorch_lightning import LightningModule, Trainer
 from sslmed.core.errors import RunError
 from sslmed.data.datamodule import StoreDataModule
 from sslmed.downstream.base import DownstreamTask
-from sslmed.encoders.checkpoint import read_state
+from sslmed.encoders.weights_file import read_state
 from sslmed.evaluation.metrics import summarise
 from sslmed.learning.distributed import alone, rank
 from sslmed.training.answers import draw_tasks, save_answers

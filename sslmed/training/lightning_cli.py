@@ -24,6 +24,7 @@ from sslmed.evaluation.metrics import summarise
 from sslmed.learning.distributed import check_processes, rank, world_size
 from sslmed.learning.layout import store_channels_last
 from sslmed.preparation.readers.dataset import LABELS_OF_TASKS
+from sslmed.preparation.recipe import Recipe
 from sslmed.training.callbacks import History, IntervalBar, Rehearsal, SeedUpdates
 from sslmed.training.config_files import check_config_files
 from sslmed.training.divergence import StopAtDivergence
@@ -155,6 +156,7 @@ class SSLMedCLI(LightningCLI):
         with self.run.locked(wait=self.settings.wait):
             self.run.begin(self._parser("fit").dump(self.settings, skip_unset=False, skip_validation=True))
             record_own_modules(self.run.path, self.own_modules)
+            Recipe.of_store(self.datamodule.store).save(self.run.recipe)
             with logging_to(self.run.log), self._above_the_bar(), self._mirrored_to_wandb():
                 fitting.fit()
 

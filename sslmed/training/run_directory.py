@@ -28,6 +28,7 @@ class RunDirectory:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.config = path / "config.yaml"
+        self.recipe = path / "preparation.json"
         self.metrics = path / "metrics.csv"
         self.log = path / "run.log"
         self.checkpoints = path / "checkpoints"

@@ -11,7 +11,7 @@ from rich.table import Table
 from sslmed.core.errors import UserError
 from sslmed.data.datamodule import StoreDataModule
 from sslmed.downstream.base import DownstreamTask
-from sslmed.encoders.checkpoint import read_state
+from sslmed.encoders.weights_file import read_state
 
 
 def load_weights(model: LightningModule, checkpoint: Path) -> None:

@@ -29,6 +29,7 @@ def test_every_task_pretrains_and_leaves_a_complete_run_directory(sslmed: Comman
     names = {path.relative_to(tmp_path / "run").as_posix() for path in (tmp_path / "run").rglob("*") if path.is_file()}
     expected = {
         "config.yaml",
+        "preparation.json",
         "metrics.csv",
         "run.log",
         "results.json",
