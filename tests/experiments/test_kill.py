@@ -180,6 +180,7 @@ def test_results_that_come_from_an_orphan_while_a_workflow_starts_are_kept(tmp_p
         "--ignore-incomplete",
         "--keep-incomplete",
     ]
-    assert subprocess.run(command, cwd=tmp_path, check=False).returncode == 0
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}  # the working folder is not searched
+    assert subprocess.run(command, cwd=tmp_path, env=environment, check=False).returncode == 0
     first, second = ((tmp_path / name / "results.json").read_text() for name in ("first", "second"))
     assert first == second
