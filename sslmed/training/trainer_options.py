@@ -23,17 +23,17 @@ FIXED: Mapping[str, tuple[Any, ...]] = {
     "check_val_every_n_epoch": (1,),
     "enable_checkpointing": (None, True),
     "fast_dev_run": (False,),
-    "limit_predict_batches": (None, 1.0),
-    "limit_test_batches": (None, 1.0),
-    "limit_train_batches": (None, 1.0),
-    "limit_val_batches": (None, 1.0),
+    "limit_predict_batches": (None,),
+    "limit_test_batches": (None,),
+    "limit_train_batches": (None,),
+    "limit_val_batches": (None,),
     "max_steps": (-1,),
     "max_time": (None,),
     "min_epochs": (None,),
     "min_steps": (None,),
     "overfit_batches": (0.0, 0),
     "reload_dataloaders_every_n_epochs": (0,),
-    "val_check_interval": (None, 1.0),
+    "val_check_interval": (None,),
 }
 """Arguments of Lightning's trainer that shorten, repeat or skip a part of training or scoring -> values that do not."""
 
@@ -105,7 +105,7 @@ def _check_fixed(config: Mapping[str, Any]) -> None:
     budget = "every run trains for data.updates (or data.epochs) and is scored on all cases, or runs do not compare"
     for name, allowed in FIXED.items():
         value = config.get(name, allowed[0])
-        if not any(value == each and type(value) is type(each) for each in allowed):  # 1 is one batch, 1.0 are all
+        if value not in allowed:  # not 1.0 for all batches either: the parser may give 1, one batch, as 1.0
             raise UserError(f"trainer.{name} is {value}, expected {allowed[0]}: {budget}")
     clip, nodes = config.get("gradient_clip_val"), config.get("num_nodes", 1)
     if clip is not None and not clip >= 0:
