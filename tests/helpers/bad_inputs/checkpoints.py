@@ -24,7 +24,7 @@ def only(*parts: str):
 
 INPUTS = [
     Bad("checkpoint that is not there", fit("--model.pretrained.checkpoint absent.ckpt"), ("absent.ckpt: no such checkpoint",)),
-    Bad("checkpoint that is a folder", fit("--model.pretrained.checkpoint pretraining"), ("pretraining: no such checkpoint",)),
+    Bad("folder without a checkpoint", fit("--model.pretrained.checkpoint store"), ("store: no such checkpoint; give a folder with",)),
     Bad("empty checkpoint", fit(PRETRAINED), (f"{LAST}: not a checkpoint",), make=write(LAST, b"")),
     Bad("text for a checkpoint", fit(PRETRAINED), (f"{LAST}: not a checkpoint",), make=write(LAST, "not a zip")),
     Bad("checkpoint without encoder", fit(PRETRAINED), (f"{LAST}: holds no encoder",), make=only("head.")),
