@@ -46,7 +46,7 @@ def pretext_losses(runs: Path) -> str:
 
 
 def _cell(cell: "pd.Series[float]") -> str:
-    return f"{cell['mean']:.3f} [{cell['ci_low']:.3f}, {cell['ci_high']:.3f}]"
+    return f"{cell['mean']:z.3f} [{cell['ci_low']:z.3f}, {cell['ci_high']:z.3f}]"
 
 
 def _markdown(rows: list[list[str]]) -> str:

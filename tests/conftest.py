@@ -8,6 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from commands import Command, exit_status, run_arguments
 from hypothesis import settings
 from PIL import Image
 
@@ -109,3 +110,24 @@ def aptos_dataset(tmp_path: Path) -> Callable[..., Path]:
         return root
 
     return write
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """12 labelled and 4 unlabelled synthetic volumes of 16³, prepared."""
+    from sslmed.phantoms import KINDS
+    from sslmed.preparation.prepare import PrepareSettings, prepare
+
+    folder = tmp_path_factory.mktemp("data")
+    KINDS["pancreas"](folder / "phantom", cases=12, unlabelled=4, size=(24, 24, 16), jobs=1)
+    return prepare(folder / "phantom", folder / "store", PrepareSettings(size=16), jobs=1).root
+
+
+@pytest.fixture
+def sslmed(store: Path, tmp_path: Path) -> Command:
+    """Return a function that does a subcommand of a small run in this process, and returns its exit status."""
+
+    def run(subcommand: str, kind: str, *options: str) -> int:
+        return exit_status([subcommand, *run_arguments(kind, store, tmp_path), *options])
+
+    return run

@@ -3,12 +3,13 @@
 import os
 import platform
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import psutil
 import torch
+
+from sslmed.training.provenance import version_of
 
 PACKAGES = ("sslmed", "torch", "pytorch-lightning", "monai", "numpy", "scipy", "nibabel")
 
@@ -27,7 +28,7 @@ def describe() -> dict[str, Any]:
         "load_average": [round(load, 2) for load in psutil.getloadavg()],
         "gpus": gpus,
         "cuda": torch.version.cuda if gpus else None,
-        "versions": {"python": platform.python_version()} | {package: version(package) for package in PACKAGES},
+        "versions": {"python": platform.python_version()} | {package: version_of(package) for package in PACKAGES},
     }
 
 

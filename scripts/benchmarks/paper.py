@@ -39,7 +39,7 @@ def measure(sizes: Sizes, folder: Path) -> Findings:
     preset = read_preset(presets)
     prepared = phantoms.prepared(folder, preset.prepare.size)
     store = phantoms.repeat_store(prepared, folder / "cases", sizes.labelled, sizes.unlabelled)
-    arms, labels = tuple(experiment.arms), experiment.label_amounts
+    arms, labels = tuple(experiment.default_arms), experiment.label_amounts
     grid = Grid(experiment, preset, presets, arms, labels, (preset.folds[0],), (preset.seeds[0],))
     plan = plan_runs(grid, Places(folder / "work", store.root), dataset="phantom", wandb="disabled")
     hours = 0.0

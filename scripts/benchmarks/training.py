@@ -15,6 +15,7 @@ from benchmarks.rates import synchronise
 from sslmed.downstream import Segmentation
 from sslmed.encoders import UNetEncoder
 from sslmed.learning.captured import CapturedStep
+from sslmed.learning.layout import store_channels_last
 
 NUM_CLASSES = 3
 SEGMENTATION = "segmentation"
@@ -78,7 +79,7 @@ def our_update(work: Work, way: Way, device: torch.device) -> Callable[[dict[str
     """Build the function that does one update on a batch, as Lightning would with this precision and layout."""
     module = work.module().to(device)
     if way.channels_last:
-        module.to(memory_format=torch.channels_last_3d)
+        store_channels_last(module)
     if way.compiled:
         module.compile()
     optimizer = torch.optim.AdamW(module.parameters(), lr=1e-3, fused=True)

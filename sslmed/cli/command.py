@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from sslmed import __version__
-from sslmed.core.errors import UserError
+from sslmed.core.environment import check_environment, is_first_process
+from sslmed.core.errors import RunError, UserError, printable
+from sslmed.core.interrupts import Interrupted, interruptible
 from sslmed.core.nearest import did_you_mean
+from sslmed.core.parsing import refuse_empty
 from sslmed.core.startup import importing
 
 LIGHTNING_COMMANDS = {
@@ -21,9 +24,13 @@ OWN_COMMANDS = {
     "phantom": "generate a dataset: CT-like or MRI-like volumes in the layout of MSD, or photographs in that of APTOS",
     "prepare": "check a dataset's files and write them as normalised, memory-mapped arrays",
     "reproduce": "pretrain, fine-tune, score and draw a figure's data-efficiency curves",
+    "export": "hand a trained network on: weights with a model card, ONNX, or a MONAI bundle",
     "report": "write an experiment's report: one HTML file with curves, numbers, slices, protocol and cost",
 }
 """Each is a module of this package, with the dataclasses of its options, and what runs it."""
+
+RESUMING = ("fit", "phantom", "prepare", "reproduce")
+"""Commands that keep what an interruption leaves."""
 
 COMMANDS = LIGHTNING_COMMANDS | OWN_COMMANDS
 HELP = "\n".join(
@@ -43,24 +50,36 @@ HELP = "\n".join(
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Run the command and exit: 0 done, 1 failed, 2 something the user gave cannot be used."""
+    """Run the command and exit: 0 done, 1 failed, 2 the input cannot be used, 128 + n ended by signal n."""
     arguments = sys.argv[1:] if args is None else list(args)
-    # Where several processes train one network, the first one reports.
-    level = logging.INFO if int(os.environ.get("RANK", "0")) == 0 else logging.WARNING
-    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
-    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells when it has looked for fonts
+    os.environ["PYTHONSAFEPATH"] = "1"  # workers and other children must not import a random.py of the working folder
     try:
-        sys.exit(_run(arguments))
-    except (UserError, OSError) as error:  # a full disk, a folder that is a file or read-only
+        check_environment()
+        refuse_empty(arguments)
+        level = logging.INFO if is_first_process() else logging.WARNING
+        logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
+        logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells when it has looked for fonts
+        with interruptible():
+            sys.exit(_run(arguments))
+    except (UserError, RunError, OSError) as error:  # a full disk, a folder that is a file or read-only
         if isinstance(error, BrokenPipeError):
             sys.exit(1)
         if os.environ.get("SSLMED_DEBUG") == "1":
             raise
-        print(error, file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("interrupted: the same command resumes where this one stopped", file=sys.stderr)
-        sys.exit(130)
+        print(_words(error), file=sys.stderr)
+        sys.exit(1 if isinstance(error, RunError) else 2)
+    except Interrupted as interruption:
+        resumes = arguments[:1] and arguments[0] in RESUMING
+        cure = "the same command resumes where this one stopped" if resumes else "start it again"
+        print(f"{interruption}: {cure}", file=sys.stderr)
+        sys.exit(interruption.status)
+
+
+def _words(error: Exception) -> str:
+    """What an error says; Python's own words for a system's error begin with a number."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror is not None:
+        return printable(f"{error.filename}: {error.strerror}")
+    return "\n".join(map(printable, str(error).split("\n")))
 
 
 def _run(arguments: Sequence[str]) -> int | None:

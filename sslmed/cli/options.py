@@ -11,9 +11,11 @@ import docstring_parser
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
 from sslmed.core.errors import UserError
-from sslmed.core.parsing import one_line
+from sslmed.core.files import expand_home
+from sslmed.core.numbers import Count, Index
+from sslmed.core.parsing import one_line, shield_numbers
 
-METAVARS = {int: "N", float: "X", Path: "PATH"}
+METAVARS = {int: "N", Count: "N", Index: "N", float: "X", Path: "PATH"}
 
 
 class HelpFormatter(DefaultHelpFormatter):
@@ -40,7 +42,7 @@ class Parser(ArgumentParser):
 
 
 def parse(arguments: Sequence[str], parser: Parser, kinds: Sequence[type], positional: Sequence[str]) -> list[Any]:
-    """Read what was given after a subcommand.
+    """Read what was given after a subcommand. A leading `~` is the home directory.
 
     A field `hu_window: tuple[float, float]` becomes `--hu-window LOW HIGH`, a sequence takes one value or more, and a
     `bool` is a flag.
@@ -59,8 +61,12 @@ def parse(arguments: Sequence[str], parser: Parser, kinds: Sequence[type], posit
     """
     for kind in kinds:
         _add(parser, kind, positional)
-    given = vars(parser.parse_args(list(arguments)))
+    given = {name: _expanded(value) for name, value in vars(parser.parse_args(shield_numbers(arguments))).items()}
     return [kind(**{field.name: given[field.name] for field in fields(kind)}) for kind in kinds]
+
+
+def _expanded(value: Any) -> Any:  # noqa: ANN401 - any option
+    return [expand_home(each) for each in value] if isinstance(value, list) else expand_home(value)
 
 
 def _add(parser: Parser, kind: type, positional: Sequence[str]) -> None:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from sslmed.core.numbers import Count, Index
+
 EPILOG = "Deterministic by seed; the first N cases do not depend on N. The same command resumes one that was killed."
 POSITIONAL = ("kind", "out")
 
@@ -24,10 +26,10 @@ class Options:
 
     kind: Literal["pancreas", "brain", "fundus"]
     out: Path
-    cases: int = 60
-    unlabelled: int = 40
-    size: Sequence[int] | None = None
-    seed: int = 0
+    cases: Index = 60
+    unlabelled: Index = 40
+    size: Sequence[Count] | None = None
+    seed: Index = 0
 
 
 OPTIONS = (Options,)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sslmed.core.numbers import Count
 from sslmed.preparation.download.known import KNOWN
 from sslmed.preparation.readers.dataset import LABELS_OF_TASKS, Task
 from sslmed.preparation.settings import PrepareSettings
@@ -35,7 +36,7 @@ class Options:
     store: Path
     task: Task | None = None
     pool: bool = False
-    jobs: int | None = None
+    jobs: Count | None = None
     downloads: Path = Path("data")
 
 

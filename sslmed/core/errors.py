@@ -1,6 +1,11 @@
-"""Defines the errors that a user can fix. The command prints them as plain lines and exits with status 2."""
+"""Defines the errors that the command prints as plain lines: exit status 2 if a user can fix them, else 1."""
 
 from collections.abc import Sequence
+
+
+def printable(line: str) -> str:
+    """Write what a terminal would not show, or would obey, as in Python: a file can hold any character."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in line)
 
 
 class UserError(Exception):
@@ -15,8 +20,12 @@ class DataError(UserError):
     """
 
     def __init__(self, problems: Sequence[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = tuple(problems)
+        self.problems = tuple(map(printable, problems))
+        super().__init__("\n".join(self.problems))
+
+
+class RunError(Exception):
+    """Reports a run that failed although its input is valid, e.g. because training diverged; the exit status is 1."""
 
 
 class InputError(UserError, ValueError):

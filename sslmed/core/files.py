@@ -1,11 +1,17 @@
 """Writes files atomically: completely or not at all."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
+
+from sslmed.core.errors import UserError
 
 TEMPORARY = ".partial"
+
+Value = TypeVar("Value")
 
 
 @contextmanager
@@ -23,6 +29,22 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield a new temporary folder beside `path`. On success it is renamed to `path`, on failure it is removed.
+
+    `path` must not exist, or be an empty folder.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY}")
+    temporary.mkdir()
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file atomically, and create its folder if needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -34,3 +56,30 @@ def remove_leftovers(folder: Path) -> None:
     """Remove temporary files of killed writers from a folder. The caller must be the only writer there."""
     for leftover in folder.glob(f"*{TEMPORARY}"):
         leftover.unlink(missing_ok=True)
+
+
+def expand_home(value: Value) -> Value:
+    """Replace a leading `~` or `~name` of a path by the home directory, as a shell does for words without quotes.
+
+    Args:
+        value: A path or a text. Anything else, and a path that starts otherwise, is returned as it is.
+    """
+    if isinstance(value, str | Path) and str(value).startswith("~"):
+        return type(value)(os.path.expanduser(str(value)))  # noqa: PTH111 - Path's method fails for an unknown name
+    return value
+
+
+def check_writable(folder: Path, option: str) -> None:
+    """Check before long work that files can be written to a folder, or that it can be created.
+
+    Args:
+        folder: The folder.
+        option: Option that names it, e.g. `--out`, for the message.
+
+    Raises:
+        UserError: If it is a file or below one, or is not writable.
+    """
+    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        reason = "cannot be written to" if existing.is_dir() else "is a file"
+        raise UserError(f"{option} {folder}: {existing} {reason}; choose another folder")

@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from sslmed.core.errors import RunError, UserError
+from sslmed.core.interrupts import Interrupted
+
 log = logging.getLogger(__name__)
 
 IGNORED_WARNINGS = (
@@ -29,7 +32,7 @@ def silence_libraries() -> None:
 
 @contextmanager
 def logging_to(path: Path) -> Iterator[None]:
-    """Also write log lines, warnings and the traceback of a failure to the run's log file."""
+    """Also write log lines, warnings and how the run failed to the run's log file."""
     handler = logging.FileHandler(path)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     root = logging.getLogger()
@@ -38,6 +41,9 @@ def logging_to(path: Path) -> Iterator[None]:
     logging.captureWarnings(capture=True)
     try:
         yield
+    except (UserError, RunError, Interrupted) as ended:  # in words; the command says them on the terminal
+        handler.handle(log.makeRecord(log.name, logging.ERROR, __file__, 0, str(ended), (), None))
+        raise
     except Exception:
         log.exception("the run failed")
         raise

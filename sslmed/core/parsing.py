@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
+from sslmed.core.errors import UserError
 from sslmed.core.nearest import did_you_mean, did_you_mean_path
 
 EMPTY = re.compile(
@@ -13,6 +14,33 @@ EMPTY = re.compile(
     r"|Expected a path but|Expected <class 'NoneType'>"
 )
 """Lines that say nothing to a user."""
+
+
+NUMBER = re.compile(r"-(\d+\.?\d*|\.\d+)(e[-+]?\d+)?|-(inf|nan)", re.IGNORECASE)
+"""A negative number as Python reads it. argparse takes -1e3 and -inf for options."""
+
+RESTRICTED = re.compile(r"(?:element \d+: )?Not of type (\w+): (.*)")
+"""What jsonargparse says about a number out of range."""
+
+
+def refuse_empty(arguments: Sequence[str]) -> None:
+    """Refuse arguments without text, as of an unset variable; an empty path would be the working folder.
+
+    Raises:
+        UserError: If there is one.
+    """
+    option = "the first argument"
+    for argument in arguments:
+        name, assigned, value = argument.partition("=")
+        if argument.startswith("-"):
+            option = name
+        if not argument.strip() or (assigned and name.startswith("--") and not value.strip()):
+            raise UserError(f"{option}: expected a value, got an empty one; is a variable unset?")
+
+
+def shield_numbers(arguments: Iterable[str]) -> list[str]:
+    """Put a space before numbers such as -1e3, so that argparse does not take them for options."""
+    return [f" {each}" if NUMBER.fullmatch(each) else each for each in arguments]
 
 
 def one_line(message: str, options: Collection[str], classes: Iterable[str] = ()) -> str:
@@ -41,8 +69,14 @@ def one_line(message: str, options: Collection[str], classes: Iterable[str] = ()
         return f"{option}: no class {found[1]} is known{did_you_mean(found[1], classes)}"
     if found := re.match(r"File does not exist: '(.+)'", text):
         return f"{found[1]}: no such file{did_you_mean_path(Path(found[1]))}"
+    if found := re.match(r"argument (--\S+): (expected .*arguments?)$", text):
+        return f"{found[1]}: {found[2]}; write a value that begins with a dash as {found[1]}=-VALUE, a file as ./-NAME"
+    if found := RESTRICTED.match(text):
+        return f"{option}: expected {_restricted(found[1])}, got {_given(message, found[2])}"
     if found := re.match(r"(?:element \d+: )?Expected an? (.+?)\. Got value: (.*)", text):
         return f"{option}: {_expected(*found.groups())}"
+    if kinds := re.findall(r"Expected an? (<class '[^']+'>|typing\.Literal\[[^\]]*\])", text):
+        return f"{option}: expected {' or '.join(map(_kind, kinds))}, got {_given(message)}"
     return f"{option}: {text}" if key else text
 
 
@@ -68,9 +102,31 @@ def _unknown_argument(option: str, class_path: str | None, name: str) -> str:
 
 
 def _expected(kind: str, value: str) -> str:
-    if choices := re.match(r"typing\.Literal\[(.*)\]", kind):
-        known: Sequence[str] = [choice.strip("' ") for choice in choices[1].split(",")]
-        return f"expected {' or '.join(known)}, got {value}{did_you_mean(value, known)}"
-    names = {"int": "a whole number", "float": "a number", "bool": "true or false"}
+    known = _choices(kind)
+    return f"expected {_kind(kind)}, got {value}{did_you_mean(value, known) if known else ''}"
+
+
+def _kind(kind: str) -> str:
+    """What a type is called."""
+    names = {"int": "a whole number", "float": "a number", "bool": "true or false", "list": "a list"}
     plain = re.sub(r"<class '(?:\w+\.)*(\w+)'>", lambda found: names.get(found[1], found[1]), kind)
-    return f"expected {plain}, got {value}"
+    return " or ".join(_choices(kind)) or plain
+
+
+def _choices(kind: str) -> list[str]:
+    choices = re.match(r"typing\.Literal\[(.*)\]", kind)
+    return [choice.strip("' ") for choice in choices[1].split(",")] if choices else []
+
+
+def _restricted(name: str) -> str:
+    """What a number in a range is called; see `sslmed.core.numbers`."""
+    names = {"NonNegativeInt": "a whole number from 0", "ClosedUnitInterval": "a fraction from 0 to 1"}
+    return names.get(name, name.replace("_", " "))
+
+
+def _given(message: str, problem: str = "") -> str:
+    """The value that was given, from the parser's message."""
+    found = re.search(r"Given value: (.*)", message) or re.match(r"(.*?) ?does not conform", problem)
+    value = found[1] if found else problem.rpartition(": ")[2]
+    nested = re.fullmatch(r"NestedArg\(key='[^']*', val=(.*)\)", value)
+    return (nested[1] if nested else value).strip("' ")

@@ -55,7 +55,9 @@ def run_in_processes(
             for future in as_completed(futures):
                 future.result()
                 advance()
-    except (BrokenProcessPool, MemoryError) as error:
+    except (BrokenProcessPool, MemoryError, RuntimeError) as error:
+        if not (isinstance(error, BrokenProcessPool | MemoryError) or "allocate memory" in str(error)):
+            raise
         raise UserError(
             f"{description}: a worker process was killed or ran out of memory; what is finished is kept: "
             "run the same command again, with fewer jobs"

@@ -9,6 +9,7 @@ from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader, Sampler
 
 from sslmed.core.errors import UserError
+from sslmed.core.numbers import Count, Index
 from sslmed.core.shared_memory import lack_of_shared_memory, shorten_sockets
 from sslmed.data.batches import Draw, EndlessBatches, EvenBatches
 from sslmed.data.samples import Label, Sample, StoreDataset, collate
@@ -60,13 +61,13 @@ class StoreDataModule(LightningDataModule):
         store: Path,
         spatial_dims: Literal[2, 3] | None = None,
         seed: int = 0,
-        fold: int = 0,
-        batch_size: int = 4,
-        updates: int | None = None,
-        epochs: int | None = None,
-        validations: int = 10,
-        crop_size: tuple[int, ...] | None = None,
-        num_workers: int = 0,
+        fold: Index = 0,
+        batch_size: Count = 4,
+        updates: Count | None = None,
+        epochs: Count | None = None,
+        validations: Count = 10,
+        crop_size: tuple[Count, ...] | None = None,
+        num_workers: Index = 0,
         device_memory: float = 0.5,
     ) -> None:
         super().__init__()
@@ -78,7 +79,7 @@ class StoreDataModule(LightningDataModule):
         self.store = Store(store)
         self.spatial_dims = self.store.spatial_dims if spatial_dims is None else spatial_dims
         self.seed = seed
-        self.fold = fold
+        self.fold = int(fold)  # Weights & Biases writes the type of the option as text
         self.batch_size = batch_size
         self.updates = updates
         self.epochs = epochs

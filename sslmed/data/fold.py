@@ -7,6 +7,7 @@ from torch.utils.data import DataLoader
 
 from sslmed.core.errors import UserError
 from sslmed.core.label_amount import LabelAmount
+from sslmed.core.numbers import Count, Folds, Index
 from sslmed.data.datamodule import StoreDataModule
 from sslmed.data.samples import Sample
 from sslmed.data.selection import select_labelled, split_store
@@ -37,7 +38,7 @@ class FoldData(StoreDataModule):
         UserError: If there are too few labelled cases.
     """
 
-    def __init__(self, store: Path, fold: int = 0, n_folds: int = 5, split_seed: int = 0, **kwargs: object) -> None:
+    def __init__(self, store: Path, fold: Index = 0, n_folds: Folds = 5, split_seed: int = 0, **kwargs: object) -> None:
         super().__init__(store, fold=fold, **kwargs)  # type: ignore[arg-type]
         self.split = split_store(self.store, fold=fold, n_folds=n_folds, split_seed=split_seed)
 
@@ -61,7 +62,7 @@ class LabelledData(FoldData):
     """
 
     def __init__(
-        self, store: Path, label_fraction: float | None = None, n_labels: int | None = None, **kwargs: object
+        self, store: Path, label_fraction: float | None = None, n_labels: Count | None = None, **kwargs: object
     ) -> None:
         super().__init__(store, **kwargs)  # type: ignore[arg-type]
         if label_fraction is None and n_labels is None:

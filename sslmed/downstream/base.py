@@ -1,20 +1,25 @@
 """Base class of downstream tasks: loads the pretrained encoder, freezes it for the warm-up, sets the optimizer up."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import pandas as pd
 from pytorch_lightning import Callback, LightningModule
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
+from torch.nn import Parameter
 
 from sslmed.core.errors import InputError
+from sslmed.core.numbers import Fraction
+from sslmed.downstream.unfreezing import count_frozen, stages
 from sslmed.encoders import Encoder, load_encoder
 from sslmed.encoders.checkpoint import load_decoder
 from sslmed.encoders.decoder import UNetDecoder
+from sslmed.encoders.weights_file import check_finished, find_weights
 from sslmed.evaluation.metrics import Kind, best_is
 from sslmed.learning.batch_means import BatchMeans
+from sslmed.learning.convolutions import correct_convolutions
 from sslmed.learning.distributed import merge
 from sslmed.learning.optimization import DEFAULT, Optimization
 from sslmed.preparation.store import Store
@@ -25,18 +30,40 @@ class Pretrained:
     """The weights that fine-tuning starts from.
 
     Args:
-        checkpoint: Checkpoint of a pretraining run; `None` starts from random weights.
+        checkpoint: Checkpoint of a pretraining run, an export, or a file of tensors from elsewhere; `None` starts from
+            random weights.
         load: `encoder`, or `all` for the decoder too, except its last layer. `all` needs a pretrained decoder.
         adapt_channels: Accept a checkpoint pretrained on images with another number of channels; see `load_encoder`.
-        frozen_fraction: Fraction of training during which a loaded encoder stays frozen.
+        frozen_fraction: Fraction of training during which a loaded encoder stays frozen; 1 trains the rest alone.
+        unfreezing_fraction: Fraction of training after that in which the encoder's stages are unfrozen one by one,
+            the coarsest first; 0 unfreezes all at once. Source: https://arxiv.org/abs/1801.06146, section 3.3.
+        layer_decay: Factor on the learning rate of a loaded encoder from each stage to the one before it, and from the
+            decoder or head to the last stage; 1 trains all at the same rate. Source: the same, section 3.2.
+        key_map: Start of a tensor's name in a file from elsewhere -> what replaces it, as `{"backbone.": "encoder."}`.
         transductive: Accept a checkpoint that was pretrained on images of the test cases. Results and figure say it.
+
+    Raises:
+        InputError: If a fraction or the factor is out of range.
     """
 
     checkpoint: Path | None = None
     load: Literal["encoder", "all"] = "encoder"
     adapt_channels: bool = False
-    frozen_fraction: float = 0.0
+    frozen_fraction: Fraction = 0.0
+    unfreezing_fraction: Fraction = 0.0
+    layer_decay: float = 1.0
+    key_map: dict[str, str] | None = None
     transductive: bool = False
+
+    def __post_init__(self) -> None:
+        parts = (self.frozen_fraction, self.unfreezing_fraction)
+        if min(parts) < 0 or sum(parts) > 1:
+            raise InputError(
+                "frozen_fraction and unfreezing_fraction must be 0 or more, and at most 1 together, got "
+                f"{parts[0]} and {parts[1]}"
+            )
+        if not 0 < self.layer_decay <= 1:
+            raise InputError(f"layer_decay must be above 0 and at most 1, got {self.layer_decay}")
 
 
 RANDOM = Pretrained()
@@ -60,7 +87,8 @@ class DownstreamTask(LightningModule):
         test_rows: After a test run, one row per case, from all ranks.
 
     Raises:
-        UserError: If the names or shapes of the checkpoint's tensors differ from the encoder's.
+        UserError: If the names or shapes of the checkpoint's tensors differ from the encoder's, or its run has not
+            finished.
         InputError: If `pretrained.load` is `all` and the network has no decoder.
     """
 
@@ -78,10 +106,13 @@ class DownstreamTask(LightningModule):
         decoder: UNetDecoder | None = None,
     ) -> None:
         super().__init__()
-        self.encoder = encoder
+        if pretrained.checkpoint is not None:
+            pretrained = replace(pretrained, checkpoint=find_weights(pretrained.checkpoint))
+        self.encoder = correct_convolutions(encoder)
         self.pretrained = pretrained
         self.optimization = optimization
-        self.encoder_is_frozen = False
+        self.stages = stages(encoder)
+        self.n_frozen = 0  # of the stages
         self._validation = BatchMeans()
         self.test_rows: list[dict[str, Any]] = []
         if decoder is not None:
@@ -90,9 +121,10 @@ class DownstreamTask(LightningModule):
             msg = f"{type(self).__name__} has no decoder to load: set pretrained.load to encoder"
             raise InputError(msg)
         if pretrained.checkpoint is not None:
-            load_encoder(encoder, pretrained.checkpoint, pretrained.adapt_channels)
+            check_finished(pretrained.checkpoint)
+            load_encoder(encoder, pretrained.checkpoint, pretrained.adapt_channels, pretrained.key_map)
             if decoder is not None and pretrained.load == "all":
-                load_decoder(decoder, pretrained.checkpoint)
+                load_decoder(decoder, pretrained.checkpoint, pretrained.key_map)
 
     @property
     def monitor_mode(self) -> str:
@@ -102,27 +134,55 @@ class DownstreamTask(LightningModule):
     @property
     def can_freeze(self) -> bool:
         """Whether the encoder is frozen during the first part of training."""
-        return self.pretrained.checkpoint is not None and self.pretrained.frozen_fraction > 0
+        fractions = self.pretrained.frozen_fraction, self.pretrained.unfreezing_fraction
+        return self.pretrained.checkpoint is not None and max(fractions) > 0
 
     def freeze_encoder(self, frozen: bool) -> None:
         """Freeze or unfreeze the encoder."""
-        self.encoder_is_frozen = frozen
-        self.encoder.requires_grad_(not frozen)
+        self.freeze_stages(len(self.stages) if frozen else 0)
+
+    def freeze_stages(self, number: int) -> None:
+        """Freeze the first `number` stages of the encoder, and unfreeze the others."""
+        self.n_frozen = number
+        self.encoder.requires_grad_(number == 0)  # also parameters that are in no stage
+        for stage in self.stages[number:]:
+            stage.requires_grad_(True)
         self.train(self.training)
 
     def train(self, mode: bool = True) -> Self:
-        """Set training mode; a frozen encoder stays in evaluation mode."""
+        """Set training mode; frozen stages stay in evaluation mode."""
         super().train(mode)
-        if self.encoder_is_frozen:
+        if self.n_frozen == len(self.stages):
             self.encoder.eval()
+        for stage in self.stages[: self.n_frozen]:
+            stage.eval()
         return self
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:  # noqa: ANN401, ARG002
         """Freeze or unfreeze depending on the number of updates so far, so that a resumed run does the same."""
-        frozen_updates = self.pretrained.frozen_fraction * self.trainer.estimated_stepping_batches
-        frozen = self.can_freeze and self.global_step < frozen_updates
-        if frozen != self.encoder_is_frozen:
-            self.freeze_encoder(frozen)
+        if not self.can_freeze:
+            return
+        progress = self.global_step / self.trainer.estimated_stepping_batches
+        pretrained = self.pretrained
+        frozen = count_frozen(len(self.stages), progress, pretrained.frozen_fraction, pretrained.unfreezing_fraction)
+        if frozen != self.n_frozen:
+            self.freeze_stages(frozen)
+
+    @property
+    def learning_rate_factors(self) -> list[tuple[list[Parameter], float]]:
+        """Parameters with the factor of their learning rate; a loaded encoder's stages have their own."""
+        if self.pretrained.checkpoint is None or self.pretrained.layer_decay == 1:
+            return [([*self.parameters()], 1.0)]
+        factors = dict.fromkeys(self.parameters(), 1.0)
+        depth = len(self.stages)
+        factors |= dict.fromkeys(self.encoder.parameters(), self.pretrained.layer_decay**depth)
+        for index, stage in enumerate(self.stages):
+            decayed = self.pretrained.layer_decay ** (depth - index)
+            factors |= dict.fromkeys(stage.parameters(), decayed)
+        groups: dict[float, list[Parameter]] = {}
+        for parameter, factor in factors.items():
+            groups.setdefault(factor, []).append(parameter)
+        return [(parameters, factor) for factor, parameters in groups.items()]
 
     def write_examples(self, store: Store, scores: pd.DataFrame, path: Path) -> None:
         """Save a few test cases with their predictions for the report. The default saves none.
@@ -143,4 +203,4 @@ class DownstreamTask(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """One optimizer over all parameters, for the whole run."""
-        return self.optimization.configure(self)
+        return self.optimization.configure(self, self.learning_rate_factors)

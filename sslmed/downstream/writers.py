@@ -14,12 +14,14 @@ from pytorch_lightning.callbacks import BasePredictionWriter
 
 from sslmed.core.files import TEMPORARY, atomic_path
 from sslmed.data.samples import Sample
+from sslmed.preparation.geometry import Geometry
+from sslmed.preparation.readers.nifti_header import mask_image
 
 log = logging.getLogger(__name__)
 
 
 class WriteSegmentations(BasePredictionWriter):
-    """Writes segmentations on the original grid: NIfTI with the original affine, or PNG for photographs.
+    """Writes segmentations on the original grid: NIfTI that lies where the original does, or PNG for photographs.
 
     Args:
         run: Folder of the run. The files in it are `predictions/<case>.nii.gz` or `predictions/<case>.png`.
@@ -42,16 +44,29 @@ class WriteSegmentations(BasePredictionWriter):
         """Write the segmentations of one batch."""
         self.folder.mkdir(parents=True, exist_ok=True)
         for case, geometry, labels in zip(batch["case"], batch["geometry"], prediction, strict=True):
-            extension = ".png" if labels.ndim == 2 else ".nii.gz"
-            path = self.folder / f"{case}{extension}"
-            partial = path.with_name(f"{case}{TEMPORARY}{extension}")
-            if labels.ndim == 2:
-                Image.fromarray(labels).save(partial)
-            else:
-                volume: nibabel.Nifti1Image = nibabel.Nifti1Image(labels, geometry.affine)  # type: ignore[no-untyped-call]
-                nibabel.save(volume, partial)
-            partial.replace(path)
+            path = self.folder / f"{case}{'.png' if labels.ndim == 2 else '.nii.gz'}"
+            write_mask(path, labels, geometry)
             log.info("wrote %s", path)
+
+
+def write_mask(path: Path, labels: np.ndarray[Any, Any], geometry: Geometry) -> None:
+    """Write a segmentation atomically.
+
+    Args:
+        path: A `.nii` or `.nii.gz` file, or of a photograph a `.png` file.
+        labels: `(*original)`.
+        geometry: Of the image.
+    """
+    ending = "".join(path.suffixes[-2:]) if path.suffix == ".gz" else path.suffix
+    partial = path.with_name(f"{path.name.removesuffix(ending)}{TEMPORARY}{ending}")
+    try:
+        if labels.ndim == 2:
+            Image.fromarray(labels).save(partial)
+        else:
+            nibabel.save(mask_image(labels, geometry.affine, geometry.header), partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 class WriteTable(BasePredictionWriter):

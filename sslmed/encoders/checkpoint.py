@@ -1,36 +1,45 @@
-"""Loads the weights of an encoder or a decoder from a checkpoint: all tensors must fit, and are counted."""
+"""Loads the weights of an encoder or a decoder from a file of tensors: all must fit, and are counted."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from sslmed.core.errors import UserError
 from sslmed.encoders.base import Encoder
 from sslmed.encoders.decoder import UNetDecoder
+from sslmed.encoders.weights_file import first_parts, read_state
 
 SETTINGS_DIFFER = "pretrain and fine-tune with the same settings (class, widths, channels, dimensions)"
 CHANNELS_DIFFER = "only the number of input channels differs: set adapt_channels to true to fit the weights to it"
 
 
-def load_encoder(encoder: Encoder, path: str | Path, adapt_channels: bool = False) -> None:
-    """Load the encoder of a checkpoint into `encoder`: all tensors or none.
+def load_encoder(
+    encoder: Encoder,
+    path: str | Path,
+    adapt_channels: bool = False,
+    key_map: Mapping[str, str] | None = None,
+) -> None:
+    """Load an encoder from a checkpoint, an export or a file from elsewhere into `encoder`: all tensors or none.
 
     Args:
         encoder: The encoder to fill, in place.
-        path: A checkpoint written by `sslmed fit`. The keys that start with `encoder.` are read.
+        path: See `read_state`. The tensors whose names start with `encoder.` are read; the others are counted.
         adapt_channels: Accept a checkpoint that was pretrained on images with another number of channels. The weights
             of the first convolution are averaged over the old channels, repeated for the new ones, and scaled by
             old/new. If all channels are equal, the output is the same as before.
+        key_map: Start of a name in the file -> what replaces it, as `{"backbone.": "encoder."}`.
 
     Raises:
-        UserError: If the file does not exist or is not a checkpoint, or if a tensor is missing, unknown, or has another
-            shape. The message lists all of them, and `encoder` is not changed.
+        UserError: If the file does not exist or is not a checkpoint, or if a tensor is missing, unknown, not finite, or
+            has another shape. The message lists all of them, and `encoder` is not changed.
     """
-    weights = _weights_of("encoder.", Path(path))
+    weights, others = _weights_of("encoder.", Path(path), key_map)
     if not weights:
-        msg = f"{path}: holds no encoder (no tensor is named encoder.…)"
+        msg = (
+            f"{path}: holds no encoder (no tensor is named encoder.…); names begin with {first_parts(others)}: "
+            'give a key_map, as {"backbone.": "encoder."}'
+        )
         raise UserError(msg)
     own = encoder.state_dict()
     first = _adaptable_convolution(encoder, weights)
@@ -42,9 +51,11 @@ def load_encoder(encoder: Encoder, path: str | Path, adapt_channels: bool = Fals
     report = _compare(type(encoder).__name__, own, weights, path, first)
     encoder.load_state_dict(weights)
     print(f"encoder tensors from {path}: {report}{adapted}")
+    if others:
+        print(f"other tensors in {path}, not the encoder's: {first_parts(others)}")
 
 
-def load_decoder(decoder: UNetDecoder, path: str | Path) -> None:
+def load_decoder(decoder: UNetDecoder, path: str | Path, key_map: Mapping[str, str] | None = None) -> None:
     """Load the decoder of a checkpoint into `decoder`: all tensors except the last layer, or none.
 
     The last layer keeps its random weights, because its outputs have another meaning in pretraining. If pretraining had
@@ -52,12 +63,14 @@ def load_decoder(decoder: UNetDecoder, path: str | Path) -> None:
 
     Args:
         decoder: The decoder to fill, in place.
-        path: A checkpoint written by `sslmed fit`. The keys that start with `decoder.` are read.
+        path: See `read_state`. The tensors whose names start with `decoder.` are read.
+        key_map: See `load_encoder`.
 
     Raises:
         UserError: See `load_encoder`.
     """
-    weights = {key: value for key, value in _weights_of("decoder.", Path(path)).items() if not _is_output(key)}
+    found, _ = _weights_of("decoder.", Path(path), key_map)
+    weights = {key: value for key, value in found.items() if not _is_output(key)}
     if not weights:
         print(f"{path} holds no decoder: it starts from random weights")
         return
@@ -94,27 +107,11 @@ def _is_output(key: str) -> bool:
     return key.startswith("output.")
 
 
-def read_state(path: Path) -> dict[str, Tensor]:
-    """Read the tensors of a checkpoint, by name.
-
-    Raises:
-        UserError: If the file does not exist or is not a checkpoint.
-    """
-    if not path.is_file():
-        msg = f"{path}: no such checkpoint; give one of a finished run, in its folder checkpoints/"
-        raise UserError(msg)
-    try:
-        state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
-    except Exception as error:
-        # torch.load raises many errors (pickle, zip, key errors) with the same meaning for the user.
-        reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-        msg = f"{path}: not a checkpoint written by sslmed fit ({reason})"
-        raise UserError(msg) from error
-    return state
-
-
-def _weights_of(prefix: str, path: Path) -> dict[str, Tensor]:
-    return {key.removeprefix(prefix): value for key, value in read_state(path).items() if key.startswith(prefix)}
+def _weights_of(prefix: str, path: Path, key_map: Mapping[str, str] | None) -> tuple[dict[str, Tensor], list[str]]:
+    """Return the tensors whose names start with the prefix, without it, and the names of the others."""
+    state = read_state(path, key_map)
+    weights = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+    return weights, [key for key in state if not key.startswith(prefix)]
 
 
 def _adaptable_convolution(encoder: Encoder, weights: dict[str, Tensor]) -> str | None:

@@ -14,9 +14,11 @@ from monai.networks.layers.factories import Conv, Pool
 from torch import Tensor, nn
 
 from sslmed.core.errors import InputError
+from sslmed.core.numbers import Dropout
 from sslmed.encoders.base import Encoder
 from sslmed.encoders.heads import Readout
 from sslmed.encoders.unet import conv_block
+from sslmed.learning.convolutions import correct_convolutions
 
 
 class UNetDecoder(Readout):
@@ -52,7 +54,7 @@ class UNetDecoder(Readout):
         encoder: Encoder,
         out_channels: int,
         *,
-        dropout: float = 0.5,
+        dropout: Dropout = 0.5,
         norm_momentum: float = 0.1,
         norm_eps: float = 1e-5,
         extra_pooling: bool = False,
@@ -85,6 +87,7 @@ class UNetDecoder(Readout):
             )
         )
         self.stride = stride
+        correct_convolutions(self)
 
     def forward(self, maps: Sequence[Tensor], sides: Sequence[int] | None = None) -> Tensor:
         """Compute the outputs for each voxel of the image, e.g. class scores.

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from monai.networks.nets.densenet import DenseNet
 from torch import Tensor, nn
 
+from sslmed.core.errors import InputError
+from sslmed.core.numbers import Count, Dropout
 from sslmed.encoders.base import Encoder, halving
 
 
@@ -32,13 +34,15 @@ class DenseNetEncoder(Encoder):
         self,
         spatial_dims: int = 2,
         in_channels: int = 3,
-        block_config: Sequence[int] = (6, 12, 24, 16),
-        growth_rate: int = 32,
-        init_features: int = 64,
-        dropout: float = 0.0,
+        block_config: Sequence[Count] = (6, 12, 24, 16),
+        growth_rate: Count = 32,
+        init_features: Count = 64,
+        dropout: Dropout = 0.0,
         norm_momentum: float = 0.1,
     ) -> None:
         super().__init__()
+        if not block_config:
+            raise InputError("a DenseNet needs the layers of at least one block, got block_config []")
         self.spatial_dims = spatial_dims
         self.in_channels = in_channels
         channels = [init_features]

@@ -11,6 +11,7 @@ from monai.networks.layers.factories import Pool
 from torch import Tensor, nn
 
 from sslmed.core.errors import InputError
+from sslmed.core.numbers import Count, Dropout
 from sslmed.encoders.base import Encoder
 
 Pooling = Literal["average", "max", "flatten"]
@@ -64,8 +65,8 @@ class Head(Readout):
         encoder: Encoder,
         num_images: int,
         out_features: int,
-        widths: Sequence[int] = (256,),
-        dropout: float = 0.0,
+        widths: Sequence[Count] = (256,),
+        dropout: Dropout = 0.0,
         pooling: Pooling = "average",
         image_size: Sequence[int] | None = None,
         norm_momentum: float = 0.1,

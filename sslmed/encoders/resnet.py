@@ -10,6 +10,7 @@ from monai.networks.nets.resnet import ResNet
 from torch import Tensor, nn
 
 from sslmed.core.errors import InputError
+from sslmed.core.numbers import Count
 from sslmed.encoders.base import Encoder, halving
 
 
@@ -35,7 +36,7 @@ class ResNetEncoder(Encoder):
         self,
         spatial_dims: int = 3,
         in_channels: int = 1,
-        widths: Sequence[int] = (64, 128, 256, 512),
+        widths: Sequence[Count] = (64, 128, 256, 512),
         depths: Sequence[int] = (2, 2, 2, 2),
         stem_stride: Literal[1, 2] = 2,
     ) -> None:

@@ -10,6 +10,8 @@ from monai.networks.blocks.convolutions import Convolution
 from monai.networks.layers.factories import Pool
 from torch import Tensor, nn
 
+from sslmed.core.errors import InputError
+from sslmed.core.numbers import Count, Dropout
 from sslmed.encoders.base import Encoder, halving
 
 
@@ -74,12 +76,14 @@ class UNetEncoder(Encoder):
         self,
         spatial_dims: int = 3,
         in_channels: int = 1,
-        widths: Sequence[int] = (16, 32, 64, 128, 256),
-        dropout: float = 0.5,
+        widths: Sequence[Count] = (16, 32, 64, 128, 256),
+        dropout: Dropout = 0.5,
         norm_momentum: float = 0.1,
         norm_eps: float = 1e-5,
     ) -> None:
         super().__init__()
+        if not widths:
+            raise InputError("a U-Net needs the width of at least one feature map, got widths []")
         self.spatial_dims = spatial_dims
         self.in_channels = in_channels
         self.out_channels = tuple(widths)

@@ -1,4 +1,4 @@
-"""Names of arms: `<task>[-external][-2d]`, `baseline[-2d]`, or `null-<n>[-2d]`."""
+"""Names of arms: `<task>[-decoder][-external][-2d]`, `baseline[-2d]`, or `null-<n>[-2d]`."""
 
 import re
 from dataclasses import dataclass
@@ -12,6 +12,8 @@ NULL = "null"
 
 EXTERNAL = "-external"
 SLICES = "-2d"
+DECODER = "-decoder"
+"""Such an arm pretrains as the one without the suffix, and hands over the decoder as well as the encoder."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class Arm:
 
     Attributes:
         name: Name in tables and folders.
-        task: `baseline`, `null-1`, `null-2` and so on, or the pretext task.
+        task: `baseline`, `null-1`, `null-2` and so on, or the pretext task with `-decoder`, if it has that.
         external: Whether pretraining is on an external pool.
         slices: Whether the network is 2-D and sees axial slices of volumes.
     """
@@ -34,6 +36,16 @@ class Arm:
     def is_null(self) -> bool:
         """Whether it is a baseline with other initial weights."""
         return re.fullmatch(rf"{NULL}-[1-9]\d*", self.task) is not None
+
+    @property
+    def pretext(self) -> str:
+        """Name of the pretext task, without `-decoder`."""
+        return self.task.removesuffix(DECODER)
+
+    @property
+    def hands_over_decoder(self) -> bool:
+        """Whether fine-tuning starts from the pretrained decoder, too."""
+        return self.task != self.pretext
 
     @property
     def is_pretrained(self) -> bool:

@@ -1,28 +1,95 @@
 """Lists GPUs and assigns some to each job. Snakemake counts GPUs but does not assign them."""
 
 import os
-import shutil
-import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from platform import node
 
+import pynvml
 from filelock import BaseFileLock, FileLock, Timeout
 
 from sslmed.core.errors import UserError
+from sslmed.core.startup import importing
 from sslmed.core.workers import usable_cores
 
 
 def gpus() -> list[str]:
-    """List the GPUs that this process may use, without importing torch; empty without a driver."""
+    """List the GPUs that this process may use, as `CUDA_VISIBLE_DEVICES` names them, without importing torch.
+
+    The driver is asked (NVML, https://docs.nvidia.com/deploy/nvml-api). Parts of a GPU (MIG) count as GPUs. Of
+    `CUDA_VISIBLE_DEVICES`, CUDA ignores the first name that is none, as `-1`, and all after it; doubled names hide all.
+
+    Returns:
+        Indices as in `CUDA_VISIBLE_DEVICES`, or UUIDs; empty without a GPU or driver.
+    """
+    present = _present()
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return [name for name in visible.split(",") if name]
-    if shutil.which("nvidia-smi") is None:
-        return []
-    listing = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False)  # noqa: S607
-    return [str(index) for index in range(listing.stdout.count("GPU "))]
+    if visible is None:
+        return [name for parts in present.values() for name in parts]
+    names: list[str] = []
+    for name in map(str.strip, visible.split(",")):
+        if not _is_one(name, present):
+            break
+        names.append(name)
+    return names if len(set(names)) == len(names) else []
+
+
+def _present() -> dict[str, list[str]]:
+    """Map the UUID of each GPU of this machine to those of its parts; a GPU that is not divided is its only part."""
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:  # no driver, or no permission
+        return {}
+    try:
+        handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
+        return {pynvml.nvmlDeviceGetUUID(handle): _parts(handle) for handle in handles}
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def _parts(gpu: object) -> list[str]:
+    parts: list[str] = []
+    try:
+        if pynvml.nvmlDeviceGetMigMode(gpu)[0] == pynvml.NVML_DEVICE_MIG_ENABLE:
+            for index in range(pynvml.nvmlDeviceGetMaxMigDeviceCount(gpu)):
+                with suppress(pynvml.NVMLError_NotFound):  # fewer parts than there can be
+                    parts.append(pynvml.nvmlDeviceGetUUID(pynvml.nvmlDeviceGetMigDeviceHandleByIndex(gpu, index)))
+            return parts
+    except pynvml.NVMLError_NotSupported:  # most GPUs cannot be divided
+        pass
+    return [pynvml.nvmlDeviceGetUUID(gpu)]
+
+
+def _is_one(name: str, present: dict[str, list[str]]) -> bool:
+    """Whether CUDA takes a name for a device: an index, or the beginning of a UUID."""
+    if name.isdecimal():
+        return int(name) < len(present)
+    uuids = [uuid for gpu, parts in present.items() for uuid in (gpu, *parts)]
+    return name.startswith(("GPU-", "MIG-")) and any(uuid.startswith(name) for uuid in uuids)
+
+
+def check_gpus(number: int) -> None:
+    """Check that torch has the GPUs that a job is to have. Training would use the CPU without a word.
+
+    Args:
+        number: GPUs of a job; 0 where the command found none.
+
+    Raises:
+        UserError: If there are fewer.
+    """
+    if number == 0:
+        return
+    with importing():
+        import torch
+    found = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if found < number:
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "not set")
+        raise UserError(
+            f"a job was to have {number} GPU(s), but torch {torch.__version__} (for CUDA: {torch.version.cuda}) "
+            f"finds {found} on {node()} (CUDA_VISIBLE_DEVICES: {visible}): check torch and the driver; an empty "
+            "CUDA_VISIBLE_DEVICES trains on the CPU"
+        )
 
 
 def check_devices(devices: int) -> None:

@@ -1,33 +1,36 @@
 """One job of the workflow: runs its training runs one after the other, in one process or in one per device.
 
-Called as `python -m sslmed.experiments.job plan.json JOB` in the experiment's directory.
+Called as `python -m sslmed.experiments.job workflow.json JOB GPUS` in the experiment's directory.
 """
 
 import contextlib
-import signal
 import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 
-from sslmed.core.errors import UserError
+from sslmed.core.errors import RunError, UserError
+from sslmed.core.interrupts import Interrupted, interruptible
 from sslmed.core.startup import importing
-from sslmed.experiments.devices import free_gpus
+from sslmed.experiments.devices import check_gpus, free_gpus
 from sslmed.experiments.plan import Run, read_plan
 
 
-def do_runs(runs: list[Run]) -> bool:
+def do_runs(runs: list[Run], gpus: int = 0) -> bool:
     """Do the runs that are not done. A failed run does not stop the others.
+
+    Args:
+        runs: The runs.
+        gpus: GPUs that the job was to have.
 
     Returns:
         Whether all are done.
     """
-    done = [_do(run) for run in runs]
+    done = [_do(run, gpus) for run in runs]
     return all(done)
 
 
-def _do(run: Run) -> bool:
+def _do(run: Run, gpus: int) -> bool:
     from sslmed.training.run_directory import RunDirectory
 
     directory = RunDirectory(Path(run.name).absolute())
@@ -36,22 +39,18 @@ def _do(run: Run) -> bool:
     directory.path.mkdir(parents=True, exist_ok=True)
     with _output_to(directory.log):
         try:
+            check_gpus(gpus)
             if run.devices == 1:
                 fit(run)
             else:
                 from sslmed.experiments.executors.ranks import fit_on_several_devices  # imports torch
 
                 fit_on_several_devices(run, directory)
-        except UserError as error:
+        except (UserError, RunError) as error:
             print(error)
         except Exception:  # the other runs continue
             traceback.print_exc()
     return directory.is_done
-
-
-def _end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-    """End the whole job before the scheduler kills it. Lightning would end only this run, with status 0."""
-    sys.exit(128 + number)
 
 
 def fit(run: Run) -> None:
@@ -70,8 +69,10 @@ def _output_to(path: Path) -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, _end)
-    plan, job = sys.argv[1:]
+    plan, job, gpus = sys.argv[1:]
     mine = [run for run in read_plan(Path(plan)) if run.job == job]
-    with free_gpus(Path.cwd(), max(run.devices for run in mine)):
-        sys.exit(0 if do_runs(mine) else 1)
+    try:
+        with interruptible(), free_gpus(Path.cwd(), max(run.devices for run in mine)):
+            sys.exit(0 if do_runs(mine, int(gpus)) else 1)
+    except Interrupted as interruption:
+        sys.exit(interruption.status)

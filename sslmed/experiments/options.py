@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from sslmed.core.numbers import Count, Index
+
 
 @dataclass(frozen=True)
 class Options:
@@ -15,7 +17,8 @@ class Options:
         data: `phantom`, a known dataset, a table (CSV), or a folder with one or in MSD or APTOS layout.
         pool: Folder of unlabelled images for arms <task>-external; by default these are then run as well.
         preset: quick, sound, paper, or a folder with a preset.yaml.
-        arms: Arms to compare: names, and YAML files of your own pretext tasks; the figure's by default.
+        arms: Arms to compare: names, groups (@paper, @modern, @all), and YAML files of your own pretext tasks; the
+            figure's first group by default.
         encoder: Name or YAML of an encoder; the figure's by default.
         fractions: Label fractions, in (0, 1].
         labels: Numbers of labelled training cases, or `all`, instead of fractions.
@@ -40,10 +43,10 @@ class Options:
     encoder: str | None = None
     fractions: Sequence[float] | None = None
     labels: Sequence[int | str] | None = None
-    folds: Sequence[int] | None = None
-    seeds: Sequence[int] | None = None
-    jobs: int | None = None
-    devices: int = 1
+    folds: Sequence[Index] | None = None
+    seeds: Sequence[Index] | None = None
+    jobs: Count | None = None
+    devices: Count = 1
     executor: Literal["local", "slurm"] = "local"
     profile: Path | None = None
     out: Path = Path("results")

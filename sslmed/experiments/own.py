@@ -1,24 +1,57 @@
-"""Arms and encoders that a user adds from outside the package, by the path of a YAML file."""
+"""Arms and encoders that a user names: groups of arms, and YAML files from outside the package."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from sslmed.core.errors import UserError
+from sslmed.core.names import PLAIN
 from sslmed.core.nearest import did_you_mean, did_you_mean_path
-from sslmed.experiments.arms import Arm
+from sslmed.experiments.arms import SLICES, Arm
 from sslmed.experiments.settings import Experiment, config_root, is_yaml, known_names, read_yaml
 
-NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+GROUP = "@"
+ALL = f"{GROUP}all"
 RESERVED = ("preset", "run", "encoder", "pretrain", "finetune")
 """Names of a preset's files, which arms must not have."""
+
+
+def expand_groups(experiment: Experiment, names: Sequence[str]) -> list[str]:
+    """Replace `@<group>` by the group's arms, `@<group>-2d` by these on slices, and `@all` by the arms of all groups.
+
+    An arm that is already in the list is not repeated.
+
+    Args:
+        experiment: The figure.
+        names: Arms and groups.
+
+    Returns:
+        Arms.
+
+    Raises:
+        UserError: If there is no such group.
+    """
+    groups = {f"{GROUP}{name}": arms for name, arms in experiment.groups.items()}
+    groups[ALL] = [*dict.fromkeys([*experiment.arms, *(arm for arms in groups.values() for arm in arms)])]
+    expanded: list[str] = []
+    for name in names:
+        if not name.startswith(GROUP):
+            expanded.append(name)
+            continue
+        group = name.removesuffix(SLICES)
+        if group not in groups:
+            near = did_you_mean(group, sorted(groups))
+            raise UserError(f"unknown group of arms {group}: choose from {', '.join(sorted(groups))}{near}")
+        arms = [arm + name.removeprefix(group) for arm in groups[group]]
+        expanded += [arm for arm in arms if arm not in expanded]
+    return expanded
 
 
 def add_arms(experiment: Experiment, names: Sequence[str]) -> tuple[Experiment, list[str]]:
     """Add arms that are given as the path of their pretext task's YAML.
 
-    An arm has the name of its file, without folder and extension. `mine.yaml-2d` and `mine.yaml-external` are variants.
+    An arm has the name of its file, without folder and extension. `mine.yaml-2d`, `mine.yaml-external` and
+    `mine.yaml-decoder` are variants.
 
     Args:
         experiment: The figure.
@@ -34,13 +67,13 @@ def add_arms(experiment: Experiment, names: Sequence[str]) -> tuple[Experiment, 
     chosen = []
     for name in names:
         arm = Arm.parse(name)
-        if not is_yaml(arm.task):
+        if not is_yaml(arm.pretext):
             chosen.append(name)
             continue
-        path = _existing(Path(arm.task))
+        path = _existing(Path(arm.pretext))
         _check_name(path, experiment, own)
         own[path.stem] = path
-        chosen.append(path.stem + name.removeprefix(arm.task))
+        chosen.append(path.stem + name.removeprefix(arm.pretext))
     return replace(experiment, arms=experiment.arms | {stem: str(path) for stem, path in own.items()}), chosen
 
 
@@ -80,9 +113,9 @@ def _check_name(path: Path, experiment: Experiment, own: dict[str, Path]) -> Non
     name = path.stem
     arm = Arm.parse(name)
     same = [each for each in (*experiment.arms, *own) if each.replace("-", "_") == name.replace("-", "_")]
-    if arm.is_null or arm.task != name or name in RESERVED or (same and own.get(name) != path):
+    if arm.is_null or arm.pretext != name or name in RESERVED or (same and own.get(name) != path):
         raise UserError(f"{path}: {name} is already the name of something else in {experiment.figure}; rename the file")
-    if not NAME.fullmatch(name):
+    if not PLAIN.fullmatch(name):
         raise UserError(
             f"{path}: an arm has the name of its file, which may contain letters, digits, - and _; rename the file"
         )

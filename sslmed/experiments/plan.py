@@ -10,8 +10,9 @@ from typing import Any
 from sslmed.core.errors import UserError
 from sslmed.core.files import write_text
 from sslmed.core.label_amount import LabelAmount
+from sslmed.core.names import check_name
 from sslmed.core.nearest import did_you_mean
-from sslmed.experiments.arms import EXTERNAL, NULL, SLICES, Arm
+from sslmed.experiments.arms import DECODER, EXTERNAL, NULL, SLICES, Arm
 from sslmed.experiments.own import RESERVED, encoder_class
 from sslmed.experiments.seen import SeenData
 from sslmed.experiments.settings import Experiment, Preset, config_root, read_experiment, read_yaml
@@ -85,6 +86,7 @@ class Grid:
         return settings if size_2d is None else replace(settings, size=size_2d)
 
     def __post_init__(self) -> None:
+        check_name(self.name, self.preset_folder)
         for arm in map(Arm.parse, self.arms):
             self._check_arm(arm)
         absent = [fold for fold in self.folds if not 0 <= fold < self.preset.n_folds]
@@ -106,7 +108,7 @@ class Grid:
             raise UserError(msg)
         for name in ("arms", "labels", "folds", "seeds"):
             chosen = getattr(self, name)
-            if not chosen or len(set(chosen)) < len(chosen):
+            if not chosen or len(set(map(str, chosen))) < len(chosen):  # as their folders are called
                 msg = f"{name} must be at least one, each once, got {', '.join(map(str, chosen)) or 'none'}"
                 raise UserError(msg)
 
@@ -157,10 +159,15 @@ class Grid:
 
     def _check_arm(self, arm: Arm) -> None:
         figure, known = self.experiment.figure, self.experiment.arms
-        if (arm.task not in known and not arm.is_null) or (arm.external and not arm.is_pretrained):
-            suffixes = "<task>-external" + (f", each also with {SLICES}" if self.takes_slices else "")
+        varied = arm.external or arm.hands_over_decoder
+        if (arm.pretext not in known and not arm.is_null) or (varied and known.get(arm.pretext) is None):
+            suffixes = "<task>-external" + (f", <task>{DECODER}, each also with {SLICES}" if self.takes_slices else "")
             near = did_you_mean(arm.name, [*known, NULL])
             raise UserError(f"unknown arm {arm.name}: choose from {', '.join(known)}, {NULL} and {suffixes}{near}")
+        if arm.hands_over_decoder and not self.takes_slices:
+            raise UserError(
+                f"unknown arm {arm.name}: {figure} predicts no label maps and has no decoder; use {arm.pretext}"
+            )
         if arm.slices and not self.takes_slices:
             raise UserError(
                 f"unknown arm {arm.name}: labels of {figure} are of whole images, not slices; use {arm.task}"
@@ -229,8 +236,8 @@ def _pretraining_run(grid: Grid, places: Places, arm: Arm, fold: int, options: d
         options = options | _fold_options(grid, places, fold)
     options |= {"seed_everything": "0"}
     of_data = "data/pool.yaml" if arm.external else "data/pretraining.yaml"
-    stage = [of_data, str(grid.experiment.arms[arm.task])]
-    configs = _configs(grid, places, arm, stage, ["pretrain", arm.task])
+    stage = [of_data, str(grid.experiment.arms[arm.pretext])]
+    configs = _configs(grid, places, arm, stage, ["pretrain", arm.pretext])
     name = f"{place}/pretrain"
     # Several seeds wait for the pretraining, then run in parallel. A single seed continues in the same process, because
     # importing the libraries takes as long as a short run.
@@ -275,15 +282,18 @@ def _finetuning_run(
         options["model.pretrained.checkpoint"] = str(checkpoint)
     if arm.external:
         options["model.pretrained.adapt_channels"] = "true"
+    if arm.hands_over_decoder:
+        options["model.pretrained.load"] = "all"
     configs = _configs(grid, places, arm, grid.experiment.finetuning, ["finetune"])
     job = f"{place}/seed{seed}" if len(grid.seeds) > 1 else place
     name = f"{place}/seed{seed}/{labels.path}"
     contents = [read_yaml(path) for path in configs]
     split_seed = _data_option(contents, "split_seed", 0)
     folds = {"fold": fold, "n_folds": grid.preset.n_folds, "split_seed": split_seed}
-    pretraining = None if parent is None else parent.data
-    seen = places.seen
-    data = None if seen is None else seen.of_finetuning(labels, **folds, seed=seed, pretraining=pretraining)
+    data = None
+    if places.seen is not None and (parent is None or parent.data is not None):
+        pretraining = None if parent is None else parent.data
+        data = places.seen.of_finetuning(labels, **folds, seed=seed, pretraining=pretraining)
     key = _fingerprint(contents, options, parent)
     identity = {"arm": arm.name, "fold": fold, "seed": seed, "labels": labels, "name": name, "job": job, "data": data}
     return _run(places, configs, options, key, parent, **identity)
@@ -338,13 +348,22 @@ def _fingerprint(contents: Sequence[Any], options: dict[str, str], parent: Run |
 
 
 def write_plan(path: Path, runs: Sequence[Run]) -> None:
-    """Write the runs for the workflow and its jobs."""
-    write_text(path, json.dumps([asdict(run) for run in runs], indent=1) + "\n")
+    """Write runs to a file, if it does not hold them already."""
+    text = json.dumps([asdict(run) for run in runs], indent=1) + "\n"
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        write_text(path, text)
 
 
 def read_plan(path: Path) -> list[Run]:
-    """Read the plan that `write_plan` wrote."""
-    return [_read_run(run) for run in json.loads(path.read_text(encoding="utf-8"))]
+    """Read the plan that `write_plan` wrote.
+
+    Raises:
+        UserError: If it is damaged.
+    """
+    try:
+        return [_read_run(run) for run in json.loads(path.read_text(encoding="utf-8"))]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: is damaged ({error}); `sslmed reproduce` writes it again") from error
 
 
 def _read_run(run: dict[str, Any]) -> Run:

@@ -3,22 +3,25 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from sslmed.core.errors import UserError
+from sslmed.core.files import check_writable
 from sslmed.core.label_amount import label_amounts
 from sslmed.core.startup import importing
 from sslmed.data.regions import brain_tumour_regions
 from sslmed.data.selection import select_labelled, split_store
 from sslmed.experiments.arms import EXTERNAL, Arm, null_arms
-from sslmed.experiments.devices import check_devices, default_jobs
+from sslmed.experiments.devices import check_devices, check_gpus, default_jobs, gpus
 from sslmed.experiments.dry_run import print_dry_run
+from sslmed.experiments.earlier import with_earlier
 from sslmed.experiments.executors.local import Executor, Local
 from sslmed.experiments.executors.slurm import slurm
 from sslmed.experiments.options import Options
-from sslmed.experiments.own import add_arms, find_encoder
-from sslmed.experiments.plan import Grid, Places, Run, plan_runs
+from sslmed.experiments.own import add_arms, expand_groups, find_encoder
+from sslmed.experiments.plan import Grid, Places, Run, plan_runs, write_plan
 from sslmed.experiments.seen import SeenData
 from sslmed.experiments.settings import keep_experiment, preset_folder, read_experiment, read_preset
 from sslmed.experiments.sources import Source, name_of, scan_pool
@@ -34,9 +37,6 @@ from sslmed.preparation.readers.dataset import Dataset
 from sslmed.preparation.store import Store
 from sslmed.training.wandb.session import Mode, check_account
 
-LABELS = {"none": "absent", "map": "label maps", "class": "classes", "value": "values"}
-"""Names of the kinds of labels in messages."""
-
 
 @dataclass(frozen=True)
 class Outcome:
@@ -45,6 +45,7 @@ class Outcome:
     Attributes:
         work: The directory that holds the run directories.
         runs: The plan.
+        whole: The plan, and what earlier commands have finished with the same settings.
         out: Folder for tables and figures.
         metrics: Scores to plot, the main one first.
         phantom: Whether the images are synthetic.
@@ -54,6 +55,7 @@ class Outcome:
 
     work: Path
     runs: Sequence[Run]
+    whole: Sequence[Run]
     out: Path
     metrics: Sequence[str]
     phantom: bool
@@ -76,11 +78,15 @@ def reproduce(options: Options) -> Outcome | None:
         check_account(verify=True)
     experiment = grid.experiment
     source = Source(options.data, options.downloads, experiment.label_kind, experiment.phantom, grid.preset.phantom)
+    name = f"{source.name}-{grid.name}"
+    out = options.out / grid.experiment.figure / name
+    if not options.dry_run:
+        for option, folder in (("--out", out), ("--runs", options.runs), ("--downloads", options.downloads)):
+            check_writable(folder, option)
     dataset = None if options.dry_run and source.is_absent else source.fetch()
     pool, unusable = (None, []) if options.pool is None else scan_pool(options.pool)
     if dataset is not None:
         _check_data(dataset, pool, grid)
-    name = f"{source.name}-{grid.name}"
     stores = (options.runs / "stores").absolute()
     places = Places(
         work=(options.runs / grid.experiment.figure / name).absolute(),
@@ -89,37 +95,46 @@ def reproduce(options: Options) -> Outcome | None:
         spatial_dims=3 if dataset is None else dataset.spatial_dims,
     )
     work, settings = places.work, grid.prepare_settings(places.spatial_dims)
-
-    def plan(seen: SeenData | None) -> list[Run]:
-        of_data = replace(places, seen=seen)
-        return plan_runs(grid, of_data, dataset=source.name, wandb=options.wandb, devices=options.devices)
-
-    seen = None
+    plan = partial(plan_runs, dataset=source.name, wandb=options.wandb, devices=options.devices)
     if dataset is not None:
         of_pool = preview(pool, unusable, places.pool, settings, pool=True) if pool and places.pool else None
         seen = SeenData(preview(dataset, (), places.store, settings), of_pool)
         _check_folds(seen.store, grid)
-    runs = plan(seen)
+        places = replace(places, seen=seen)
+    runs = plan(grid, places)
     if not all(is_done(work, run) for run in runs):
         _check_configuration(runs, work, dataset, pool)
     if options.dry_run:
-        print_dry_run(grid, runs, source, seen, pool=options.pool, places=places, executor=executor)
+        print_dry_run(grid, runs, source, places.seen, pool=options.pool, places=places, executor=executor)
         return None
     with sole_command(work) as lock:
         executor.wait_for_others(work)
         if not all(is_done(work, run) for run in runs):
+            if isinstance(executor, Local):
+                check_gpus(executor.gpus)
             store, prepared_pool = prepare(source.folder, places.store, settings, labels=experiment.label_kind), None
             if pool is not None and places.pool is not None:
                 prepared_pool = prepare(pool.root, places.pool, settings, pool=True)
                 _refuse_common_images(prepared_pool, store)
-            runs = plan(SeenData(store, prepared_pool))
+            places = replace(places, seen=SeenData(store, prepared_pool))
+            runs = plan(grid, places)
+        whole = with_earlier(grid, places, runs, plan)
+        write_plan(work / "plan.json", whole.runs)
+        if not all(is_done(work, run) for run in runs):
             set_stale_runs_aside(work, runs)
-            keep_experiment(work, grid.experiment)
+            keep_experiment(work, whole.experiment)
             run_workflow(work, runs, executor=executor, lock=lock)
+    if whole.other_settings:
+        print(
+            f"{work}: {len(whole.other_settings)} finished runs have other settings or data and are in no table or "
+            f"figure (e.g. {whole.other_settings[0]}); a command for these arms, folds and labels does them again",
+            file=sys.stderr,
+        )
     return Outcome(
         work=work,
         runs=runs,
-        out=options.out / grid.experiment.figure / name,
+        whole=whole.runs,
+        out=out,
         metrics=grid.experiment.metrics,
         phantom=source.is_phantom,
         notes=[] if pool is None else [f"External pool: {name_of(pool.root)}."],
@@ -138,14 +153,18 @@ def _executor(options: Options) -> Executor:
             f"--profile {options.profile} is about a cluster: give --executor slurm (make: EXECUTOR=) as well"
         )
     check_devices(options.devices)
-    return Local(default_jobs(options.devices) if options.jobs is None else options.jobs)
+    jobs = default_jobs(options.devices) if options.jobs is None else options.jobs
+    return Local(jobs, gpus=options.devices if gpus() else 0)
 
 
 def _grid(options: Options) -> Grid:
     experiment = read_experiment(options.figure)
     folder = preset_folder(experiment.figure, options.preset)
     preset = read_preset(folder)
-    arms = [*experiment.arms, *null_arms(preset.null_arms)] if options.arms is None else [*options.arms]
+    if options.arms is None:
+        arms = [*experiment.default_arms, *null_arms(preset.null_arms)]
+    else:
+        arms = expand_groups(experiment, options.arms)
     if options.arms is None and options.pool is not None:
         arms += [f"{arm}{EXTERNAL}" for arm in arms if Arm.parse(arm).is_pretrained]
     experiment, arms = add_arms(experiment, arms)
@@ -177,9 +196,6 @@ def _key(dataset: Dataset | None, grid: Grid) -> str:
 
 def _check_data(dataset: Dataset, pool: Dataset | None, grid: Grid) -> None:
     experiment = grid.experiment
-    if dataset.labels != experiment.label_kind:
-        found, wanted = LABELS[dataset.labels], LABELS[experiment.label_kind]
-        raise UserError(f"{dataset.root}: its labels are {found}; {experiment.figure} needs {wanted}")
     sliced = [arm for arm in grid.arms if Arm.parse(arm).slices]
     if sliced and dataset.spatial_dims == 2:
         raise UserError(f"{dataset.root}: holds photographs, which have no slices: leave out {', '.join(sliced)}")

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
+from sslmed.core.errors import UserError
 from sslmed.core.label_amount import LabelAmount
 from sslmed.data.selection import (
     data_fingerprint,
@@ -13,6 +14,9 @@ from sslmed.data.selection import (
     split_store,
 )
 from sslmed.preparation.store import Store
+
+ABSENT = "absent"
+"""Fingerprint of a run that the data no longer allow, as there are fewer labels now; no run records it."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +31,12 @@ class SeenData:
     store: Store
     pool: Store | None = None
 
-    def of_pretraining(self, *, external: bool, fold: int, n_folds: int, split_seed: int, transductive: bool) -> str:
-        """Return the fingerprint of a pretraining run: its images, no label."""
-        if external and self.pool is not None:
-            return _of_pool(self.pool, split_seed)
+    def of_pretraining(
+        self, *, external: bool, fold: int, n_folds: int, split_seed: int, transductive: bool
+    ) -> str | None:
+        """Return the fingerprint of a pretraining run: its images, no label; `None` if its pool is not here."""
+        if external:
+            return None if self.pool is None else _of_pool(self.pool, split_seed)
         return _of_pretraining(self.store, fold, n_folds, split_seed, transductive)
 
     def of_finetuning(
@@ -57,5 +63,8 @@ def _of_finetuning(
     store: Store, amount: LabelAmount, fold: int, n_folds: int, split_seed: int, seed: int, pretraining: str | None
 ) -> str:
     split = split_store(store, fold=fold, n_folds=n_folds, split_seed=split_seed)
-    selection = select_labelled(store, split, amount, fold=fold, seed=seed)
+    try:
+        selection = select_labelled(store, split, amount, fold=fold, seed=seed)
+    except UserError:
+        return ABSENT
     return data_fingerprint(describe_selection(store, selection, labelled=True), pretraining)

@@ -3,17 +3,20 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import yaml
 from jsonargparse import ArgumentParser
 
+from sslmed.core.doubled_keys import refuse_doubled_keys
 from sslmed.core.errors import UserError
-from sslmed.core.files import write_text
+from sslmed.core.files import expand_home, write_text
 from sslmed.core.label_amount import LabelAmount, label_amounts
+from sslmed.core.names import PLAIN
 from sslmed.core.nearest import did_you_mean, did_you_mean_path
+from sslmed.core.numbers import Amount, Count, Folds, Index, Seed
 from sslmed.core.parsing import one_line
 from sslmed.preparation.readers.dataset import LABELS_OF_TASKS, Labels, Task
 from sslmed.preparation.settings import PrepareSettings
@@ -44,6 +47,7 @@ class Experiment:
         encoder: YAML of the encoder.
         finetuning: YAMLs of data and task of fine-tuning.
         arms: Name of each arm -> YAML of its pretext task, or nothing for training from scratch.
+        groups: Name -> arms that `--arms @name` stands for. The first group is the default; without groups, all arms.
         fractions: Label fractions, in (0, 1].
         labels: Numbers of labels, or `all`, instead of fractions.
         regions: Scheme of the regions that are scored; see `SegmentationData`.
@@ -62,9 +66,19 @@ class Experiment:
     regions: Literal["brain_tumour"] | None = None
     phantom: str | None = None
     photo: Literal["plain", "fundus"] = "plain"
+    groups: dict[str, list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _ = self.label_amounts  # refuses what cannot be used
+        odd = [arm for arm in self.arms if PLAIN.fullmatch(arm) is None]
+        if odd or not self.arms or not self.metrics:
+            given = f"arms {odd or list(self.arms)} and metrics {self.metrics}"
+            raise UserError(f"expected at least one metric, and one arm named in letters, digits, - and _, got {given}")
+
+    @property
+    def default_arms(self) -> list[str]:
+        """Arms that are compared unless others are named."""
+        return [*next(iter(self.groups.values()), self.arms)]
 
     @property
     def label_amounts(self) -> tuple[LabelAmount, ...]:
@@ -81,9 +95,9 @@ class Experiment:
 class PhantomSettings:
     """Sets the size of a phantom: numbers of labelled and unlabelled cases, and size of images in voxels or pixels."""
 
-    cases: int
-    unlabelled: int
-    size: tuple[int, ...]
+    cases: Index
+    unlabelled: Index
+    size: tuple[Count, ...]
 
 
 @dataclass(frozen=True)
@@ -100,10 +114,10 @@ class Estimate:
     """
 
     device: Literal["core", "GPU"]
-    pretrain_seconds: float
-    finetune_seconds: float
-    memory_gib: float
-    disk_mib: float
+    pretrain_seconds: Amount
+    finetune_seconds: Amount
+    memory_gib: Amount
+    disk_mib: Amount
 
 
 @dataclass(frozen=True)
@@ -125,15 +139,15 @@ class Preset:
         shares: Preset of another figure, as `fig3/quick`, whose overlays are used where this one has none of that name.
     """
 
-    n_folds: int
-    folds: list[int]
-    seeds: list[int]
+    n_folds: Folds
+    folds: list[Index]
+    seeds: list[Seed]
     prepare: PrepareSettings
     estimate: Estimate
     phantom: PhantomSettings | None = None
-    size_2d: int | None = None
+    size_2d: Count | None = None
     handover: Literal["last", "best"] = "last"
-    null_arms: int = 0
+    null_arms: Index = 0
     fractions: list[float] | None = None
     labels: list[int | Literal["all"]] | None = None
     shares: str | None = None
@@ -183,7 +197,7 @@ def read_experiment(figure: str) -> Experiment:
 
 def _found(file: str, experiment: Path) -> str:
     """Find a file that an experiment's YAML names."""
-    places = (experiment.resolve().parent / file, config_root() / file)
+    places = (experiment.resolve().parent / expand_home(file), config_root() / file)
     found = [path for path in places if path.is_file()]
     if not found:
         msg = f"{experiment}: names {file}, which is neither {places[0]} nor {places[1]}"
@@ -240,6 +254,7 @@ def read_yaml(path: Path) -> Any:  # noqa: ANN401 - any YAML
     Raises:
         UserError: If it is not valid.
     """
+    refuse_doubled_keys(path)
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
@@ -250,6 +265,7 @@ def read_yaml(path: Path) -> Any:  # noqa: ANN401 - any YAML
 def _read(kind: type[Settings], path: Path) -> Settings:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(kind, "settings")
+    refuse_doubled_keys(path)
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         if not isinstance(content, Mapping):
@@ -265,4 +281,4 @@ def _read(kind: type[Settings], path: Path) -> Settings:
 
 def _plain(message: str, kind: type[Any]) -> str:
     """What a parser says of a file, in one line."""
-    return one_line(message, [f"settings.{field.name}" for field in fields(kind)]).removeprefix("settings.")
+    return one_line(message, [f"settings.{each.name}" for each in fields(kind)]).removeprefix("settings.")

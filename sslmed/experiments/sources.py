@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sslmed.core.errors import UserError
+from sslmed.core.names import check_name
 from sslmed.core.nearest import did_you_mean, did_you_mean_path
 from sslmed.experiments.settings import PhantomSettings
 from sslmed.phantoms import KINDS
@@ -73,6 +74,8 @@ class Source:
         if self.name != self.data and self.name in (PHANTOM, *KNOWN):
             msg = f"{self.data}: sslmed uses the name of this folder itself; rename the folder or link to it"
             raise UserError(msg)
+        if self.folder.exists():
+            check_name(self.name, self.data)
 
     def fetch(self) -> Dataset:
         """Generate or download the dataset if it is absent, and list its cases.
@@ -106,4 +109,5 @@ def scan_pool(folder: Path) -> tuple[Dataset, list[str]]:
     if not folder.exists():
         expected = "--pool is a table, a folder of images, or one in the layout of MSD or APTOS"
         raise UserError(f"{folder}: no such folder; {expected}{did_you_mean_path(folder)}")
+    check_name(name_of(folder), folder)
     return layouts.scan(folder, pool=True)

@@ -89,7 +89,7 @@ def seconds_left(
     Returns:
         Seconds, or `None` as long as nothing is known.
     """
-    means = {labels: fmean(values) for labels, values in seconds.items()}
+    means = {labels: fmean(values) for labels, values in seconds.items() if values}
     usual = fmean(means.values()) if means else 1.0
 
     def weight(run: Run) -> float:

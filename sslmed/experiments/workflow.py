@@ -8,14 +8,12 @@ valid. Snakemake would decide by modification times, and would delete the files 
 
 import fcntl
 import json
-import os
 import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from importlib import resources
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -23,10 +21,12 @@ from typing import Any
 import psutil
 import yaml
 
+from sslmed.core.errors import DataError
 from sslmed.core.files import remove_leftovers
 from sslmed.core.label_amount import LabelAmount
 from sslmed.core.progress import Advance, progress
 from sslmed.core.text import shorten
+from sslmed.experiments.engine import command, environment, last_lines
 from sslmed.experiments.executors.local import Executor
 from sslmed.experiments.plan import Run, write_plan
 from sslmed.experiments.watching import describe, log_sizes, running, seconds_left
@@ -64,9 +64,25 @@ def has_results(work: Path, run: Run) -> bool:
 
 
 def read_results(work: Path, run: Run) -> dict[str, Any]:
-    """Read the results of a finished run."""
-    results: dict[str, Any] = json.loads((work / run.name / "results.json").read_text(encoding="utf-8"))
+    """Read the results of a finished run.
+
+    Raises:
+        DataError: If the file cannot be read.
+    """
+    path = work / run.name / "results.json"
+    try:
+        results: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError([f"{path}: {error}; remove the run, and the same command makes it again"]) from error
     return results
+
+
+def _seconds(work: Path, run: Run) -> list[float]:
+    """Return what a finished run has taken, if that can be read: the time left is only an estimate."""
+    try:
+        return [float(read_results(work, run)["seconds"])]
+    except (DataError, LookupError, TypeError, ValueError):
+        return []
 
 
 def is_stale(work: Path, run: Run) -> bool:
@@ -121,39 +137,34 @@ def run_workflow(work: Path, runs: Sequence[Run], *, executor: Executor, lock: i
         executor: Executor that runs the jobs.
         lock: File descriptor from `sole_command`.
     """
-    write_plan(work / "plan.json", runs)
+    write_plan(work / "workflow.json", runs)
     todo = [run for run in runs if not has_results(work, run)]
     if not todo:
         return
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "--snakefile",
-        str(resources.files("sslmed.experiments") / "Snakefile"),
-    ]
-    command += ["--directory", str(work), *executor.arguments(work), "--keep-going", "--rerun-triggers", "mtime"]
-    # results.json is atomic, and sole_command is the lock. Snakemake's own records of both only cause errors after a
-    # kill.
-    command += ["--nolock", "--ignore-incomplete", "--keep-incomplete", "--scheduler", "greedy"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    environment.pop("SNAKEMAKE_PROFILE", None)  # a user's own defaults for other workflows
-    # Jobs run in the experiment's directory, but the user's own modules may be in the folder of the command.
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(Path.cwd())]))
-    log_path = work / "workflow.log"
+    log_path, earlier = work / "workflow.log", log_sizes(work, todo)
     with log_path.open("w") as log, progress("training", len(runs), unit="runs") as advance:
         advance(len(runs) - len(todo))
         process = subprocess.Popen(  # noqa: S603 - our own command
-            command, stdout=log, stderr=subprocess.STDOUT, pass_fds=(lock,), env=environment
+            command(work, executor), stdout=log, stderr=subprocess.STDOUT, pass_fds=(lock,), env=environment(work)
         )
         try:
-            _watch(process, work, runs, todo, advance=advance, poll_seconds=executor.poll_seconds)
+            _watch(process, work, runs, todo, earlier, advance=advance, poll_seconds=executor.poll_seconds)
         except BaseException:
             executor.stop(psutil.Process(process.pid), work)
             process.wait()
             raise
     if process.returncode != 0:
         print(f"the workflow ended with status {process.returncode}: {log_path}", file=sys.stderr)
+        if _never_started(work, todo, earlier):  # no run's log says why
+            print("\n".join(last_lines(log_path)), file=sys.stderr)
+
+
+def _never_started(work: Path, todo: Sequence[Run], earlier: Mapping[str, int]) -> list[Run]:
+    """List the runs that could have started, and whose job has written to no log."""
+    sizes = log_sizes(work, todo)
+    begun = {run.job for run in todo if sizes[run.name] > earlier[run.name]}
+    left = {run.name for run in todo if not has_results(work, run)}
+    return [run for run in todo if run.name in left and run.job not in begun and run.needs not in left]
 
 
 def _watch(
@@ -161,6 +172,7 @@ def _watch(
     work: Path,
     runs: Sequence[Run],
     todo: Sequence[Run],
+    earlier: Mapping[str, int],
     *,
     advance: Advance,
     poll_seconds: float,
@@ -168,17 +180,16 @@ def _watch(
     """Show runs as they are done, and what is under way."""
     start = looked = time.monotonic()
     waiting, done = list(todo), list[Run]()
-    earlier = log_sizes(work, waiting)
     seconds = defaultdict[LabelAmount | None, list[float]](list)
     for run in runs:
         if run not in todo:
-            seconds[run.labels].append(read_results(work, run)["seconds"])
+            seconds[run.labels] += _seconds(work, run)
     while True:
         ended = process.poll() is not None
         for run in [run for run in waiting if has_results(work, run)]:
             waiting.remove(run)
             done.append(run)
-            seconds[run.labels].append(read_results(work, run)["seconds"])
+            seconds[run.labels] += _seconds(work, run)
             advance()
         if ended:
             return
@@ -190,14 +201,3 @@ def _watch(
             advance(0, describe(left, under_way))
         with suppress(subprocess.TimeoutExpired):
             process.wait(poll_seconds)
-
-
-def failures(work: Path, runs: Sequence[Run]) -> list[str]:
-    """Return one line per run without results: the path of its log and the log's last line."""
-    lines = []
-    for run in runs:
-        if not has_results(work, run):
-            log = work / run.name / "run.log"
-            last = log.read_text(encoding="utf-8").strip().splitlines()[-1:] if log.is_file() else []
-            lines.append(f"{log}: {last[0]}" if last else f"{work / run.name}: not started")
-    return lines

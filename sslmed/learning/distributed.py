@@ -6,7 +6,8 @@ rank, so scores are the same as those of a single process.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
@@ -67,6 +68,20 @@ def share_size(batch_size: int, n_ranks: int) -> int:
     return batch_size // n_ranks
 
 
+_alone = False
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Make `gather` and `merge` return this rank's part, for what only one rank does: the others would not answer."""
+    global _alone
+    before, _alone = _alone, True
+    try:
+        yield
+    finally:
+        _alone = before
+
+
 def gather(share: Tensor) -> Tensor:
     """Concatenate the parts of a batch from all ranks, this rank's first, the others in cyclic order.
 
@@ -79,7 +94,7 @@ def gather(share: Tensor) -> Tensor:
     Returns:
         The whole batch, `(B, …)`.
     """
-    if world_size() == 1:
+    if world_size() == 1 or _alone:
         return share
     shares: tuple[Tensor, ...] = _AllGather.apply(share)  # type: ignore[no-untyped-call]
     return torch.cat(shares[rank() :] + shares[: rank()])
@@ -103,7 +118,7 @@ class _AllGather(torch.autograd.Function):
 
 def merge(own: Mapping[Key, Value]) -> dict[Key, Value]:
     """Merge the mappings of all ranks. If several ranks have a key, the first rank's value is taken."""
-    if world_size() == 1:
+    if world_size() == 1 or _alone:
         return dict(own)
     parts: Sequence[Any] = [None] * world_size()
     dist.all_gather_object(parts, own)

@@ -1,14 +1,18 @@
 """Configures optimizer and learning-rate schedule, the same way for pretraining and fine-tuning."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from pytorch_lightning import LightningModule
 from pytorch_lightning.cli import OptimizerCallable
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
+from torch.nn import Parameter
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
+
+from sslmed.core.errors import UserError
 
 Schedule = Literal["constant", "cosine", "one_cycle"]
 
@@ -39,7 +43,9 @@ class Optimization:
     optimizer: OptimizerCallable = default_optimizer
     schedule: Schedule = "one_cycle"
 
-    def configure(self, module: LightningModule) -> OptimizerLRScheduler:
+    def configure(
+        self, module: LightningModule, factors: Sequence[tuple[list[Parameter], float]] | None = None
+    ) -> OptimizerLRScheduler:
         """Build the return value of `LightningModule.configure_optimizers`.
 
         The optimizer gets all parameters from the start, also frozen ones. It skips parameters without a gradient. So
@@ -47,11 +53,18 @@ class Optimization:
 
         Args:
             module: The module to train, attached to a Trainer.
+            factors: Groups of its parameters, each with a factor on the learning rate; by default all with 1.
 
         Returns:
             The optimizer, and a schedule that is updated after every step.
+
+        Raises:
+            UserError: If the optimizer does not take its arguments.
         """
-        optimizer = self.optimizer(module.parameters())
+        optimizer = self._build(module, factors)
+        # Fused optimizers divide gradients by the scale of mixed precision themselves. Clipping comes before that, so
+        # Lightning refuses it for them, in any precision. This makes Lightning divide before it clips.
+        optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]
 
         def factor(update: int) -> float:
             if update == 0:
@@ -61,6 +74,17 @@ class Optimization:
             return learning_rate_factor(self.schedule, update / module.trainer.estimated_stepping_batches)
 
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}}
+
+    def _build(self, module: LightningModule, factors: Sequence[tuple[list[Parameter], float]] | None) -> Optimizer:
+        try:
+            if factors is None or len(factors) == 1:
+                return self.optimizer(module.parameters())
+            optimizer = self.optimizer([{"params": parameters} for parameters, _ in factors])
+        except (TypeError, ValueError) as error:  # e.g. a learning rate below 0
+            raise UserError(f"model.optimization.optimizer cannot be built: {error}") from error
+        for group, (_, scale) in zip(optimizer.param_groups, factors, strict=True):
+            group["lr"] *= scale
+        return optimizer
 
 
 DEFAULT = Optimization()

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -28,6 +28,8 @@ class Geometry:
         start: First voxel of the crop on each prepared axis; below 0 if the crop begins outside the image.
         stop: One beyond the last voxel of the crop. The part of the crop outside the image is background.
         grid: Shape of the resized crop, in voxels.
+        header: Fields of the file's header that say where its voxels lie; empty for a photograph. Written masks have
+            them too.
     """
 
     original_shape: Ints
@@ -37,14 +39,18 @@ class Geometry:
     start: Ints
     stop: Ints
     grid: Ints
+    header: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def closest_to_ras(cls, shape: Sequence[int], affine: NDArray[np.float64]) -> Self:
+    def closest_to_ras(
+        cls, shape: Sequence[int], affine: NDArray[np.float64], header: dict[str, Any] | None = None
+    ) -> Self:
         """Permute and flip the axes to be closest to right, anterior, superior, without crop and resize.
 
         Args:
             shape: `(I, J, K)` of the file.
             affine: `(4, 4)`, from voxel indices to mm.
+            header: Fields of the file's header that say where its voxels lie.
         """
         orientation = io_orientation(affine)  # type: ignore[no-untyped-call]
         axes = tuple(int(axis) for axis in np.argsort(orientation[:, 0]))
@@ -57,6 +63,7 @@ class Geometry:
             start=(0,) * len(axes),
             stop=sides,
             grid=sides,
+            header=header or {},
         )
 
     @classmethod
@@ -82,10 +89,9 @@ class Geometry:
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> Self:
         """Build a geometry from the output of `to_json`."""
+        others = {name: tuple(value) for name, value in fields.items() if name not in ("original_affine", "header")}
         rows = tuple(tuple(row) for row in fields["original_affine"])
-        return cls(
-            **{name: tuple(value) for name, value in fields.items() if name != "original_affine"}, original_affine=rows
-        )
+        return cls(**others, original_affine=rows, header=fields["header"])
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON values; floats are preserved exactly."""

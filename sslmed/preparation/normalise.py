@@ -8,6 +8,12 @@ from numpy.typing import NDArray
 from sslmed.core.axes import in_slices, memory_order
 from sslmed.preparation.settings import PrepareSettings, is_ct
 
+AIR = (-1100.0, -800.0, 1e-3)  # Hounsfield units from and to, and the least fraction of the voxels
+FAT = (-150.0, -50.0, 1e-2)  # the same
+LEAST_CONTRAST = (
+    0.005  # standard deviation, of a range from 0 to 1; a thousandth of bright voxels has six times as much
+)
+
 
 def normalise(image: NDArray[np.float32], modalities: Sequence[str], settings: PrepareSettings) -> None:
     """Normalise each channel to [0, 1] in place: CT by the window, any other modality by percentiles.
@@ -23,6 +29,27 @@ def normalise(image: NDArray[np.float32], modalities: Sequence[str], settings: P
             plane -= low
             plane *= 1 / (high - low)
             np.clip(plane, 0, 1, out=plane)
+
+
+def in_hounsfield_units(channel: NDArray[np.float32]) -> bool:
+    """Return whether a CT `(*spatial)` has air or fat where Hounsfield units have them.
+
+    Every scan of a body has one of them, also one that was cropped or clipped. One that is stored as 0 to 1, as 0 to
+    255 or as Hounsfield units + 1024 has neither.
+    """
+    planes = in_slices(channel)
+    return any(
+        sum(np.count_nonzero((plane > low) & (plane < high)) for plane in planes) >= fraction * channel.size
+        for low, high, fraction in (AIR, FAT)
+    )
+
+
+def is_nearly_constant(channel: NDArray[np.float32]) -> bool:
+    """Return whether a normalised channel `(*spatial)` has next to no contrast."""
+    planes = [plane.ravel(order="K") for plane in in_slices(channel)]
+    mean = sum(float(plane.sum(dtype=np.float64)) for plane in planes) / channel.size
+    mean_square = sum(float(plane @ plane) for plane in planes) / channel.size  # in a tenth of the time of `var`
+    return mean_square - mean**2 < LEAST_CONTRAST**2
 
 
 def extremes(channel: NDArray[np.float32]) -> tuple[float, float]:

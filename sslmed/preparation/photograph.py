@@ -50,7 +50,11 @@ def prepare_photo(path: Path, settings: PrepareSettings) -> tuple[NDArray[np.flo
     Raises:
         DataError: If the file cannot be used.
     """
-    photo = _open(path)
+    return place_photo(_open(path), path, settings)
+
+
+def place_photo(photo: Image.Image, path: Path, settings: PrepareSettings) -> tuple[NDArray[np.float16], Geometry]:
+    """Make a photograph that has been read square and resize it; see `prepare_photo`. `path` names it in messages."""
     box = (0, 0, *photo.size)
     if settings.photo == "fundus":
         found = _find_retina(photo, 255 * settings.foreground)
@@ -73,8 +77,9 @@ def prepare_photo(path: Path, settings: PrepareSettings) -> tuple[NDArray[np.flo
 def read_photo(path: Path) -> NDArray[np.uint8]:
     """Read and check a photograph for display.
 
-    16 bits become 8, grey becomes three equal channels, and transparent pixels become black. Truncated files and
-    damaged PNG files are rejected. Not all damage of a JPEG file is found, as it has no checksum.
+    Of a JPEG file with several pictures (MPO) the first is read. 16 bits become 8, grey becomes three equal channels,
+    and transparent pixels become black. Truncated files and damaged PNG files are rejected. Not all damage of a JPEG
+    file is found, as it has no checksum.
 
     Returns:
         uint8 `(H, W, 3)`: red, green, blue.
@@ -158,7 +163,8 @@ def _read_bytes(path: Path) -> bytes:
 
 def _decode(path: Path, content: bytes) -> Image.Image:
     with Image.open(io.BytesIO(content), formats=list(MAGIC)) as image:
-        if (frames := getattr(image, "n_frames", 1)) > 1:
+        # Cameras add smaller pictures to a photograph (MPO), whose first is the photograph itself.
+        if (frames := getattr(image, "n_frames", 1)) > 1 and image.format != "MPO":
             _refuse(path, f"holds {frames} images, as an animation does; save the one to use")
         if image.mode == "CMYK":
             _refuse(path, "holds CMYK colours, which depend on a printer; save it as RGB")

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from sslmed.preparation.geometry import Geometry
 from sslmed.preparation.photograph import prepare_photo, read_mask
 from sslmed.preparation.readers import layouts
 from sslmed.preparation.readers.dataset import Case, Dataset, Labels
+from sslmed.preparation.readers.nifti_header import has_form
 from sslmed.preparation.records import Record, current_record, describe_files, hash_files
 from sslmed.preparation.settings import VERSION, PrepareSettings
 from sslmed.preparation.store import Store
@@ -80,6 +81,7 @@ def prepare(
                 raise DataError(problems)
             content = summarise_store(dataset, settings, records, left_out=left_out, problems=listed)
             write_text(store / "store.json", json.dumps(content, indent=1, ensure_ascii=False))
+            _report_guesses(dataset, records)
             _report_left_out(store, problems)
     except OSError as error:
         raise UserError(f"{store}: cannot be prepared: {error}") from error
@@ -164,6 +166,17 @@ def _report_left_out(store: Path, problems: Sequence[str]) -> None:
         write_text(path, "".join(f"{problem}\n" for problem in problems))
         summary = f"{len(problems)} problems with images, which are left out, are listed in {path}"
         print(f"{summary}; the first is {problems[0]}", file=sys.stderr)
+
+
+def _report_guesses(dataset: Dataset, records: Mapping[str, Record]) -> None:
+    if dataset.spatial_dims == 2:
+        return
+    headers = {case.image: records[case.id]["geometry"]["header"] for case in dataset.cases if case.id in records}
+    guessed = [image for image, header in headers.items() if not has_form(header)]
+    if guessed:
+        what = "do not say where they lie (both form codes in the header are 0)"
+        how = "their axes are taken to run to the left, to the back and up, as ITK takes them"
+        print(f"{len(guessed)} images {what}; {how}; the first is {guessed[0]}", file=sys.stderr)
 
 
 def _prepare_case(dataset: Dataset, settings: PrepareSettings, store: Path, case: Case) -> Record:

@@ -9,7 +9,10 @@ from typing import Any, Literal
 
 from sslmed.core.errors import UserError
 
-VERSION = 5  # of the prepared arrays and their files; increase it if one of them changes
+VERSION = 6  # of the prepared arrays and their files; increase it if one of them changes
+
+LARGEST = 4096  # side that still fits the memory of a machine
+SHORTEST = 0.01  # mm
 
 
 @dataclass(frozen=True)
@@ -43,9 +46,9 @@ class PrepareSettings:
         for name in ("spacing", "hu_window", "percentiles"):
             object.__setattr__(self, name, tuple(map(float, getattr(self, name))))
         _require(self.geometry in ("cube", "spacing"), "geometry", "cube or spacing", self.geometry)
-        _require(self.size >= 2, "size", "at least 2 voxels", self.size)
-        is_spacing = len(self.spacing) == 3 and all(0 < length < math.inf for length in self.spacing)
-        _require(is_spacing, "spacing", "three lengths in mm above 0", self.spacing)
+        _require(2 <= self.size <= LARGEST, "size", f"from 2 to {LARGEST} voxels", self.size)
+        is_spacing = len(self.spacing) == 3 and all(SHORTEST <= length < math.inf for length in self.spacing)
+        _require(is_spacing, "spacing", f"three lengths of at least {SHORTEST} mm", self.spacing)
         is_window = len(self.hu_window) == 2 and -math.inf < self.hu_window[0] < self.hu_window[1] < math.inf
         _require(is_window, "hu_window", "a low and a higher Hounsfield unit", self.hu_window)
         is_range = len(self.percentiles) == 2 and 0 <= self.percentiles[0] < self.percentiles[1] <= 100
@@ -88,7 +91,7 @@ class PrepareSettings:
 
 
 def is_ct(modality: str) -> bool:
-    """Return whether a channel holds Hounsfield units."""
+    """Return whether the name of a channel says that its values are Hounsfield units."""
     return modality.strip().upper() == "CT"
 
 

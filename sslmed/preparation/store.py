@@ -151,8 +151,12 @@ def _read_summary(root: Path) -> dict[str, Any]:
         raise UserError(
             f"{root}: is not a prepared dataset, or not finished; run `sslmed prepare DATA --store {root}` (again)"
         )
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    if content["version"] != VERSION:
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        version = content["version"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: is damaged ({error}); prepare the data again, into another folder") from error
+    if version != VERSION:
         raise UserError(
             f"{root}: was prepared by another version of sslmed; prepare the data again, into another folder"
         )

@@ -10,12 +10,19 @@ from numpy.typing import NDArray
 from sslmed.core.axes import c_contiguous
 from sslmed.core.errors import DataError
 from sslmed.preparation.geometry import Geometry
-from sslmed.preparation.normalise import foreground_box, normalise
+from sslmed.preparation.normalise import (
+    extremes,
+    foreground_box,
+    in_hounsfield_units,
+    is_nearly_constant,
+    normalise,
+)
 from sslmed.preparation.readers.dataset import Case
-from sslmed.preparation.readers.nifti import read_case
-from sslmed.preparation.settings import PrepareSettings
+from sslmed.preparation.readers.nifti import Volume, read_case
+from sslmed.preparation.settings import PrepareSettings, is_ct
 
 LARGEST_GRID = 2**30  # voxels; a grid beyond it is a wrong unit of spacing, not a scan
+SHORTEST_SIDE = 2  # voxels; the same at the other end
 
 
 def prepare_volume(
@@ -40,8 +47,22 @@ def prepare_volume(
 
     torch.set_num_threads(1)  # other processes use the other cores
     image, label = read_case(case, modalities, label_values)
+    return prepare_read(case, image, label, modalities, settings)
+
+
+def prepare_read(
+    case: Case, image: Volume, label: Volume | None, modalities: Sequence[str], settings: PrepareSettings
+) -> tuple[dict[str, NDArray[Any]], Geometry]:
+    """Prepare one case that has been read; see `prepare_volume`. The voxels of `image` are changed in place."""
+    cts = [channel for channel, modality in zip(image.voxels, modalities, strict=True) if is_ct(modality)]
+    for channel in cts:
+        _check_units(case, channel)
     normalise(image.voxels, modalities, settings)
-    geometry = _geometry(case, image.voxels, image.affine, settings)
+    if any(is_nearly_constant(channel) for channel in cts):
+        low, high = settings.hu_window
+        cure = "check that it is in Hounsfield units, and --hu-window"
+        raise DataError([f"{case.image}: is nearly constant within the window from {low:g} to {high:g} HU; {cure}"])
+    geometry = _geometry(case, image, settings)
     arrays: dict[str, NDArray[Any]] = {"image": c_contiguous(_half(geometry.prepare_image(image.voxels)))}
     if label is not None:
         arrays["label"] = c_contiguous(geometry.prepare_labels(label.voxels))
@@ -57,17 +78,25 @@ def _half(image: NDArray[np.float32]) -> NDArray[np.float16]:
     return half
 
 
-def _geometry(
-    case: Case, image: NDArray[np.float32], affine: NDArray[np.float64], settings: PrepareSettings
-) -> Geometry:
+def _check_units(case: Case, channel: NDArray[np.float32]) -> None:
+    if not in_hounsfield_units(channel):
+        low, high = extremes(channel)
+        found = f"its values go from {low:g} to {high:g}, with neither air near -1000 nor fat near -100"
+        cure = 'rescale it, or name its modality otherwise in dataset.json, as "CT rescaled", to use percentiles'
+        raise DataError([f"{case.image}: is not in Hounsfield units, although its modality is CT: {found}; {cure}"])
+
+
+def _geometry(case: Case, image: Volume, settings: PrepareSettings) -> Geometry:
     """Choose the crop and the grid for a normalised image `(C, *original)`."""
-    whole = Geometry.closest_to_ras(image.shape[1:], affine)
+    whole = Geometry.closest_to_ras(image.voxels.shape[1:], image.affine, image.position)
     if settings.geometry == "spacing":
         sides = np.rint(np.array(whole.stop) * whole.spacing / settings.spacing)
-        if sides.prod() * len(image) > LARGEST_GRID:
-            raise DataError([f"{case.image}: would be {sides} voxels at {settings.spacing} mm; check its spacing"])
-        return replace(whole, grid=tuple(max(1, int(side)) for side in sides))
-    box = foreground_box(whole.orient(image), settings.foreground)
+        if sides.prod() * len(image.voxels) > LARGEST_GRID or sides.min() < SHORTEST_SIDE:
+            grid = " x ".join(f"{side:.0f}" for side in sides)
+            spacing = ", ".join(f"{length:g}" for length in settings.spacing)
+            raise DataError([f"{case.image}: would be {grid} voxels at {spacing} mm; check its spacing, and --spacing"])
+        return replace(whole, grid=tuple(int(side) for side in sides))
+    box = foreground_box(whole.orient(image.voxels), settings.foreground)
     if box is None:
         raise DataError([f"{case.image}: has no voxel in the foreground; check its modality and the HU window"])
     return replace(whole, start=box[0], stop=box[1], grid=(settings.size,) * 3)

@@ -14,6 +14,7 @@ from torchmetrics.functional.classification import multiclass_accuracy
 from sslmed.encoders import Encoder
 from sslmed.encoders.heads import HeadCallable, Readout
 from sslmed.learning.batch_means import BatchMeans
+from sslmed.learning.convolutions import correct_convolutions
 from sslmed.learning.distributed import gather, rank, world_size
 from sslmed.learning.optimization import DEFAULT, Optimization
 
@@ -52,7 +53,7 @@ class PretextTask(LightningModule, ABC, Generic[Targets]):
 
     def __init__(self, encoder: Encoder, optimization: Optimization = DEFAULT) -> None:
         super().__init__()
-        self.encoder = encoder
+        self.encoder = correct_convolutions(encoder)
         self.optimization = optimization
         self._validation = BatchMeans()
 
@@ -163,14 +164,17 @@ class PretextTask(LightningModule, ABC, Generic[Targets]):
         """Measure loss, chance loss and `measures` of a task that is the same in every epoch and on every rank."""
         images: Tensor = batch["image"]
         number = batch_idx * world_size() + rank()
-        inputs, targets = self._make_task(images, torch.Generator(images.device).manual_seed(number))
+        self._validation.add(batch["case"], self.measure(images, torch.Generator(images.device).manual_seed(number)))
+
+    def measure(self, images: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        """Measure loss, chance loss and `measures`, each `()`, of a task made of images `(B, C, *spatial)`."""
+        inputs, targets = self._make_task(images, generator)
         outputs = self(inputs)
-        measured: dict[str, Tensor | float] = {
+        return {
             "loss": self.loss(outputs, targets),
             "chance_loss": self.chance_loss(outputs, targets),
             **self.measures(outputs, targets),
         }
-        self._validation.add(batch["case"], measured)
 
     def _make_task(self, images: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Targets]:
         with torch.autocast(

@@ -7,7 +7,7 @@ import pandas as pd
 
 from sslmed.evaluation.statistics import ENOUGH_RUNS
 from sslmed.experiments.arms import BASELINE, Arm, baseline_of
-from sslmed.reporting.summary import DIFFERENCE, FAMILY, adjusted, difference, paired_differences
+from sslmed.reporting.summary import DIFFERENCE, FAMILY, adjusted, difference, main_fractions, paired_differences
 
 COLUMNS = [*FAMILY, "arm", "n_runs", "n_cases", *DIFFERENCE, "p_holm"]
 
@@ -15,8 +15,8 @@ COLUMNS = [*FAMILY, "arm", "n_runs", "n_cases", *DIFFERENCE, "p_holm"]
 def compare_arms(values: pd.DataFrame, *, test_to_train: float) -> pd.DataFrame:
     """Test the mean over label fractions of each arm's paired difference to its baseline.
 
-    The difference is computed for each run (fold, seed) and case, then averaged over all label fractions with equal
-    weights. Only runs that have all fractions in both arms count. The p-values of all arms are one family for Holm's
+    The difference is computed for each run (fold, seed) and case, then averaged over the `main_fractions` with equal
+    weights. Only runs that have all of them in both arms count. The p-values of all arms are one family for Holm's
     method (Holm 1979, https://www.jstor.org/stable/4615733). Null arms are a control and are not tested.
 
     Args:
@@ -29,8 +29,9 @@ def compare_arms(values: pd.DataFrame, *, test_to_train: float) -> pd.DataFrame:
     Raises:
         DataError: If runs to compare were scored on different cases.
     """
+    fractions = main_fractions(values)
+    values = values[values["label_fraction"].isin(fractions)]
     arms: dict[Any, pd.DataFrame] = dict(iter(values.groupby([*FAMILY, "arm"])))
-    fractions = sorted(values["label_fraction"].unique())
     rows = []
     for (*family, arm), of_arm in arms.items():
         baseline = arms.get((*family, baseline_of(arm)))

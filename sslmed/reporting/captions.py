@@ -28,15 +28,19 @@ def caption(tables: Tables, metric: str) -> list[str]:
         f"{_count(n_folds, 'fold')} \N{MULTIPLICATION SIGN} {_count(n_seeds, 'seed')}, {_count(n_cases, 'test case')}"
     )
     few = n_folds * n_seeds < ENOUGH_RUNS
+    bands = f" Bands: {_bands(n_folds)}." if n_folds * n_seeds > 1 else ""
     lines = [
         f"{experiment['figure']}, dataset {experiment['dataset']}, preset {experiment['preset']}, {counts}.",
-        f"Bars: {_bars(n_folds, n_folds * n_seeds)}. Bands: {_bands(n_folds)}.",
+        f"Bars: {_bars(n_folds, n_folds * n_seeds)}.{bands}",
     ]
     if not published_curves(experiment["figure"], experiment["dataset"]).empty:
         lines.append(OUR_LABELS)
     lines += [CORRECTED] if n_folds >= ENOUGH_RUNS else []
     lines += [] if tables.null_bands.empty else [null_band(tables)]
     lines += [NO_DIFFERENCES] if few else []
+    scores = tables.summary[tables.summary["metric"] == metric]
+    if scores["n_runs"].nunique() > 1 and not tables.missing:
+        lines.append(f"{INCOMPLETE} fewer runs than elsewhere.")
     if tables.missing:
         rest = len(tables.missing) - NAMED_MISSING
         more = f", and {_count(rest, 'further run')}" if rest > 0 else ""

@@ -11,7 +11,7 @@ from sslmed.evaluation.crossing import crossing
 from sslmed.evaluation.metrics import find
 from sslmed.evaluation.statistics import ENOUGH_RUNS, Floats
 from sslmed.experiments.arms import baseline_of
-from sslmed.reporting.summary import FAMILY, by_fold, paired_differences
+from sslmed.reporting.summary import FAMILY, by_fold, main_fractions, paired_differences
 
 ARM = [*FAMILY, "arm"]
 COLUMNS = [*ARM, "quantity", "n_runs", "value", "ci_low", "ci_high", "monotone"]
@@ -43,6 +43,7 @@ def labels_to_baseline(values: pd.DataFrame, *, test_to_train: float) -> pd.Data
     Raises:
         DataError: Runs to be compared were scored on different cases.
     """
+    values = values[values["label_fraction"].isin(main_fractions(values))]
     ends = values[values["label_fraction"] == 1]
     return _reaching(values, ends, LABELS, "label_fraction", test_to_train=test_to_train)
 
@@ -73,8 +74,8 @@ def updates_to_baseline(curves: pd.DataFrame, *, test_to_train: float) -> pd.Dat
 
 def middle_fraction(curves: pd.DataFrame) -> float:
     """Return the label fraction for which convergence is shown."""
-    fractions = np.sort(curves["label_fraction"].unique())
-    return float(fractions[len(fractions) // 2])
+    fractions = main_fractions(curves)
+    return fractions[len(fractions) // 2]
 
 
 def _reaching(

@@ -1,5 +1,6 @@
 """Draws an experiment: score against label fraction, convergence, and published curves where they are comparable."""
 
+import textwrap
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,9 @@ from sslmed.reporting.styles import ArmStyle, arm_styles, groups
 from sslmed.reporting.tables import Tables
 
 MOST_IN_A_ROW = 3
+CAPTION_WIDTH = 15
+"""Characters of the caption per inch of the figure."""
+
 STYLE: dict[Any, Any] = {
     "font.size": 10,
     "axes.titlesize": 11,
@@ -57,7 +61,9 @@ def draw_figure(
         subject = "PHANTOM, synthetic images, not patients" if phantom else tables.summary["dataset"].iloc[0]
         title = f"Data efficiency of self-supervised pretraining: {subject}"
         figure.suptitle(title, fontsize=13, fontweight="bold", x=0.01, ha="left")  # clear of the legend
-        figure.supxlabel("\n".join([*caption(tables, metrics[0]), *notes]), fontsize=9, x=0.01, ha="left")
+        width = int(CAPTION_WIDTH * figure.get_figwidth())
+        lines = [textwrap.fill(line, width) for line in (*caption(tables, metrics[0]), *notes)]
+        figure.supxlabel("\n".join(lines), fontsize=9, x=0.01, ha="left")
         handles: list[Artist] = [Line2D([], [], label=style.arm.name, **style.line_options) for style in arms]
         if not tables.null_bands.empty:
             handles.append(Patch(label=CHANCE, **NULL_BAND))

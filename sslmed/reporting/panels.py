@@ -28,8 +28,9 @@ def draw_scores(axes: Axes, tables: Tables, arms: Sequence[ArmStyle], metric: st
     scores = tables.summary[tables.summary["metric"] == metric]
     fractions = np.sort(scores["label_fraction"].unique())
     for style, dodge in zip(arms, dodges(len(arms)), strict=True):
-        cells = scores[scores["arm"] == style.arm.name].set_index("label_fraction").reindex(fractions)
-        mean, high, x = cells["mean"].to_numpy(), cells["ci_high"].to_numpy(), fractions * dodge
+        planned = np.array([fraction for fraction in fractions if (style.arm.name, fraction) in tables.planned])
+        cells = scores[scores["arm"] == style.arm.name].set_index("label_fraction").reindex(planned)
+        mean, high, x = cells["mean"].to_numpy(), cells["ci_high"].to_numpy(), planned * dodge
         interval = np.stack([mean - cells["ci_low"].to_numpy(), high - mean])
         interval[np.isinf(interval)] = np.nan  # the noise is unknown and the metric has no bound
         axes.errorbar(x, mean, yerr=interval, capsize=2.5, elinewidth=1, **style.line_options)
@@ -71,30 +72,39 @@ def null_outlines(tables: Tables, arms: Sequence[ArmStyle], metric: str) -> Iter
 
 
 def draw_convergence(axes: Axes, tables: Tables, arms: Sequence[ArmStyle], metric: str) -> None:
-    """Draw every arm's validation score during training, at the middle label fraction."""
-    single = []
+    """Draw every arm's validation score during training, at the middle label fraction; a single run has no band."""
+    single, absent = [], []
     for i, style in enumerate(arms):
         runs = convergence(tables.curves, style.arm.name, metric)
-        if runs.shape[1] < 2:
-            single.append(style.arm.name)
+        if runs.empty:
+            absent.append(style.arm.name)
             continue
-        axes.fill_between(
-            runs.index, *band(runs, metric, tables.test_to_train), color=style.colour, alpha=0.12, linewidth=0
-        )
+        if runs.shape[1] == 1:
+            single.append(style.arm.name)
+        else:
+            ends = band(runs, metric, tables.test_to_train)
+            axes.fill_between(runs.index, *ends, color=style.colour, alpha=0.12, linewidth=0)
         step = len(runs) // 8 + 1
         axes.plot(runs.index, runs.mean(axis=1), markevery=(i % step, step), **style.line_options)
-    if single:  # no band, and a curve without one is not drawn
-        text = f"not drawn, as fewer than two runs\nhave no interval: {', '.join(single)}"
-        axes.text(0.98, 0.02, text, transform=axes.transAxes, ha="right", va="bottom", size=8)
+    names = "" if len(single) == len(arms) else f": {', '.join(single)}"
+    notes = [f"one run, so no band{names}"] * bool(single) + [f"no run: {', '.join(absent)}"] * bool(absent)
+    axes.text(0.98, 0.02, "\n".join(notes), transform=axes.transAxes, ha="right", va="bottom", size=8)
     axes.set_xlabel("updates")
     axes.set_ylabel(f"validation {find(metric).axis}")
 
 
 def convergence(curves: pd.DataFrame, arm: str, metric: str) -> pd.DataFrame:
-    """Return an arm's validation scores at the middle label fraction, one row per update and one column per run."""
+    """Return an arm's validation scores at the middle label fraction, one row per pass and one column per run.
+
+    The index is the update. Runs whose budget is in epochs may differ by a few updates between folds: it is their mean.
+    """
     at_middle = curves["label_fraction"] == middle_fraction(curves)
     of_arm = curves[at_middle & (curves["metric"] == metric) & (curves["arm"] == arm)]
-    return of_arm.pivot(index="update", columns=["fold", "seed"], values="value").dropna()
+    of_arm = of_arm.sort_values("update")
+    number = of_arm.groupby(["fold", "seed"]).cumcount().rename("number")
+    update = of_arm["update"].groupby(number).mean()
+    runs = of_arm.assign(number=number).pivot(index="number", columns=["fold", "seed"], values="value").dropna()
+    return runs.set_axis(update.loc[runs.index].rename("update"))
 
 
 def draw_comparison(axes: Axes, tables: Tables, arms: Sequence[ArmStyle], published: pd.DataFrame) -> None:

@@ -1,16 +1,17 @@
 """Writes the results of an experiment: tables, figure, report, and its summary in W&B."""
 
 import sys
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from sslmed.core.files import remove_leftovers
-from sslmed.experiments.plan import Run
+from sslmed.experiments.failures import failures
 from sslmed.experiments.reproduce import Outcome
-from sslmed.experiments.workflow import failures, has_results, read_results, sole_command
+from sslmed.experiments.workflow import read_results, sole_command
 from sslmed.reporting.figures import draw_figure
 from sslmed.reporting.html.page import NAME, write_report
-from sslmed.reporting.tables import collect, write_tables
+from sslmed.reporting.pretraining import in_one_line, unlearned
+from sslmed.reporting.tables import NothingFinishedError, Tables, collect, write_tables
 from sslmed.reporting.wandb.summary import log_summary
 
 
@@ -20,32 +21,49 @@ def publish(outcome: Outcome) -> int:
     Returns:
         0 if the figure is complete, 1 if runs failed; it then marks their cells as missing.
     """
-    work, runs, out = outcome.work, outcome.runs, outcome.out
-    failed = failures(work, runs)
-    for line in failed:
-        print(f"failed: {line}", file=sys.stderr)
-    finetuning = [run for run in runs if run.labels is not None]
-    if not any(has_results(work, run) for run in finetuning):
-        print("no run has finished: there is nothing to draw", file=sys.stderr)
-        return 1
-    with sole_command(work):
-        tables = collect([work / run.name for run in finetuning], outcome.metrics[0])
-        remove_leftovers(out)
-        write_tables(tables, out)
-        figure = out / f"{work.parent.name}.png"
-        svg = figure.with_suffix(".svg")
-        notes = [*outcome.notes, *_notes(work, runs)]
-        draw_figure(tables, figure, svg, phantom=outcome.phantom, metrics=outcome.metrics, notes=notes)
-        print(f"the tables, {figure.name} and {figure.stem}.svg are in {out}")
-        write_report(out / NAME, work, runs, tables)
-        print(f"to look at: {out / NAME}")
-        if outcome.wandb != "disabled":
-            summaries = {"summary": tables.summary, "tests": tables.tests, "efficiency": tables.efficiency}
-            log_summary(work, outcome.wandb, tables=summaries, figure=figure)
+    with sole_command(outcome.work):
+        finetuning = [outcome.work / run.name for run in outcome.whole if run.labels is not None]
+        try:
+            tables, unusable = collect(finetuning, outcome.metrics[0]), None
+        except NothingFinishedError as nothing:
+            tables, unusable = None, nothing.unusable
+        failed = failures(outcome.work, outcome.runs, tables.unusable if tables else unusable or {})
+        for failure in failed:
+            print(f"failed: {failure}", file=sys.stderr)
+        if tables is None:
+            print("no run has finished: there is nothing to draw", file=sys.stderr)
+            return 1
+        _write(outcome, tables)
     return 1 if failed else 0
 
 
-def _notes(work: Path, runs: Sequence[Run]) -> list[str]:
-    if any(read_results(work, run).get("transductive", False) for run in runs if has_results(work, run)):
+def _write(outcome: Outcome, tables: Tables) -> None:
+    work, out = outcome.work, outcome.out
+    remove_leftovers(out)
+    write_tables(tables, out)
+    figure = out / f"{work.parent.name}.png"
+    svg = figure.with_suffix(".svg")
+    missing = {failure.run for failure in failures(work, outcome.whole, tables.unusable)}
+    records = {run: read_results(work, run) for run in outcome.whole if run.name not in missing}
+    pretraining = {run: record for run, record in records.items() if run.labels is None}
+    not_learned = unlearned(pretraining, outcome.whole)
+    for each in not_learned:
+        print(f"not learned: {each}", file=sys.stderr)
+    of_pretraining = [in_one_line(not_learned, losses=True)] if not_learned else []
+    notes = [*outcome.notes, *_notes(records.values()), *of_pretraining]
+    draw_figure(tables, figure, svg, phantom=outcome.phantom, metrics=outcome.metrics, notes=notes)
+    print(f"the tables, {figure.name} and {figure.stem}.svg are in {out}")
+    earlier = sum(run.labels is not None for run in outcome.whole) - sum(run.labels is not None for run in outcome.runs)
+    if earlier:
+        print(f"they show {earlier} finished runs of earlier commands with the same settings as well")
+    write_report(out / NAME, work, outcome.whole, tables)
+    print(f"to look at: {out / NAME}")
+    if outcome.wandb != "disabled":
+        summaries = {"summary": tables.summary, "tests": tables.tests, "efficiency": tables.efficiency}
+        log_summary(work, outcome.wandb, tables=summaries, figure=figure)
+
+
+def _notes(records: Iterable[Mapping[str, Any]]) -> Sequence[str]:
+    if any(record.get("transductive", False) for record in records):
         return ["Transductive: pretraining has seen the images of the test cases."]
     return []

@@ -8,7 +8,8 @@ import numpy as np
 
 from sslmed.experiments.arms import BASELINE, Arm, baseline_of
 
-# The palette of Okabe and Ito, which is safe for colour-blind readers: https://jfly.uni-koeln.de/color/
+# The first seven are the palette of Okabe and Ito, which is safe for colour-blind readers:
+# https://jfly.uni-koeln.de/color/
 KNOWN = {
     "baseline": ("#000000", "X"),
     "rotation": ("#0072B2", "o"),
@@ -16,8 +17,16 @@ KNOWN = {
     "rpl": ("#009E73", "^"),
     "exemplar": ("#D55E00", "D"),
     "cpc": ("#CC79A7", "v"),
+    "mae": ("#56B4E9", "P"),
+    "mae-decoder": ("#1A5276", "p"),
+    "simclr": ("#8C564B", ">"),
+    "vicreg": ("#7F7F7F", "<"),
+    "genesis": ("#5D3A9B", "h"),
+    "voco": ("#BCBD22", "*"),
+    "joint": ("#E377C2", "d"),
 }
-FURTHER = (("#56B4E9", "P"), ("#7F7F7F", "<"), ("#8C564B", ">"), ("#5D3A9B", "h"))
+FURTHER = (("#17BECF", "8"), ("#B22222", "H"), ("#228B22", "P"), ("#4B0082", "<"))
+"""Styles of a user's own tasks; the last two share their markers with tasks of ours."""
 
 
 class Kind(NamedTuple):

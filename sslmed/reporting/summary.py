@@ -52,6 +52,19 @@ def summarise_cells(values: pd.DataFrame, *, primary: str, test_to_train: float)
     return summary.assign(p_holm=adjusted(summary["p"].where(is_primary)))
 
 
+def main_fractions(table: pd.DataFrame) -> list[float]:
+    """Return the label fractions that at least half as many runs have as the one that most runs have, ascending.
+
+    An amount of labels that was added later for one arm or fold is shown, but is no part of the tests, which need all
+    amounts of a run.
+
+    Args:
+        table: Columns `label_fraction`, `arm`, `fold` and `seed`.
+    """
+    runs = table.drop_duplicates(["label_fraction", "arm", "fold", "seed"])["label_fraction"].value_counts()
+    return sorted(float(fraction) for fraction in runs.index[2 * runs >= runs.max()])
+
+
 def paired_differences(cell: pd.DataFrame, baseline: pd.DataFrame) -> pd.DataFrame:
     """Subtract the baseline's values over the runs that both have.
 

@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import isnan
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sslmed.core.errors import DataError, UserError
+from sslmed.core.errors import UserError
 from sslmed.core.files import atomic_path
 from sslmed.core.label_amount import LabelAmount
 from sslmed.evaluation.metrics import case_values
@@ -39,7 +39,9 @@ class Tables:
         null_bands: One row per metric, baseline and label fraction, see `null_bands`.
         efficiency: One row per metric, arm and quantity, see `labels_to_baseline` and `updates_to_baseline`.
         curves: One row per run, `update` and metric: scores of the validation cases.
-        missing: The runs without results, in the order given, e.g. `rotation 25 % fold 1 seed 0`.
+        missing: The runs without usable results, in the order given, e.g. `rotation 25 % fold 1 seed 0`.
+        planned: Arm and label fraction of every planned cell.
+        unusable: Directories of finished runs whose results cannot be used -> why.
         test_to_train: Number of test cases over number of training cases, mean over folds, which corrects intervals
             for the overlap of training sets.
         labels: Amounts of labels by label fraction. The fraction of a number of labels is the same in all folds.
@@ -53,6 +55,8 @@ class Tables:
     efficiency: pd.DataFrame
     curves: pd.DataFrame
     missing: tuple[str, ...]
+    planned: frozenset[tuple[str, float]]
+    unusable: Mapping[Path, str]
     test_to_train: float
     labels: LabelAxis
 
@@ -62,20 +66,18 @@ def collect(run_dirs: Iterable[Path], primary: str) -> Tables:
 
     Args:
         run_dirs: Every planned run of one experiment, `.../<arm>/fold<k>/seed<s>/<percent>`, or `n<number>` at
-            the end; those without `results.json` are listed as missing.
+            the end; those without results, or with results that cannot be used, are listed as missing.
         primary: Metric of the primary tests: the first of the figure.
 
     Raises:
-        UserError: If no run has finished.
-        DataError: If files of a run cannot be read, or runs to compare were scored on different cases or data.
+        NothingFinishedError: If no run has finished with results that can be used.
+        DataError: If runs to compare were scored on different cases or data.
     """
     paths = list(run_dirs)
-    finished = {path for path in paths if (path / "results.json").is_file()}
-    if not finished:
-        msg = "no run has finished, so there is nothing to summarise; the runs' run.log files say what happened"
-        raise UserError(msg)
-    refuse_mixed_data(finished)
-    records = {path: _FinishedRun.read(path) for path in finished}
+    records, unusable = _read(paths, primary)
+    if not records:
+        raise NothingFinishedError(unusable)
+    refuse_mixed_data(records)
     n_train = {run.record["fold"]: run.record["n_train"] for run in records.values()}
     labels = LabelAxis.of({LabelAmount.from_path(path.name) for path in paths}, n_train)
     placed = [run.at(labels.fraction(LabelAmount.from_path(path.name))) for path, run in records.items()]
@@ -96,7 +98,9 @@ def collect(run_dirs: Iterable[Path], primary: str) -> Tables:
         null_bands=_by_metric(values, null_bands),
         efficiency=efficiency.sort_values([*FAMILY, "arm", "quantity"], ignore_index=True),
         curves=curves,
-        missing=tuple(_name(path) for path in paths if path not in finished),
+        missing=tuple(_name(path) for path in paths if path not in records),
+        planned=frozenset((_arm(path), labels.fraction(LabelAmount.from_path(path.name))) for path in paths),
+        unusable=unusable,
         test_to_train=ratio,
         labels=labels,
     )
@@ -116,6 +120,20 @@ def write_tables(tables: Tables, folder: Path) -> None:
         _write_cases(tables.cases, temporary)
 
 
+class NothingFinishedError(UserError):
+    """Reports that no run of an experiment has results to summarise.
+
+    Args:
+        unusable: Directories of finished runs whose results cannot be used -> why.
+    """
+
+    def __init__(self, unusable: Mapping[Path, str]) -> None:
+        reasons = [f"{path}: {reason}" for path, reason in unusable.items()]
+        nothing = "no run has finished, so there is nothing to summarise; the runs' run.log files say what happened"
+        super().__init__("\n".join([*reasons, nothing]))
+        self.unusable = unusable
+
+
 @dataclass(frozen=True)
 class _FinishedRun:
     record: dict[str, Any]
@@ -123,16 +141,23 @@ class _FinishedRun:
 
     @classmethod
     def read(cls, path: Path) -> "_FinishedRun":
-        try:
-            record = json.loads((path / "results.json").read_text(encoding="utf-8"))
-            # Ids are text even where they look like a number ("007") or like a missing value ("NA").
-            cases = pd.read_csv(path / "cases.csv", dtype={"case": str}, keep_default_na=False)
-            absent = sorted({*RUN, "n_train", "metrics", "validation"}.difference(record))
-            if absent:
-                raise ValueError(f"results.json has no {', '.join(absent)}")
-        except (OSError, ValueError) as error:
-            raise DataError([f"{path}: {error}; remove the run, and the same command makes it again"]) from error
+        """Read a run; raises OSError or ValueError."""
+        record = json.loads((path / "results.json").read_text(encoding="utf-8"))
+        absent = sorted({*RUN, "n_train", "metrics", "validation"}.difference(record))
+        if absent:
+            raise ValueError(f"results.json has no {', '.join(absent)}")
+        # Ids are text even where they look like a number ("007") or like a missing value ("NA").
+        cases = pd.read_csv(path / "cases.csv", dtype={"case": str}, keep_default_na=False)
         return cls(record, cases.sort_values("case", ignore_index=True))
+
+    def check_finite(self, primary: str) -> None:
+        """Raise ValueError if training diverged, or the main score is not finite (JSON has `null` for that)."""
+        diverged = [row["update"] for row in self.record["validation"] if row.get("train/loss", 0.0) is None]
+        if diverged:
+            raise ValueError(f"its training loss is not finite at update {diverged[0]}")
+        metrics = self.record["metrics"]
+        if primary in metrics and (metrics[primary] is None or not np.isfinite(case_values(self.cases, primary)).all()):
+            raise ValueError(f"its {primary} is not finite")
 
     def at(self, label_fraction: float) -> "_FinishedRun":
         """Return the run with the label fraction of its cell."""
@@ -150,6 +175,20 @@ class _FinishedRun:
         """Return one value per case for every metric. Their mean is the run's score."""
         values = {metric: case_values(self.cases, metric) for metric in self.record["metrics"]}
         return pd.DataFrame(values).assign(case=self.cases["case"])
+
+
+def _read(paths: Iterable[Path], primary: str) -> tuple[dict[Path, _FinishedRun], dict[Path, str]]:
+    """Read the finished runs, and say why some cannot be used: one of them must not keep all from the figure."""
+    records, unusable = dict[Path, _FinishedRun](), dict[Path, str]()
+    for path in paths:
+        if (path / "results.json").is_file():
+            try:
+                run = _FinishedRun.read(path)
+                run.check_finite(primary)
+                records[path] = run
+            except (OSError, ValueError) as error:
+                unusable[path] = f"{error}; remove the run, and the same command makes it again"
+    return records, unusable
 
 
 def _joined(runs: Sequence[_FinishedRun], frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -177,7 +216,12 @@ def _of_metric(values: pd.DataFrame, metric: str) -> pd.DataFrame:
         raise UserError(
             f"{metric}: no run has this score; there are {', '.join(values.columns.difference([*RUN, 'case']))}"
         )
-    return values[[*RUN, "case"]].assign(metric=metric, value=values[metric]).dropna(subset="value")
+    finite = values[metric].replace([np.inf, -np.inf], np.nan)
+    return values[[*RUN, "case"]].assign(metric=metric, value=finite).dropna(subset="value")
+
+
+def _arm(path: Path) -> str:
+    return path.absolute().parts[-4]
 
 
 def _name(path: Path) -> str:

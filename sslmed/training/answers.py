@@ -13,6 +13,7 @@ from torch import Tensor
 from sslmed.core.files import atomic_path
 from sslmed.data.datamodule import StoreDataModule
 from sslmed.data.samples import Sample
+from sslmed.learning.distributed import alone
 from sslmed.pretext.base import Answer, PretextTask
 from sslmed.training.pictures import Picture, draw_puzzle
 
@@ -25,7 +26,7 @@ Captioned = list[tuple[Picture, str]]
 def validation_batches(trainer: Trainer) -> Iterator[Sample]:
     """Yield validation batches on the model's device. A loader's iterator would advance the random generator."""
     data: StoreDataModule = trainer.datamodule  # type: ignore[attr-defined]
-    loader = data.val_dataloader()
+    loader = trainer.val_dataloaders or data.val_dataloader()  # the one in use, which may be kept on the device
     for draws in loader.batch_sampler:
         batch = loader.collate_fn([loader.dataset[draw] for draw in draws])
         yield data.transfer_batch_to_device(batch, trainer.lightning_module.device, 0)
@@ -44,9 +45,10 @@ def draw_tasks(trainer: Trainer, *, answered: bool) -> Captioned:
     images: Tensor = batch["image"]
     training = task.training
     task.eval()
-    with torch.no_grad():
+    with torch.no_grad(), alone():
         inputs, targets = task.make_task(images, torch.Generator(images.device).manual_seed(0))
         answers = task.answers(task(inputs), targets) if answered else [Answer()] * len(images)
+    shown = inputs[0] if isinstance(inputs, tuple) else inputs  # of several tasks, the first
     task.train(training)
     return [
         (
@@ -58,7 +60,7 @@ def draw_tasks(trainer: Trainer, *, answered: bool) -> Captioned:
             ),
             ": ".join(filter(None, (case, answer.words))),
         )
-        for case, image, seen, answer in list(zip(batch["case"], images, inputs, answers, strict=True))[:EXAMPLES]
+        for case, image, seen, answer in list(zip(batch["case"], images, shown, answers, strict=True))[:EXAMPLES]
     ]
 
 

@@ -1,4 +1,4 @@
-"""Lightning callbacks of every run: reproducible updates, and the record of validation passes."""
+"""Lightning callbacks of every run: a rehearsal, reproducible updates, and the record of validation passes."""
 
 import logging
 import time
@@ -13,6 +13,8 @@ from pytorch_lightning.callbacks import TQDMProgressBar
 from sslmed.core.files import atomic_path
 from sslmed.core.seeds import derived_seed
 from sslmed.learning.distributed import rank
+from sslmed.pretext.base import PretextTask
+from sslmed.training.answers import draw_tasks, validation_batches
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +38,25 @@ class SeedUpdates(Callback):
         torch.default_generator.manual_seed(seed)
         if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
             torch.cuda.manual_seed_all(seed)
+
+
+class Rehearsal(Callback):
+    """Tries with one batch, before training, what a pretext task does in validation and when its answers are drawn.
+
+    What cannot work, e.g. a contrastive task with a single validation case, then fails at once.
+    """
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Measure and draw; the results are not used."""
+        if not isinstance(pl_module, PretextTask):
+            return
+        images = next(validation_batches(trainer))["image"]
+        training = pl_module.training
+        pl_module.eval()
+        with torch.no_grad(), trainer.precision_plugin.val_step_context():
+            pl_module.measure(images, torch.Generator(images.device).manual_seed(0))
+        pl_module.train(training)
+        draw_tasks(trainer, answered=True)
 
 
 class IntervalBar(TQDMProgressBar):

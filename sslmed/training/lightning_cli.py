@@ -1,93 +1,41 @@
 """`sslmed fit | validate | test | predict`: LightningCLI with one directory per run."""
 
-import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any
 
-import pandas as pd
 import torch
 from jsonargparse import Namespace
-from jsonargparse.typing import NonNegativeInt
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Callback, LightningDataModule, LightningModule, Trainer
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
-from rich.console import Console
-from rich.table import Table
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-# Lightning finds classes by their bare names once their modules are imported.
-from sslmed import downstream, encoders, pretext
 from sslmed.core.errors import UserError
+from sslmed.core.files import check_writable
 from sslmed.core.logs import logging_to, silence_libraries
 from sslmed.core.memory import keep_freed_memory
-from sslmed.core.parsing import one_line
+from sslmed.core.parsing import shield_numbers
 from sslmed.core.seeds import derived_seed
-from sslmed.core.text import image_counts
-from sslmed.data import finetuning, pretraining  # noqa: F401
 from sslmed.data.datamodule import StoreDataModule
 from sslmed.downstream.base import RANDOM, DownstreamTask
-from sslmed.encoders.checkpoint import read_state
 from sslmed.evaluation.metrics import summarise
 from sslmed.learning.distributed import check_processes, rank, world_size
-from sslmed.training.answers import draw_tasks, save_answers
-from sslmed.training.callbacks import History, IntervalBar, SeedUpdates
+from sslmed.learning.layout import store_channels_last
+from sslmed.preparation.readers.dataset import LABELS_OF_TASKS
+from sslmed.preparation.recipe import Recipe
+from sslmed.training.callbacks import History, IntervalBar, Rehearsal, SeedUpdates
+from sslmed.training.config_files import check_config_files
+from sslmed.training.divergence import StopAtDivergence
+from sslmed.training.fitting import Fitting
 from sslmed.training.own_modules import import_own_modules, record_own_modules
-from sslmed.training.provenance import provenance
+from sslmed.training.paths import place_runs, resolve_paths
 from sslmed.training.run_directory import RunDirectory
-from sslmed.training.seen import check_handover, record_of, refuse_other_preparation
+from sslmed.training.run_options import OneLineParser, add_run_options
+from sslmed.training.scoring import load_weights, print_scores, score
+from sslmed.training.seen import check_handover, record_of
 from sslmed.training.trainer_options import checkpoint_callbacks, trainer_options
-
-log = logging.getLogger(__name__)
-
-LABELS = {
-    "label_values": "label_values",
-    "region_classes": "regions",
-    "num_classes": "num_classes",
-    "target_mean": "target_mean",
-    "target_scale": "target_scale",
-}
-"""Arguments of a model that are set from the labels: attribute of the data -> argument of the model, if it has one."""
-
-Wandb = Literal["disabled", "offline", "online"]
-Selection = Literal["last", "best"]
-
-
-@dataclass
-class RunLabels:
-    """Names a run in tables and figures.
-
-    Args:
-        figure: The experiment of the run, e.g. `fig3`.
-        dataset: Name of the dataset in tables.
-        preset: Name of the preset.
-        arm: `baseline` or the pretext task.
-        key: Fingerprint of all settings, set by `sslmed reproduce`.
-    """
-
-    figure: str = ""
-    dataset: str = ""
-    preset: str = ""
-    arm: str = ""
-    key: str = ""
-
-
-class OneLineParser(LightningArgumentParser):
-    """Says what is wrong in one line, with the nearest valid name."""
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Raise the message.
-
-        Raises:
-            UserError: Always.
-        """
-        if not self.exit_on_error:  # it reads a part of the options, for another parser
-            super().error(message, ex)
-        parsers = [self, *(self._subcommands_action._name_parser_map.values() if self._subcommands_action else [])]
-        options = [option for parser in parsers for action in parser._actions for option in action.option_strings]
-        classes = [name for room in (pretext, downstream, encoders) for name in room.__all__]
-        raise UserError(one_line(message, options, classes)) from ex
 
 
 class SSLMedCLI(LightningCLI):
@@ -102,36 +50,16 @@ class SSLMedCLI(LightningCLI):
     transductive = False  # whether the pretraining that is handed over has seen test images
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add the options of a run beside model, data and trainer, and link options that must agree."""
-        parser.add_argument("--run_dir", type=Path, required=True, help="directory for everything that the run writes")
-        parser.add_argument("--threads", type=int, default=1, help="torch threads on CPU; results depend on it")
-        parser.add_argument("--channels_last", type=bool, default=True, help="store features with channels last")
-        parser.add_argument(
-            "--compile", type=bool, default=False, help="compile the network; takes a minute at the start"
-        )
-        parser.add_argument("--keep_memory", type=bool, default=True, help="keep freed memory: faster on CPU")
-        parser.add_argument("--wandb", type=Wandb, default="disabled", help="mirror the run to Weights & Biases")
-        parser.add_argument("--select", type=Selection, default="last", help="checkpoint that is scored")
-        parser.add_argument(
-            "--initial_weights",
-            type=NonNegativeInt,
-            default=0,
-            help="another number gives other initial weights and changes nothing else",
-        )
-        parser.add_argument("--wait", type=bool, default=False, help="wait if another process is writing run_dir")
-        parser.add_class_arguments(RunLabels, "labels")
-        parser.link_arguments("seed_everything", "data.init_args.seed")
-        parser.link_arguments("data.init_args.validations", "trainer.max_epochs")
-        parser.link_arguments("data.init_args.crop_size", "model.init_args.crop_size")
-        for name in ("spatial_dims", "in_channels"):
-            parser.link_arguments(f"data.{name}", f"model.init_args.encoder.init_args.{name}", apply_on="instantiate")
-        for source, target in LABELS.items():
-            parser.link_arguments(f"data.{source}", f"model.init_args.{target}", apply_on="instantiate")
+        """Add the options of a run beside model, data and trainer."""
+        add_run_options(parser)
 
     @property
     def _selected(self) -> Path:
         """Path of the checkpoint that is scored."""
         return self.run.last if self.settings.select == "last" else self.run.best
+
+    def _checkpoint(self, given: Path | str | None) -> Path:
+        return self._selected if given is None else Path(given)
 
     @property
     def settings(self) -> Namespace:
@@ -139,8 +67,15 @@ class SSLMedCLI(LightningCLI):
         settings: Namespace = self.config[self.subcommand]
         return settings
 
+    def _set_seed(self) -> None:
+        seed = self.settings.seed_everything
+        if isinstance(seed, bool) or not 0 <= seed < 2**32:
+            raise UserError(f"--seed_everything: expected a whole number from 0 to 2**32 - 1, got {seed}")
+        super()._set_seed()
+
     def before_instantiate_classes(self) -> None:
         """Set threads, memory, devices and seeds before anything is built."""
+        resolve_paths(self.settings)
         torch.set_num_threads(self.settings.threads)
         # Useful only for finding bugs, and slow on a GPU.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
@@ -154,7 +89,9 @@ class SSLMedCLI(LightningCLI):
         check_processes(trainer.devices)
         if self.subcommand != "fit" and "pretrained" in self.settings.model.init_args:
             self.settings.model.init_args.pretrained.checkpoint = None  # the run's own checkpoint has all weights
-        self.run = RunDirectory(self.settings.run_dir.absolute())
+        self.run = RunDirectory(self.settings.run_dir)
+        if self.subcommand == "fit":
+            check_writable(self.run.path, "--run_dir")
         seed, fold = self.settings.seed_everything, self.settings.data.init_args.fold
         torch.manual_seed(derived_seed("weights", seed, fold, self.settings.initial_weights))
 
@@ -167,9 +104,11 @@ class SSLMedCLI(LightningCLI):
     def instantiate_classes(self) -> None:
         """Build model, data and trainer. Channels last is the faster layout for convolutions on CPUs."""
         super().instantiate_classes()
+        if isinstance(self.model, DownstreamTask) and self.datamodule.label != LABELS_OF_TASKS[self.model.kind]:
+            model, data = type(self.model).__name__, type(self.datamodule).__name__
+            raise UserError(f"--model {model} cannot learn from the labels of --data {data}: use {model}Data")
         if self.settings.channels_last:
-            layout = {2: torch.channels_last, 3: torch.channels_last_3d}[self.datamodule.spatial_dims]
-            self.model.to(memory_format=layout)  # features take the layout of the weights
+            store_channels_last(self.model)
         if self.settings.compile:
             self.model.compile()  # in place: checkpoints stay the same
 
@@ -178,19 +117,31 @@ class SSLMedCLI(LightningCLI):
         self.history = History(self.run.metrics)
         checkpoints = checkpoint_callbacks(self.run, self.model.monitor, self.model.monitor_mode)
         callbacks: dict[str | None, list[Callback]] = {
-            "fit": [SeedUpdates(self.settings.seed_everything, self.datamodule.fold), self.history, *checkpoints],
+            "fit": [
+                SeedUpdates(self.settings.seed_everything, self.datamodule.fold),
+                Rehearsal(),
+                StopAtDivergence(),
+                self.history,
+                *checkpoints,
+            ],
         }
         if isinstance(self.model, DownstreamTask):
             callbacks["predict"] = [self.model.prediction_writer(self.run.path)]
         config = {**self._get(self.config_init, "trainer", default={}), **kwargs}
         options = trainer_options(config, self.model, self.run)
         bar = [IntervalBar()] if options["enable_progress_bar"] else []
-        return self._instantiate_trainer(options, [*callbacks.get(self.subcommand, []), *bar])
+        try:
+            trainer = self._instantiate_trainer(options, [*callbacks.get(self.subcommand, []), *bar])
+        except (MisconfigurationException, ModuleNotFoundError, ValueError) as error:
+            raise UserError(f"trainer: {' '.join(str(error).split())}") from error
+        # Its handler of SIGTERM ends a run with status 0 and, with several ranks, makes them wait for each other.
+        trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
+        return trainer
 
     def fit(
         self,
         model: LightningModule,
-        datamodule: LightningDataModule,
+        datamodule: LightningDataModule,  # noqa: ARG002 - Lightning's signature
         ckpt_path: str | None = None,
         **_: Any,  # noqa: ANN401 - other arguments of Trainer.fit
     ) -> None:
@@ -203,89 +154,43 @@ class SSLMedCLI(LightningCLI):
             self.transductive = check_handover(
                 handed_over.checkpoint, self.datamodule, transductive=handed_over.transductive
             )
+        fitting = Fitting(
+            self.trainer, model, self.datamodule, self.run, self.history, self._description(), self._selected
+        )
         if rank() > 0:  # only the first process writes
-            self._fit(model, datamodule)
+            fitting.fit()
             return
         with self.run.locked(wait=self.settings.wait):
             seen = record_of(self.datamodule, handed_over.checkpoint)
             self.run.begin(self._parser("fit").dump(self.settings, skip_unset=False, skip_validation=True), seen)
             record_own_modules(self.run.path, self.own_modules)
+            Recipe.of_store(self.datamodule.store).save(self.run.recipe)
             with logging_to(self.run.log), self._above_the_bar(), self._mirrored_to_wandb():
-                self._fit(model, datamodule)
-
-    def _fit(self, model: LightningModule, datamodule: LightningDataModule) -> None:
-        self.trainer.strategy.setup_environment()  # connects the ranks; the first one holds the lock now
-        if torch.cuda.is_available():
-            torch.cuda.reset_peak_memory_stats()  # an earlier run of this process may have used more
-        resumed = self.trainer.strategy.broadcast(self.run.last if self.run.last.is_file() else None)
-        if resumed is not None:
-            log.info("resuming from %s", resumed)
-        if not isinstance(model, DownstreamTask):
-            log.info("pretraining sees %s", image_counts(self.datamodule.selection.counts))
-        self.trainer.fit(model, datamodule=datamodule, ckpt_path=resumed, weights_only=True)
-        results = {
-            **self._description(),
-            "validation": self.history.rows,
-            "seconds": round(self.history.seconds, 1),
-            **provenance(self.trainer.strategy.root_device),
-        }
-        if isinstance(model, DownstreamTask):
-            cases = self._score(self._selected)
-            results |= {"kind": "finetune", "metrics": summarise(cases, model.kind)}
-            if rank() == 0:
-                model.to(self.trainer.strategy.root_device)  # the trainer moves the model to the CPU at the end
-                model.write_examples(self.datamodule.store, cases, self.run.examples)
-        else:
-            cases = None
-            last = self.history.rows[-1]
-            results |= {"kind": "pretrain", "val_loss": last["val/loss"], "chance_loss": last["val/chance_loss"]}
-            if rank() == 0:
-                model.to(self.trainer.strategy.root_device)
-                pictures, results["answers"] = zip(*draw_tasks(self.trainer, answered=True), strict=True)
-                save_answers(self.run.answers, pictures)
-        if rank() == 0:
-            self.run.refuse_changed_data(self.datamodule.seen())
-            self.run.finish(results, cases)
-            if cases is not None:
-                _print_table("Test cases", results["metrics"])
-            log.info("done: %s", self.run.results)
+                fitting.fit()
 
     def test(self, model: LightningModule, ckpt_path: Path | str | None = None, **_: Any) -> None:  # noqa: ANN401
         """Score the test cases of a run again and print the result. The run directory does not change."""
         if not isinstance(model, DownstreamTask):
             msg = f"{self.run.path}: a pretraining run has no test cases; use `sslmed validate`"
             raise UserError(msg)
-        scores = summarise(self._score(self._selected if ckpt_path is None else Path(ckpt_path)), model.kind)
-        _print_table("Test cases", scores)
+        self.run.require_results("a test")
+        rows = score(self.trainer, model, self.datamodule, self._checkpoint(ckpt_path))
+        print_scores("Test cases", summarise(rows, model.kind))
 
     def validate(self, model: LightningModule, ckpt_path: Path | str | None = None, **_: Any) -> None:  # noqa: ANN401
         """Score the validation cases with the selected checkpoint and print the result."""
-        self._apply(self._selected if ckpt_path is None else Path(ckpt_path))
+        load_weights(model, self._checkpoint(ckpt_path), self.datamodule.store)
         (scores,) = self.trainer.validate(model, datamodule=self.datamodule, verbose=False)
-        _print_table("Validation cases", scores)
+        print_scores("Validation cases", scores)
 
     def predict(self, model: LightningModule, ckpt_path: Path | str | None = None, **_: Any) -> None:  # noqa: ANN401
         """Predict test and unlabelled cases, and write the predictions to the run directory."""
         if not isinstance(model, DownstreamTask):
             msg = f"{self.run.path}: a pretraining run cannot predict; give a fine-tuning run"
             raise UserError(msg)
-        self._apply(self._selected if ckpt_path is None else Path(ckpt_path))
+        self.run.require_results("a prediction")
+        load_weights(model, self._checkpoint(ckpt_path), self.datamodule.store)
         self.trainer.predict(model, datamodule=self.datamodule, return_predictions=False)
-
-    def _score(self, checkpoint: Path) -> pd.DataFrame:
-        """Test a checkpoint; returns one row of scores per test case."""
-        self._apply(checkpoint)
-        self.trainer.test(self.model, datamodule=self.datamodule, verbose=False)
-        return pd.DataFrame(self.model.test_rows).sort_values("case", ignore_index=True)
-
-    def _apply(self, checkpoint: Path) -> None:
-        """Load the weights of a checkpoint, if they are for images like those of the store."""
-        refuse_other_preparation(checkpoint, self.datamodule.store)
-        try:
-            self.model.load_state_dict(read_state(checkpoint))
-        except RuntimeError as error:
-            msg = f"{checkpoint}: does not fit {type(self.model).__name__}: {error}"
-            raise UserError(msg) from error
 
     def _description(self) -> dict[str, Any]:
         """Describe the run for tables: figure, dataset, arm, fold and so on."""
@@ -305,13 +210,6 @@ class SSLMedCLI(LightningCLI):
         return mirrored(self.run, self.settings.wandb, self.trainer, self.history, self._description())
 
 
-def _print_table(title: str, scores: Mapping[str, float]) -> None:
-    table = Table("metric", "value", title=title)
-    for name, value in scores.items():
-        table.add_row(name, f"{value:.4f}")
-    Console().print(table)
-
-
 def main(args: Sequence[str], cli_class: type[SSLMedCLI] = SSLMedCLI) -> None:
     """Run a LightningCLI subcommand.
 
@@ -323,6 +221,7 @@ def main(args: Sequence[str], cli_class: type[SSLMedCLI] = SSLMedCLI) -> None:
         UserError: If an option or a file of the user's is not valid.
     """
     silence_libraries()
+    check_config_files(args)
     # Build the parser of this subcommand only: each takes as long to build.
     subcommand = {args[0]: LightningCLI.subcommands()[args[0]]}
     attributes = {"subcommands": staticmethod(lambda: subcommand), "own_modules": import_own_modules(args)}
@@ -337,7 +236,7 @@ def main(args: Sequence[str], cli_class: type[SSLMedCLI] = SSLMedCLI) -> None:
             seed_everything_default=0,
             auto_configure_optimizers=False,
             parser_class=OneLineParser,
-            args=list(args),
+            args=shield_numbers(place_runs(args)),
             parser_kwargs={"prog": "sslmed", "description": "Train, score and apply networks; see also sslmed --help."},
         )
     except Exception as error:

@@ -3,14 +3,18 @@
 A run records these folders in its directory, so that `sslmed predict -c RUN/config.yaml` finds its network later.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from sslmed.core.files import write_text
+from sslmed.core.files import expand_home, write_text
 
 RECORD = "python_path.txt"
+CONFIG_OPTIONS = ("-c", "--config")
+WORKING_FOLDER = "SSLMED_WORKING_FOLDER"
+"""Environment variable: the working folder of the command that started a job, which runs in another one."""
 
 
 def import_own_modules(arguments: Sequence[str]) -> list[Path]:
@@ -25,15 +29,20 @@ def import_own_modules(arguments: Sequence[str]) -> list[Path]:
         The folders of YAML files that contain modules.
     """
     folders: list[Path] = []
-    split = [part for argument in arguments for part in argument.split("=", 1)]  # --config=FILE
-    for option, value in pairwise(split):
-        if option in ("-c", "--config"):
-            folder = Path(value).absolute().parent
-            record = folder / RECORD
-            recorded = record.read_text(encoding="utf-8").splitlines() if record.is_file() else []
-            folders += [each for each in (folder, *map(Path, recorded)) if _has_modules(each) and each not in folders]
-    sys.path += [str(each) for each in (*folders, Path.cwd()) if str(each) not in sys.path]
+    for file in config_files(arguments):
+        folder = file.absolute().parent
+        record = folder / RECORD
+        recorded = record.read_text(encoding="utf-8").splitlines() if record.is_file() else []
+        folders += [each for each in (folder, *map(Path, recorded)) if _has_modules(each) and each not in folders]
+    working = Path(os.environ.get(WORKING_FOLDER, Path.cwd()))
+    sys.path += [str(each) for each in (*folders, working) if str(each) not in sys.path]
     return folders
+
+
+def config_files(arguments: Sequence[str]) -> list[Path]:
+    """Return the YAML files that the arguments of a command such as `sslmed fit` name."""
+    split = [part for argument in arguments for part in argument.split("=", 1)]  # --config=FILE
+    return [Path(expand_home(value)) for option, value in pairwise(split) if option in CONFIG_OPTIONS]
 
 
 def record_own_modules(run: Path, folders: Sequence[Path]) -> None:

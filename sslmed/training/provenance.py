@@ -3,13 +3,14 @@
 import platform
 import resource
 import subprocess
-from importlib.metadata import version
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import torch
 
 PACKAGES = ("sslmed", "torch", "pytorch-lightning", "monai", "numpy")
+"""Each says its version itself. What pip knows is absent in a source tree."""
 
 
 def provenance(device: torch.device) -> dict[str, Any]:
@@ -21,8 +22,13 @@ def provenance(device: torch.device) -> dict[str, Any]:
         "peak_memory_bytes": torch.cuda.max_memory_allocated() if on_gpu else resident,
         "device": torch.cuda.get_device_name() if on_gpu else f"{platform.machine()} CPU",
         "git": git_state(),
-        "versions": {"python": platform.python_version()} | {package: version(package) for package in PACKAGES},
+        "versions": {"python": platform.python_version()} | {package: version_of(package) for package in PACKAGES},
     }
+
+
+def version_of(package: str) -> str:
+    """Return the version that a package says itself."""
+    return str(import_module(package.replace("-", "_")).__version__)
 
 
 def git_state() -> str | None:

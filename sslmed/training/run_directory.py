@@ -31,6 +31,7 @@ class RunDirectory:
         self.path = path
         self.config = path / "config.yaml"
         self.data = path / "data.json"
+        self.recipe = path / "preparation.json"
         self.metrics = path / "metrics.csv"
         self.log = path / "run.log"
         self.checkpoints = path / "checkpoints"
@@ -45,6 +46,19 @@ class RunDirectory:
     def is_done(self) -> bool:
         """Whether the run has finished."""
         return self.results.is_file()
+
+    def require_results(self, use: str) -> None:
+        """Check that the run has finished.
+
+        Args:
+            use: What it is needed for.
+
+        Raises:
+            UserError: If it has not.
+        """
+        if not self.is_done:
+            msg = f"{self.path}: this run is not finished (results.json is absent), {use} needs a finished one; "
+            raise UserError(msg + "the same command `sslmed fit` resumes it")
 
     @contextmanager
     def locked(self, *, wait: bool) -> Iterator[None]:
@@ -82,14 +96,24 @@ class RunDirectory:
                 )
                 raise UserError(msg)
             self.refuse_changed_data(data)
+        self.checkpoints.mkdir(exist_ok=True)  # fails now, not after the first validation interval
         for folder in (self.path, self.checkpoints):
             remove_leftovers(folder)
         write_text(self.data, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
         write_text(self.config, config_yaml)
 
     def read_data(self) -> dict[str, Any]:
-        """Return what the run has seen of the data; empty if it is not known."""
-        record: dict[str, Any] = json.loads(self.data.read_text(encoding="utf-8")) if self.data.is_file() else {}
+        """Return what the run has seen of the data; empty if it is not known.
+
+        Raises:
+            UserError: If the record is damaged.
+        """
+        if not self.data.is_file():
+            return {}
+        try:
+            record: dict[str, Any] = json.loads(self.data.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise UserError(f"{self.data}: is damaged ({error}); remove the run, and train it again") from error
         return record
 
     def refuse_changed_data(self, data: Mapping[str, Any]) -> None:

@@ -8,6 +8,7 @@ from sslmed.core.errors import UserError
 from sslmed.core.text import shorten
 from sslmed.data.datamodule import StoreDataModule
 from sslmed.data.selection import data_fingerprint
+from sslmed.encoders.weights_file import find_weights
 from sslmed.preparation.settings import preparation_differences
 from sslmed.preparation.store import Store
 from sslmed.training.run_directory import RunDirectory
@@ -35,7 +36,7 @@ def record_of(data: StoreDataModule, pretrained: Path | None = None) -> dict[str
 
 def _read_record(checkpoint: Path) -> dict[str, Any]:
     """Read the `data.json` of the run whose `checkpoints/` hold a checkpoint; empty if there is none."""
-    return RunDirectory(checkpoint.absolute().parent.parent).read_data()
+    return RunDirectory(find_weights(checkpoint).absolute().parent.parent).read_data()
 
 
 def refuse_other_preparation(checkpoint: Path, store: Store) -> None:

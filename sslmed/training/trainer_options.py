@@ -1,4 +1,4 @@
-"""Options of every run's trainer that are not in its configuration: checkpoints and processes."""
+"""Options of every run's trainer: those that are not in its configuration, and those that must not be."""
 
 import sys
 from collections.abc import Mapping
@@ -8,13 +8,37 @@ import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from pytorch_lightning import LightningModule, Trainer
-from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.callbacks import EarlyStopping, GradientAccumulationScheduler, ModelCheckpoint, Timer
 from torch import Tensor
 
+from sslmed.core.errors import UserError
 from sslmed.downstream.base import DownstreamTask
 from sslmed.learning.distributed import world_size
 from sslmed.training.checkpoints import AtomicCheckpointIO
 from sslmed.training.run_directory import RunDirectory
+
+FIXED: Mapping[str, tuple[Any, ...]] = {
+    "accumulate_grad_batches": (1,),
+    "barebones": (False,),
+    "check_val_every_n_epoch": (1,),
+    "enable_checkpointing": (None, True),
+    "fast_dev_run": (False,),
+    "limit_predict_batches": (None,),
+    "limit_test_batches": (None,),
+    "limit_train_batches": (None,),
+    "limit_val_batches": (None,),
+    "max_steps": (-1,),
+    "max_time": (None,),
+    "min_epochs": (None,),
+    "min_steps": (None,),
+    "overfit_batches": (0.0, 0),
+    "reload_dataloaders_every_n_epochs": (0,),
+    "val_check_interval": (None,),
+}
+"""Arguments of Lightning's trainer that shorten, repeat or skip a part of training or scoring -> values that do not."""
+
+FIXED_CALLBACKS = (EarlyStopping, GradientAccumulationScheduler, Timer)
+"""Callbacks that do so."""
 
 
 def checkpoint_callbacks(run: RunDirectory, monitor: str, mode: str) -> list[ModelCheckpoint]:
@@ -46,6 +70,13 @@ class _LaterWinsTies(ModelCheckpoint):
         is_tie = current is not None and self.best_model_score is not None and bool(current == self.best_model_score)
         return is_tie or super().check_monitor_top_k(trainer, current)
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore the best score so far, also if the run's directory was moved; Lightning would forget it."""
+        old, new = str(state_dict["dirpath"]), str(self.dirpath)
+        moved = {key: value.replace(old, new, 1) for key, value in state_dict.items() if isinstance(value, str)}
+        best = {path.replace(old, new, 1): score for path, score in state_dict["best_k_models"].items()}
+        super().load_state_dict({**state_dict, **moved, "best_k_models": best})
+
 
 def trainer_options(config: Mapping[str, Any], model: LightningModule, run: RunDirectory) -> dict[str, Any]:
     """Complete the trainer's arguments. The configuration takes precedence.
@@ -54,7 +85,11 @@ def trainer_options(config: Mapping[str, Any], model: LightningModule, run: RunD
         config: Arguments in the configuration.
         model: Model to train.
         run: Directory of the run.
+
+    Raises:
+        UserError: If an argument or a callback would shorten, repeat or skip a part of training or scoring.
     """
+    _check_fixed(config)
     defaults: dict[str, Any] = {
         "default_root_dir": str(run.path),
         "logger": False,
@@ -64,6 +99,23 @@ def trainer_options(config: Mapping[str, Any], model: LightningModule, run: RunD
     plugins = given.get("plugins", [])
     given["plugins"] = [*_own_plugins(), *(plugins if isinstance(plugins, list) else [plugins])]
     return {**config, **defaults, **given, **(_distributed_options(config, model) if world_size() > 1 else {})}
+
+
+def _check_fixed(config: Mapping[str, Any]) -> None:
+    budget = "every run trains for data.updates (or data.epochs) and is scored on all cases, or runs do not compare"
+    for name, allowed in FIXED.items():
+        value = config.get(name, allowed[0])
+        if value not in allowed:  # not 1.0 for all batches either: the parser may give 1, one batch, as 1.0
+            raise UserError(f"trainer.{name} is {value}, expected {allowed[0]}: {budget}")
+    clip, nodes = config.get("gradient_clip_val"), config.get("num_nodes", 1)
+    if clip is not None and not clip >= 0:
+        raise UserError(f"trainer.gradient_clip_val is {clip}, expected a number from 0; 0 does not clip")
+    if nodes != 1:
+        raise UserError(f"trainer.num_nodes is {nodes}, expected 1: the devices of a run are those of one machine")
+    callbacks = config.get("callbacks") or []
+    for callback in callbacks if isinstance(callbacks, list) else [callbacks]:
+        if isinstance(callback, FIXED_CALLBACKS):
+            raise UserError(f"trainer.callbacks has {type(callback).__name__}, remove it: {budget}")
 
 
 def _own_plugins() -> list[Any]:

@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import nibabel as nib
@@ -11,51 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-import yaml
+from commands import CONFIGS, Command, exit_status
 
-from sslmed import cli
 from sslmed.downstream.examples import load_examples
-from sslmed.experiments.settings import config_root
 from sslmed.preparation.prepare import PrepareSettings, prepare
 from sslmed.preparation.store import Store
 
-CONFIGS = config_root()
 TASKS = sorted(path.stem for path in (CONFIGS / "pretext").glob("*.yaml"))
-SMALL = {"model": {"init_args": {"encoder": {"init_args": {"widths": [4, 8], "dropout": 0.1}}}}}
-Command = Callable[..., int]
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory) -> Path:
-    from sslmed.phantoms import KINDS
-
-    folder = tmp_path_factory.mktemp("data")
-    KINDS["pancreas"](folder / "phantom", cases=12, unlabelled=4, size=(24, 24, 16), jobs=1)
-    return prepare(folder / "phantom", folder / "store", PrepareSettings(size=16), jobs=1).root
-
-
-@pytest.fixture
-def sslmed(store: Path, tmp_path: Path) -> Command:
-    """Run the command in this process and return its exit status."""
-    (tmp_path / "small.yaml").write_text(yaml.safe_dump(SMALL))
-
-    def run(subcommand: str, kind: str, *options: str) -> int:
-        downstream = kind in ("segmentation", "classification")
-        stage = [f"data/{kind}", f"downstream/{kind}"] if downstream else ["data/pretraining", f"pretext/{kind}"]
-        files = [CONFIGS / f"{name}.yaml" for name in ("base", *stage, "encoder/unet")] + [tmp_path / "small.yaml"]
-        arguments = [argument for file in files for argument in ("-c", str(file))]
-        budget = ["--data.batch_size", "2", "--data.updates", "4", "--data.validations", "2"]
-        return _exit_status([subcommand, *arguments, "--data.store", str(store), *budget, *options])
-
-    return run
-
-
-def _exit_status(arguments: list[str]) -> int:
-    try:
-        cli.main(arguments)
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
 
 
 def _weights(checkpoint: Path) -> dict[str, torch.Tensor]:
@@ -69,6 +30,7 @@ def test_every_task_pretrains_and_leaves_a_complete_run_directory(sslmed: Comman
     expected = {
         "config.yaml",
         "data.json",
+        "preparation.json",
         "metrics.csv",
         "run.log",
         "results.json",
@@ -233,7 +195,7 @@ def test_test_validate_and_predict_leave_the_record_alone(sslmed: Command, tmp_p
     score = json.loads((run / "results.json").read_text())["metrics"]["dice_foreground"]
     assert re.search(rf"dice_foreground +│ +{score:.4f}", shown)
     for subcommand in ("test", "validate", "predict"):
-        assert _exit_status([subcommand, "-c", str(run / "config.yaml")]) == 0
+        assert exit_status([subcommand, "-c", str(run / "config.yaml")]) == 0
         assert all(path.read_bytes() == content for path, content in record.items())
     assert f"{score:.4f}" in capsys.readouterr().out
 
@@ -243,34 +205,6 @@ def test_test_validate_and_predict_leave_the_record_alone(sslmed: Command, tmp_p
         prediction, geometry = nib.load(path), Store(store).geometry(path.name.removesuffix(".nii.gz"))
         np.testing.assert_array_equal(prediction.affine, geometry.affine)
         assert set(np.unique(prediction.dataobj)) <= {0, 1, 2}
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (["--model.num_angels", "3"], "--model.num_angels: Segmentation has no such option"),
-        (
-            ["--model.encoder.widts", "[4]"],
-            "--model.encoder.widts: UNetEncoder has no such option; did you mean widths?",
-        ),
-        (["--data.fold", "two"], "--data.fold: expected a whole number, got two"),
-        (["--trainer.devicez", "2"], "--trainer.devicez: no such option; did you mean --trainer.devices?"),
-        (["--select", "lst"], "--select: expected last or best, got lst; did you mean last?"),
-        (["--model", "Segmentaton"], "--model: no class Segmentaton is known; did you mean Segmentation?"),
-        (["-c", str(CONFIGS / "bas.yaml")], f"did you mean {CONFIGS / 'base.yaml'}?"),
-        (["--data.store", "nowhere"], "not a prepared dataset"),
-        (["--data.fold", "5"], "fold 5 of 5"),
-        (["--data.label_fraction", "0"], "label fraction"),
-        (["--model.pretrained.checkpoint", "absent.ckpt"], "no such checkpoint"),
-        (["--data.updates", "1"], "too few"),
-    ],
-)
-def test_wrong_input_is_refused_in_plain_words(sslmed: Command, tmp_path: Path, capsys, options, words) -> None:
-    assert sslmed("fit", "segmentation", "--run_dir", str(tmp_path / "run"), *options) == 2
-    message = capsys.readouterr().err
-    assert words in message
-    assert len(message.splitlines()) == 1
-    assert not (tmp_path / "run" / "results.json").exists()
 
 
 def test_a_finished_run_and_one_with_other_settings_are_not_overwritten(
@@ -303,7 +237,7 @@ def test_volumes_of_different_sizes_are_trained_on_in_crops(decathlon_dataset, t
     assert sslmed("fit", "segmentation", *options) == 2
     assert "train on crops, e.g. --data.crop_size" in capsys.readouterr().err
     assert sslmed("fit", "segmentation", *options, "--data.crop_size", "[8,8,8]") == 0
-    assert _exit_status(["predict", "-c", str(tmp_path / "run" / "config.yaml")]) == 0
+    assert exit_status(["predict", "-c", str(tmp_path / "run" / "config.yaml")]) == 0
     for path in (tmp_path / "run" / "predictions").iterdir():
         assert nib.load(path).shape == nib.load(data / "imagesTr" / path.name).shape
 

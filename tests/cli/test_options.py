@@ -36,59 +36,6 @@ def test_every_phantom_can_be_asked_for() -> None:
     assert set(get_args(get_type_hints(options)["kind"])) == KINDS.keys()
 
 
-WRONG = {
-    "reproduse fig3": "reproduse: no such command; did you mean reproduce?",
-    "": "give a command (fit, ",
-    "reproduce": "required, and not given: figure",
-    "reproduce fg3": "did you mean fig3?",
-    "reproduce fig3 --armss rotation": "--armss: no such option; did you mean --arms?",
-    "reproduce fig3 --arms baseline rotaton": "did you mean rotation?",
-    "reproduce fig3 --preset quik": "did you mean quick?",
-    "reproduce fig3 --encoder rsnet": "did you mean resnet?",
-    "reproduce fig3 --data pancras": "did you mean pancreas?",
-    "reproduce fig3 --jobs two": "--jobs: expected a whole number, got two",
-    "reproduce fig3 --seeds 1 two": "--seeds: expected a whole number, got two",
-    "reproduce fig3 --executor lokal": "--executor: expected local or slurm, got lokal; did you mean local?",
-    "reproduce fig3 --dry-run maybe": "maybe",
-    "prepare data": "required, and not given: --store",
-    "prepare data --store store --hu-window -160": "--hu-window: expected 2 arguments",
-    "prepare data --store store --hu-window -160 much": "--hu-window: expected a number, got much",
-    "prepare data --store store --foreground 2": "foreground must be from 0 to below 1, not 2.0",
-    "phantom brian out": "kind: expected pancreas or brain or fundus, got brian; did you mean brain?",
-    "report runs --wndb": "--wndb: no such option; did you mean --wandb?",
-}
-
-
-@pytest.mark.parametrize("command", WRONG)
-def test_what_is_wrong_is_one_line_with_the_nearest_name(
-    command: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit) as end:
-        cli.main(command.split())
-    assert end.value.code == 2
-    message = capsys.readouterr().err
-    assert WRONG[command] in message
-    assert len(message.splitlines()) == 1
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_mistyped_path_is_told_with_the_nearest_one(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "my-scans").mkdir()
-    (tmp_path / "inpainting.yaml").touch()
-    for arguments, words in {
-        "--data my-scan": "did you mean my-scans?",
-        "--arms inpaintin.yaml": "did you mean inpainting.yaml?",
-        "--pool my-scan --arms rotation-external": "did you mean my-scans?",
-    }.items():
-        with pytest.raises(SystemExit):
-            cli.main(["reproduce", "fig3", "--dry-run", *arguments.split()])
-        assert words in capsys.readouterr().err, arguments
-
-
 def test_values_arrive_as_their_dataclass_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
     command = import_module("sslmed.cli.prepare")
     arrived = []

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from outside import MaskedAutoencoder
+from outside import Inpainting
 
 from sslmed.core.errors import InputError
 from sslmed.downstream import Classification, Segmentation
@@ -160,7 +160,7 @@ def test_it_overfits_one_batch(device: torch.device) -> None:
 
 
 def test_it_starts_from_the_encoder_or_from_the_decoder_too(tmp_path: Path) -> None:
-    pretraining = MaskedAutoencoder(UNetEncoder(3, 1, (4, 8, 8), dropout=0.0))
+    pretraining = Inpainting(UNetEncoder(3, 1, (4, 8, 8), dropout=0.0))
     source = pretraining.state_dict()
     torch.save({"state_dict": source}, tmp_path / "last.ckpt")
     for load in ("encoder", "all"):

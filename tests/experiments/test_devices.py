@@ -1,19 +1,48 @@
 import os
 from pathlib import Path
 
+import pynvml
 import pytest
+import torch
 
 from sslmed.core.errors import UserError
-from sslmed.experiments.devices import check_devices, default_jobs, free_gpus, gpus
+from sslmed.experiments import job
+from sslmed.experiments.devices import check_devices, check_gpus, default_jobs, free_gpus, gpus
+from sslmed.experiments.plan import Run
+
+
+def _install(monkeypatch: pytest.MonkeyPatch, parts_of: dict[str, list[str]]) -> None:
+    """Put a driver in place that has GPUs, by UUID, and the UUIDs of their parts where they are divided (MIG)."""
+
+    def mode(gpu: str) -> list[int]:
+        if not parts_of[gpu]:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
+        return [pynvml.NVML_DEVICE_MIG_ENABLE] * 2
+
+    def part(gpu: str, index: int) -> str:
+        if index >= len(parts_of[gpu]):
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_FOUND)
+        return parts_of[gpu][index]
+
+    driver = {
+        "Init": lambda: None,
+        "Shutdown": lambda: None,
+        "DeviceGetCount": lambda: len(parts_of),
+        "DeviceGetHandleByIndex": lambda index: [*parts_of][index],
+        "DeviceGetUUID": lambda handle: handle,
+        "DeviceGetName": lambda handle: "NVIDIA GeForce RTX 3060 Laptop GPU",
+        "DeviceGetMigMode": mode,
+        "DeviceGetMaxMigDeviceCount": lambda gpu: 7,
+        "DeviceGetMigDeviceHandleByIndex": part,
+    }
+    for name, function in driver.items():
+        monkeypatch.setattr(pynvml, f"nvml{name}", function)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
 
 @pytest.fixture
-def n_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
-    driver = tmp_path / "nvidia-smi"
-    driver.write_text("#!/bin/sh\n" + "".join(f"echo 'GPU {i}: A (UUID: {i})'\n" for i in range(request.param)))
-    driver.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+def n_gpus(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    _install(monkeypatch, {f"GPU-{i}": [] for i in range(request.param)})
 
 
 def _given() -> str:
@@ -24,7 +53,7 @@ def _given() -> str:
 @pytest.mark.parametrize("n_gpus", [2], indirect=True)
 @pytest.mark.usefixtures("n_gpus")
 def test_every_job_gets_a_gpu_of_its_own_until_all_are_taken(tmp_path: Path) -> None:
-    assert gpus() == ["0", "1"]
+    assert gpus() == ["GPU-0", "GPU-1"]
     assert default_jobs() == 2
     given = []
     with free_gpus(tmp_path):
@@ -35,7 +64,7 @@ def test_every_job_gets_a_gpu_of_its_own_until_all_are_taken(tmp_path: Path) -> 
                 given.append(_given())
         with free_gpus(tmp_path):
             given.append(_given())
-    assert given == ["0", "1", "0", "1"]
+    assert given == ["GPU-0", "GPU-1", "GPU-0", "GPU-1"]
 
 
 @pytest.mark.parametrize("n_gpus", [5], indirect=True)
@@ -48,7 +77,7 @@ def test_a_job_that_finds_too_few_gpus_gives_them_back(tmp_path: Path) -> None:
             given.append(_given())
             with free_gpus(tmp_path, 2):
                 given.append(_given())
-    assert given == ["0,1,2", "0,1,2", "3,4"]
+    assert given == ["GPU-0,GPU-1,GPU-2", "GPU-0,GPU-1,GPU-2", "GPU-3,GPU-4"]
 
 
 @pytest.mark.parametrize("n_gpus", [2], indirect=True)
@@ -62,8 +91,59 @@ def test_more_devices_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> 
     assert default_jobs(10_000) == 1
 
 
-def test_visible_devices_are_respected(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
-    assert gpus() == ["3", "5"]
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+DIVIDED = {"GPU-a1": [], "GPU-b2": ["MIG-b21", "MIG-b22"], "GPU-c3": []}
+
+
+@pytest.mark.parametrize(
+    ("visible", "expected"),
+    [
+        (None, ["GPU-a1", "MIG-b21", "MIG-b22", "GPU-c3"]),
+        ("", []),
+        ("-1", []),
+        ("2,0", ["2", "0"]),
+        ("0,-1,2", ["0"]),  # CUDA stops at the first name that is none
+        ("0,3", ["0"]),
+        ("0,0", []),
+        ("NoDevFiles", []),  # as SLURM sets it for a job without GPU
+        ("GPU-c3", ["GPU-c3"]),
+        ("GPU-c", ["GPU-c"]),  # the beginning of a UUID is enough
+        ("MIG-b22,MIG-b21", ["MIG-b22", "MIG-b21"]),
+        ("MIG-x", []),
+    ],
+)
+def test_gpus_are_those_that_cuda_sees(
+    monkeypatch: pytest.MonkeyPatch, visible: str | None, expected: list[str]
+) -> None:
+    _install(monkeypatch, DIVIDED)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert gpus() == expected
+
+
+def test_without_a_driver_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> None:
+        raise pynvml.NVMLError(pynvml.NVML_ERROR_LIBRARY_NOT_FOUND)
+
+    monkeypatch.setattr(pynvml, "nvmlInit", missing)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     assert gpus() == []
+
+
+@pytest.mark.cuda
+def test_the_driver_and_torch_count_alike() -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("there is no GPU")
+    assert len(gpus()) == torch.cuda.device_count()
+    check_gpus(len(gpus()))
+
+
+def test_a_job_that_was_to_have_a_gpu_and_finds_none_fails_with_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.chdir(tmp_path)
+    run = Run("baseline", 0, 0, None, "run", "job", needs=None, arguments=("--unknown",), key="")
+    assert not job.do_runs([run], gpus=1)
+    (line,) = (tmp_path / "run" / "run.log").read_text().splitlines()
+    assert "a job was to have 1 GPU(s), but torch" in line
+    assert "finds 0" in line

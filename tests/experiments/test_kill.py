@@ -159,7 +159,7 @@ def _check_same(experiment: Experiment, reference: Experiment) -> None:
 def test_results_that_come_from_an_orphan_while_a_workflow_starts_are_kept(tmp_path: Path) -> None:
     """The first job, in place of an orphan, leaves the results of the second, which finds them and does nothing."""
     run = Run("baseline", 0, 0, LabelAmount(fraction=1.0), name="", job="", needs=None, arguments=(), key="")
-    write_plan(tmp_path / "plan.json", [replace(run, name=name, job=name) for name in ("first", "second")])
+    write_plan(tmp_path / "workflow.json", [replace(run, name=name, job=name) for name in ("first", "second")])
     snakefile = (resources.files("sslmed.experiments") / "Snakefile").read_text()
     (tmp_path / "Snakefile").write_text(snakefile.replace("sslmed.experiments.job", "orphan"))
     (tmp_path / "orphan.py").write_text(
@@ -180,6 +180,7 @@ def test_results_that_come_from_an_orphan_while_a_workflow_starts_are_kept(tmp_p
         "--ignore-incomplete",
         "--keep-incomplete",
     ]
-    assert subprocess.run(command, cwd=tmp_path, check=False).returncode == 0
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}  # the working folder is not searched
+    assert subprocess.run(command, cwd=tmp_path, env=environment, check=False).returncode == 0
     first, second = ((tmp_path / name / "results.json").read_text() for name in ("first", "second"))
     assert first == second

@@ -35,7 +35,7 @@ def reproduce(figure: str, data: Path, folder: Path, *options: str) -> int:
         (3, "segmentation", ["mask", "class"], CLASSES, ["baseline-2d", "cpc-2d"]),
         (2, "classification", ["class"], BINARY, ["cpc"]),
         (2, "classification", ["class", "value"], CLASSES, ["exemplar"]),
-        (3, "classification", ["class"], CLASSES, ["rotation"]),
+        (3, "classification", ["class"], CLASSES, ["jigsaw"]),
         (2, "regression", ["value"], CLASSES, ["rpl"]),
         (3, "regression", ["value", "mask"], CLASSES, ["rotation"]),
     ],

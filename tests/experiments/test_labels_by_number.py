@@ -51,24 +51,6 @@ def test_numbers_of_labels_are_cells_though_folds_differ_and_all_is_shared_with_
     assert "runs: 6, of which 6 are done" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (["--labels", "2", "7"], "fold 0: 7 labels: there are only 6 labelled training cases"),
-        (["--labels", "0"], "a number of labels must be at least 1, got 0"),
-        (["--labels", "half"], "a whole number or `all`, got half"),
-        (["--labels", "2", "--fractions", "0.5"], "not both"),
-    ],
-)
-def test_unusable_numbers_are_refused_before_anything_runs(
-    reproduce, volumes: Path, tmp_path: Path, capsys, options, words
-) -> None:
-    for more in ([], ["--dry-run"]):
-        assert reproduce(volumes, *options, *more) == 2
-        assert words in capsys.readouterr().err
-    assert not (tmp_path / "runs").exists()
-
-
 def test_photographs_need_a_label_of_each_class(reproduce, aptos_dataset, capsys) -> None:
     data = aptos_dataset(grades=(0, 1, 2, 3, 4) * 9)
     options = {"figure": "fig4", "preset": HERE / "tiny-fundus"}

@@ -18,7 +18,7 @@ from sslmed import cli
 HERE = Path(__file__).parent
 MODULE = HERE.parent / "helpers" / "outside.py"
 
-TASK = {"model": {"class_path": "my_ideas.MaskedAutoencoder", "init_args": {"patch": 3}}}
+TASK = {"model": {"class_path": "my_ideas.Inpainting", "init_args": {"patch": 3}}}
 ENCODER = {
     "model": {
         "init_args": {"encoder": {"class_path": "my_ideas.PatchTransformer", "init_args": {"reductions": [2, 4]}}}
@@ -27,7 +27,10 @@ ENCODER = {
 FIGURE = {
     **{"figure": "mine", "task": "segmentation", "phantom": "pancreas", "metrics": ["dice_foreground"]},
     **{"encoder": "vit.yaml", "finetuning": ["data/segmentation.yaml", "downstream/segmentation.yaml"]},
-    **{"arms": {"baseline": None, "mae": "mae.yaml", "rotation": "pretext/rotation.yaml"}, "fractions": [1.0]},
+    **{
+        "arms": {"baseline": None, "inpainting": "inpainting.yaml", "rotation": "pretext/rotation.yaml"},
+        "fractions": [1.0],
+    },
 }
 
 
@@ -37,9 +40,9 @@ def mine(tmp_path: Path) -> Path:
     folder = tmp_path / "mine"
     shutil.copytree(HERE / "tiny", folder / "small")
     shutil.copy(MODULE, folder / "my_ideas.py")
-    for name, content in (("mae", TASK), ("vit", ENCODER), ("figure", FIGURE)):
+    for name, content in (("inpainting", TASK), ("vit", ENCODER), ("figure", FIGURE)):
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(content))
-    (folder / "small" / "mae.yaml").write_text("model: {init_args: {hidden_fraction: 0.3}}")
+    (folder / "small" / "inpainting.yaml").write_text("model: {init_args: {hidden_fraction: 0.3}}")
     (folder / "small" / "finetune.yaml").write_text(
         "data: {init_args: {batch_size: 2, updates: 6, validations: 3}}\nmodel: {init_args: {pretrained: {load: all}}}"
     )
@@ -66,7 +69,7 @@ def test_an_own_task_and_an_own_encoder_go_through_a_whole_figure(
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     preset, pool = str(mine / "small"), decathlon_dataset("Pool", labelled=0, unlabelled=6)
-    task = str(mine / "mae.yaml")
+    task = str(mine / "inpainting.yaml")
     arms = ["baseline", task, "rotation", "baseline-2d", f"{task}-2d"]
     options = ["--preset", preset, "--arms", *arms, "--encoder", str(mine / "vit.yaml"), "--fractions", "1"]
     places = [f"--{name}={tmp_path / name}" for name in ("runs", "out", "downloads")]
@@ -76,18 +79,18 @@ def test_an_own_task_and_an_own_encoder_go_through_a_whole_figure(
 
     out = tmp_path / "out" / "fig3" / "phantom-small-vit"
     results = pd.read_csv(out / "results.csv")
-    assert set(results["arm"]) == {"baseline", "mae", "rotation", "baseline-2d", "mae-2d"}
+    assert set(results["arm"]) == {"baseline", "inpainting", "rotation", "baseline-2d", "inpainting-2d"}
     assert set(results["preset"]) == {"small-vit"}
     report = (out / "report.html").read_text()
     assert report.count("filled in</li>") == 2 * 2  # of both arms, for each validation case
     runs = tmp_path / "runs" / "fig3" / "phantom-small-vit"
-    pretraining = runs / "mae" / "fold0" / "pretrain"
+    pretraining = runs / "inpainting" / "fold0" / "pretrain"
     config = yaml.safe_load((pretraining / "config.yaml").read_text())["model"]
-    assert config["class_path"] == "my_ideas.MaskedAutoencoder"
+    assert config["class_path"] == "my_ideas.Inpainting"
     assert (config["init_args"]["patch"], config["init_args"]["hidden_fraction"]) == (3, 0.3)
     assert config["init_args"]["encoder"]["class_path"] == "my_ideas.PatchTransformer"
-    assert list(runs.glob("mae/fold0/pretrain/wandb/offline-run-*/files/media/images/answers_*.png"))
-    tuned = runs / "mae" / "fold0" / "seed0" / "100"
+    assert list(runs.glob("inpainting/fold0/pretrain/wandb/offline-run-*/files/media/images/answers_*.png"))
+    tuned = runs / "inpainting" / "fold0" / "seed0" / "100"
     assert "decoder tensors from" in (tuned / "run.log").read_text()
     assert "holds no decoder" in (runs / "rotation" / "fold0" / "seed0" / "100" / "run.log").read_text()
 
@@ -102,7 +105,7 @@ def test_an_own_task_and_an_own_encoder_go_through_a_whole_figure(
     ended = _run_outside(elsewhere, "reproduce", "fig3", *options, *places, "--pool", str(pool))
     assert ended.returncode == 0, ended.stderr
     assert (pretraining / "results.json").stat().st_mtime_ns == before
-    assert "mae-external" in set(pd.read_csv(out / "results.csv")["arm"])
+    assert "inpainting-external" in set(pd.read_csv(out / "results.csv")["arm"])
 
 
 @pytest.mark.slow
@@ -112,9 +115,9 @@ def test_an_own_figure_finds_its_files_beside_it_and_among_ours(mine: Path, tmp_
     assert _reproduce(tmp_path, figure, "--preset", str(mine / "small")) == 0
     out = tmp_path / "out" / "mine" / "phantom-small"
     results = pd.read_csv(out / "results.csv")
-    assert set(results["arm"]) == {"baseline", "mae", "rotation"}
+    assert set(results["arm"]) == {"baseline", "inpainting", "rotation"}
     assert (out / "mine.png").is_file()
-    run = tmp_path / "runs" / "mine" / "phantom-small" / "mae" / "fold0" / "pretrain"
+    run = tmp_path / "runs" / "mine" / "phantom-small" / "inpainting" / "fold0" / "pretrain"
     weights = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
     assert len(weights["encoder.embed.0.bias"]) == 8
     record = json.loads((run / "results.json").read_text())
@@ -133,9 +136,9 @@ def _plan(folder: Path, figure: str, *options: str) -> int:
 
 def test_names_that_are_taken_and_files_that_are_not_there_are_refused(mine: Path, tmp_path: Path, capsys) -> None:
     for name in ("rotation", "baseline", "null-2", "finetune", "mine-2d", "of mine"):
-        shutil.copy(mine / "mae.yaml", mine / f"{name}.yaml")
+        shutil.copy(mine / "inpainting.yaml", mine / f"{name}.yaml")
     (mine / "other").mkdir()
-    shutil.copy(mine / "mae.yaml", mine / "other" / "mae.yaml")
+    shutil.copy(mine / "inpainting.yaml", mine / "other" / "inpainting.yaml")
     figures = {
         "taken": FIGURE | {"figure": "fig3"},
         "lost": FIGURE | {"encoder": "nowhere.yaml"},
@@ -155,8 +158,8 @@ def test_names_that_are_taken_and_files_that_are_not_there_are_refused(mine: Pat
         ],
         (
             "fig3",
-            ["--arms", str(mine / "mae.yaml"), str(mine / "other" / "mae.yaml")],
-            "mae is already the name of something",
+            ["--arms", str(mine / "inpainting.yaml"), str(mine / "other" / "inpainting.yaml")],
+            "inpainting is already the name of something",
         ),
         ("fig3", ["--arms", "baseline", str(mine / "of mine.yaml")], "may contain letters, digits"),
         ("fig3", ["--arms", "baseline", str(mine / "absent.yaml")], "absent.yaml: no such file"),
@@ -182,11 +185,11 @@ def test_a_module_lies_beside_the_yaml_or_in_the_working_folder(
     working = tmp_path / "working"
     working.mkdir()
     monkeypatch.chdir(working)
-    options = ["--preset", str(mine / "small"), "--arms", "baseline", str(mine / "mae.yaml")]
+    options = ["--preset", str(mine / "small"), "--arms", "baseline", str(mine / "inpainting.yaml")]
     if folder_of_module == "the working folder":
         (mine / "my_ideas.py").rename(working / "my_ideas.py")
     assert _plan(tmp_path, "fig3", *options) == 0
-    assert "mae/fold0" in capsys.readouterr().out
+    assert "inpainting/fold0" in capsys.readouterr().out
 
 
 def test_another_encoder_of_ours_drops_the_presets_overlay_and_says_so(tmp_path: Path, capsys) -> None:

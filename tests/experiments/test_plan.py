@@ -9,8 +9,9 @@ from sslmed.core.errors import UserError
 from sslmed.core.label_amount import LabelAmount, label_amounts
 from sslmed.experiments.arms import Arm
 from sslmed.experiments.check import parse
+from sslmed.experiments.own import expand_groups
 from sslmed.experiments.plan import Grid, Places, Run, plan_runs, read_plan, write_plan
-from sslmed.experiments.settings import preset_folder, read_experiment, read_preset
+from sslmed.experiments.settings import known_names, preset_folder, read_experiment, read_preset
 
 TINY = Path(__file__).parent / "tiny"
 _TASKS = [arm for arm in read_experiment("fig3").arms if arm != "baseline"]
@@ -19,7 +20,7 @@ _TASKS = [arm for arm in read_experiment("fig3").arms if arm != "baseline"]
 def _grid(folder: Path = TINY, figure: str = "fig3", **chosen: tuple) -> Grid:
     experiment, preset = read_experiment(figure), read_preset(folder)
     options = {
-        "arms": tuple(experiment.arms),
+        "arms": tuple(experiment.default_arms),
         "labels": (LabelAmount(fraction=0.05), LabelAmount(fraction=1.0)),
         "folds": (0, 2),
         "seeds": (0, 1),
@@ -111,6 +112,8 @@ def test_keys_follow_settings_and_not_comments_or_places(tmp_path: Path) -> None
     [
         ({"arms": ("baseline", "sudoku")}, "unknown arm sudoku: choose from baseline, rotation"),
         ({"arms": ("baseline-external",)}, "unknown arm baseline-external"),
+        ({"arms": ("baseline-decoder",)}, "unknown arm baseline-decoder"),
+        ({"figure": "fig4", "arms": ("mae-decoder",)}, "fig4 predicts no label maps and has no decoder; use mae"),
         ({"figure": "fig4", "arms": ("rotation-2d",)}, "labels of fig4 are of whole images, not slices; use rotation"),
         (
             {"labels": (LabelAmount(count=4), LabelAmount(count=4))},
@@ -201,6 +204,43 @@ def test_a_null_arm_is_a_baseline_with_other_initial_weights() -> None:
 
 
 _NULLS = {"baseline": None, "null-1": "1", "null-2": "2"}
+
+
+def test_a_decoder_is_handed_over_by_arms_that_say_so_and_nothing_else_changes() -> None:
+    arms = ("mae", "mae-decoder", "mae-decoder-2d")
+    runs = {run.name: run for run in _plan(_grid(arms=arms))}
+    plain, decoder, slices = (runs[f"{arm}/fold2/seed0/5"] for arm in arms)
+    assert "model.pretrained.load" not in _options(plain)
+    assert _options(decoder)["model.pretrained.load"] == _options(slices)["model.pretrained.load"] == "all"
+    assert parse(decoder.arguments).model.init_args.pretrained.load == "all"
+    differing = {key for key, value in _options(plain).items() if _options(decoder)[key] != value}
+    assert differing == {"labels.arm", "labels.key", "run_dir", "model.pretrained.checkpoint"}
+    configs = [value for value in plain.arguments if value.endswith(".yaml")]
+    assert [value for value in decoder.arguments if value.endswith(".yaml")] == configs
+    pretraining = [runs[f"{arm}/fold2/pretrain"].arguments for arm in arms[:2]]
+    assert [value for value in pretraining[0] if value.endswith(".yaml")] == [
+        value for value in pretraining[1] if value.endswith(".yaml")
+    ]
+
+
+def test_groups_are_expanded_once_also_on_slices() -> None:
+    experiment = read_experiment("fig3")
+    paper, modern = experiment.groups["paper"], experiment.groups["modern"]
+    assert experiment.default_arms == paper == ["baseline", "rotation", "jigsaw", "rpl", "exemplar", "cpc"]
+    assert expand_groups(experiment, ["@modern"]) == modern
+    assert expand_groups(experiment, ["baseline", "@modern"]) == modern
+    assert expand_groups(experiment, ["@modern-2d", "null"]) == [*(f"{arm}-2d" for arm in modern), "null"]
+    assert set(expand_groups(experiment, ["@all"])) == {*experiment.arms, *paper, *modern}
+    assert expand_groups(experiment, ["@all", "@paper"]) == expand_groups(experiment, ["@all"])
+    with pytest.raises(UserError, match="unknown group of arms @moderm: choose from @all, @modern, @paper"):
+        expand_groups(experiment, ["@moderm"])
+
+
+@pytest.mark.parametrize("figure", known_names("experiments"))
+def test_every_figure_knows_every_task_and_its_groups_hold_nothing_else(figure: str) -> None:
+    experiment = read_experiment(figure)
+    assert {Path(file).stem for file in experiment.arms.values() if file is not None} == set(known_names("pretext"))
+    _grid(figure=figure, arms=tuple(expand_groups(experiment, ["@all"])))  # refuses what it does not know
 
 
 @pytest.mark.parametrize("arm", ["null-0", "null-01", "null-external", "null-x"])

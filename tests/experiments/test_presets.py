@@ -7,6 +7,7 @@ import pytest
 import torch
 from built_runs import build_runs
 from families import PRESETS_BY_DIMS
+from torch.utils._pytree import tree_leaves, tree_map
 
 from sslmed.experiments.plan import Grid
 from sslmed.experiments.settings import preset_folder, read_experiment, read_preset
@@ -27,7 +28,8 @@ def test_every_network_takes_the_images_of_its_preset(
         model, data = built.model, built.data
         images = torch.zeros(2, data.in_channels, *[data.store.settings.size] * data.spatial_dims)
         inputs, _ = model.make_task(images) if isinstance(model, PretextTask) else (images, None)
-        assert len(model.to("meta")(inputs.to("meta"))) == 2  # shapes only, at no cost
+        outputs = model.to("meta")(tree_map(lambda each: each.to("meta"), inputs))  # shapes only, at no cost
+        assert all(len(each) == 2 for each in tree_leaves(outputs))
 
 
 @pytest.mark.parametrize("arm", ["jigsaw", "rpl", "jigsaw-2d", "rpl-2d"])

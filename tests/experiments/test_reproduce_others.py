@@ -79,22 +79,3 @@ def test_figure_4_grades_photographs_also_after_pretraining_on_any_folder_of_ima
     Image.open(sorted((drawn / "train_images").iterdir())[0]).save(pool / "harmless.png", compress_level=1)
     assert _reproduce("fig4", tmp_path, "tiny-fundus", [*arms, "rpl-external"], "--pool", str(pool)) == 2
     assert "harmless is " in capsys.readouterr().err
-
-
-def test_a_figure_refuses_data_of_the_other_kind_and_a_pool_that_no_arm_uses(
-    aptos_dataset, decathlon_dataset, tmp_path: Path, capsys
-) -> None:
-    photographs, volumes = aptos_dataset(), decathlon_dataset()
-    for figure, preset, options, words in [
-        ("fig4", "tiny-fundus", ["--data", str(volumes)], "its labels are label maps; fig4 needs classes"),
-        ("fig3", "tiny", ["--data", str(photographs)], "its labels are classes; fig3 needs label maps"),
-        ("fig2", "tiny", ["--data", str(volumes)], "organ"),
-        ("fig3", "tiny", ["--data", str(volumes), "--pool", str(volumes)], "no arm is pretrained on it"),
-        ("fig3", "tiny", ["--pool", str(tmp_path / "absent")], "absent"),
-    ]:
-        assert _reproduce(figure, tmp_path, preset, ["baseline"], *options) == 2
-        assert words in capsys.readouterr().err
-    assert _reproduce("fig3", tmp_path, "tiny", ["rpl-external"]) == 2
-    assert "give its folder by --pool" in capsys.readouterr().err
-    assert not (tmp_path / "downloads").exists()  # and before anything is drawn
-    assert not (tmp_path / "runs").exists()

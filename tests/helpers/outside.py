@@ -11,8 +11,8 @@ from sslmed.learning.optimization import DEFAULT, Optimization
 from sslmed.pretext.base import Answer, PretextTask
 
 
-class MaskedAutoencoder(PretextTask[tuple[Tensor, Tensor]]):
-    """Fill in hidden patches of the image (https://arxiv.org/abs/2111.06377), by a U-Net: encoder and decoder."""
+class Inpainting(PretextTask[tuple[Tensor, Tensor]]):
+    """Fill in hidden patches of the image, by a U-Net: encoder and decoder."""
 
     def __init__(
         self, encoder: Encoder, patch: int = 4, hidden_fraction: float = 0.4, optimization: Optimization = DEFAULT

@@ -17,12 +17,14 @@ from sslmed.data.pretraining import PretrainingData
 from sslmed.data.samples import collate
 from sslmed.downstream import Classification
 from sslmed.encoders import UNetEncoder
+from sslmed.encoders.heads import linear_head
 from sslmed.learning.augmentation import RandomAffine, RandomIntensity
-from sslmed.learning.distributed import rank, world_size
-from sslmed.pretext import CPC, Exemplar, PretextTask
+from sslmed.learning.distributed import alone, gather, merge, rank, world_size
+from sslmed.pretext import CPC, Exemplar, PretextTask, SimCLR, VICReg
 from sslmed.training.callbacks import History
 from sslmed.training.lightning_cli import main
 
+CONTRASTIVE = ("exemplar", "cpc", "cpc-bce", "simclr", "vicreg")
 UNCHANGED = {"affine": RandomAffine(flip=0), "intensity": RandomIntensity(probability=0)}
 
 
@@ -32,9 +34,10 @@ def run_all(store: Path, arguments: Sequence[str], folder: Path) -> dict[str, An
     found: dict[str, Any] = {"draws": draws(store)}
     for n_cases in (1, 2, 5):
         found[f"evaluation of {n_cases}"] = evaluate(n_cases)
-    for name in ("exemplar", "cpc", "cpc-bce"):
+    for name in CONTRASTIVE:
         for batch_size in (2, 4):
             found[f"{name} of {batch_size}"] = gradients(name, batch_size)
+    found["made by one rank alone"] = made_by_one_rank_alone()
     fit_in_one_and_in_two_goes(arguments, folder)
     return found
 
@@ -101,6 +104,8 @@ def contrastive_task(name: str) -> PretextTask[None]:
     task: PretextTask[None]
     if name == "exemplar":
         task = Exemplar(_encoder(), margin=1.0, **UNCHANGED)
+    elif name in ("simclr", "vicreg"):
+        task = (SimCLR if name == "simclr" else VICReg)(_encoder(), head=linear_head)
     else:
         objective = "bce" if name == "cpc-bce" else "infonce"
         task = CPC(_encoder(), grid=3, skip_rows=0, image_fraction=1, patch_fraction=1, flip=0, objective=objective)
@@ -127,9 +132,18 @@ def gradients(name: str, batch_size: int) -> dict[str, Any]:
     }
 
 
+def made_by_one_rank_alone() -> dict[str, Any]:
+    """The first rank makes puzzles in training mode while the second waits, then both exchange their numbers."""
+    if rank() == 0:
+        with alone():
+            Exemplar(_encoder()).make_task(torch.rand(3, 1, 18, 18))
+            assert merge({"a": 1}) == {"a": 1}
+    return {"exchanged": gather(torch.tensor([rank()])).tolist(), "merged": merge({rank(): rank()})}
+
+
 def fit_in_one_and_in_two_goes(arguments: Sequence[str], folder: Path) -> None:
-    """Fit into `folder/whole`; and into `folder/halves`, where the second stretch fails and is done again."""
-    main(["fit", *arguments, "--run_dir", str(folder / "whole")])
+    """Fit into `folder/whole`, mirrored to W&B by the first rank; and into `folder/halves`, resumed after a failure."""
+    main(["fit", *arguments, "--run_dir", str(folder / "whole"), "--wandb", "offline"])
     halves = ["fit", *arguments, "--run_dir", str(folder / "halves")]
     record = History.on_train_epoch_end
 

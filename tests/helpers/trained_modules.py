@@ -8,7 +8,19 @@ import torch
 from sslmed.downstream import Classification, Regression, Segmentation
 from sslmed.encoders import UNetEncoder
 from sslmed.learning.augmentation import RandomAffine, RandomIntensity
-from sslmed.pretext import CPC, Exemplar, Jigsaw, RelativePatchLocation, Rotation
+from sslmed.pretext import (
+    CPC,
+    Exemplar,
+    Jigsaw,
+    Joint,
+    MaskedAutoencoder,
+    ModelsGenesis,
+    RelativePatchLocation,
+    Rotation,
+    SimCLR,
+    VICReg,
+    VoCo,
+)
 
 AUGMENTED = {"affine": RandomAffine(0.5, 0.5, 0.5, 30, 0.5), "intensity": RandomIntensity()}
 MODULES: dict[str, Callable] = {
@@ -18,6 +30,13 @@ MODULES: dict[str, Callable] = {
     "exemplar": Exemplar,
     "cpc": CPC,
     "cpc-bce": partial(CPC, objective="bce"),
+    "mae": MaskedAutoencoder,
+    "mae-block": partial(MaskedAutoencoder, normalise="block", skips=False),
+    "simclr": SimCLR,
+    "vicreg": VICReg,
+    "genesis": ModelsGenesis,
+    "voco": VoCo,
+    "joint": partial(Joint, weighting="uncertainty"),
     "segmentation": partial(Segmentation, label_values=(0, 1, 2), **AUGMENTED),
     "classes": partial(Classification, num_classes=5, **AUGMENTED),
     "grades": partial(Classification, num_classes=5, objective="ordinal", **AUGMENTED),

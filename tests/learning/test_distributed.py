@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from rank_checks import contrastive_task, draws, evaluate, run_all
+from rank_checks import CONTRASTIVE, contrastive_task, draws, evaluate, run_all
 
 from sslmed.core.errors import UserError
 from sslmed.core.label_amount import LabelAmount
@@ -74,7 +74,7 @@ def test_every_case_is_scored_once_and_scores_are_those_of_one_process(ranks, n_
 
 
 @pytest.mark.parametrize("batch_size", [2, 4])
-@pytest.mark.parametrize("name", ["exemplar", "cpc", "cpc-bce"])
+@pytest.mark.parametrize("name", CONTRASTIVE)
 def test_contrastive_losses_and_gradients_are_those_of_one_process(ranks, name: str, batch_size: int) -> None:
     shares = [found[f"{name} of {batch_size}"] for found in ranks]
     inputs = torch.from_numpy(np.concatenate([share["inputs"][0] for share in shares]))
@@ -104,6 +104,19 @@ def test_exemplars_negatives_are_all_other_cases_of_the_whole_batch(ranks, batch
             assert name(anchor) == name(positive)
             drawn[name(anchor)].add(name(negative))
     assert drawn == {number: set(range(batch_size)) - {number} for number in range(batch_size)}
+
+
+def test_what_one_rank_does_alone_leaves_collectives_in_step(ranks) -> None:
+    assert [found["made by one rank alone"] for found in ranks] == [
+        {"exchanged": [0, 1], "merged": {0: 0, 1: 1}},
+        {"exchanged": [1, 0], "merged": {0: 0, 1: 1}},
+    ]
+
+
+@pytest.mark.usefixtures("ranks")
+def test_a_mirrored_fit_draws_its_puzzles(folder: Path) -> None:
+    assert list((folder / "whole" / "wandb").glob("offline-run-*/files/media/images/puzzles_*.png"))
+    assert "could not" not in (folder / "whole" / "run.log").read_text()
 
 
 @pytest.mark.usefixtures("ranks")

@@ -72,6 +72,26 @@ A = CONTENT["training"][0]
         ({"training": ["C:\\a.nii.gz"]}, "inside the dataset's folder"),
         ({"training": ["imagesTr/a.mha"]}, "must end in .nii or .nii.gz"),
         ({"training": ["imagesTr/...nii.gz"]}, "hidden file"),
+        (
+            {"validation": [A]},
+            '"validation" lists 1 cases that would not be read; move those with a label to "training"',
+        ),
+        ({"validation": ["imagesTr/x.nii.gz"]}, '"validation" lists 1 cases'),
+        ({"trainning": [A]}, "did you mean training?"),
+        ({"training": [{"image": A["image"], "lable": A["label"]}]}, 'training[0]: "lable" names a file, but only'),
+        (
+            {"training": [{"image": A["image"], "mask": A["label"]}]},
+            '"mask" names a file, but only "image" and "label"',
+        ),
+        ({"training": [{**A, "image_2": A["image"]}]}, "did you mean image?"),
+        (
+            {"training": [{**A, "image": [A["image"]] * 2}]},
+            'training[0]: "image" lists 2 files; merge them as channels',
+        ),
+        ({"training": [{**A, "label": [A["label"]] * 2}]}, '"label" lists 2 files'),
+        ({"test": [["a.nii", "b.nii", "c.nii"]]}, '"image" lists 3 files'),
+        ({"numTraining": 9}, '"numTraining" is 9, but "training" lists 2 cases; add the others, or correct the number'),
+        ({"numTest": 0}, '"numTest" is 0, but "test" lists 2 cases'),
     ],
 )
 def test_bad_content(root, changes, words):
@@ -86,6 +106,28 @@ def test_all_problems_are_reported_at_once(root):
     with pytest.raises(DataError) as caught:
         read(root, labels={}, modality={}, training=["../x.nii", "absent.nii"], test=[{}])
     assert len(caught.value.problems) == 5
+
+
+def test_what_says_nothing_about_cases_is_passed_over(root):
+    extra = {"authors": ["A", "B"], "tensorImageSize": "3D", "numTraining": 2, "numTest": "2", "numValidation": 0}
+    extra |= {"validation": [], "file_ending": ".nii.gz", "training": [A | {"fold": 0}, CONTENT["training"][1]]}
+    assert read(root, **extra) == read(root)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        ('"1": "organ"', '"1": "organ", "1": "lesion"', "1"),
+        ('"test":', '"training": [], "test":', "training"),
+        ('"label":', '"label": null, "label":', "label"),
+    ],
+)
+def test_a_doubled_key_is_refused(root, old, new, key):
+    text = json.dumps(CONTENT)
+    assert text.count(old) == 1
+    (root / "dataset.json").write_text(text.replace(old, new))
+    with pytest.raises(DataError, match=f'gives the key "{key}" twice'):
+        layouts.read(root)
 
 
 @pytest.mark.parametrize(

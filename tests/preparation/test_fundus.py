@@ -71,7 +71,7 @@ def test_tables_that_say_the_same(root, table):
 
 def test_patients(root):
     cases = read(root, "patient,id_code,diagnosis\n01,b,0\n1,007,4\n01,ü.x,2\n").cases
-    assert [(photo.id, photo.patient) for photo in cases] == [("007", "1"), ("1e3", None), ("b", "01"), ("ü.x", "01")]
+    assert [(photo.id, photo.patient) for photo in cases] == [("007", "1"), ("1e3", None), ("b", "1"), ("ü.x", "1")]
 
 
 @pytest.mark.parametrize(
@@ -83,6 +83,7 @@ def test_patients(root):
         (TABLE.replace("diagnosis", "level"), "not 'id_code,level'"),
         (TABLE.replace(",", ";"), "separated by commas, not 'id_code;diagnosis'"),
         ("id_code,diagnosis,diagnosis\nb,0,1\n", "once each"),
+        ("id_code,diagnosis,patient_id\nb,0,1\n", "has a column patient_id, which would be ignored"),
         ("id_code,diagnosis,patient,patient\nb,0,1,2\n", "once each"),
         (TABLE.encode("utf-16"), "is not UTF-8"),
         (TABLE.encode("latin-1"), "is not UTF-8"),
@@ -159,10 +160,10 @@ def test_patients_of_unlabelled_photographs(root):
     cases = read(root, "patient,id_code,diagnosis\n01,b,0\n1,007,4\n01,ü.x,2\n").cases
     assert [(photo.id, photo.label, photo.patient) for photo in cases] == [
         ("007", 4, "1"),
-        ("1e3", None, "01"),
-        ("b", 0, "01"),
+        ("1e3", None, "1"),
+        ("b", 0, "1"),
         ("x", None, "7"),
-        ("ü.x", 2, "01"),
+        ("ü.x", 2, "1"),
     ]
 
 
@@ -177,6 +178,7 @@ def test_test_csv_without_patients_is_passed_over(root, table):
 @pytest.mark.parametrize(
     ("table", "words"),
     [
+        (b"id_code,patients\n1e3,7\n", "if it is meant as patient, name it so"),
         (b"patient\n7\n", 'test.csv: its first line must name the columns "id_code" and "patient" once each'),
         (b"id_code,patient,patient\n1e3,7,7\n", "test.csv: its first line must name the columns"),
         (b"id_code;patient\n1e3;7\n", "separated by commas, not 'id_code;patient'"),
@@ -187,6 +189,7 @@ def test_test_csv_without_patients_is_passed_over(root, table):
         (b"id_code,patient\n1e3,7\n1e3,7\n", "test.csv: line 3: 1e3 is already listed on line 2"),
         (b"id_code,patient\n1e3,7\n../x,7\n", "test.csv: line 3: id_code must be a file's name"),
         (b"id_code,patient\n1e3.png,7\n", "test.csv: id_code holds whole file names"),
+        (b"id_code,patient\n1e3.PNG,7\n", "test.csv: id_code holds whole file names"),
         (b"id_code,patient\n", "1e3.png: has no row in test.csv; add one, or remove the column patient"),
     ],
 )

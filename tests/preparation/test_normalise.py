@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sslmed.preparation.normalise import extremes, foreground_box, normalise
+from sslmed.preparation.normalise import LEAST_CONTRAST, extremes, foreground_box, is_nearly_constant, normalise
 from sslmed.preparation.settings import PrepareSettings
 
 
@@ -40,3 +40,12 @@ def test_windows_and_percentiles_are_mapped_to_0_and_1_in_place(image):
     expected = [np.clip((channel - low) / (high - low), 0, 1) for channel, (low, high) in zip(image, ends, strict=True)]
     normalise(image, modalities, settings)
     np.testing.assert_allclose(image, expected, atol=1e-6)
+
+
+@given(images(), st.sampled_from([0.0, 0.003, 0.0049, 0.0051, 0.3]), st.sampled_from([0, 0.4, 1]))
+def test_contrast_is_the_standard_deviation(image, deviation, mean):
+    channel = image[0]
+    channel -= channel.mean()
+    channel *= deviation / channel.std()
+    channel += mean
+    assert is_nearly_constant(channel) == (deviation < LEAST_CONTRAST)

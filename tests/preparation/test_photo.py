@@ -77,7 +77,7 @@ BAD_FILES = {
     "zeros from the middle": ("a.jpg", JPEG[:-300] + bytes(300), "is truncated or damaged"),
     "truncated among other chunks": ("a.png", png(PIXELS[:3, :3], 8, 2)[:-12], "damaged"),
     "animated PNG": ("a.png", encode(PHOTO, **FRAMES), "holds 2 images, as an animation does"),
-    "two pictures": ("a.jpg", encode(PHOTO, "MPO", **FRAMES), "holds 2 images"),
+    "two pages": ("a.tif", encode(PHOTO, "TIFF", **FRAMES), "holds 2 images"),
     "CMYK": ("a.jpg", encode(PHOTO.convert("CMYK"), "JPEG"), "holds CMYK colours"),
     "huge": ("a.png", declared(100_000, 100_000), "pixels; reduce it"),
     "very large": ("a.png", declared(10_000, 10_000), "has more than 89478485 pixels"),
@@ -109,6 +109,16 @@ def check_refused(path, content, words):
     assert line.startswith(f"{path}: ")
     assert words in line
     assert "\n" not in line
+
+
+def test_the_first_of_a_cameras_pictures_is_the_photograph(tmp_path):
+    """Telephones and stereo cameras write MPO: a JPEG file with a preview, or a second view, behind the photograph."""
+    path = tmp_path / "a.JPG"
+    path.write_bytes(encode(PHOTO, "MPO", save_all=True, append_images=[PHOTO.resize((12, 9))]))
+    with Image.open(path) as image:
+        assert image.n_frames == 2
+    (tmp_path / "b.jpg").write_bytes(JPEG)
+    np.testing.assert_array_equal(read_photo(path), read_photo(tmp_path / "b.jpg"))
 
 
 def test_unreadable(tmp_path):

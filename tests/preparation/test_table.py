@@ -79,6 +79,12 @@ CASE_0 = "images/case_00.png,masks/case_00.png,stage 2,15.0,p0"
 BAD = {
     "missing column": ([("image,", "picture,")], "map", "has no column image"),
     "missing column of labels": ([("value,", "age,")], "value", "has no column value, which is to hold the labels"),
+    "misspelt patient": ([("patient", "Patient_ID")], "map", "has a column patient_id, which would be ignored"),
+    "misspelt labels": (
+        [("mask,class,value", "masks,a,b")],
+        None,
+        "has a column masks, which would be ignored; if it is meant as mask, name it so",
+    ),
     "twice a column": ([("class,", "mask,")], "map", "has the column mask twice"),
     "other separator": ([(",", ";")], "map", "separated by commas"),
     "several labels": ([], None, "has the columns mask and class and value; say which of them are the labels"),

@@ -8,8 +8,10 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from synthetic_runs import TASKS, write_runs
 
+from sslmed.experiments.settings import read_experiment
 from sslmed.reporting.figures import draw_figure
-from sslmed.reporting.panels import draw_scores
+from sslmed.reporting.html.swatches import SHAPES
+from sslmed.reporting.panels import convergence, draw_convergence, draw_scores
 from sslmed.reporting.published import published_curves
 from sslmed.reporting.styles import arm_styles, dodges, groups
 from sslmed.reporting.tables import collect
@@ -51,7 +53,7 @@ def test_null_arms_are_a_band_not_curves_and_few_runs_flag_nothing(tmp_path):
     shown = texts(draw(tmp_path, runs))
     assert "chance alone" in shown
     assert "null-1" not in shown
-    page = "\n".join(shown)
+    page = " ".join(shown)
     assert "estimated from null-1 (2 degrees of freedom, so it is rough itself)" in page
     assert "no difference to the baseline is given" in page
     tables = collect(runs, "dice_foreground")
@@ -71,7 +73,7 @@ def test_incomplete_cells_are_marked_and_named(tmp_path):
     shown = texts(draw(tmp_path, runs))
     assert shown.count("†") == 2
     assert any("missing: rotation 25 % fold 1 seed 0, jigsaw 5 % fold 0 seed 0" in text for text in shown)
-    assert "have no interval: rotation" in shown  # one run is left of the convergence shown
+    assert "one run, so no band: rotation" in shown  # one run is left of the convergence shown
 
 
 def test_five_folds_on_the_published_dataset(tmp_path):
@@ -86,9 +88,29 @@ def test_five_folds_on_the_published_dataset(tmp_path):
     assert "PHANTOM" not in page
 
 
-def test_a_curve_without_an_interval_is_not_drawn(tmp_path):
-    shown = texts(draw(tmp_path, write_runs(tmp_path, ("baseline",), folds=1)))
-    assert "have no interval: baseline" in shown
+def test_a_single_run_has_a_convergence_curve_without_a_band(tmp_path):
+    tables = collect(write_runs(tmp_path, SIX[:2], folds=1), "dice_foreground")
+    axes = Figure().add_subplot()
+    draw_convergence(axes, tables, arm_styles(SIX[:3]), "dice_foreground")
+    assert [len(line.get_xdata()) for line in axes.lines] == [15, 15]
+    assert not axes.collections
+    assert [text.get_text() for text in axes.texts] == ["one run, so no band: baseline, rotation\nno run: jigsaw"]
+    curves = tables.curves.query("metric == 'dice_foreground' and label_fraction == 0.25 and arm == 'rotation'")
+    assert axes.lines[1].get_ydata().tolist() == curves.sort_values("update")["value"].tolist()
+
+
+def test_long_lines_of_the_caption_stay_in_the_figure(tmp_path):
+    shown = texts(draw(tmp_path, write_runs(tmp_path, SIX[:1], folds=1), notes=[" ".join(["did not learn"] * 30)]))
+    of_note = [text for text in shown if "did not learn" in text]
+    assert len(of_note) > 1
+    assert max(map(len, of_note)) < 15 * 12.2
+
+
+def test_runs_with_a_few_updates_more_or_less_have_a_common_curve(tmp_path):
+    tables = collect(write_runs(tmp_path, ("baseline",)), "dice_foreground")
+    later = tables.curves["fold"] == 1
+    curves = tables.curves.assign(update=tables.curves["update"] + 2 * later)
+    assert convergence(curves, "baseline", "dice_foreground").index.tolist() == [*range(11, 161, 10)]
 
 
 def test_the_arms_of_a_single_fraction_stay_together(tmp_path):
@@ -132,6 +154,14 @@ def test_styles_differ_with_and_without_colour():
         arms
     )  # published ones are all dashed
     assert len({(style["color"], style["linestyle"]) for style in styles}) == len(arms)
+
+
+def test_all_arms_of_ours_have_their_own_colour_and_marker():
+    ours = dict.fromkeys(arm for arms in read_experiment("fig3").groups.values() for arm in arms)
+    styles = arm_styles([*ours, "own-1", "own-2"])
+    for part in ("colour", "marker"):
+        assert len({getattr(style, part) for style in styles}) == len(styles) == len(ours) + 2
+    assert {style.marker for style in arm_styles([*ours, *"abcd"])} <= SHAPES.keys()
 
 
 def test_groups_are_all_or_each_kind_with_its_baseline():

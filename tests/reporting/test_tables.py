@@ -1,6 +1,7 @@
 """Tables of finished runs: columns, order, bytes, and values against formulas by hand."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ from scipy import stats
 from synthetic_runs import write_runs
 
 from sslmed.core.errors import DataError, UserError
+from sslmed.reporting.efficiency import middle_fraction
 from sslmed.reporting.tables import collect, write_tables
 
 RUN = "figure,dataset,preset,arm,spatial_dims,label_fraction,n_labels,fold,seed"
@@ -203,7 +205,59 @@ def test_missing_runs_are_listed_and_differences_use_the_runs_both_have(tmp_path
     assert row["diff"] == pytest.approx((scores["rotation"] - scores["baseline"]).mean())
 
 
-def test_refuses_nothing_damage_and_unlike_cases(tmp_path):
+def _changed(path, change):
+    """Change the results of a run as `change` does."""
+    record = json.loads((path / "results.json").read_text())
+    change(record)
+    (path / "results.json").write_text(json.dumps(record))
+
+
+def _with_infinite_case(path):
+    cases = pd.read_csv(path / "cases.csv", dtype={"case": str})
+    cases.assign(dice_foreground=np.inf).to_csv(path / "cases.csv", index=False)
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda path: (path / "results.json").write_text("{"), "makes it again"),
+        (lambda path: (path / "results.json").write_text("{}"), r"results.json has no arm, .*n_train"),
+        (lambda path: (path / "cases.csv").unlink(), "cases.csv"),
+        (lambda path: _changed(path, lambda record: record["metrics"].update({PRIMARY: None})), "dice.* is not finite"),
+        (_with_infinite_case, "dice_foreground is not finite"),
+        (
+            lambda path: _changed(path, lambda record: record["validation"][2].update({"train/loss": None})),
+            "training loss is not finite at update 30",
+        ),
+    ],
+)
+def test_a_run_that_cannot_be_used_is_missing_and_all_others_are_there(tmp_path, damage, reason):
+    bad = ("rotation", 0.25, 1)
+    without = collect(write_runs(tmp_path / "a", ARMS[:2], skip=[bad]), PRIMARY)
+    paths = write_runs(tmp_path / "b", ARMS[:2])
+    path = tmp_path / "b" / "rotation" / "fold1" / "seed0" / "25"
+    damage(path)
+    tables = collect(paths, PRIMARY)
+    assert tables.missing == without.missing == ("rotation 25 % fold 1 seed 0",)
+    assert [*tables.unusable] == [path]
+    assert re.search(reason, tables.unusable[path])
+    pd.testing.assert_frame_equal(tables.summary, without.summary)
+
+
+def test_an_added_amount_of_labels_of_one_arm_changes_no_test_and_no_chosen_curve(tmp_path):
+    whole = write_runs(tmp_path, ARMS[:2], folds=5, cases=3)
+    before = collect(whole, PRIMARY)
+    part = write_runs(tmp_path, ("rotation",), folds=1, cases=3, fractions=(0.5,))
+    after = collect([*whole, *part], PRIMARY)
+    pd.testing.assert_frame_equal(after.tests, before.tests)
+    pd.testing.assert_frame_equal(after.efficiency, before.efficiency)
+    assert middle_fraction(after.curves) == middle_fraction(before.curves) == 0.25
+    added = after.summary["label_fraction"] == 0.5
+    columns = [name for name in HEADERS["summary"].split(",") if name != "p_holm"]
+    pd.testing.assert_frame_equal(after.summary[~added].reset_index(drop=True)[columns], before.summary[columns])
+
+
+def test_refuses_nothing_and_unlike_cases(tmp_path):
     with pytest.raises(UserError, match="no run has finished"):
         collect([tmp_path / "baseline" / "fold0" / "seed0" / "5"], PRIMARY)
     paths = write_runs(tmp_path, ARMS[:2], folds=1, seeds=5)
@@ -211,12 +265,6 @@ def test_refuses_nothing_damage_and_unlike_cases(tmp_path):
     cases = pd.read_csv(path / "cases.csv", dtype={"case": str})
     cases.replace({"case": {"003": "104"}}).to_csv(path / "cases.csv", index=False)
     with pytest.raises(DataError, match="rotation and baseline were scored on different test cases"):
-        collect(paths, PRIMARY)
-    (path / "results.json").write_text(json.dumps({})[:-1])
-    with pytest.raises(DataError, match=r"5: .*makes it again"):
-        collect(paths, PRIMARY)
-    (path / "results.json").write_text("{}")
-    with pytest.raises(DataError, match=r"5: results.json has no arm, .*n_train.*makes it again"):
         collect(paths, PRIMARY)
     with pytest.raises(UserError, match="qwk: no run has this score; there are dice_class_1"):
         collect(paths[:3], "qwk")

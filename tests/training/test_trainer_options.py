@@ -1,14 +1,18 @@
+import inspect
 from pathlib import Path
 
+import pytest
 import torch
+from commands import Command
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.demos.boring_classes import BoringModel
 from pytorch_lightning.plugins import MixedPrecision
 
+from sslmed.core.errors import UserError
 from sslmed.training.checkpoints import AtomicCheckpointIO
 from sslmed.training.run_directory import RunDirectory
-from sslmed.training.trainer_options import checkpoint_callbacks, trainer_options
+from sslmed.training.trainer_options import FIXED, checkpoint_callbacks, trainer_options
 
 
 def test_what_the_user_configures_stays(tmp_path):
@@ -48,3 +52,68 @@ def test_of_equally_good_checkpoints_the_later_one_is_kept(tmp_path: Path) -> No
     )
     trainer.fit(_Tied())
     assert torch.load(run.best, weights_only=True)["global_step"] == 6
+
+
+OTHERWISE = {
+    "accumulate_grad_batches": 2,
+    "barebones": True,
+    "check_val_every_n_epoch": 2,
+    "enable_checkpointing": False,
+    "fast_dev_run": True,
+    "limit_predict_batches": 1,
+    "limit_test_batches": 0.5,
+    "limit_train_batches": 0,
+    "limit_val_batches": 0,
+    "max_steps": 2,
+    "max_time": "00:00:00:01",
+    "min_epochs": 1,
+    "min_steps": 1,
+    "overfit_batches": 1,
+    "reload_dataloaders_every_n_epochs": 1,
+    "val_check_interval": 0.5,
+}
+
+
+def test_whatever_shortens_repeats_or_skips_is_refused_and_lightnings_defaults_are_not(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path)
+    assert OTHERWISE.keys() == FIXED.keys()
+    defaults = {name: parameter.default for name, parameter in inspect.signature(Trainer).parameters.items()}
+    assert trainer_options(defaults, LightningModule(), run)
+    for name, value in OTHERWISE.items():
+        with pytest.raises(UserError, match=f"trainer.{name} is "):
+            trainer_options({**defaults, name: value}, LightningModule(), run)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--trainer.accumulate_grad_batches", "2"], "trainer.accumulate_grad_batches is 2, expected 1"),
+        (["--trainer.limit_train_batches", "1"], "trainer.limit_train_batches is 1"),
+        (["--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor=val/loss"], "has EarlyStopping"),
+        (["--trainer.callbacks+=Timer", "--trainer.callbacks.duration=00:00:00:01"], "has Timer"),
+        (["--trainer.accelerator", "tpu"], "trainer: "),
+    ],
+)
+def test_the_command_refuses_it_in_one_line_before_training(
+    sslmed: Command, tmp_path: Path, capsys, options: list[str], words: str
+) -> None:
+    assert sslmed("fit", "rotation", "--run_dir", str(tmp_path / "run"), *options) == 2
+    message = capsys.readouterr().err
+    assert words in message
+    assert len(message.splitlines()) == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_something_else_stops_early_has_no_results(
+    sslmed: Command, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "stopping_callbacks.py").write_text(
+        "from pytorch_lightning import Callback\n\n\nclass Impatient(Callback):\n"
+        "    def on_train_epoch_end(self, trainer, pl_module):\n        trainer.should_stop = True\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    run = tmp_path / "run"
+    options = ["--trainer.callbacks+=stopping_callbacks.Impatient", "--run_dir", str(run)]
+    assert sslmed("fit", "rotation", *options) == 1
+    assert "training stopped after 2 of 4 updates" in capsys.readouterr().err
+    assert not (run / "results.json").exists()

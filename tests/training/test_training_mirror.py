@@ -115,7 +115,7 @@ def test_wandb_sync_finds_everything_in_an_offline_run(fit: Fit, tmp_path: Path,
     config = yaml.safe_load((run_dir / "config.yaml").read_text())
     assert {key: run.config[key] for key in config} == config
     expected = {"arm": "rotation", "fold": 0, "seed": 0, "label_fraction": 1.0, "n_labels": results["n_labels"]}
-    assert expected.items() <= run.config.items()
+    assert {key: run.config[key] for key in expected} == expected
     named = {key: run.upserted[key] for key in ("project", "groupName", "displayName", "jobType", "tags")}
     assert named == {
         "project": "sslmed",

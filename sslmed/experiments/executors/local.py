@@ -38,21 +38,25 @@ class Local:
 
     Attributes:
         jobs: Number of jobs in parallel.
+        gpus: GPUs of each job; 0 where this machine has none.
     """
 
     jobs: int
+    gpus: int = 0
     poll_seconds: ClassVar[float] = 0.5
 
     def arguments(self, work: Path) -> list[str]:  # noqa: ARG002
         """Return Snakemake's options."""
-        return ["--cores", str(self.jobs)]
+        return ["--executor", "local", "--cores", str(self.jobs), "--config", f"gpus={self.gpus}"]
 
     def wait_for_others(self, work: Path) -> None:
         """Return at once: `sole_command` has already waited for the lock of any earlier workflow."""
 
     def stop(self, workflow: psutil.Process, work: Path) -> None:  # noqa: ARG002
         """Interrupt the workflow and its jobs."""
-        # Snakemake would let its jobs finish. Interrupting the jobs stops them at once.
+        # Snakemake would let its jobs finish. Interrupting the jobs stops them at once. Where Ctrl-C is ignored, as in
+        # the background of a script, they ignore it too.
+        number = signal.SIGTERM if signal.getsignal(signal.SIGINT) is signal.SIG_IGN else signal.SIGINT
         for each in (*workflow.children(recursive=True), workflow):
             with suppress(psutil.NoSuchProcess):  # it may have received the terminal's interrupt already
-                each.send_signal(signal.SIGINT)
+                each.send_signal(number)

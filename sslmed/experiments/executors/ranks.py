@@ -11,6 +11,7 @@ from torch.distributed.elastic.multiprocessing import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+from sslmed.core.interrupts import Interrupted, interruptible
 from sslmed.experiments.plan import Run
 from sslmed.learning.distributed import rank
 from sslmed.training.run_directory import RunDirectory
@@ -26,7 +27,7 @@ def launch(devices: int, function: Callable[..., Result], *arguments: object) ->
 
     Raises:
         ChildFailedError: If a process failed.
-        KeyboardInterrupt: If this process was interrupted. The others were interrupted too.
+        Interrupted: If this process was interrupted. The others were interrupted too.
     """
     config = LaunchConfig(
         min_nodes=1,
@@ -39,9 +40,10 @@ def launch(devices: int, function: Callable[..., Result], *arguments: object) ->
         max_restarts=0,
     )
     try:
-        results: dict[int, Result] = elastic_launch(config, function)(*arguments)
+        with interruptible():  # the launcher changes the handlers of signals, and leaves them so
+            results: dict[int, Result] = elastic_launch(config, function)(*arguments)
     except SignalException as signal:
-        raise KeyboardInterrupt from signal
+        raise Interrupted(signal.sigval) from signal
     return results
 
 

@@ -13,8 +13,10 @@ from typing import Any, ClassVar
 import psutil
 import yaml
 
+from sslmed.core.doubled_keys import refuse_doubled_keys
 from sslmed.core.errors import UserError
 from sslmed.core.extras import require
+from sslmed.core.interrupts import Interrupted
 from sslmed.experiments.settings import config_root
 
 
@@ -60,7 +62,7 @@ class Slurm:
         try:
             while _queued(work):
                 time.sleep(self.poll_seconds)
-        except KeyboardInterrupt:
+        except (Interrupted, KeyboardInterrupt):
             _cancel(work)
             raise
 
@@ -109,6 +111,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise UserError(
             f"{path}: no such file; a profile is a folder with a config.yaml, e.g. {config_root()}/cluster/slurm"
         )
+    refuse_doubled_keys(path)
     try:
         settings = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:

@@ -1,11 +1,15 @@
 """Reads a CSV file as text, so that 007 stays 007."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from sslmed.core.errors import DataError
+from sslmed.preparation.readers.names import nfc
+
+NEARLY = 0.8  # similarity of names, by difflib: patient_id and patients are near patient, patient_age is not
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,7 @@ class Line:
 
 
 def read_lines(path: Path) -> list[tuple[int, list[str]]]:
-    """Return the number and the cells of each line that is not empty.
+    """Return the number and the cells of each line that is not empty, in composed Unicode.
 
     Raises:
         DataError: If the file cannot be read, or is not CSV in UTF-8.
@@ -32,7 +36,7 @@ def read_lines(path: Path) -> list[tuple[int, list[str]]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, strict=True)
-            lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
+            lines = [(reader.line_num, [nfc(cell.strip()) for cell in cells]) for cells in reader]
     except UnicodeDecodeError as error:
         raise DataError([f"{path}: is not UTF-8 text ({error.reason}); save it as CSV in UTF-8"]) from error
     except csv.Error as error:
@@ -40,6 +44,19 @@ def read_lines(path: Path) -> list[tuple[int, list[str]]]:
     except OSError as error:
         raise DataError([f"{path}: cannot be read ({error.strerror}); check its permissions and the disk"]) from error
     return [(number, cells) for number, cells in lines if any(cells)]
+
+
+def refuse_misspelt(path: Path, header: Sequence[str], columns: Collection[str]) -> None:
+    """Refuse a table with a column that is nearly called like one of these, none of which it has.
+
+    Raises:
+        DataError: In this case: the column would be ignored, and with it the labels or the patients.
+    """
+    for name in () if set(columns) & set(header) else header:
+        meant = get_close_matches(name, columns, n=1, cutoff=NEARLY)
+        if meant:
+            cure = f"if it is meant as {meant[0]}, name it so, or else remove it"
+            raise DataError([f"{path}: has a column {name}, which would be ignored; {cure}"])
 
 
 def by_column(lines: Sequence[tuple[int, list[str]]]) -> list[Line]:

@@ -1,11 +1,17 @@
 """Defines the output of every reader: the cases of a dataset, and the kind of their labels."""
 
+import re
+import unicodedata
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Literal, Self
 
 Labels = Literal["none", "map", "class", "value"]
 """Kind of labels, which determines the task: none, or a map, a class or a value for each image."""
+
+WHOLE_NUMBER = re.compile(r"[+-]?\d+(\.0*)?|\d(\.\d+)?[eE]\+\d\d?", re.ASCII)
+"""A whole number as table programs write it: 12, 12.0, 012, or 1.2E+10."""
 
 Task = Literal["segmentation", "classification", "regression"]
 
@@ -22,13 +28,17 @@ class Case:
         image: Path of the image.
         label: Path of its label map, or its class as a key of `Dataset.label_names`, or its value; `None` if the case
             is unlabelled.
-        patient: Patient of the image; `None` if unknown.
+        patient: Patient of the image, in the form of `patient_name`; `None` if unknown.
     """
 
     id: str
     image: Path
     label: Path | int | float | None = None
     patient: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.patient is not None:
+            object.__setattr__(self, "patient", patient_name(self.patient))
 
     @property
     def mask(self) -> Path | None:
@@ -44,6 +54,16 @@ class Case:
     def is_labelled(self) -> bool:
         """Whether there is a label."""
         return self.label is not None
+
+
+def patient_name(text: str) -> str:
+    """Return the one form of a patient's name or number in all tables.
+
+    3, 3.0 and 003 are one patient, since table programs change one into the other. If they are two in a dataset after
+    all, their images are merely kept together.
+    """
+    text = unicodedata.normalize("NFKC", text).strip()
+    return str(int(Decimal(text))) if WHOLE_NUMBER.fullmatch(text) else text
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 from sslmed.core.errors import DataError
 from sslmed.preparation.readers.dataset import Case, Dataset, Labels
 from sslmed.preparation.readers.fundus_table import Row, read_grades, read_patients
+from sslmed.preparation.readers.names import escape, nfc
 from sslmed.preparation.readers.photo_files import is_id, list_folder, name_images, select_images, walk_folder
 
 GRADES = {0: "no DR", 1: "mild", 2: "moderate", 3: "severe", 4: "proliferative"}
@@ -30,7 +31,7 @@ def scan_fundus(root: Path) -> tuple[Dataset, list[str]]:
     if not rows:
         problems.append(f"{table}: lists no photograph; add a row for each")
     found = [path for each in (folder, root / "test_images") for path in select_images(list_folder(each), problems)]
-    images = name_images([(path.stem, path) for path in found], problems)
+    images = name_images([(nfc(path.stem), path) for path in found], problems)
     graded = {photo_id: path for photo_id, path in images.items() if path.parent == folder}
     cure = "move it to test_images, where unlabelled photographs are"
     photos = _match(table, rows, folder, graded, cure, problems)
@@ -86,7 +87,7 @@ def _is_volume(path: Path) -> bool:
 
 
 def _id_in_pool(path: Path) -> str:
-    return path.with_suffix("").as_posix().replace("%", "%25").replace("/", "%2F")
+    return escape(nfc(path.with_suffix("").as_posix()))
 
 
 def _unlabelled_photos(root: Path, images: dict[str, Path], problems: list[str]) -> list[Case]:
@@ -128,14 +129,20 @@ def _without_extensions(
     table: Path, rows: Sequence[Row], images: dict[str, Path], problems: list[str]
 ) -> Sequence[Row]:
     """Accept file names as ids, and append this mistake to `problems`, once for the column."""
-    ids = {path.name: photo_id for photo_id, path in images.items() if path.name not in images}
-    named = [row for row in rows if row.photo_id in ids]
+    files = {_lower_extension(nfc(path.name)): photo_id for photo_id, path in images.items()}
+    ids = {row.photo_id: files.get(_lower_extension(row.photo_id)) for row in rows if row.photo_id not in images}
+    named = [row for row in rows if ids.get(row.photo_id)]
     if named:
         first = f"the first on line {named[0].line} ({named[0].photo_id})"
         problems.append(
             f"{table}: id_code holds whole file names in {len(named)} rows, {first}; leave out the extension"
         )
-    return [replace(row, photo_id=ids.get(row.photo_id, row.photo_id)) for row in rows]
+    return [replace(row, photo_id=ids.get(row.photo_id) or row.photo_id) for row in rows]
+
+
+def _lower_extension(name: str) -> str:
+    stem, dot, extension = name.rpartition(".")
+    return f"{stem}{dot}{extension.lower()}"
 
 
 def _row_problems(row: Row, folder: Path, images: dict[str, Path], lines: dict[str, int]) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sslmed.core.errors import DataError
-from sslmed.preparation.readers.csv_file import by_column, read_lines
+from sslmed.preparation.readers.csv_file import by_column, read_lines, refuse_misspelt
 
 WHOLE_GRADE = re.compile(r"([0-4])(\.0+)?")  # table programs write 2.0 if a column has gaps
 
@@ -60,6 +60,7 @@ def read_patients(path: Path) -> list[Row] | None:
     header = lines[0][1] if lines else []
     if len(header) == 1:  # a separator other than the comma must not hide the column
         header = re.split(r"\W+", header[0])
+    refuse_misspelt(path, header, ["patient"])
     if "patient" not in header:
         return None
     return _rows(path, lines, ("id_code", "patient"))
@@ -71,6 +72,7 @@ def _rows(path: Path, lines: list[tuple[int, list[str]]], columns: Sequence[str]
         names = " and ".join(f'"{column}"' for column in columns)
         expected = f"its first line must name the columns {names} once each, separated by commas"
         raise DataError([f"{path}: {expected}, not {','.join(header)!r}"])
+    refuse_misspelt(path, header, ["patient"])
     found = by_column(lines)
     has_patients = any(line.cells.get("patient") for line in found)
     return [

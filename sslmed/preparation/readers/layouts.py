@@ -6,6 +6,9 @@ from sslmed.core.errors import DataError
 from sslmed.preparation.readers import decathlon, fundus, table
 from sslmed.preparation.readers.dataset import Dataset, Labels
 
+KINDS: dict[Labels, str] = {"none": "absent", "map": "label maps", "class": "classes", "value": "values"}
+"""Names of the kinds of labels in messages."""
+
 
 def has_layout(root: Path) -> bool:
     """Return whether a folder has a file that lists its cases."""
@@ -34,6 +37,8 @@ def scan(root: Path, *, labels: Labels | None = None, pool: bool = False) -> tup
     else:
         expected = f"{table.NAME}, dataset.json, as an MSD task does, or train.csv, as APTOS 2019 does"
         raise DataError([f"{root}: no such dataset; give a table, or a folder that holds {expected}"])
+    if labels is not None and dataset.labels != labels and not pool:
+        raise DataError([f"{root}: its labels are {KINDS[dataset.labels]}, not {KINDS[labels]}"])
     return dataset.without_labels() if pool else dataset, problems
 
 

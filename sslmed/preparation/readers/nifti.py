@@ -1,12 +1,11 @@
 """Reads and checks one case from NIfTI files: https://nifti.nimh.nih.gov."""
 
-import io
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -17,9 +16,18 @@ from numpy.typing import NDArray
 from sslmed.core.errors import DataError
 from sslmed.preparation.normalise import extremes
 from sslmed.preparation.readers.dataset import Case
+from sslmed.preparation.readers.nifti_header import (
+    Affine,
+    NiftiImage,
+    check_header,
+    check_offset,
+    forms,
+    has_form,
+    position,
+    refuse,
+)
 
 GZIP_MAGIC = b"\x1f\x8b"
-NiftiImage = Any  # nibabel is not typed to the end
 FORMATS: tuple[tuple[Any, slice, bytes], ...] = (
     (nib.Nifti1Image, slice(344, 348), b"n+1\0"),
     (nib.Nifti2Image, slice(4, 8), b"n+2\0"),
@@ -35,11 +43,18 @@ class Volume:
 
     Args:
         voxels: `(*spatial)` or, for an image, `(C, *spatial)`, as in the file: the first axis is the fastest.
-        affine: `(4, 4)`, from voxel indices to mm.
+        affines: All affines `(4, 4)`, from voxel indices to mm, that a reader may take from the header; see `forms`.
+        position: Fields of the header that say where the voxels lie.
     """
 
     voxels: NDArray[Any]
-    affine: NDArray[np.float64]
+    affines: Sequence[Affine]
+    position: dict[str, Any]
+
+    @property
+    def affine(self) -> Affine:
+        """The affine to use."""
+        return self.affines[0]
 
 
 def read_case(case: Case, modalities: Sequence[str], label_values: Sequence[int]) -> tuple[Volume, Volume | None]:
@@ -76,8 +91,8 @@ def channel_names(path: Path) -> tuple[str, ...]:
     An unreadable file gives one name; reading it reports the problem.
     """
     try:
-        n_channels = math.prod(nib.load(path).shape[3:])  # type: ignore[attr-defined]
-    except Exception:  # a damaged file makes nibabel raise nearly anything
+        n_channels = math.prod(_open(path).shape[3:])
+    except DataError:
         n_channels = 1
     return ("channel",) if n_channels == 1 else tuple(f"channel {number}" for number in range(1, n_channels + 1))
 
@@ -101,15 +116,15 @@ def read_image(path: Path, modalities: Sequence[str]) -> Volume:
     voxels = np.moveaxis(voxels.reshape(*file.shape[:3], -1, order="F"), -1, 0)
     if len(voxels) != len(modalities):
         names = ", ".join(modalities)
-        _refuse(path, f"has {len(voxels)} channels, but the dataset has {len(modalities)} ({names})")
+        refuse(path, f"has {len(voxels)} channels, but the dataset has {len(modalities)} ({names})")
     for channel, modality in zip(voxels, modalities, strict=True):
         name = f"channel {modality} " if len(modalities) > 1 else ""
         low, high = extremes(channel)
         if not (np.isfinite(low) and np.isfinite(high)):
-            _refuse(path, f"{name}holds NaN or infinite voxels; replace them, or leave the case out")
+            refuse(path, f"{name}holds NaN or infinite voxels; replace them, or leave the case out")
         if low == high:
-            _refuse(path, f"{name}is constant (every voxel is {low:g}); export it again, or leave the case out")
-    return Volume(voxels, file.affine)
+            refuse(path, f"{name}is constant (every voxel is {low:g}); export it again, or leave the case out")
+    return Volume(voxels, forms(file.header), position(file.header))
 
 
 def read_label(path: Path, label_values: Sequence[int], image: Volume | None) -> Volume:
@@ -128,11 +143,12 @@ def read_label(path: Path, label_values: Sequence[int], image: Volume | None) ->
     """
     file = _open(path)
     if math.prod(file.shape[3:]) != 1:
-        _refuse(path, f"has shape {file.shape}; a label must have one channel")
+        refuse(path, f"has shape {file.shape}; a label must have one channel")
     voxels = np.asanyarray(file.dataobj).reshape(file.shape[:3], order="F")
+    label = Volume(voxels, forms(file.header), position(file.header))
     if image is not None:
-        _check_same_place(path, voxels.shape, file.affine, image)
-    return Volume(_to_indices(path, voxels, label_values), file.affine)
+        _check_same_place(path, label, image)
+    return replace(label, voxels=_to_indices(path, voxels, label_values))
 
 
 def _to_indices(path: Path, voxels: NDArray[Any], label_values: Sequence[int]) -> NDArray[np.uint8]:
@@ -140,7 +156,7 @@ def _to_indices(path: Path, voxels: NDArray[Any], label_values: Sequence[int]) -
     if voxels.dtype.kind == "f":
         voxels = _round(path, voxels)
     if (low := voxels.min()) < 0:
-        _refuse(path, f"holds negative label values ({low:g}); {declared}")
+        refuse(path, f"holds negative label values ({low:g}); {declared}")
     usable = label_values or range(UNDECLARED + 1)
     if tuple(usable) == tuple(range(len(usable))) and voxels.max() < len(usable):
         return voxels.astype(np.uint8)  # nothing to translate
@@ -149,30 +165,47 @@ def _to_indices(path: Path, voxels: NDArray[Any], label_values: Sequence[int]) -
         np.copyto(indices, index, where=voxels == value)
     if (undeclared := voxels[indices == UNDECLARED]).size:
         values = ", ".join(f"{value:g}" for value in np.unique(undeclared)[:5])
-        _refuse(path, f"holds undeclared label values ({values}); {declared}")
+        refuse(path, f"holds undeclared label values ({values}); {declared}")
     return indices
 
 
 def _round(path: Path, voxels: NDArray[Any]) -> NDArray[Any]:
     if not np.isfinite(voxels).all():
-        _refuse(path, "holds NaN or infinite label values; export it again")
+        refuse(path, "holds NaN or infinite label values; export it again")
     rounded: NDArray[Any] = np.rint(voxels)
     fractional = voxels[abs(voxels - rounded) > ROUNDING]
     if fractional.size:
-        _refuse(path, f"holds fractional label values ({fractional[0]:g}); resample labels with nearest neighbours")
+        refuse(path, f"holds fractional label values ({fractional[0]:g}); resample labels with nearest neighbours")
     return rounded
 
 
-def _check_same_place(path: Path, shape: tuple[int, ...], affine: NDArray[np.float64], image: Volume) -> None:
-    expected = image.voxels.shape[1:]
+def _check_same_place(path: Path, label: Volume, image: Volume) -> None:
+    """Refuse a label that lies elsewhere than its image.
+
+    Programs take different forms of an affine, and write only that one: the label of a tilted CT that was saved by ITK
+    has the qform of the CT twice, and not its sform. So each form of a label may be any form of its image.
+    """
+    shape, expected = label.voxels.shape, image.voxels.shape[1:]
     if shape != expected:
-        _refuse(path, f"has shape {shape}, but its image {expected}; a label must have its image's grid")
+        refuse(path, f"has shape {shape}, but its image {expected}; a label must have its image's grid")
+    apart = np.array([[_apart(shape, form, of_image) for of_image in image.affines] for form in label.affines])
+    near = (apart <= SAME_PLACE).any(axis=1)
+    if apart[0, 0] <= SAME_PLACE or (near.all() if has_form(label.position) else near.any()):
+        return
+    if has_form(label.position) and not has_form(image.position):
+        cure = "give both the header that is right"
+        refuse(path, f"lies at a place, but its image's header gives none (both form codes are 0); {cure}")
+    if has_form(image.position) and not has_form(label.position):
+        cure = "if its voxels are in the order of its image's, copy its image's header to it"
+        refuse(path, f"has a header that gives no place (both form codes are 0), but its image's does; {cure}")
+    cure = "resample it to its image"
+    refuse(path, f"has another affine than its image (by {apart[0, 0]:.1f} voxels at a corner); {cure}")
+
+
+def _apart(shape: Sequence[int], affine: Affine, of_image: Affine) -> float:
+    """Return the largest distance between the corners of a volume under two affines, in voxels of the second."""
     corners = np.array([(*corner, 1) for corner in itertools.product(*((0, side - 1) for side in shape))]).T
-    apart = np.linalg.norm((np.linalg.solve(image.affine, affine) @ corners - corners)[:3], axis=0).max()
-    if apart > SAME_PLACE:
-        _refuse(
-            path, f"has another affine than its image (by {apart:.1f} voxels at a corner); resample it to its image"
-        )
+    return float(np.linalg.norm((np.linalg.solve(of_image, affine) @ corners - corners)[:3], axis=0).max())
 
 
 def _open(path: Path) -> NiftiImage:
@@ -180,15 +213,19 @@ def _open(path: Path) -> NiftiImage:
     content = _read_bytes(path)
     image_class = next((image_class for image_class, place, magic in FORMATS if content[place] == magic), None)
     if image_class is None:
-        _refuse(path, "is not a NIfTI file, or cut off within its header; convert it to NIfTI, or copy it again")
+        refuse(path, "is not a NIfTI file, or cut off within its header; convert it to NIfTI, or copy it again")
     try:
-        # nibabel silently repairs a header that it parses: zero spacing becomes 1.
-        spacing = image_class.header_class.from_fileobj(io.BytesIO(content), check=False)["pixdim"][1:4]
+        # As the file has it: nibabel silently repairs a header that it opens, so that a spacing of 0 becomes 1.
+        header = image_class.header_class(content[: image_class.header_class.sizeof_hdr], check=False)
+        check_offset(path, header, len(content))
         with LoggingOutputSuppressor():
             image = image_class.from_bytes(content)
+            forms(image.header)
+    except DataError:
+        raise
     except Exception as error:  # a damaged header makes nibabel raise nearly anything
-        _refuse(path, f"has a damaged header ({error}); export it again")
-    _check_header(path, image, spacing, len(content))
+        refuse(path, f"has a damaged header ({error}); export it again")
+    check_header(path, image, header["pixdim"][1:4], len(content))
     return image
 
 
@@ -199,36 +236,11 @@ def _read_bytes(path: Path) -> bytes:
             # Faster than zlib; it checks CRC and length, which nibabel does not.
             content = igzip.decompress(content)  # type: ignore[no-untyped-call]
     except EOFError:
-        _refuse(path, "is truncated; copy or download it again")
+        refuse(path, "is truncated; copy or download it again")
     except (igzip.BadGzipFile, isal_zlib.error) as error:  # type: ignore[misc]
-        _refuse(path, f"is damaged: its gzip checksum or data is wrong ({error}); copy or download it again")
+        refuse(path, f"is damaged: its gzip checksum or data is wrong ({error}); copy or download it again")
     except OSError as error:
-        _refuse(path, f"cannot be read ({error.strerror}); check its permissions and the disk")
+        refuse(path, f"cannot be read ({error.strerror}); check its permissions and the disk")
     if not content:
-        _refuse(path, "is empty; copy or download it again")
+        refuse(path, "is empty; copy or download it again")
     return content
-
-
-def _check_header(path: Path, image: NiftiImage, spacing: NDArray[Any], n_bytes: int) -> None:
-    shape, dtype = image.shape, image.get_data_dtype()
-    if dtype.kind not in "iuf":
-        kind = "complex" if dtype.kind == "c" else "RGB"
-        _refuse(path, f"holds {kind} voxels; convert it to one real number per voxel and channel")
-    if len(shape) < 3 or min(shape[:3]) < 2:
-        _refuse(path, f"has shape {shape}, fewer than 3 spatial dimensions or one slice; give a volume")
-    if math.prod(shape[4:]) != 1 or min(shape) < 1:
-        _refuse(path, f"has shape {shape}, more than 4 dimensions; give (I, J, K) or (I, J, K, channels)")
-    if image.dataobj.offset + math.prod(shape) * dtype.itemsize > n_bytes:
-        _refuse(path, f"is truncated: its header promises {shape} voxels of {dtype}; copy or download it again")
-    if not (np.isfinite(spacing).all() and spacing.all()):
-        _refuse(path, f"has a zero or NaN spacing {tuple(map(float, spacing))} mm; set pixdim to the true voxel size")
-    directions = image.affine[:3, :3]
-    if (
-        not np.isfinite(image.affine).all()
-        or abs(np.linalg.det(directions)) <= 1e-6 * np.linalg.norm(directions, axis=0).prod()
-    ):
-        _refuse(path, "has a singular or NaN affine; export it again with its orientation")
-
-
-def _refuse(path: Path, problem: str) -> NoReturn:
-    raise DataError([f"{path}: {problem}"])

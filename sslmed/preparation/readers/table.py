@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sslmed.core.errors import DataError
 from sslmed.preparation.readers import nifti
-from sslmed.preparation.readers.csv_file import by_column, read_lines
+from sslmed.preparation.readers.csv_file import by_column, read_lines, refuse_misspelt
 from sslmed.preparation.readers.dataset import LABELS_OF_TASKS, Case, Dataset, Labels
 from sslmed.preparation.readers.fundus import COLOURS
 from sslmed.preparation.readers.table_rows import COLUMNS, Rows
@@ -71,6 +71,9 @@ def _choose_labels(path: Path, header: Sequence[str], labels: Labels | None) -> 
     if "image" not in header:
         expected = "the first line must name it, and mask, class or value for labels, separated by commas"
         raise DataError([f"{path}: has no column image; {expected}; {named}"])
+    if labels != "none":
+        refuse_misspelt(path, header, ["patient"])
+        refuse_misspelt(path, header, [*COLUMNS.values()])
     there = [kind for kind, column in COLUMNS.items() if column in header]
     if labels is None and len(there) > 1:
         columns = " and ".join(COLUMNS[kind] for kind in there)

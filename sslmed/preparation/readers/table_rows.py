@@ -10,12 +10,12 @@ from typing import Literal
 from sslmed.preparation.photograph import FORMATS
 from sslmed.preparation.readers.csv_file import Line
 from sslmed.preparation.readers.dataset import Case, Labels
+from sslmed.preparation.readers.names import VOLUMES, escape, find_file, strip_extension
 from sslmed.preparation.readers.photo_files import LONGEST_ID, is_id
 
 COLUMNS: dict[Labels, str] = {"map": "mask", "class": "class", "value": "value"}
 """Kind of labels -> their column."""
 
-VOLUMES = (".nii.gz", ".nii")
 MASKS = (".png", ".tif", ".tiff")  # JPEG changes the values of pixels
 NOT_AVAILABLE = {"na", "n/a", "#n/a", "nan", "null"}
 """Text that other programs write into empty cells."""
@@ -62,7 +62,7 @@ class Rows:
             problems.append("has no patient, but other rows have; name the patient in each, or remove the column")
         label, of_label = self._label(row, dims)
         problems += of_label
-        return (None if problems else Case(case_id, self.folder / image, label, patient)), problems
+        return (None if problems else Case(case_id, self._path(image), label, patient)), problems
 
     def _label(self, row: Line, dims: int) -> tuple[Path | float | None, list[str]]:
         text = "" if self.column is None else row.cells[self.column]
@@ -70,7 +70,7 @@ class Rows:
             return None, []
         if self.labels == "map":
             problems = self._file_problems("mask", text, VOLUMES if dims == 3 else MASKS, row.number)
-            return self.folder / text, problems
+            return self._path(text), problems
         if text.lower() in NOT_AVAILABLE:
             return None, [f"{self.column} is {text!r}; leave the cell empty if the image is unlabelled"]
         if self.labels == "class":
@@ -78,13 +78,16 @@ class Rows:
         number = _number(text)
         return number, [f"value must be a number, as 3.5, not {text!r}"] if number is None else []
 
+    def _path(self, file: str) -> Path:
+        return find_file(self.folder, file) or self.folder / file
+
     def _file_problems(self, column: str, file: str, extensions: Sequence[str], line: int) -> list[str]:
         """Check a file's name, and that it is listed once; images are compared by their ids, which must be unique."""
         if not file:
             return [f"has no {column}; give its path, relative to the table, or remove the row"]
         if not file.lower().endswith(tuple(extensions)):
             return [f"{column} {file} must end in {', '.join(extensions)}; convert it"]
-        if not (self.folder / file).is_file():
+        if find_file(self.folder, file) is None:
             return [f"{column} {self.folder / file} does not exist; its path must be relative to the table"]
         first = self._lines.setdefault(f"{column} {_id(file) if column == 'image' else os.path.normpath(file)}", line)
         return [] if first == line else [f"{column} {file} is already listed on line {first}; keep one row"]
@@ -92,9 +95,7 @@ class Rows:
 
 def _id(image: str) -> str:
     """Return the path without its extension, with `%2F` for `/` and `%2E%2E` for `..`."""
-    path = os.path.normpath(image)
-    stem = path[: len(path) - max(len(end) for end in ("", *VOLUMES, *FORMATS) if path.lower().endswith(end))]
-    return stem.replace("%", "%25").replace("..", "%2E%2E").replace("/", "%2F")
+    return escape(strip_extension(os.path.normpath(image), (*VOLUMES, *FORMATS))).replace("..", "%2E%2E")
 
 
 def _class_names(texts: Iterable[str]) -> Mapping[str, str]:

@@ -10,6 +10,8 @@ from sslmed.experiments.arms import BASELINE, Arm, baseline_of
 from sslmed.reporting.captions import CORRECTED, NO_DIFFERENCES, null_band
 from sslmed.reporting.html.experiment import FinishedExperiment
 from sslmed.reporting.html.formatting import count, difference, interval, listing, p_value, score
+from sslmed.reporting.pretraining import in_one_line
+from sslmed.reporting.summary import main_fractions
 
 LEVEL = 0.05
 
@@ -23,16 +25,23 @@ def answer(experiment: FinishedExperiment) -> dict[str, Any]:
     differ = bool(cells["diff"].notna().any())
     return {
         "metric": find(metric).axis,
-        "headline": headline(
-            tables.tests,
-            can_be_compared=_can_be_compared(cells, arms),
-            lower_is_better=not find(metric).higher_is_better,
+        "headline": " ".join(
+            [
+                headline(
+                    tables.tests,
+                    can_be_compared=_can_be_compared(cells, arms),
+                    lower_is_better=not find(metric).higher_is_better,
+                ),
+                *([in_one_line(experiment.unlearned, losses=False)] if experiment.unlearned else []),
+            ]
         ),
+        "amounts": _amounts(experiment),
         "grounds": _grounds(experiment),
         "tests": [_test(row) for arm in arms for _, row in tables.tests[tables.tests["arm"] == arm.name].iterrows()],
         "shows_differences": differ,
         "rows": [_row(cells[cells["arm"] == arm.name], arm, experiment, differ=differ) for arm in arms],
         "n_runs": int(cells["n_runs"].max()),
+        "is_uneven": bool(cells["n_runs"].nunique() > 1),
     }
 
 
@@ -68,10 +77,18 @@ def headline(tests: pd.DataFrame, *, can_be_compared: bool, lower_is_better: boo
     return f"Not shown: with none {of_all} is the difference to the baseline more than chance."
 
 
+def _amounts(experiment: FinishedExperiment) -> str:
+    """Name the amounts of labels that tests average over."""
+    amounts = experiment.tables.labels.amounts
+    tested = main_fractions(experiment.tables.results)
+    names = [str(amount) for fraction, amount in amounts.items() if fraction in tested]
+    return "all amounts of labels" if len(names) == len(amounts) else f"{listing(names)} of the labels"
+
+
 def _grounds(experiment: FinishedExperiment) -> list[str]:
     """Explain the grounds of the answer, in paragraphs."""
     tables = experiment.tables
-    lines = []
+    lines = [in_one_line(experiment.unlearned, losses=True)] if experiment.unlearned else []
     if tables.tests.empty:
         lines.append(
             f"{NO_DIFFERENCES} The scores' intervals are over test cases only: they do not include the noise of "
@@ -80,7 +97,7 @@ def _grounds(experiment: FinishedExperiment) -> list[str]:
         )
     else:
         lines.append(
-            "Each arm is tested once, on its difference to the baseline averaged over all amounts of labels. "
+            f"Each arm is tested once, on its difference to the baseline averaged over {_amounts(experiment)}. "
             f"Significant is what has p < {LEVEL} after Holm's correction for all arms. A difference that is not "
             f"significant is not shown to be zero: its interval says how large it may be. {CORRECTED}"
         )
@@ -90,7 +107,7 @@ def _grounds(experiment: FinishedExperiment) -> list[str]:
         if style.arm.is_pretrained and style.arm.name not in set(tables.tests["arm"])
     ]
     if untested and not tables.tests.empty:
-        lines.append(f"Not tested, as fewer than {ENOUGH_RUNS} runs have all amounts of labels: {listing(untested)}.")
+        lines.append(f"Not tested, as fewer than {ENOUGH_RUNS} runs have {_amounts(experiment)}: {listing(untested)}.")
     if not tables.null_bands.empty:
         lines.append(
             f"{null_band(tables)} Null arms are a control: they are not tested, and no p-value is adjusted for them."
@@ -129,7 +146,8 @@ def _row(of_arm: pd.DataFrame, arm: Arm, experiment: FinishedExperiment, *, diff
                 "outcome": outcomes[0] if cell["diff_low"] > 0 else outcomes[1] if cell["diff_high"] < 0 else "",
                 "significant": bool(cell["p_holm"] < LEVEL),
                 "n_runs": 0 if pd.isna(cell["n_runs"]) else int(cell["n_runs"]),
+                "planned": (arm.name, fraction) in experiment.tables.planned,
             }
-            for _, cell in by_fraction.iterrows()
+            for fraction, cell in by_fraction.iterrows()
         ],
     }

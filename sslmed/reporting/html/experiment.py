@@ -8,11 +8,13 @@ from typing import Any
 
 from sslmed.core.errors import UserError
 from sslmed.experiments.arms import Arm
+from sslmed.experiments.failures import Failure, failures
 from sslmed.experiments.plan import Run
 from sslmed.experiments.settings import kept_experiment
 from sslmed.experiments.sources import PHANTOM
-from sslmed.experiments.workflow import has_results, read_results
+from sslmed.experiments.workflow import read_results
 from sslmed.preparation.store import Store
+from sslmed.reporting.pretraining import Unlearned, unlearned
 from sslmed.reporting.styles import ArmStyle, arm_styles
 from sslmed.reporting.tables import Tables
 
@@ -34,7 +36,8 @@ class FinishedExperiment:
     @cached_property
     def records(self) -> dict[Run, dict[str, Any]]:
         """The `results.json` of every finished run."""
-        return {run: read_results(self.work, run) for run in self.runs if has_results(self.work, run)}
+        missing = {failure.run for failure in self.missing}
+        return {run: read_results(self.work, run) for run in self.runs if run.name not in missing}
 
     @property
     def pretraining(self) -> dict[Run, dict[str, Any]]:
@@ -46,10 +49,15 @@ class FinishedExperiment:
         """The records of fine-tuning runs."""
         return {run: record for run, record in self.records.items() if run.labels is not None}
 
+    @cached_property
+    def missing(self) -> list[Failure]:
+        """The runs without usable results."""
+        return failures(self.work, self.runs, self.tables.unusable)
+
     @property
-    def missing(self) -> list[str]:
-        """Names of the runs without results."""
-        return [run.name for run in self.runs if run not in self.records]
+    def unlearned(self) -> list[Unlearned]:
+        """Pretraining runs that have not learned their task."""
+        return unlearned(self.pretraining, self.runs)
 
     @property
     def arm_styles(self) -> list[ArmStyle]:

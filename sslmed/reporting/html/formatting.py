@@ -10,12 +10,12 @@ INFINITY = "\N{INFINITY}"
 
 def score(value: float) -> str:
     """Three digits: `0.812`; a dash if there is none."""
-    return NONE if isnan(value) else _digits(f"{value:.3f}")
+    return NONE if isnan(value) else _digits(f"{value:z.3f}")
 
 
 def difference(value: float) -> str:
     """Three digits with a sign: `+0.012`; a dash if there is none."""
-    return NONE if isnan(value) else _digits(f"{value:+.3f}")
+    return NONE if isnan(value) else _digits(f"{value:+z.3f}")
 
 
 def interval(low: float, high: float, *, signed: bool = False) -> str:

@@ -7,6 +7,13 @@ TASKS = {
     "rpl": "tells where in the image one piece lies relative to another (relative patch location)",
     "exemplar": "recognises an image after it was distorted, among others",
     "cpc": "foresees one piece of an image from its neighbours (contrastive predictive coding)",
+    "mae": "restores hidden blocks of an image from the visible ones (masked autoencoder)",
+    "mae-decoder": "the same, and the network's restoring half is kept for the segmentation as well",
+    "simclr": "recognises two altered parts of the same image among parts of others",
+    "vicreg": "describes two altered parts of the same image alike, and different images differently",
+    "genesis": "restores an image that was distorted and painted over (Models Genesis)",
+    "voco": "tells how much a part of an image overlaps each part of a grid (volume contrast)",
+    "joint": "does several of these tasks at once",
 }
 OWN = "a pretext task of its own"
 NULL = "the baseline again, with other initial weights: its difference to the baseline is chance, drawn as a grey band"

@@ -47,9 +47,9 @@ def report_experiment(work: Path, out: Path) -> Path:
     if not plan.is_file():
         raise UserError(f"{work}: has no plan.json; give an experiment's directory, as runs/fig3/phantom-quick")
     runs = read_plan(plan)
-    finetuning = [work / run.name for run in runs if run.labels is not None]
-    tables = collect(finetuning, kept_experiment(work, work.resolve().parent.name).metrics[0])
     work = work.resolve()
+    finetuning = [work / run.name for run in runs if run.labels is not None]
+    tables = collect(finetuning, kept_experiment(work, work.parent.name).metrics[0])
     path = out / work.parent.name / work.name / NAME
     write_report(path, work, runs, tables)
     return path

@@ -64,6 +64,7 @@ def _cells(scores: pd.DataFrame, experiment: FinishedExperiment) -> list[dict[st
             "p_holm": p_value(cell["p_holm"]),
         }
         for _, cell in by_cell.iterrows()
+        if (cell["arm"], cell["label_fraction"]) in experiment.tables.planned
     ]
 
 

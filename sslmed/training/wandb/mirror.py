@@ -16,6 +16,7 @@ from torch import Tensor
 from sslmed.data.samples import Sample
 from sslmed.downstream.regression import Regression
 from sslmed.downstream.segmentation import Segmentation
+from sslmed.learning.distributed import alone
 from sslmed.pretext.base import PretextTask
 from sslmed.training.answers import EXAMPLES, draw_tasks, to_numpy, validation_batches
 from sslmed.training.callbacks import History
@@ -66,7 +67,7 @@ def mirrored(
         with never_fatal("mirror the results"):
             mirror.catch_up()
             mirror.log_results(json.loads(directory.results.read_text(encoding="utf-8")))
-        with never_fatal("draw examples"):
+        with never_fatal("draw examples"), alone():
             mirror.log_examples(directory, trainer)
 
 

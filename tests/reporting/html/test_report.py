@@ -118,10 +118,23 @@ def test_null_arms_are_a_band_and_in_the_tables_of_numbers(tmp_path):
 def test_runs_that_are_missing_are_marked_and_named(tmp_path):
     skip = [("rotation", 0.25, 1), ("cpc", 1.0, 0), ("cpc", 1.0, 1)]
     page = page_of(tmp_path, arms=("baseline", "rotation", "cpc"), cases=3, skip=skip)
-    assert "3 of the planned runs have no results" in page
-    assert "<li>rotation/fold1/seed0/25</li>" in page
+    assert "3 of the planned runs have no usable results" in page
+    assert "<li>rotation/fold1/seed0/25: not started <small>(log: " in page
     assert page.count("<small>missing</small>") == 1
-    assert "have no interval: rotation" in page
+    assert "one run, so no band: rotation" in page
+
+
+def test_runs_with_damaged_results_are_named_with_the_reason_and_the_others_reported(tmp_path, monkeypatch):
+    work = write_experiment(tmp_path, arms=("baseline", "rotation"), cases=3, examples=False)
+    (work / "rotation" / "fold1" / "pretrain" / "results.json").write_text("{")
+    (work / "rotation" / "fold1" / "seed0" / "25" / "cases.csv").unlink()
+    monkeypatch.chdir(tmp_path)
+    page = report_experiment(work.relative_to(tmp_path), tmp_path).read_text()
+    assert "2 of the planned runs have no usable results" in page
+    for run, reason in (("pretrain", "results.json: Expecting"), ("seed0/25", "No such file")):
+        (line,) = re.findall(f"<li>rotation/fold1/{run}: (.*?)</li>", page)
+        assert reason in line
+        assert f"rotation/fold1/{run}/run.log" in line
 
 
 def test_names_from_data_are_text(tmp_path):

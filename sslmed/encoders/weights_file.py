@@ -1,0 +1,127 @@
+"""Reads tensors by name: from a checkpoint, an export, a run directory, or a file of weights from elsewhere."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sslmed.core.errors import UserError
+from sslmed.core.extras import require
+
+IN_FOLDERS = ("model.safetensors", "models/model.pt", "checkpoints/last.ckpt")
+"""Where the weights are in an export, a MONAI bundle and a run directory."""
+
+NESTED = ("state_dict", "network_weights", "model_state_dict", "model")
+"""Names under which files hold their tensors: Lightning's, nnU-Net's and others'."""
+
+
+def read_state(path: Path, key_map: Mapping[str, str] | None = None) -> dict[str, Tensor]:
+    """Read all tensors, by name.
+
+    Args:
+        path: A checkpoint, a file of tensors (`.safetensors`, or written by `torch.save`), an export, or the directory
+            of a run.
+        key_map: Start of a name in the file -> what replaces it, e.g. `{"backbone.": "encoder."}`. If several fit, the
+            longest is replaced. Other names stay as they are.
+
+    Raises:
+        UserError: If there is no such file, it cannot be read, holds no tensors or some that are not
+            finite, or the map does not fit it.
+    """
+    file = find_weights(path)
+    try:
+        if file.suffix == ".safetensors":
+            require("safetensors", extra="export", why=str(file))
+            from safetensors.torch import load_file
+
+            state = load_file(file)
+        else:
+            state = _tensors(torch.load(file, map_location="cpu", weights_only=True))
+    except UserError:
+        raise
+    except Exception as error:
+        # Both loaders raise many errors (pickle, zip, key errors) with the same meaning for the user.
+        reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        msg = f"{file}: not a checkpoint written by sslmed fit, nor another file of tensors ({reason})"
+        raise UserError(msg) from error
+    if broken := non_finite(state):
+        msg = (
+            f"{file}: {len(broken)} of {len(state)} tensors are not finite (first {broken[0]}): its training diverged; "
+            "train again with a lower learning rate or with trainer.precision 32-true"
+        )
+        raise UserError(msg)
+    return _renamed(state, key_map or {}, file)
+
+
+def non_finite(state: Mapping[str, Tensor]) -> list[str]:
+    """Return the names of tensors with NaN or infinite values. A GPU is waited for once."""
+    names = [name for name, tensor in state.items() if tensor.is_floating_point()]
+    if not names:
+        return []
+    finite = torch.stack([state[name].isfinite().all() for name in names]).tolist()
+    return [name for name, is_finite in zip(names, finite, strict=True) if not is_finite]
+
+
+def check_finished(path: Path) -> None:
+    """Check that a checkpoint is not of an unfinished run. One outside a run's directory is accepted.
+
+    Raises:
+        UserError: If the run has no results.json.
+    """
+    run = path.absolute().parent.parent
+    if path.is_file() and (run / "config.yaml").is_file() and not (run / "results.json").is_file():
+        msg = (
+            f"{path}: this run is not finished ({run / 'results.json'} is absent): resume it by its own command first, "
+            f"`sslmed fit -c {run / 'config.yaml'}`"
+        )
+        raise UserError(msg)
+
+
+def find_weights(path: Path) -> Path:
+    """Return the file that holds the weights of an export or a run; a file is returned as it is.
+
+    Raises:
+        UserError: If there is none.
+    """
+    candidates = [path / name for name in IN_FOLDERS] if path.is_dir() else [path]
+    found = next((each for each in candidates if each.is_file()), None)
+    if found is None:
+        expected = f"a folder with {', '.join(IN_FOLDERS)}" if path.is_dir() else "one of a finished run, or an export"
+        raise UserError(f"{path}: no such checkpoint; give {expected}")
+    return found
+
+
+def first_parts(names: Iterable[str]) -> str:
+    """Summarise names of tensors: `decoder. (12), head. (2)`."""
+    counts = Counter(f"{first}{dot}" for first, dot, _ in (name.partition(".") for name in names))
+    return ", ".join(f"{first} ({count})" for first, count in sorted(counts.items()))
+
+
+def _tensors(content: Any) -> dict[str, Tensor]:  # noqa: ANN401 - whatever a file holds
+    nested = next((content[name] for name in NESTED if isinstance(content.get(name), Mapping)), content)
+    tensors = {str(name): value for name, value in nested.items() if torch.is_tensor(value)}
+    if not tensors:
+        msg = "it holds no tensors by name"
+        raise ValueError(msg)
+    return tensors
+
+
+def _renamed(state: dict[str, Tensor], key_map: Mapping[str, str], file: Path) -> dict[str, Tensor]:
+    renamed: dict[str, Tensor] = {}
+    used: set[str] = set()
+    for name, tensor in state.items():
+        old = max((each for each in key_map if name.startswith(each)), key=len, default=None)
+        new = name if old is None else key_map[old] + name.removeprefix(old)
+        used |= set() if old is None else {old}
+        if new in renamed:
+            raise UserError(f"{file}: key_map gives two tensors the name {new}; map their names to different ones")
+        renamed[new] = tensor
+    if unused := sorted(key_map.keys() - used):
+        raise UserError(
+            f"{file}: no tensor has a name that begins with {unused[0]!r}, which key_map replaces; "
+            f"names begin with {first_parts(state)}"
+        )
+    return renamed

@@ -1,0 +1,124 @@
+"""What earlier commands have finished: a command for a part of an experiment adds to it, and replaces nothing."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+from sslmed.core.errors import UserError
+from sslmed.core.label_amount import LabelAmount
+from sslmed.experiments.arms import Arm
+from sslmed.experiments.plan import Grid, Places, Run, read_plan
+from sslmed.experiments.settings import Experiment, config_root, kept_experiment
+from sslmed.experiments.workflow import is_done
+from sslmed.preparation.store import Store
+
+Value = TypeVar("Value")
+
+Plan = Callable[[Grid, Places], list[Run]]
+"""`plan_runs` with the command's other options."""
+
+
+@dataclass(frozen=True)
+class Whole:
+    """Holds an experiment as far as it has been run.
+
+    Attributes:
+        runs: The command's runs, and those that earlier commands have finished with the same settings and data.
+        experiment: The figure, with the arms of all of them.
+        other_settings: Names of finished runs that have other settings or data, and are in no figure.
+    """
+
+    runs: Sequence[Run]
+    experiment: Experiment
+    other_settings: Sequence[str]
+
+
+def with_earlier(grid: Grid, places: Places, runs: Sequence[Run], plan: Plan) -> Whole:
+    """Add the finished runs of earlier commands to those of this one.
+
+    They are planned anew, so that a run whose settings or data have changed since has another key and does not count.
+
+    Args:
+        grid: What this command compares.
+        places: Paths of the experiment.
+        runs: This command's runs.
+        plan: Plans the runs of a grid.
+    """
+    own = {run.name: run for run in runs}
+    found = _finished(places.work) - own.keys()
+    if not found:
+        return Whole(runs, grid.experiment, ())
+    if places.pool is None:
+        places = _with_earlier_pool(places)
+    wide = _widened(grid, places.work, found)
+    planned = [own.get(run.name, run) for run in plan(wide, places) if run.name in own or run.name in found]
+    whole = [run for run in planned if run.name in own or is_done(places.work, run)]
+    return Whole(whole, wide.experiment, sorted(found.difference(run.name for run in whole)))
+
+
+def _finished(work: Path) -> set[str]:
+    """Names of all runs of a directory that have results."""
+    patterns = ("*/fold*/pretrain/results.json", "*/fold*/seed*/*/results.json")
+    names = {path.parent.relative_to(work).as_posix() for pattern in patterns for path in work.glob(pattern)}
+    return {name for name in names if ".old" not in name}
+
+
+def _widened(grid: Grid, work: Path, names: Iterable[str]) -> Grid:
+    """Extend a grid to the arms, folds, seeds and amounts of labels in names of runs, as far as they are known."""
+    has_kept = (work / "experiment.json").is_file()
+    kept = kept_experiment(work, grid.experiment.figure).arms if has_kept else {}
+    known = {arm: file for arm, file in kept.items() if file is None or (config_root() / file).is_file()}
+    grid = replace(grid, experiment=replace(grid.experiment, arms=known | grid.experiment.arms))
+    parts = [name.split("/") for name in names]
+    finetuning = [part for part in parts if len(part) == 4]
+    order = [*grid.experiment.arms]
+
+    def rank(name: str) -> tuple[bool, bool, bool, int, str]:
+        arm = Arm.parse(name)
+        return arm.slices, arm.external, arm.is_null, order.index(arm.task) if arm.task in order else 0, name
+
+    arms = {*grid.arms, *_valid({part[0] for part in parts}, lambda arm: replace(grid, arms=(arm,)))}
+    folds = {*grid.folds, *_valid({_number(part[1]) for part in parts}, lambda fold: replace(grid, folds=(fold,)))}
+    seeds = {*grid.seeds, *(_number(part[2]) for part in finetuning)}
+    labels = {*grid.labels, *(LabelAmount.from_path(part[3]) for part in finetuning)}
+    return replace(
+        grid,
+        arms=tuple(sorted(arms, key=rank)),
+        folds=tuple(sorted(folds)),
+        seeds=tuple(sorted(seeds)),
+        labels=tuple(sorted(labels)),
+    )
+
+
+def _number(name: str) -> int:
+    """Return the number at the end of `fold3` or `seed0`."""
+    return int(name[4:])
+
+
+def _valid(values: set[Value], use: Callable[[Value], Grid]) -> list[Value]:
+    """Return the values that a grid takes: a preset may have had more folds, a figure other arms."""
+    valid = []
+    for value in values:
+        try:
+            use(value)
+        except UserError:
+            continue
+        valid.append(value)
+    return valid
+
+
+def _with_earlier_pool(places: Places) -> Places:
+    """Add the external pool of earlier runs. What they saw of it is compared only while its store is there."""
+    pool = _earlier_pool(places.work)
+    if pool is None or places.seen is None or not (pool / "store.json").is_file():
+        return replace(places, pool=pool)
+    return replace(places, pool=pool, seen=replace(places.seen, pool=Store(pool)))
+
+
+def _earlier_pool(work: Path) -> Path | None:
+    """Return the external pool that earlier runs were pretrained on, for a command that does not name it."""
+    plan = work / "plan.json"
+    runs = read_plan(plan) if plan.is_file() else []
+    external = [run.arguments for run in runs if run.labels is None and Arm.parse(run.arm).external]
+    return next((Path(arguments[arguments.index("--data.store") + 1]) for arguments in external), None)

@@ -1,0 +1,62 @@
+"""Runs of a plan without usable results: which, why, and where to read more."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sslmed.core.errors import DataError
+from sslmed.experiments.plan import Run
+from sslmed.experiments.workflow import has_results, read_results
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Says why a run is missing.
+
+    Attributes:
+        run: The run's name.
+        log: Where it wrote what it did.
+        reason: The log's last line, or what is wrong with its results.
+    """
+
+    run: str
+    log: Path
+    reason: str
+
+    def __str__(self) -> str:
+        """Return one line: log and reason."""
+        return f"{self.log}: {self.reason}"
+
+
+def failures(work: Path, runs: Sequence[Run], unusable: Mapping[Path, str]) -> list[Failure]:
+    """Explain each run without usable results.
+
+    Args:
+        work: The experiment's directory.
+        runs: The plan.
+        unusable: Directories of finished runs whose results cannot be used -> why.
+    """
+    reasons = {run: unusable.get(work / run.name) or _reason(work, run) for run in runs}
+    return [Failure(run.name, work / run.name / "run.log", reason) for run, reason in reasons.items() if reason]
+
+
+def _reason(work: Path, run: Run) -> str:
+    """Say why a run has no results; nothing if it has."""
+    if has_results(work, run):
+        return "" if run.labels is not None else _damage(work, run)
+    log = work / run.name / "run.log"
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() if log.is_file() else []
+    if lines:
+        return lines[-1]
+    pretrained = run.needs is None or (work / run.needs / "results.json").is_file()
+    return "not started" if pretrained else f"not started, as {run.needs} has no results"
+
+
+def _damage(work: Path, run: Run) -> str:
+    """Say what is wrong with the results of a pretraining run; nothing if they are fine."""
+    try:
+        absent = {"validation", "val_loss", "chance_loss"}.difference(read_results(work, run))
+    except DataError as error:
+        return str(error)
+    names = ", ".join(sorted(absent))
+    return f"results.json has no {names}; remove the run, and the same command makes it again" if absent else ""

@@ -1,0 +1,120 @@
+"""Writes the model card of an export, as the Hugging Face Hub reads it: https://huggingface.co/docs/hub/model-cards."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sslmed.exporting.description import Description
+
+TEMPLATE = Path(__file__).with_name("model_card.jinja")
+PIPELINES = {"map": "image-segmentation", "class": "image-classification"}
+
+
+def write_card(
+    path: Path, description: Description, *, name: str, form: str, licence: str, size: Sequence[int] = ()
+) -> None:
+    """Write a model card.
+
+    Args:
+        path: The Markdown file.
+        description: What is exported.
+        name: Name of the model.
+        form: Format of the export.
+        licence: Licence of the weights, as the Hub names it; `unknown` if it is not stated.
+        size: Sides in voxels of the input, if the format fixes them.
+    """
+    from huggingface_hub import ModelCard
+
+    text = _facts(description) | {
+        "name": name,
+        "form": form,
+        "licence": licence,
+        "size": size,
+        "described": description,
+    }
+    data = _card_data(description, name, licence)
+    card = ModelCard.from_template(data, template_str=TEMPLATE.read_text(encoding="utf-8"), **text)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    card.save(path)
+
+
+def _card_data(description: Description, name: str, licence: str) -> Any:  # noqa: ANN401 - untyped without the extra
+    from huggingface_hub import EvalResult, ModelCardData
+
+    pipeline = PIPELINES.get(description.recipe.labels) if description.is_task else "image-feature-extraction"
+    dataset = description.recipe.dataset
+    results = [
+        EvalResult(
+            task_type=pipeline or "other",
+            dataset_type=dataset.lower().replace(" ", "-"),
+            dataset_name=dataset,
+            dataset_split="test",
+            metric_type=score["metric"],
+            metric_name=score["title"],
+            metric_value=round(score["value"], 4),
+        )
+        for score in description.run["scores"]
+        if description.is_task
+    ]
+    tags = [
+        "medical-imaging",
+        "self-supervised-learning",
+        f"{description.spatial_dims}d",
+        *description.recipe.modalities,
+    ]
+    return ModelCardData(
+        license=licence,
+        library_name="sslmed",
+        tags=tags,
+        pipeline_tag=pipeline,
+        model_name=name if results else None,
+        eval_results=results or None,
+    )
+
+
+def _facts(description: Description) -> dict[str, Any]:
+    """Return what the template shows."""
+    recipe, run = description.recipe, description.run
+    parts = {"encoder": "the encoder", "network": "the whole network", "training": "the whole training state"}
+    return {
+        "what": parts[description.part],
+        "class_name": description.network["class_path"].rpartition(".")[2],
+        "encoder_name": (description.network["init_args"].get("encoder") or description.network)["class_path"],
+        "preparation": _preparation(description),
+        "classes": [f"{value}: {each}" for value, each in recipe.label_names.items()],
+        "scores": run["scores"],
+        "run": run,
+        "length": f"{run['updates']} updates" if "updates" in run else f"{run.get('epochs')} epochs",
+    }
+
+
+def _preparation(description: Description) -> list[str]:
+    """List the steps from a file to the network, for readers."""
+    recipe, settings = description.recipe, description.recipe.settings
+    if recipe.spatial_dims == 2:
+        crop = "cropped to the retina" if settings.photo == "fundus" else "put whole into a black square"
+        steps = [f"The photograph is {crop} and resized to {settings.size} x {settings.size} pixels, RGB in [0, 1]."]
+    else:
+        steps = ["The volume is turned so that its axes run to the right, anterior and superior (RAS)."]
+        steps += [_intensities(modality, description) for modality in recipe.modalities]
+        if settings.geometry == "cube":
+            steps.append(
+                f"It is cropped to the bounding box of what is above {settings.foreground:g}, and resized to "
+                f"{settings.size}³ voxels by linear interpolation with antialiasing."
+            )
+        else:
+            steps.append(f"It is resampled to voxels of {' x '.join(f'{each:g}' for each in settings.spacing)} mm.")
+    if description.spatial_dims < recipe.spatial_dims:
+        steps.append("The network sees axial slices.")
+    if description.window is not None:
+        steps.append(f"The network sees windows of {' x '.join(map(str, description.window))} voxels.")
+    return steps
+
+
+def _intensities(modality: str, description: Description) -> str:
+    settings = description.recipe.settings
+    if modality.strip().upper() == "CT":
+        low, high = settings.hu_window
+        return f"{modality}: {low:g} to {high:g} HU become 0 to 1, and what is beyond is clipped."
+    low, high = settings.percentiles
+    return f"{modality}: its percentiles {low:g} and {high:g} become 0 and 1, and what is beyond is clipped."

@@ -1,0 +1,193 @@
+"""A trained network with its preprocessing, which is applied to any image: `sslmed.load`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torchio
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor, nn
+
+from sslmed.core.errors import UserError
+from sslmed.downstream.base import DownstreamTask
+from sslmed.downstream.writers import write_mask
+from sslmed.encoders import Encoder
+from sslmed.encoders.weights_file import read_state
+from sslmed.exporting.build import build_network, fill
+from sslmed.exporting.description import FILE, Description, read_description
+from sslmed.exporting.trained_run import read_run
+from sslmed.preparation.geometry import Geometry
+from sslmed.preparation.recipe import Prepared
+
+Source = str | Path | ArrayLike | torchio.Image | torchio.Subject
+"""A file, an array, or an image of torchio's."""
+
+
+@dataclass(frozen=True)
+class Mask:
+    """A segmentation on the grid of its image. `numpy.asarray` gives its labels.
+
+    Attributes:
+        labels: `(*original)`, with the values of the label files.
+        geometry: Where the image lies.
+    """
+
+    labels: NDArray[Any]
+    geometry: Geometry
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:  # noqa: ANN401
+        return np.array(self.labels, dtype=dtype, copy=copy)
+
+    def save(self, path: str | Path) -> None:
+        """Write the mask: as NIfTI that lies where the image does, or of a photograph as PNG.
+
+        Raises:
+            UserError: If the file name has another ending.
+        """
+        path = Path(path)
+        endings = (".png",) if self.labels.ndim == 2 else (".nii", ".nii.gz")
+        if not path.name.endswith(endings):
+            raise UserError(f"{path}: a mask of this image is written as {' or '.join(endings)}; rename it")
+        write_mask(path, self.labels, self.geometry)
+
+
+@dataclass(frozen=True)
+class Classes:
+    """The class of an image.
+
+    Attributes:
+        name: The most probable class, or for grades the decided one.
+        index: Its position among the classes.
+        probabilities: Of each class.
+    """
+
+    name: str
+    index: int
+    probabilities: dict[str, float]
+
+
+class Model(nn.Module):
+    """Applies a trained network to images: prepares them as in training, and maps the answer back.
+
+    Args:
+        network: The network, or an encoder.
+        description: What it is.
+    """
+
+    def __init__(self, network: nn.Module, description: Description) -> None:
+        super().__init__()
+        self.network = network
+        self.description = description
+        self.eval()
+
+    def forward(self, images: Tensor) -> Any:  # noqa: ANN401 - logits, values, or a list of feature maps
+        """Apply the network to prepared images `(B, C, *spatial)`."""
+        return self.network(images)
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder, also of a whole network."""
+        encoder: Any = self.network if self.description.part == "encoder" else self.network.encoder
+        return encoder  # type: ignore[no-any-return]
+
+    def prepare(self, image: Source, affine: ArrayLike | None = None) -> Prepared:
+        """Read an image and prepare it as in training; see `predict`.
+
+        Returns:
+            float16 `(C, *grid)` in [0, 1], and the position of the grid in the image.
+        """
+        recipe = self.description.recipe
+        if isinstance(image, str | Path):
+            return recipe.prepare_file(Path(image))
+        if isinstance(image, torchio.Image | torchio.Subject):
+            return recipe.prepare_array(*_of_torchio(image), name="the torchio image")
+        return recipe.prepare_array(image, affine)
+
+    def predict(self, image: Source, affine: ArrayLike | None = None) -> Mask | Classes | float:
+        """Segment or classify an image, or predict its value.
+
+        Args:
+            image: A NIfTI file or a photograph; a torchio image or subject, whose images are the channels; or an array
+                `(I, J, K)`, `(C, I, J, K)`, or of a photograph uint8 `(rows, columns[, 3])`.
+            affine: For an array: `(4, 4)`, from voxel indices to mm. By default voxels of 1 mm that run to the right,
+                anterior and superior.
+
+        Returns:
+            A mask on the image's own grid, its class, or its value.
+
+        Raises:
+            UserError: If the image cannot be used, or the network is an encoder or was only pretrained.
+        """
+        return self.predict_prepared(*self.prepare(image, affine))
+
+    @torch.inference_mode()
+    def predict_prepared(self, image: NDArray[np.float16], geometry: Geometry) -> Mask | Classes | float:
+        """Predict from a prepared image; see `prepare` and `predict`."""
+        if not isinstance(self.network, DownstreamTask):
+            raise UserError("an encoder, or a network that was only pretrained, predicts nothing: use `encode`")
+        batch = {"case": ["image"], "image": self._batch(image), "geometry": [geometry]}
+        (answer,) = self.network.predict_step(batch, 0)
+        if isinstance(answer, np.ndarray):
+            return Mask(answer, geometry)
+        if self.network.kind == "regression":
+            return float(answer["prediction"])
+        names = list(self.description.recipe.label_names.values())
+        probabilities = {name: float(answer[f"probability_{index}"]) for index, name in enumerate(names)}
+        return Classes(names[answer["prediction"]], int(answer["prediction"]), probabilities)
+
+    @torch.inference_mode()
+    def encode(self, image: Source, affine: ArrayLike | None = None) -> list[Tensor]:
+        """Compute the encoder's feature maps `(1, C_i, *spatial_i)` of an image, finest first; see `predict`."""
+        prepared, _ = self.prepare(image, affine)
+        maps: list[Tensor] = self.encoder(self._batch(prepared))
+        return maps
+
+    def _batch(self, image: NDArray[np.float16]) -> Tensor:
+        device = next(self.network.parameters()).device
+        return torch.tensor(image, device=device)[None].float()
+
+
+def load(path: str | Path) -> Model:
+    """Load a network with its preprocessing.
+
+    Args:
+        path: An export, or the directory of a finished run.
+
+    Raises:
+        UserError: If it is neither, or cannot be used here.
+    """
+    path = Path(path)
+    if (path / FILE).is_file():
+        description, weights = read_description(path), path
+    else:
+        run = read_run(path)
+        description, weights = Description.of_run(run), run.checkpoint
+    return build_model(description, weights)
+
+
+def build_model(description: Description, weights: Path) -> Model:
+    """Build a model and load its weights from a checkpoint or an export.
+
+    Raises:
+        UserError: If they do not fit.
+    """
+    network = build_network(description.network)
+    state = read_state(weights)
+    if description.part == "encoder":
+        state = {name.removeprefix("encoder."): each for name, each in state.items() if name.startswith("encoder.")}
+    fill(network, state, weights)
+    return Model(network, description)
+
+
+def _of_torchio(image: torchio.Image | torchio.Subject) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return `(C, I, J, K)` and the affine of an image, or of all images of a subject but the label maps."""
+    images: Sequence[torchio.Image] = [image] if isinstance(image, torchio.Image) else image.get_images()
+    if not images:
+        raise UserError("the torchio subject has no image but label maps")
+    first = images[0]
+    if any(each.spatial_shape != first.spatial_shape or not np.allclose(each.affine, first.affine) for each in images):
+        raise UserError("the images of the torchio subject differ in shape or affine; resample them to one grid")
+    return np.concatenate([np.asarray(each.data) for each in images]), np.asarray(first.affine)

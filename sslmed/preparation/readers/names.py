@@ -1,0 +1,69 @@
+"""Finds and names files whatever the form of their names: Unicode composed or not, extensions in any case."""
+
+import unicodedata
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path, PurePath
+
+VOLUMES = (".nii.gz", ".nii")
+
+
+def nfc(name: str) -> str:
+    """Return a name with composed characters: macOS writes ü as u and two dots, and other systems as one character."""
+    return unicodedata.normalize("NFC", name)
+
+
+def find_file(folder: Path, file: str) -> Path | None:
+    """Return the file of this path within a folder, whose name may be composed otherwise; `None` if there is none."""
+    try:
+        if (folder / file).is_file():
+            return folder / file
+        found = folder
+        for part in PurePath(file).parts:
+            there = found / part
+            if not there.exists():
+                composed = _by_composed_name(found, found.stat().st_mtime_ns)
+                there = found / composed.get(nfc(part), part)
+            found = there
+        return found if found.is_file() else None
+    except OSError:  # a name that is too long, or a folder that cannot be read
+        return None
+
+
+@lru_cache(maxsize=16)
+def _by_composed_name(folder: Path, changed: int) -> dict[str, str]:  # noqa: ARG001 (a changed folder is read again)
+    return {nfc(path.name): path.name for path in sorted(folder.iterdir())}
+
+
+def strip_extension(name: str, extensions: Sequence[str]) -> str:
+    """Return a name without its extension, the longest of these that it has, in any case."""
+    return name[: len(name) - max(len(end) for end in ("", *extensions) if name.lower().endswith(end))]
+
+
+def escape(path: str) -> str:
+    """Return a path as the name of one file: with `%2F` for `/` and `%25` for `%`."""
+    return path.replace("%", "%25").replace("/", "%2F")
+
+
+def name_cases(images: Sequence[str]) -> list[str]:
+    """Name cases after their files, or after the part of the path that differs if files have equal names.
+
+    `a/1.nii, b/2.nii` are 1 and 2; `scans/p1/ct.nii, scans/p2/ct.nii` are p1 and p2. Equal names remain only where
+    paths are equal but for the extension.
+    """
+    paths = [PurePath(nfc(strip_extension(image, VOLUMES))).parts for image in images]
+    names = [path[-1] if path else "" for path in paths]
+    distinct = set(paths)
+    if len(set(names)) == len(distinct):
+        return names
+    first = _common(distinct)
+    last = min(_common({path[::-1] for path in distinct}), min(map(len, distinct)) - first - 1)
+    return [escape("/".join(path[first : len(path) - last])) for path in paths]
+
+
+def _common(paths: set[tuple[str, ...]]) -> int:
+    """Return how many parts at the beginning all paths have in common; the last part of none is among them."""
+    common = 0
+    while len({path[: common + 1] for path in paths}) == 1:
+        common += 1
+    return min(common, min(map(len, paths)) - 1)

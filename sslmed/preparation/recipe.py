@@ -1,0 +1,141 @@
+"""What an image goes through before a network sees it, and what the network's classes mean: recorded with every run."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image
+
+from sslmed.core.errors import DataError
+from sslmed.core.files import write_text
+from sslmed.preparation.geometry import Geometry
+from sslmed.preparation.photograph import place_photo, prepare_photo
+from sslmed.preparation.readers.dataset import Case, Labels
+from sslmed.preparation.readers.nifti import Volume, read_image
+from sslmed.preparation.settings import VERSION, PrepareSettings
+from sslmed.preparation.store import Store
+from sslmed.preparation.volume import prepare_read
+
+Prepared = tuple[NDArray[np.float16], Geometry]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Prepares any image as `sslmed prepare` prepared those of a dataset.
+
+    Args:
+        dataset: Name of the dataset.
+        spatial_dims: 3 for volumes, 2 for photographs.
+        modalities: Name of each image channel.
+        settings: Settings of the preparation.
+        labels: Kind of the labels.
+        label_names: Name of each label value, sorted by value.
+    """
+
+    dataset: str
+    spatial_dims: Literal[2, 3]
+    modalities: tuple[str, ...]
+    settings: PrepareSettings
+    labels: Labels
+    label_names: dict[int, str]
+
+    @classmethod
+    def of_store(cls, store: Store) -> Self:
+        """Return the recipe of a prepared dataset."""
+        dims: Literal[2, 3] = 2 if store.spatial_dims == 2 else 3
+        return cls(store.name, dims, store.modalities, store.settings, store.labels, store.label_names)
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> Self:
+        """Build a recipe from the output of `to_json`.
+
+        Raises:
+            DataError: If images were prepared otherwise by the version of sslmed that wrote it.
+        """
+        fields = {**content}
+        if (version := fields.pop("version")) != VERSION:
+            problem = f"its images were prepared in form {version}, this version of sslmed prepares in {VERSION}"
+            raise DataError([f"{problem}: install the version that it was trained with"])
+        fields["modalities"] = tuple(fields["modalities"])
+        fields["settings"] = PrepareSettings(**fields["settings"])
+        fields["label_names"] = {int(value): name for value, name in fields["label_names"].items()}
+        return cls(**fields)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as JSON values."""
+        content: dict[str, Any] = json.loads(json.dumps({"version": VERSION} | asdict(self)))
+        return content
+
+    def save(self, path: Path) -> None:
+        """Write the recipe to a file."""
+        write_text(path, json.dumps(self.to_json(), indent=1, ensure_ascii=False) + "\n")
+
+    def prepare_file(self, path: Path) -> Prepared:
+        """Read, check and prepare an image.
+
+        Args:
+            path: A NIfTI file, or a photograph.
+
+        Returns:
+            float16 `(C, *grid)` in [0, 1], and the position of the grid in the image.
+
+        Raises:
+            DataError: If the file cannot be used.
+        """
+        if self.spatial_dims == 2:
+            return prepare_photo(path, self.settings)
+        return self._prepare_volume(path, read_image(path, self.modalities))
+
+    def prepare_array(self, array: ArrayLike, affine: ArrayLike | None = None, name: str = "the array") -> Prepared:
+        """Check and prepare an image in memory.
+
+        Args:
+            array: `(I, J, K)` or `(C, I, J, K)`; of a photograph `(rows, columns)` or `(rows, columns, 3)`, 0 to 255.
+            affine: `(4, 4)`, from voxel indices to mm, towards right, anterior and superior. By default voxels are 1 mm
+                wide and lie in this order; if images are resampled to a spacing, the affine must be given.
+            name: Name of the image in messages.
+
+        Returns:
+            See `prepare_file`.
+
+        Raises:
+            DataError: If the array cannot be used.
+        """
+        if self.spatial_dims == 2:
+            return self._prepare_pixels(np.asarray(array), name)
+        voxels = np.array(array, dtype=np.float32)  # a copy: it is normalised in place
+        voxels = voxels[None] if voxels.ndim == 3 else voxels
+        if voxels.ndim != 4 or len(voxels) != len(self.modalities):
+            expected = f"(I, J, K) or ({len(self.modalities)}, I, J, K)"
+            raise DataError([f"{name}: has shape {np.shape(array)}, expected {expected}"])
+        if not np.isfinite(voxels).all() or any(channel.min() == channel.max() for channel in voxels):
+            raise DataError([f"{name}: holds NaN or infinite voxels, or a channel is constant"])
+        if affine is None and self.settings.geometry == "spacing":
+            raise DataError([f"{name}: has no spacing, and is to be resampled to one; give its affine"])
+        matrix = np.eye(4) if affine is None else np.asarray(affine, dtype=np.float64)
+        return self._prepare_volume(Path(name), Volume(voxels, [matrix], {}))
+
+    def _prepare_volume(self, path: Path, image: Volume) -> Prepared:
+        arrays, geometry = prepare_read(Case(path.name, path), image, None, self.modalities, self.settings)
+        return arrays["image"], geometry
+
+    def _prepare_pixels(self, pixels: NDArray[Any], name: str) -> Prepared:
+        if pixels.dtype != np.uint8 or not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[-1] == 3)):
+            expected = "uint8 (rows, columns) or (rows, columns, 3)"
+            raise DataError([f"{name}: is {pixels.dtype} {pixels.shape}, expected {expected}"])
+        return place_photo(Image.fromarray(pixels).convert("RGB"), Path(name), self.settings)
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read a recipe that `Recipe.save` wrote.
+
+    Raises:
+        DataError: If it cannot be used; the file is named.
+    """
+    try:
+        return Recipe.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except (DataError, ValueError, KeyError, TypeError) as error:
+        raise DataError([f"{path}: cannot be used ({error}); train the run again"]) from error

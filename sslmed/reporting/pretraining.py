@@ -1,0 +1,72 @@
+"""Pretraining that has learned nothing: the arm's scores are then no evidence for or against its task."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from sslmed.experiments.plan import Run
+
+LEARNED = 0.98
+"""Validation loss over the loss of guessing below which a task counts as learned: a few cases vary by a percent."""
+
+RULE = "its validation loss is not 2 % below that of guessing"
+
+
+@dataclass(frozen=True)
+class Unlearned:
+    """Describes a pretraining run that has not learned its task.
+
+    Attributes:
+        arm: Name of the arm.
+        fold: Number of the fold.
+        loss: Validation loss of the weights that were handed over; `None` if it was not finite.
+        chance: Loss of guessing.
+    """
+
+    arm: str
+    fold: int
+    loss: float | None
+    chance: float | None
+
+    def __str__(self) -> str:
+        """Return `rpl in fold 1 (3.72, guessing 3.26)`."""
+        return f"{self.arm} in fold {self.fold} ({_loss(self.loss)}, guessing {_loss(self.chance)})"
+
+
+def unlearned(records: Mapping[Run, Mapping[str, Any]], runs: Sequence[Run]) -> list[Unlearned]:
+    """Find the pretraining runs whose validation loss is no better than guessing.
+
+    Args:
+        records: Finished pretraining runs -> their `results.json`.
+        runs: The plan, which says whether fine-tuning starts from the last or the best checkpoint.
+    """
+    best = {run.needs for run in runs if any(argument.endswith("/best.ckpt") for argument in run.arguments)}
+    found = []
+    for run, record in records.items():
+        losses = [row.get("val/loss") for row in record["validation"]] if run.name in best else [record["val_loss"]]
+        finite = [loss for loss in losses if loss is not None]
+        loss, chance = min(finite, default=None), record["chance_loss"]
+        if loss is None or chance is None or loss >= LEARNED * chance:
+            found.append(Unlearned(run.arm, run.fold, loss, chance))
+    return found
+
+
+def in_one_line(found: Sequence[Unlearned], *, losses: bool) -> str:
+    """Return a sentence that names arms and folds.
+
+    Args:
+        found: At least one.
+        losses: Whether to give the losses, and the rule.
+    """
+    names = []
+    for arm, of_arm in groupby(found, key=lambda each: each.arm):
+        runs = [*of_arm]
+        ends = f"{', '.join(_loss(run.loss) for run in runs)}; guessing {_loss(runs[0].chance)}"
+        folds = f"fold{'s' * (len(runs) > 1)} {', '.join(str(run.fold) for run in runs)}"
+        names.append(f"{arm} ({folds}: {ends})" if losses else f"{arm} ({folds})")
+    return f"Pretraining did not learn its task{f' ({RULE})' * losses}: {', '.join(names)}."
+
+
+def _loss(value: float | None) -> str:
+    return "not finite" if value is None else f"{value:.2f}"

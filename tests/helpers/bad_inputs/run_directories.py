@@ -1,0 +1,26 @@
+"""Directories of runs, experiments and stores."""
+
+from bad_inputs import RUN, Bad, fit, write
+
+
+def without(name: str):
+    """Remove a file."""
+    return lambda folder: (folder / name).unlink()
+
+
+INPUTS = [
+    Bad("run that is done", fit("--run_dir run"), ("run: this run is done",)),
+    Bad("run with other settings", fit("--run_dir run --data.updates 6"), ("run: holds an interrupted run with other settings", "updates was 4, now 6"), make=without("run/results.json")),
+    Bad("test of a pretraining run", "test -c pretraining/config.yaml", ("pretraining: a pretraining run has no test cases",)),
+    Bad("prediction of a pretraining run", "predict -c pretraining/config.yaml", ("pretraining: a pretraining run cannot predict",)),
+    Bad("test of an unfinished run", "test -c run/config.yaml", ("run: this run is not finished",), make=without("run/results.json")),
+    Bad("run without its store", "test -c run/config.yaml --data.store store", ("store: is not a prepared dataset",), make=without("store/store.json")),
+    Bad("broken config of a run", "test -c run/config.yaml", ("run/config.yaml",), make=write("run/config.yaml", "model: [")),
+    Bad("empty config of a run", "test -c run/config.yaml", ("run/config.yaml: expected a mapping",), make=write("run/config.yaml", "")),
+    Bad("broken store", fit(), ("store/store.json",), make=write("store/store.json", '{"version"')),
+    Bad("store of another version", fit(), ("store: was prepared by another version",), make=write("store/store.json", '{"version": 1}')),
+    Bad("store that lost a case", fit(), ("store: has no image of case 'case_00'",), make=without("store/cases/case_00/image.npy"), leaves=RUN),
+    Bad("report of nothing", "report nowhere", ("nowhere: has no plan.json",)),
+    Bad("report of data", "report Task", ("Task: has no plan.json",)),
+    Bad("report of a broken plan", "report Task", ("Task/plan.json",), make=write("Task/plan.json", "[{]")),
+]  # fmt: skip

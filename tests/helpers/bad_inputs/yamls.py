@@ -1,0 +1,53 @@
+"""YAML files of figures, presets, arms and encoders, and of runs."""
+
+import yaml
+
+from bad_inputs import Bad, fit, plan, write
+from bad_inputs.start import FIGURE, TINY
+
+
+def figure(**changes: object):
+    """Write a figure's YAML with other entries."""
+    return write("figure.yaml", yaml.safe_dump(FIGURE | changes))
+
+
+def preset(**changes: object):
+    """Write a preset's YAML with other entries."""
+    return write("preset/preset.yaml", yaml.safe_dump(yaml.safe_load((TINY / "preset.yaml").read_text()) | changes))
+
+
+OWN = plan(figure="figure.yaml")
+PRESET = "preset/preset.yaml: "
+
+INPUTS = [
+    Bad("figure that is not YAML", OWN, ("figure.yaml: ",), make=write("figure.yaml", "arms: [")),
+    Bad("figure of zeros", OWN, ("figure.yaml: ",), make=write("figure.yaml", b"\0\0")),
+    Bad("figure in Latin-1", OWN, ("figure.yaml: ",), make=write("figure.yaml", "figure: caf\xe9".encode("latin-1"))),
+    Bad("empty figure file", OWN, ("figure.yaml: expected a mapping",), make=write("figure.yaml", "")),
+    Bad("figure with an unknown key", OWN, ("figure.yaml: ", "arm"), make=figure(arm=1)),
+    Bad("figure of another's name", OWN, ("figure.yaml: figure is 'fig3', expected a name of its own",), make=figure(figure="fig3")),
+    Bad("figure called 'a: b'", OWN, ("figure.yaml: figure is 'a: b'", "letters, digits"), make=figure(figure="a: b")),
+    Bad("figure with an arm called 'a: b'", OWN, ("figure.yaml: ", "'a: b'", "letters, digits"), make=figure(arms={"a: b": None})),
+    Bad("figure without arms", OWN, ("figure.yaml: ", "one arm"), make=figure(arms={})),
+    Bad("figure without metrics", OWN, ("figure.yaml: ", "one metric"), make=figure(metrics=[])),
+    Bad("figure with a file that is not there", OWN, ("figure.yaml: names nowhere.yaml",), make=figure(encoder="nowhere.yaml")),
+    Bad("figure with a fraction of 2", OWN, ("figure.yaml: ", "a label fraction must be in (0, 1], got 2"), make=figure(fractions=[2.0])),
+    Bad("preset with an unknown key", plan(), (PRESET, "n_fold"), make=preset(n_fold=5)),
+    Bad("preset of one fold", plan(), (PRESET, "n_folds: expected a whole number from 2, got 1"), make=preset(n_folds=1)),
+    Bad("preset with a fold of -1", plan(), (PRESET, "folds: expected a whole number from 0, got -1"), make=preset(folds=[-1])),
+    Bad("preset without folds", plan(), ("folds must be at least one",), make=preset(folds=[])),
+    Bad("preset of size 0", plan(), (PRESET, "size must be ", "not 0"), make=preset(prepare={"size": 0})),
+    Bad("preset of labels and fractions", plan(), (PRESET, "not both"), make=preset(labels=[1], fractions=[0.5])),
+    Bad("preset with a stray file", plan(), ("preset: finetun.yaml would not be read",), make=write("preset/finetun.yaml", "{}")),
+    Bad("overlay with an unknown key", plan(), ("batch_sise",), make=write("preset/finetune.yaml", "data: {init_args: {batch_sise: 2}}")),
+    Bad("overlay with a batch of 0", plan(), ("--data.batch_size: expected a whole number from 1",), make=write("preset/finetune.yaml", "data: {init_args: {batch_size: 0}}")),
+    Bad("overlay that is not YAML", plan(), ("finetune.yaml",), make=write("preset/finetune.yaml", "data: {")),
+    Bad("arm called 'of mine'", plan("--arms 'of mine.yaml'"), ("of mine.yaml", "may contain letters, digits"), make=write("of mine.yaml", "model: {class_path: Rotation}")),
+    Bad("arm called as ours", plan("--arms rotation.yaml"), ("rotation is already the name of something else",), make=write("rotation.yaml", "model: {class_path: Rotation}")),
+    Bad("arm of an unknown class", plan("--arms task.yaml"), ("no class Rotaton is known", "did you mean Rotation?"), make=write("task.yaml", "model: {class_path: Rotaton}")),
+    Bad("arm that is not YAML", plan("--arms task.yaml"), ("task.yaml",), make=write("task.yaml", "model: {")),
+    Bad("encoder that is not there", plan("--encoder absent.yaml"), ("absent.yaml: no such file",)),
+    Bad("encoder that is not YAML", plan("--encoder net.yaml"), ("net.yaml: not valid YAML",), make=write("net.yaml", "model: {")),
+    Bad("config of a run that is not YAML", fit("-c task.yaml"), ("task.yaml",), make=write("task.yaml", "model: [")),
+    Bad("config of a run that is JSON of data", fit("-c Task/dataset.json"), ("no such option",)),
+]  # fmt: skip

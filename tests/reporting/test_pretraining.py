@@ -1,0 +1,64 @@
+"""Pretraining that learned nothing is named in the terminal, the figure and the report's headline."""
+
+import json
+import re
+
+import pytest
+from synthetic_experiment import write_experiment
+
+from sslmed.core.label_amount import LabelAmount
+from sslmed.experiments.plan import Run, read_plan
+from sslmed.experiments.reproduce import Outcome
+from sslmed.reporting.pretraining import in_one_line, unlearned
+from sslmed.reporting.publish import publish
+
+
+def _runs(handover):
+    pretraining = Run("rpl", 1, None, None, "rpl/fold1/pretrain", "job", needs=None, arguments=(), key="")
+    start = ("--model.pretrained.checkpoint", f"/x/rpl/fold1/pretrain/checkpoints/{handover}.ckpt")
+    labels, name = LabelAmount(fraction=1.0), "rpl/fold1/seed0/100"
+    return pretraining, Run("rpl", 1, 0, labels, name, "job", needs=pretraining.name, arguments=start, key="")
+
+
+@pytest.mark.parametrize(
+    ("handover", "losses", "learned"),
+    [
+        ("last", [2.0, 1.95], True),
+        ("last", [1.0, 2.0], False),  # it has unlearned what it had learned
+        ("best", [1.0, 2.0], True),
+        ("last", [2.0, 1.97], False),  # within two percent: chance
+        ("last", [1.0, None], False),  # diverged
+        ("best", [None, None], False),
+    ],
+)
+def test_a_task_is_learned_if_what_is_handed_over_is_two_percent_better_than_guessing(handover, losses, learned):
+    pretraining, finetuning = _runs(handover)
+    rows = [{"update": i, "val/loss": loss, "val/chance_loss": 2.0} for i, loss in enumerate(losses)]
+    record = {"validation": rows, "val_loss": losses[-1], "chance_loss": 2.0}
+    found = unlearned({pretraining: record}, [pretraining, finetuning])
+    assert (not found) == learned
+    if found:
+        shown = "not finite" if None in losses else f"{losses[-1]:.2f}"
+        assert f": rpl (fold 1: {shown}; guessing 2.00)." in in_one_line(found, losses=True)
+
+
+def test_terminal_figure_and_headline_name_arm_and_folds(tmp_path, capsys):
+    work = write_experiment(tmp_path, arms=("baseline", "rpl", "exemplar"), cases=3, examples=False)
+    for arm, fold in (("rpl", 1), ("exemplar", 0), ("exemplar", 1)):
+        path = work / arm / f"fold{fold}" / "pretrain" / "results.json"
+        record = json.loads(path.read_text())
+        path.write_text(json.dumps(record | {"val_loss": 1.25 * record["chance_loss"]}))
+    runs = read_plan(work / "plan.json")
+    out = tmp_path / "out"
+    assert publish(Outcome(work, runs, runs, out, ["dice_foreground"], phantom=True, notes=[], wandb="disabled")) == 0
+    shown = capsys.readouterr().err
+    assert re.findall("not learned: (.*)", shown) == [
+        "rpl in fold 1 (4.07, guessing 3.26)",
+        "exemplar in fold 0 (1.25, guessing 1.00)",
+        "exemplar in fold 1 (1.25, guessing 1.00)",
+    ]
+    assert "rpl (fold 1: 4.07; guessing 3.26), exemplar (folds 0, 1: 1.25, 1.25" in (out / "fig3.svg").read_text()
+    headline = re.search(r'<h2 id="answer"[^>]*>(.*)</h2>', (out / "report.html").read_text())[1]
+    assert headline == (
+        "This experiment is too small to tell. Pretraining did not learn its task: rpl (fold 1), exemplar (folds 0, 1)."
+    )
