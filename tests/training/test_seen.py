@@ -149,7 +149,6 @@ def test_a_run_is_not_finished_or_resumed_on_data_that_have_changed(tmp_path: Pa
     run_directory = RunDirectory(tmp_path)
     run_directory.begin("run_dir: x", seen)
     run_directory.refuse_changed_data(seen)
-    run_directory.checkpoints.mkdir()
     run_directory.last.write_bytes(b"a checkpoint")
     run_directory.begin("run_dir: x", seen)
     for changed, name in (({"a": "1 0", "b": "3 4"}, "a"), ({"a": "1 2"}, "b"), ({"b": "3 4", "a": "1 2"}, None)):
@@ -164,20 +163,20 @@ def test_a_run_is_not_finished_or_resumed_on_data_that_have_changed(tmp_path: Pa
 def test_data_that_change_while_a_run_trains_leave_it_unfinished(
     folder: Path, tmp_path: Path, capsys, monkeypatch
 ) -> None:
-    from sslmed.training.lightning_cli import SSLMedCLI
+    from sslmed.training import fitting
 
     shutil.copytree(folder / "phantom", tmp_path / "phantom")
     shutil.copytree(folder / "store", tmp_path / "store")
-    score = SSLMedCLI._score
+    score = fitting.score
 
-    def change_then_score(self, checkpoint):
+    def change_then_score(*arguments):
         path = next((tmp_path / "phantom" / "labelsTr").iterdir())
         label = nib.load(path)
         nib.save(nib.Nifti1Image(np.zeros(label.shape, np.uint8), label.affine), path)
         prepare(tmp_path / "phantom", tmp_path / "store", PrepareSettings(size=16), jobs=1)
-        return score(self, checkpoint)
+        return score(*arguments)
 
-    monkeypatch.setattr(SSLMedCLI, "_score", change_then_score)
+    monkeypatch.setattr(fitting, "score", change_then_score)
     shutil.copy(folder / "small.yaml", tmp_path)
     assert fit(tmp_path, "segmentation", tmp_path / "run") == 2
     assert "the data have changed since this run started" in capsys.readouterr().err

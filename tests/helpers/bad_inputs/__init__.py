@@ -33,7 +33,7 @@ class Bad:
 STORE = ("new/.lock", "new/settings.json", "new/cases/*/*")
 """What `sslmed prepare` keeps for the next time if some cases are bad: it is no store yet."""
 
-RUN = ("new/.lock", "new/config.yaml", "new/preparation.json", "new/run.log", "new/python_path.txt")
+RUN = ("new/.lock", "new/config.yaml", "new/data.json", "new/preparation.json", "new/run.log", "new/python_path.txt")
 """What `sslmed fit` leaves of a run that is refused when it starts: a record, which the next one overwrites."""
 
 PREPARE = "prepare Task --store new --jobs 1 --size 12"

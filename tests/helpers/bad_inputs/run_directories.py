@@ -17,6 +17,7 @@ INPUTS = [
     Bad("run without its store", "test -c run/config.yaml --data.store store", ("store: is not a prepared dataset",), make=without("store/store.json")),
     Bad("broken config of a run", "test -c run/config.yaml", ("run/config.yaml",), make=write("run/config.yaml", "model: [")),
     Bad("empty config of a run", "test -c run/config.yaml", ("run/config.yaml: expected a mapping",), make=write("run/config.yaml", "")),
+    Bad("broken record of data", "test -c run/config.yaml", ("run/data.json: is damaged",), make=write("run/data.json", "{")),
     Bad("broken store", fit(), ("store/store.json",), make=write("store/store.json", '{"version"')),
     Bad("store of another version", fit(), ("store: was prepared by another version",), make=write("store/store.json", '{"version": 1}')),
     Bad("store that lost a case", fit(), ("store: has no image of case 'case_00'",), make=without("store/cases/case_00/image.npy"), leaves=RUN),
