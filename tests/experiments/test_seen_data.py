@@ -15,7 +15,7 @@ from sslmed.core.label_amount import LabelAmount
 from sslmed.data.finetuning import SegmentationData
 from sslmed.data.pretraining import PretrainingData
 from sslmed.experiments.plan import Grid, Places, Run, plan_runs
-from sslmed.experiments.seen import SeenData
+from sslmed.experiments.seen import ABSENT, SeenData
 from sslmed.experiments.settings import read_experiment, read_preset
 from sslmed.preparation.prepare import PrepareSettings, prepare
 
@@ -111,6 +111,20 @@ def test_a_plan_knows_the_splits_and_pools_that_a_preset_asks_for(data: Path, tm
     _change_image(data, "case_03")
     changed = _changed(before, _plan(data, tmp_path / "store", tmp_path / "preset"))
     assert {f"rotation/fold{fold}/pretrain" for fold in range(FOLDS)} <= changed  # test cases are pretrained on
+
+
+def test_earlier_runs_with_more_labels_than_there_are_now_are_stale_and_those_on_an_absent_pool_are_not_compared(
+    data: Path, tmp_path: Path
+) -> None:
+    store = prepare(data, tmp_path / "store", PrepareSettings(size=8), jobs=1)
+    amounts, arms = (LabelAmount(count=99), LabelAmount(count=1)), ("baseline", "rotation", "rotation-external")
+    grid = Grid(read_experiment("fig3"), read_preset(TINY), TINY, arms, amounts, (0,), (0,))
+    places = Places(tmp_path / "work", store.root, tmp_path / "pool", seen=SeenData(store))
+    runs = {run.name: run for run in plan_runs(grid, places, dataset="toy", wandb="disabled")}
+    assert {run.data for run in runs.values() if run.arm == "rotation-external"} == {None}
+    ours = [run for run in runs.values() if run.arm != "rotation-external"]
+    assert {run.data == ABSENT for run in ours if run.labels == amounts[0]} == {True}
+    assert not any(run.data in (ABSENT, None) for run in ours if run.labels != amounts[0])
 
 
 def _change_image(data: Path, case: str) -> None:
