@@ -74,6 +74,11 @@ def test_figure_4_grades_photographs_also_after_pretraining_on_any_folder_of_ima
     predictions = pd.read_csv(run / "predictions.csv")
     assert len(predictions) == 15 + 2
 
+    # A part that does not name the pool shows what was pretrained on it all the same.
+    assert _reproduce("fig4", tmp_path, "tiny-fundus", ["baseline"]) == 0
+    assert "finished runs have other" not in capsys.readouterr().err
+    assert pd.read_csv(out / "results.csv").equals(results)
+
     # The same pool with an image that is tested on is refused, whatever it is called, and however compressed.
     drawn = next((tmp_path / "downloads").glob("phantom-fundus-*"))
     Image.open(sorted((drawn / "train_images").iterdir())[0]).save(pool / "harmless.png", compress_level=1)
