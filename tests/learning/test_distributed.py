@@ -145,9 +145,10 @@ def test_a_job_on_two_devices_leaves_what_one_on_one_leaves(
     monkeypatch.chdir(tmp_path)
     common = _arguments(store, tmp_path, "data/segmentation", "downstream/segmentation")
     common += ["--data.n_folds", "3", "--model.dropout", "0", "--model.encoder.dropout", "0"]
-    # The encoder has no gradients at first.
+    # The encoder has no gradients at first. It was pretrained with other folds, also on test cases.
     pretrained = folder / "whole" / "checkpoints" / "last.ckpt"
     common += ["--model.pretrained.checkpoint", str(pretrained), "--model.pretrained.frozen_fraction", "0.5"]
+    common += ["--model.pretrained.transductive", "true"]
 
     def run(name: str, devices: int, *options: str) -> Run:
         arguments = (*common, "--trainer.devices", str(devices), "--run_dir", str(tmp_path / name), *options)
