@@ -10,8 +10,8 @@ from torch import Tensor
 from sslmed.encoders import Encoder
 from sslmed.encoders.heads import Head, HeadCallable
 from sslmed.learning.optimization import DEFAULT, Optimization
-from sslmed.pretext.base import Answer, PretextTask
-from sslmed.pretext.views import RandomViews, check_negatives, two_views
+from sslmed.pretext.base import Answer
+from sslmed.pretext.views import RandomViews, TwoViewsTask
 
 
 def similarities(embeddings: Tensor) -> Tensor:
@@ -48,7 +48,7 @@ def nt_xent(embeddings: Tensor, temperature: float) -> Tensor:
     return F.cross_entropy(logits, other_views(len(logits), logits.device))
 
 
-class SimCLR(PretextTask[None]):
+class SimCLR(TwoViewsTask):
     """Embeds two random views of an image close to each other, and far from the views of other cases.
 
     The loss at chance level, where all embeddings are equal, is ln(2B - 1) for batches of B cases: it depends on the
@@ -77,30 +77,8 @@ class SimCLR(PretextTask[None]):
         head: HeadCallable = Head,
         optimization: Optimization = DEFAULT,
     ) -> None:
-        super().__init__(encoder, optimization)
-        self.views = views
+        super().__init__(encoder, views, embedding_size, head, optimization)
         self.temperature = temperature
-        self.head = head(encoder, 1, embedding_size)
-
-    def make_task(self, images: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, None]:
-        """Make two views of every image.
-
-        Args:
-            images: `(B, C, *spatial)`, each from a different case. B over all ranks must be at least 2.
-            generator: See `PretextTask.make_task`.
-
-        Returns:
-            Views `(B, 2, C, *spatial)`, and no targets.
-
-        Raises:
-            InputError: If there is only one case.
-        """
-        check_negatives(images, "SimCLR", training=self.training)
-        return two_views(images, self.views, generator), None
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Compute the embeddings `(B, 2, E)` of views `(B, 2, C, *spatial)`."""
-        return super().forward(inputs).reshape(*inputs.shape[:2], -1)
 
     def loss(self, outputs: Tensor, targets: None = None) -> Tensor:  # noqa: ARG002 - the outputs are compared
         """Compute `nt_xent` `()` over the cases of all ranks; outputs are `(B, 2, E)`."""

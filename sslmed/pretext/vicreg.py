@@ -10,8 +10,8 @@ from torch import Tensor
 from sslmed.encoders import Encoder
 from sslmed.encoders.heads import Head, HeadCallable
 from sslmed.learning.optimization import DEFAULT, Optimization
-from sslmed.pretext.base import Answer, PretextTask
-from sslmed.pretext.views import RandomViews, check_negatives, two_views
+from sslmed.pretext.base import Answer
+from sslmed.pretext.views import RandomViews, TwoViewsTask
 
 SMALLEST_VARIANCE = 1e-4  # as in the authors' code
 
@@ -68,7 +68,7 @@ def vicreg_loss(embeddings: Tensor, invariance: float, variance: float, covarian
     return invariance * F.mse_loss(first, second) + variance * spread + covariance * correlated
 
 
-class VICReg(PretextTask[None]):
+class VICReg(TwoViewsTask):
     """Embeds two random views of an image alike, without negatives.
 
     Every dimension must vary over the batch, and no two may vary together. The loss at chance level, where all
@@ -102,32 +102,10 @@ class VICReg(PretextTask[None]):
         head: HeadCallable = Head,
         optimization: Optimization = DEFAULT,
     ) -> None:
-        super().__init__(encoder, optimization)
-        self.views = views
+        super().__init__(encoder, views, embedding_size, head, optimization)
         self.invariance = invariance
         self.variance = variance
         self.covariance = covariance
-        self.head = head(encoder, 1, embedding_size)
-
-    def make_task(self, images: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, None]:
-        """Make two views of every image.
-
-        Args:
-            images: `(B, C, *spatial)`, each from a different case. B over all ranks must be at least 2.
-            generator: See `PretextTask.make_task`.
-
-        Returns:
-            Views `(B, 2, C, *spatial)`, and no targets.
-
-        Raises:
-            InputError: If there is only one case.
-        """
-        check_negatives(images, "VICReg", training=self.training)
-        return two_views(images, self.views, generator), None
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Compute the embeddings `(B, 2, E)` of views `(B, 2, C, *spatial)`."""
-        return super().forward(inputs).reshape(*inputs.shape[:2], -1)
 
     def loss(self, outputs: Tensor, targets: None = None) -> Tensor:  # noqa: ARG002 - the outputs are compared
         """Compute the `vicreg_loss` `()` over the cases of all ranks; outputs are `(B, 2, E)`."""

@@ -11,8 +11,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sslmed.core.errors import InputError
+from sslmed.encoders import Encoder
+from sslmed.encoders.heads import HeadCallable
 from sslmed.learning.augmentation import RandomIntensity, apply_intensity
 from sslmed.learning.distributed import world_size
+from sslmed.learning.optimization import Optimization
+from sslmed.pretext.base import PretextTask
 
 MILD_INTENSITY = RandomIntensity(probability=0.8, brightness=0.1, contrast=(0.75, 1.25))
 
@@ -109,12 +113,42 @@ def two_views(images: Tensor, views: RandomViews, generator: torch.Generator | N
     return changed.reshape(len(images), 2, *images.shape[1:])
 
 
-def check_negatives(images: Tensor, task: str, *, training: bool) -> None:
-    """Check that there are other cases to compare with, in the batch of all ranks.
+class TwoViewsTask(PretextTask[None]):
+    """Base class of tasks that compare the embeddings of two random views of every image.
 
-    Raises:
-        InputError: If there is only one case.
+    Args:
+        encoder: See `PretextTask`.
+        views: How two views of an image differ.
+        embedding_size: Length of the embedding.
+        head: Builds the head that embeds an image.
+        optimization: See `PretextTask`.
     """
-    if len(images) < 2 and not (training and world_size() > 1):
-        msg = f"{task} compares with other cases of the batch and needs at least 2, got {len(images)}"
-        raise InputError(msg)
+
+    def __init__(
+        self, encoder: Encoder, views: RandomViews, embedding_size: int, head: HeadCallable, optimization: Optimization
+    ) -> None:
+        super().__init__(encoder, optimization)
+        self.views = views
+        self.head = head(encoder, 1, embedding_size)
+
+    def make_task(self, images: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, None]:
+        """Make two views of every image.
+
+        Args:
+            images: `(B, C, *spatial)`, each from a different case. B over all ranks must be at least 2.
+            generator: See `PretextTask.make_task`.
+
+        Returns:
+            Views `(B, 2, C, *spatial)`, and no targets.
+
+        Raises:
+            InputError: If there is only one case.
+        """
+        if len(images) < 2 and not (self.training and world_size() > 1):
+            msg = f"{type(self).__name__} compares cases of the batch and needs at least 2, got {len(images)}"
+            raise InputError(msg)
+        return two_views(images, self.views, generator), None
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Compute the embeddings `(B, 2, E)` of views `(B, 2, C, *spatial)`."""
+        return super().forward(inputs).reshape(*inputs.shape[:2], -1)
