@@ -79,7 +79,7 @@ class StoreDataModule(LightningDataModule):
         self.store = Store(store)
         self.spatial_dims = self.store.spatial_dims if spatial_dims is None else spatial_dims
         self.seed = seed
-        self.fold = int(fold)  # Weights & Biases writes the type of the option as text
+        self.fold = fold
         self.batch_size = batch_size
         self.updates = updates
         self.epochs = epochs

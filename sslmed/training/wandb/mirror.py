@@ -56,7 +56,7 @@ def mirrored(
         group=group_name(description["figure"], description["dataset"], description["preset"]),
         job_type="finetune" if is_finetuning else "pretrain",
         tags=[str(description[key]) for key in ("figure", "dataset", "preset", "arm") if description[key]],
-        config=config | dict(description),
+        config=config | json.loads(json.dumps(dict(description))),  # wandb writes other types of numbers as text
     ) as run:
         if run is None:
             yield
