@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from sslmed.exporting.description import Description
+from sslmed.preparation.settings import is_ct
 
 TEMPLATE = Path(__file__).with_name("model_card.jinja")
 PIPELINES = {"map": "image-segmentation", "class": "image-classification"}
@@ -113,7 +114,7 @@ def _preparation(description: Description) -> list[str]:
 
 def _intensities(modality: str, description: Description) -> str:
     settings = description.recipe.settings
-    if modality.strip().upper() == "CT":
+    if is_ct(modality):
         low, high = settings.hu_window
         return f"{modality}: {low:g} to {high:g} HU become 0 to 1, and what is beyond is clipped."
     low, high = settings.percentiles
