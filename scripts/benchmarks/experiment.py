@@ -12,7 +12,8 @@ from typing import Any
 
 from benchmarks.measure import Findings
 from sslmed.core.label_amount import LabelAmount
-from sslmed.experiments.plan import Grid, Places, plan_runs, write_plan
+from sslmed.experiments.grid import Grid
+from sslmed.experiments.plan import Places, plan_runs, write_plan
 from sslmed.experiments.settings import preset_folder, read_experiment, read_preset
 from sslmed.phantoms import KINDS
 from sslmed.preparation.prepare import prepare

@@ -11,7 +11,8 @@ from benchmarks import phantoms
 from benchmarks.measure import Findings
 from benchmarks.rates import synchronise
 from sslmed.experiments.arms import BASELINE
-from sslmed.experiments.plan import Grid, Places, plan_runs
+from sslmed.experiments.grid import Grid
+from sslmed.experiments.plan import Places, plan_runs
 from sslmed.experiments.settings import preset_folder, read_experiment, read_preset
 from sslmed.training.lightning_cli import SSLMedCLI, main
 

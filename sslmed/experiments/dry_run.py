@@ -16,7 +16,8 @@ from sslmed.data.splits import Split
 from sslmed.experiments.arms import Arm
 from sslmed.experiments.devices import gpus
 from sslmed.experiments.executors.local import Executor, Local
-from sslmed.experiments.plan import Grid, Places, Run
+from sslmed.experiments.grid import Grid
+from sslmed.experiments.plan import Places, Run
 from sslmed.experiments.seen import SeenData
 from sslmed.experiments.settings import Estimate
 from sslmed.experiments.sources import Source

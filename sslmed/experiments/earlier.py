@@ -8,7 +8,8 @@ from typing import TypeVar
 from sslmed.core.errors import UserError
 from sslmed.core.label_amount import LabelAmount
 from sslmed.experiments.arms import Arm
-from sslmed.experiments.plan import Grid, Places, Run, read_plan
+from sslmed.experiments.grid import Grid
+from sslmed.experiments.plan import Places, Run, read_plan
 from sslmed.experiments.settings import Experiment, config_root, kept_experiment
 from sslmed.experiments.workflow import is_done
 from sslmed.preparation.store import Store

@@ -11,17 +11,17 @@ from sslmed.core.errors import UserError
 from sslmed.core.files import check_writable
 from sslmed.core.label_amount import label_amounts
 from sslmed.core.startup import importing
-from sslmed.data.regions import brain_tumour_regions
-from sslmed.data.selection import select_labelled, split_store
 from sslmed.experiments.arms import EXTERNAL, Arm, null_arms
+from sslmed.experiments.data_checks import check_data, check_folds, refuse_common_images
 from sslmed.experiments.devices import check_devices, check_gpus, default_jobs, gpus
 from sslmed.experiments.dry_run import print_dry_run
 from sslmed.experiments.earlier import with_earlier
 from sslmed.experiments.executors.local import Executor, Local
 from sslmed.experiments.executors.slurm import slurm
+from sslmed.experiments.grid import Grid
 from sslmed.experiments.options import Options
 from sslmed.experiments.own import add_arms, expand_groups, find_encoder
-from sslmed.experiments.plan import Grid, Places, Run, plan_runs, write_plan
+from sslmed.experiments.plan import Places, Run, plan_runs, write_plan
 from sslmed.experiments.seen import SeenData
 from sslmed.experiments.settings import keep_experiment, preset_folder, read_experiment, read_preset
 from sslmed.experiments.sources import Source, name_of, scan_pool
@@ -34,7 +34,6 @@ from sslmed.experiments.workflow import (
 from sslmed.preparation.prepare import prepare
 from sslmed.preparation.preview import preview
 from sslmed.preparation.readers.dataset import Dataset
-from sslmed.preparation.store import Store
 from sslmed.training.wandb.session import Mode, check_account
 
 
@@ -86,7 +85,7 @@ def reproduce(options: Options) -> Outcome | None:
     dataset = None if options.dry_run and source.is_absent else source.fetch()
     pool, unusable = (None, []) if options.pool is None else scan_pool(options.pool)
     if dataset is not None:
-        _check_data(dataset, pool, grid)
+        check_data(dataset, pool, grid)
     stores = (options.runs / "stores").absolute()
     places = Places(
         work=(options.runs / grid.experiment.figure / name).absolute(),
@@ -99,7 +98,7 @@ def reproduce(options: Options) -> Outcome | None:
     if dataset is not None:
         of_pool = preview(pool, unusable, places.pool, settings, pool=True) if pool and places.pool else None
         seen = SeenData(preview(dataset, (), places.store, settings), of_pool)
-        _check_folds(seen.store, grid)
+        check_folds(seen.store, grid)
         places = replace(places, seen=seen)
     runs = plan(grid, places)
     if not all(is_done(work, run) for run in runs):
@@ -115,7 +114,7 @@ def reproduce(options: Options) -> Outcome | None:
             store, prepared_pool = prepare(source.folder, places.store, settings, labels=experiment.label_kind), None
             if pool is not None and places.pool is not None:
                 prepared_pool = prepare(pool.root, places.pool, settings, pool=True)
-                _refuse_common_images(prepared_pool, store)
+                refuse_common_images(prepared_pool, store)
             places = replace(places, seen=SeenData(store, prepared_pool))
             runs = plan(grid, places)
         whole = with_earlier(grid, places, runs, plan)
@@ -124,12 +123,7 @@ def reproduce(options: Options) -> Outcome | None:
             set_stale_runs_aside(work, runs)
             keep_experiment(work, whole.experiment)
             run_workflow(work, runs, executor=executor, lock=lock)
-    if whole.other_settings:
-        print(
-            f"{work}: {len(whole.other_settings)} finished runs have other settings or data and are in no table or "
-            f"figure (e.g. {whole.other_settings[0]}); a command for these arms, folds and labels does them again",
-            file=sys.stderr,
-        )
+    _report_others(work, whole.other_settings)
     return Outcome(
         work=work,
         runs=runs,
@@ -140,6 +134,15 @@ def reproduce(options: Options) -> Outcome | None:
         notes=[] if pool is None else [f"External pool: {name_of(pool.root)}."],
         wandb=options.wandb,
     )
+
+
+def _report_others(work: Path, others: Sequence[str]) -> None:
+    if others:
+        print(
+            f"{work}: {len(others)} finished runs have other settings or data and are in no table or figure (e.g. "
+            f"{others[0]}); a command for these arms, folds and labels does them again",
+            file=sys.stderr,
+        )
 
 
 def _executor(options: Options) -> Executor:
@@ -192,47 +195,6 @@ def _key(dataset: Dataset | None, grid: Grid) -> str:
     if dataset is None:
         return "unknown"
     return grid.prepare_settings(dataset.spatial_dims).key(f"{dataset.name} {dataset.labels}")
-
-
-def _check_data(dataset: Dataset, pool: Dataset | None, grid: Grid) -> None:
-    experiment = grid.experiment
-    sliced = [arm for arm in grid.arms if Arm.parse(arm).slices]
-    if sliced and dataset.spatial_dims == 2:
-        raise UserError(f"{dataset.root}: holds photographs, which have no slices: leave out {', '.join(sliced)}")
-    if pool is not None and pool.spatial_dims != dataset.spatial_dims:
-        kinds = {2: "photographs", 3: "volumes"}
-        found, wanted = kinds[pool.spatial_dims], kinds[dataset.spatial_dims]
-        raise UserError(f"{pool.root}: holds {found}, but {dataset.root} {wanted}")
-    if pool is not None and len(pool.modalities) == len(dataset.modalities) and pool.modalities != dataset.modalities:
-        names = f"{', '.join(pool.modalities)}, those of {dataset.root} {', '.join(dataset.modalities)}"
-        print(f"{pool.root}: its channels are {names}: make sure that they mean the same", file=sys.stderr)
-    if not any(case.is_labelled for case in dataset.cases):
-        raise UserError(f"{dataset.root}: has no labelled case, and without labels nothing can be fine-tuned or scored")
-    if experiment.regions is not None:
-        brain_tumour_regions(dataset.label_names)
-
-
-def _check_folds(store: Store, grid: Grid) -> None:
-    """Refuse amounts of labels that a fold does not have."""
-    for fold in grid.folds:
-        split = split_store(store, fold=fold, n_folds=grid.preset.n_folds)
-        for amount in grid.labels:
-            try:
-                select_labelled(store, split, amount, fold=fold, seed=grid.seeds[0])
-            except UserError as error:
-                raise UserError(f"fold {fold}: {error}") from error
-
-
-def _refuse_common_images(pool: Store, store: Store) -> None:
-    """Refuse a pool that contains a labelled image, under any name: pretraining must not see test cases."""
-    labelled = {store.digests[case]: case for case in store.labelled}
-    common = [f"{case} is {labelled[digest]}" for case, digest in pool.digests.items() if digest in labelled]
-    if common:
-        more = f", and {len(common) - 3} more" if len(common) > 3 else ""
-        raise UserError(
-            f"the external pool holds labelled images of the dataset, which are test cases ({', '.join(common[:3])}"
-            f"{more}); take them out of the pool"
-        )
 
 
 def _check_configuration(runs: Sequence[Run], work: Path, dataset: Dataset | None, pool: Dataset | None) -> None:

@@ -2,7 +2,8 @@ import pytest
 
 from sslmed.core.label_amount import label_amounts
 from sslmed.experiments.dry_run import training_seconds
-from sslmed.experiments.plan import Grid, Places, plan_runs
+from sslmed.experiments.grid import Grid
+from sslmed.experiments.plan import Places, plan_runs
 from sslmed.experiments.settings import Estimate, preset_folder, read_experiment, read_preset
 
 ESTIMATE = Estimate(device="GPU", pretrain_seconds=1000, finetune_seconds=100, memory_gib=1, disk_mib=1)

@@ -9,8 +9,9 @@ from sslmed.core.errors import UserError
 from sslmed.core.label_amount import LabelAmount, label_amounts
 from sslmed.experiments.arms import Arm
 from sslmed.experiments.check import parse
+from sslmed.experiments.grid import Grid
 from sslmed.experiments.own import expand_groups
-from sslmed.experiments.plan import Grid, Places, Run, plan_runs, read_plan, write_plan
+from sslmed.experiments.plan import Places, Run, plan_runs, read_plan, write_plan
 from sslmed.experiments.settings import known_names, preset_folder, read_experiment, read_preset
 
 TINY = Path(__file__).parent / "tiny"

@@ -9,7 +9,7 @@ from built_runs import build_runs
 from families import PRESETS_BY_DIMS
 from torch.utils._pytree import tree_leaves, tree_map
 
-from sslmed.experiments.plan import Grid
+from sslmed.experiments.grid import Grid
 from sslmed.experiments.settings import preset_folder, read_experiment, read_preset
 from sslmed.pretext import PretextTask
 

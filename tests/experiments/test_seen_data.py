@@ -14,7 +14,8 @@ from sslmed import cli
 from sslmed.core.label_amount import LabelAmount
 from sslmed.data.finetuning import SegmentationData
 from sslmed.data.pretraining import PretrainingData
-from sslmed.experiments.plan import Grid, Places, Run, plan_runs
+from sslmed.experiments.grid import Grid
+from sslmed.experiments.plan import Places, Run, plan_runs
 from sslmed.experiments.seen import ABSENT, SeenData
 from sslmed.experiments.settings import read_experiment, read_preset
 from sslmed.preparation.prepare import PrepareSettings, prepare

@@ -11,7 +11,8 @@ from pytorch_lightning import LightningModule, Trainer
 
 from sslmed.core.label_amount import LabelAmount
 from sslmed.data.datamodule import StoreDataModule
-from sslmed.experiments.plan import Grid, Places, Run, plan_runs
+from sslmed.experiments.grid import Grid
+from sslmed.experiments.plan import Places, Run, plan_runs
 from sslmed.experiments.settings import preset_folder, read_experiment, read_preset
 from sslmed.preparation.settings import VERSION
 from sslmed.training.lightning_cli import SSLMedCLI, main
