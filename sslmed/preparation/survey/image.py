@@ -1,0 +1,81 @@
+"""What the header of an image says. Voxels are not read."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Literal
+
+import nibabel as nib
+import numpy as np
+from PIL import Image as Pillow
+
+from sslmed.core.errors import DataError
+from sslmed.preparation.photograph import FORMATS
+from sslmed.preparation.readers.names import VOLUMES
+from sslmed.preparation.readers.nifti_header import forms
+
+
+@dataclass(frozen=True)
+class Image:
+    """Describes an image or a label map.
+
+    Args:
+        name: Its path within the folder, without the number of the channel if each channel is a file.
+        files: Its file, or one for each channel.
+        format: Name of the file format.
+        shape: Voxels along each axis, or rows and columns.
+        channels: Number of channels; 3 for photographs, also for grey ones, which are read so.
+        spacing: mm along each axis; empty for photographs.
+        orientation: Where the axes run to, as RAS; empty for photographs.
+        modality: Name of each channel, as `CT`, if the header or the layout says it; else empty.
+        patient: Of whom it is; empty if unknown.
+    """
+
+    name: PurePath
+    files: tuple[Path, ...]
+    format: str
+    shape: tuple[int, ...]
+    channels: int
+    spacing: tuple[float, ...] = ()
+    orientation: str = ""
+    modality: tuple[str, ...] = ()
+    patient: str = ""
+
+    @property
+    def dims(self) -> Literal[2, 3]:
+        """3 for volumes, 2 for photographs."""
+        return 3 if len(self.shape) == 3 else 2
+
+    @property
+    def n_voxels(self) -> int:
+        """Number of values in all channels."""
+        return math.prod(self.shape) * self.channels
+
+
+def read_header(name: PurePath, path: Path) -> Image:
+    """Read and check what the header of a volume or a photograph says.
+
+    Args:
+        name: Path within the folder.
+        path: The file.
+
+    Raises:
+        DataError: If the image cannot be used.
+    """
+    return _volume(name, path) if path.name.lower().endswith(VOLUMES) else _photograph(name, path)
+
+
+def _volume(name: PurePath, path: Path) -> Image:
+    image = nib.load(path)
+    affine = forms(image.header)[0]
+    channels = math.prod(image.shape[3:])
+    spacing = tuple(round(float(length), 4) for length in np.linalg.norm(affine[:3, :3], axis=0))
+    return Image(name, (path,), "NIfTI", image.shape[:3], channels, spacing, "".join(nib.aff2axcodes(affine)))
+
+
+def _photograph(name: PurePath, path: Path) -> Image:
+    try:
+        with Pillow.open(path, formats=[*FORMATS.values()]) as photo:
+            return Image(name, (path,), str(photo.format), (photo.height, photo.width), channels=3)
+    except Exception as error:  # a damaged file makes PIL raise nearly anything
+        raise DataError([f"{path}: is truncated or damaged ({error}); copy or download it again"]) from error

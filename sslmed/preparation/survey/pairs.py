@@ -1,0 +1,123 @@
+"""Tells label maps from images by their names, and finds the image that each belongs to. No file is opened."""
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePath
+
+from sslmed.core.text import shorten
+from sslmed.preparation.photograph import FORMATS
+from sslmed.preparation.readers.names import VOLUMES, strip_extension
+
+LABEL_WORDS = frozenset(
+    "seg segs segmentation segmentations mask masks label labels labelmap labelmaps gt groundtruth dseg roi rois "
+    "annotation annotations".split()
+)
+"""Words of a file's name that say that it is a label map."""
+
+LABEL_FOLDERS = LABEL_WORDS | {"labelstr", "labelsts", "labelsval"}
+DERIVED = "derivatives"
+"""Folder of BIDS with what was computed from images: https://bids-specification.readthedocs.io."""
+
+IMAGE_WORDS = frozenset(
+    "image images imagestr imagests imagesval img imgs scan scans volume volumes photo photos raw data anat orig ct mr "
+    "mri t1 t1w t1c t1ce t1gd t2 t2w flair pet".split()
+)
+"""Words that say which image of a patient a file is, not of which patient."""
+
+BIDS = re.compile(r"(sub|ses|run)-[a-zA-Z0-9]+")
+
+
+@dataclass
+class Pairs:
+    """Holds what belongs together.
+
+    Args:
+        masks: Image -> kind of label map -> label map.
+        notes: What was not certain, one line each.
+        problems: Label maps that belong to no image, one line each.
+    """
+
+    masks: dict[PurePath, dict[str, PurePath]] = field(default_factory=lambda: defaultdict(dict))
+    notes: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def is_mask(path: PurePath) -> bool:
+    """Return whether a file, by its path within the folder, is a label map."""
+    folders = {part.lower() for part in path.parts[:-1]}
+    return bool(folders & LABEL_FOLDERS or LABEL_WORDS.intersection(_words(path.name)))
+
+
+def is_derived(path: PurePath) -> bool:
+    """Return whether a file was computed from an image, by BIDS."""
+    return DERIVED in path.parts[:-1]
+
+
+def pair(images: Mapping[PurePath, Sequence[int]], masks: Mapping[PurePath, Sequence[int]]) -> Pairs:
+    """Find the image of each label map: one that is called like it, or the only one in its folder.
+
+    Args:
+        images: Path within the folder -> shape.
+        masks: The same of label maps.
+    """
+    pairs = Pairs()
+    by_key: dict[object, list[PurePath]] = defaultdict(list)
+    for image in images:
+        for key in _keys(image):
+            by_key[key].append(image)
+    shared = []
+    for mask, shape in masks.items():
+        called = next((by_key[key] for key in _keys(mask) if by_key[key]), [])
+        same = [image for image in called if tuple(images[image]) == tuple(shape)]
+        if not called:
+            pairs.problems.append(f"{mask}: is called like a label map, but no image is called like it; rename it")
+        elif not same:
+            expected = " x ".join(map(str, images[called[0]]))
+            found = " x ".join(map(str, shape))
+            cure = "a label map must have its image's grid"
+            pairs.problems.append(f"{mask}: has {found} voxels, but its image {called[0]} {expected}; {cure}")
+        else:
+            in_common = {each: len({*_words(str(each))} & {*_words(str(mask))}) for each in same}
+            likeliest = [each for each in same if in_common[each] == max(in_common.values())]
+            _add(pairs, likeliest[0], mask)
+            shared += [f"{mask} of {shorten([*map(str, likeliest)])}"] * (len(likeliest) > 1)
+    if shared:
+        pairs.notes.append(f"{len(shared)} label maps fit several images, and are given to the first: {shared[0]}")
+    return pairs
+
+
+def _add(pairs: Pairs, image: PurePath, mask: PurePath) -> None:
+    kind = _kind(image, mask)
+    if kind in pairs.masks[image]:
+        first = pairs.masks[image][kind]
+        pairs.problems.append(f"{mask}: belongs to {image}, as {first} does; merge them into one label map")
+    else:
+        pairs.masks[image][kind] = mask
+
+
+def _kind(image: PurePath, mask: PurePath) -> str:
+    """Return what distinguishes the name of a label map from that of its image, as `lesion_mask`."""
+    name = re.split(r"[^A-Za-z0-9-]+", _stem(mask.name))
+    own = [word for word in name if word.lower() not in _words(image.name) and not BIDS.fullmatch(word)]
+    return "_".join(own) or mask.parent.name
+
+
+def _keys(path: PurePath) -> list[object]:
+    """Return what an image and its label map have in common, the most certain first."""
+    if path.name.startswith("sub-"):
+        return [tuple(part for part in _stem(path.name).split("_") if BIDS.fullmatch(part))]
+    drop = LABEL_FOLDERS | IMAGE_WORDS
+    whole, own = (
+        tuple(dict.fromkeys(word for word in _words(text) if word not in drop)) for text in (str(path), path.name)
+    )
+    return [("whole", whole), *[("name", own)] * bool(own), ("folder", path.parent)]
+
+
+def _stem(name: str) -> str:
+    return strip_extension(name, (*VOLUMES, *FORMATS))
+
+
+def _words(name: str) -> list[str]:
+    return [word for word in re.split(r"[\W_]+", _stem(name).lower()) if word]
