@@ -47,7 +47,7 @@ def commands_for_tables(tables: Sequence[Table]) -> tuple[list[str], list[str]]:
     pools = [table for table in others if table.group.images[0].dims == first.group.images[0].dims]
     pool = ["--pool", str(pools[0].path)] if pools else []
     commands: list[str] = []
-    advice: list[str] = []
+    advice = _advice(first)
     for column, count in first.labels.items():
         if count >= FEWEST:
             commands += _reproduce(_figure(column, first), first.path, *pool)
@@ -56,9 +56,33 @@ def commands_for_tables(tables: Sequence[Table]) -> tuple[list[str], list[str]]:
     if not commands:
         cure = "fill in a column mask, class or value for some images, and run: sslmed reproduce segmentation --data"
         elsewhere = "or give them to labelled images from elsewhere by --pool"
-        advice.append(f"no labels: {cure} {shlex.quote(str(first.path))}, {elsewhere} {shlex.quote(str(first.path))}")
-        commands = [shlex.join(["sslmed", "prepare", str(first.path), "--pool", "--store", f"stores/{first.path.stem}"])]
+        advice.append(
+            f"no labels were found: {cure} {shlex.quote(str(first.path))}, {elsewhere} {shlex.quote(str(first.path))}"
+        )
+        commands = [
+            shlex.join(["sslmed", "prepare", str(first.path), "--pool", "--store", f"stores/{first.path.stem}"])
+        ]
     return commands, advice
+
+
+def _advice(table: Table) -> list[str]:
+    """Return what to look at in a table."""
+    advice = []
+    kinds = [f"{kind} ({len(masks)})" for kind, masks in table.group.masks.items()]
+    if len(kinds) > 1:
+        cure = "to take another one, call its column mask"
+        advice.append(f"there are {len(kinds)} kinds of label maps, {', '.join(kinds)}; the first is taken; {cure}")
+    if not table.has_patients:
+        advice.append(
+            "no patient is known: if patients have several images, add a column patient to keep them together"
+        )
+    sheet = table.group.sheet
+    if sheet is not None and not sheet.column:
+        columns = ", ".join(sheet.others)
+        advice.append(
+            f"{sheet.path} lists the images; if {columns} has their labels, add it as a column class or value"
+        )
+    return advice
 
 
 def _figure(column: str, table: Table) -> str:

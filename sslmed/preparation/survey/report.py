@@ -12,7 +12,9 @@ from sslmed.preparation.survey.tables import Table
 DIGITS = 4  # of spacings and intensities
 
 
-def describe(survey: Survey, tables: Sequence[Table], layout: str, commands: Sequence[str], advice: Sequence[str]) -> dict[str, Any]:
+def describe(
+    survey: Survey, tables: Sequence[Table], layout: str, commands: Sequence[str], advice: Sequence[str]
+) -> dict[str, Any]:
     """Describe a survey and what follows from it.
 
     Args:
@@ -67,7 +69,11 @@ def _labels(group: Group) -> list[dict[str, Any]]:
         labels.append({"kind": "mask", "name": kind, "images": len(masks)})
         if number == 0 and group.sample.n_maps:
             voxels = {str(value): count for value, count in sorted(group.sample.values.items())}
-            labels[-1] |= {"maps_read": group.sample.n_maps, "voxels": voxels, "names": {str(value): name for value, name in group.label_names.items()}}
+            labels[-1] |= {
+                "maps_read": group.sample.n_maps,
+                "voxels": voxels,
+                "names": {str(value): name for value, name in group.label_names.items()},
+            }
     sheet = group.sheet
     if sheet is not None and sheet.column:
         texts = [text for image in group.images if (text := sheet.labels.get(image.name))]

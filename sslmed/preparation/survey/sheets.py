@@ -75,7 +75,11 @@ def _sheet(path: Path, column: str, rows: Mapping[PurePath, Line]) -> Sheet:
     chosen = known[0] if known else sheet.others[0] if len(sheet.others) == 1 else None
     if chosen is not None:
         sheet.column = chosen
-        sheet.labels = {image: text for image, row in rows.items() if (text := row.cells[chosen]) and text.lower() not in NOT_AVAILABLE}
+        sheet.labels = {
+            image: text
+            for image, row in rows.items()
+            if (text := row.cells[chosen]) and text.lower() not in NOT_AVAILABLE
+        }
         sheet.kind = _kind(chosen, sheet.labels.values())
     return sheet
 

@@ -96,7 +96,9 @@ def survey(folder: Path) -> Survey:
     for image in images:
         kinds.setdefault((image.dims, image.channels, tuple(map(is_ct, image.modality))), []).append(image)
     groups = [_group(each, pairs, masks, sheet, names, found) for each in kinds.values()]
-    found.groups = sorted((each for each in groups if each.images), key=lambda each: (-each.n_labelled, -len(each.images)))
+    found.groups = sorted(
+        (each for each in groups if each.images), key=lambda each: (-each.n_labelled, -len(each.images))
+    )
     return found
 
 

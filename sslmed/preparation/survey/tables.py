@@ -22,12 +22,14 @@ class Table:
         path: The file.
         group: Its images.
         labels: Column of labels -> rows that have one.
+        has_patients: Whether it has a column of patients.
         is_kept: Whether the file was there and says something else; it was not overwritten.
     """
 
     path: Path
     group: Group
     labels: dict[str, int]
+    has_patients: bool
     is_kept: bool
 
 
@@ -43,7 +45,7 @@ def write_tables(groups: Sequence[Group], path: Path) -> list[Table]:
         if not is_kept:
             write_text(target, text.getvalue())
         labels = {name: sum(map(bool, columns[name])) for name in ("mask", "class", "value") if name in columns}
-        tables.append(Table(target, group, labels, is_kept))
+        tables.append(Table(target, group, labels, "patient" in columns, is_kept))
     return tables
 
 

@@ -1,0 +1,186 @@
+"""`sslmed check` on folders as people have them: what it says, the table it writes, and the commands it gives."""
+
+import csv
+import gzip
+import json
+import shlex
+import shutil
+from importlib import import_module
+from pathlib import Path
+
+import generated_folders
+import numpy as np
+import pytest
+from commands import exit_status
+from drawn import contents
+from generated_folders import SHAPE, save, scan
+
+from sslmed.cli.options import Parser, parse
+from sslmed.preparation.readers.dataset import Dataset
+from sslmed.preparation.readers.layouts import read
+
+
+@pytest.fixture
+def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
+    """Return a function that checks a folder and returns the report; the folder stays as it was."""
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+
+    def run(folder: Path, *options: str, status: int = 0) -> dict:
+        before = contents(folder)
+        assert exit_status(["check", str(folder), "--json", *options]) == status
+        assert contents(folder) == before
+        return json.loads(capsys.readouterr().out)
+
+    return run
+
+
+def rows(path: str = "table.csv") -> list[dict[str, str]]:
+    with Path(path).open() as file:
+        return [*csv.DictReader(file)]
+
+
+def datasets_of(report: dict) -> list[Dataset]:
+    """Return what the commands are to read; all their options are known, and all cases can be used."""
+    datasets = []
+    for command in report["commands"]:
+        program, name, *arguments = shlex.split(command)
+        assert program == "sslmed"
+        module = import_module(f"sslmed.cli.{name}")
+        options, *_ = parse(arguments, Parser(), module.OPTIONS, module.POSITIONAL)
+        kinds = {"segmentation": "map", "classification": "class", "regression": "value", "fig4": "class"}
+        if name == "prepare":
+            datasets.append(read(Path(options.data), pool=options.pool))
+            continue
+        datasets.append(read(Path(options.data), labels=kinds[options.figure]))
+        if options.pool is not None:
+            datasets.append(read(options.pool, pool=True))
+    return datasets
+
+
+def test_nested_scans_of_equal_names_with_masks_beside_some(check, tmp_path: Path) -> None:
+    folder = generated_folders.nested(tmp_path / "scans")
+    report = check(folder)
+    (group,) = report["groups"]
+    assert (group["kind"], group["images"], group["formats"]) == ("volumes", 8, {"NIfTI": 8})
+    assert group["size"]["median"] == [*SHAPE]
+    assert group["spacing_mm"]["most"] == [1.5, 1.5, 3]
+    assert group["orientations"] == {"LAS": 8}
+    assert group["looks_like"] == {"CT in Hounsfield units": 6}
+    organs = sum(int(scan(number)[1].sum()) for number in range(6))
+    (label,) = group["labels"]
+    assert (label["name"], label["images"], label["maps_read"]) == ("seg", 6, 6)
+    assert label["voxels"] == {"0": 6 * int(np.prod(SHAPE)) - organs, "1": organs}
+    dataset, _ = datasets_of(report)
+    assert len(dataset.cases) == 8
+    assert {case.image.parent for case in dataset.cases if case.is_labelled} == {
+        path.parent for path in folder.rglob("ct_seg.nii.gz")
+    }
+    assert all(case.mask is None or case.mask.parent == case.image.parent for case in dataset.cases)
+
+
+def test_bids_masks_go_to_the_image_that_they_name_and_derived_images_are_left_out(check, tmp_path: Path) -> None:
+    report = check(generated_folders.bids(tmp_path / "study"))
+    (group,) = report["groups"]
+    assert (group["images"], group["patients"], group["modalities"]) == (12, 6, {"FLAIR": 6, "T1w": 6})
+    assert list(group["looks_like"]) == ["MR or another scan without units: no value is below 0"]
+    for row in rows():
+        assert bool(row["mask"]) == row["image"].endswith("_T1w.nii.gz")
+        assert row["patient"] in row["image"]
+        assert row["patient"] in row["mask"] or not row["mask"]
+    assert any("6 images in folders called derivatives" in note for note in report["notes"])
+    assert len(datasets_of(report)[0].cases) == 12
+
+
+def test_photographs_with_a_csv_file_of_classes(check, tmp_path: Path) -> None:
+    report = check(generated_folders.photographs(tmp_path / "eyes"))
+    (group,) = report["groups"]
+    assert (group["kind"], group["images"], group["formats"]) == ("photographs", 12, {"PNG": 12})
+    assert group["looks_like"] == {"photographs of the fundus": 12}
+    assert group["labels"][0]["classes"] == {"0": 4, "1": 4, "2": 4}
+    dataset, _ = datasets_of(report)
+    assert dataset.labels == "class"
+    assert {case.image.stem: case.patient for case in dataset.cases} == {f"eye_{n}": f"p{n // 2}" for n in range(12)}
+
+
+def test_a_folder_in_a_known_layout_is_taken_as_it_is(check, decathlon_dataset, aptos_dataset) -> None:
+    report = check(decathlon_dataset(labels=("background", "organ", "lesion")))
+    assert report["layout"] == "the Medical Segmentation Decathlon"
+    assert report["groups"][0]["labels"][0]["names"] == {"0": "background", "1": "organ", "2": "lesion"}
+    assert report["groups"][0]["modalities"] == {"CT": 4}
+    assert len(datasets_of(report)[0].cases) == 4
+    report = check(aptos_dataset())
+    assert report["layout"] == "APTOS 2019"
+    assert report["commands"][-1].startswith("sslmed reproduce fig4 --data ")
+    assert len(datasets_of(report)[0].cases) == 5
+    assert not Path("table.csv").exists()
+
+
+def test_what_cannot_be_used_is_named_with_its_reason(check, tmp_path: Path) -> None:
+    folder = generated_folders.nested(tmp_path / "scans")
+    whole = (folder / "hospital_0/p00/ct.nii.gz").read_bytes()
+    (folder / "copy.nii.gz").write_bytes(gzip.compress(gzip.decompress(whole), 1))
+    (folder / "cut.nii.gz").write_bytes(whole[: len(whole) // 2])
+    (folder / "no.nii").write_bytes(b"not an image" * 50)
+    (folder / "dangling.nii.gz").symlink_to(folder / "absent.nii.gz")
+    (folder / "again").symlink_to(folder)
+    (folder / "link.nii.gz").symlink_to(folder / "hospital_0/p00/ct.nii.gz")
+    save(folder / "hospital_1/p07/other_seg.nii.gz", np.ones((3, 4, 5), np.uint8))
+    save(folder / "hospital_0/p06/ct_seg.nii.gz", scan(6)[1] + 0.5)
+    save(folder / "bold.nii.gz", np.stack([scan(0)[0]] * 5, axis=-1))
+    report = check(folder)
+    assert sum(group["images"] for group in report["groups"]) == 9
+    assert report["copies"] == [["copy.nii.gz", "hospital_0/p00/ct.nii.gz"]]
+    problems = {Path(line.split(": ")[0]).name: line for line in report["cannot_be_used"]}
+    assert problems.keys() == {"cut.nii.gz", "no.nii", "dangling.nii.gz", "other_seg.nii.gz", "ct_seg.nii.gz"}
+    assert "truncated" in problems["cut.nii.gz"]
+    assert "3 x 4 x 5" in problems["other_seg.nii.gz"]
+    assert "fractional" in problems["ct_seg.nii.gz"]
+    assert any("1 links" in note for note in report["notes"])
+    assert [table["path"] for table in report["tables"]] == ["table.csv", "table-2.csv"]
+    assert [len(dataset.cases) for dataset in datasets_of(report)] == [8, 1] * 2
+
+
+def test_images_without_labels_are_a_pool(check, tmp_path: Path) -> None:
+    report = check(generated_folders.nested(tmp_path / "scans", labelled=0))
+    assert report["groups"][0]["labels"] == []
+    assert any("--pool table.csv" in line for line in report["advice"])
+    assert len(datasets_of(report)[0].cases) == 8
+    for command in report["commands"]:
+        assert exit_status(shlex.split(command)[1:]) == 0
+
+
+@pytest.mark.slow
+def test_the_commands_run(check, tmp_path: Path) -> None:
+    report = check(generated_folders.nested(tmp_path / "scans"))
+    assert exit_status([*shlex.split(report["commands"][0])[1:], "--folds", "0"]) == 0
+
+
+def test_an_edited_table_is_kept(check, tmp_path: Path, capsys) -> None:
+    folder = generated_folders.nested(tmp_path / "scans")
+    first = check(folder)
+    assert check(folder) == first
+    Path("table.csv").write_text("image\nmine.nii.gz\n")
+    assert check(folder)["tables"] == [{"path": "table.csv", "images": 8, "kept": True}]
+    assert Path("table.csv").read_text() == "image\nmine.nii.gz\n"
+    assert exit_status(["check", str(folder)]) == 0
+    page = capsys.readouterr().out
+    assert "table.csv is there and says something else: it was kept" in page
+    assert "8 volumes" in page
+    assert "\x1b" not in page
+
+
+def test_wrong_input_and_folders_without_images(check, tmp_path: Path, capsys) -> None:
+    folder = generated_folders.nested(tmp_path / "scans")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty/notes.txt").touch()
+    report = check(tmp_path / "empty", status=1)
+    assert (report["groups"], report["commands"], report["other_files"]) == ([], [], {".txt": 1})
+    for arguments, words in (
+        [[str(tmp_path / "scan")], "no such folder; did you mean"],
+        [[str(folder / "hospital_0/p00/ct.nii.gz")], "is a file; give a folder"],
+        [[str(folder), "--table", str(folder / "table.csv")], "nothing is written into a data folder"],
+    ):
+        assert exit_status(["check", *arguments]) == 2
+        assert words in capsys.readouterr().err
+    assert not [*Path().iterdir()]
