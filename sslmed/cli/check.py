@@ -37,8 +37,8 @@ def run(options: Options) -> int:
 
     from rich.console import Console
 
-    from sslmed.preparation.survey.page import show
     from sslmed.preparation.survey.check import check
+    from sslmed.preparation.survey.page import show
 
     report = check(options.folder, options.table)
     if options.json:

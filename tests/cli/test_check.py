@@ -4,7 +4,6 @@ import csv
 import gzip
 import json
 import shlex
-import shutil
 from importlib import import_module
 from pathlib import Path
 

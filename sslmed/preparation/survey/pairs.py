@@ -11,8 +11,25 @@ from sslmed.preparation.photograph import FORMATS
 from sslmed.preparation.readers.names import VOLUMES, strip_extension
 
 LABEL_WORDS = frozenset(
-    "seg segs segmentation segmentations mask masks label labels labelmap labelmaps gt groundtruth dseg roi rois "
-    "annotation annotations".split()
+    [
+        "seg",
+        "segs",
+        "segmentation",
+        "segmentations",
+        "mask",
+        "masks",
+        "label",
+        "labels",
+        "labelmap",
+        "labelmaps",
+        "gt",
+        "groundtruth",
+        "dseg",
+        "roi",
+        "rois",
+        "annotation",
+        "annotations",
+    ]
 )
 """Words of a file's name that say that it is a label map."""
 
@@ -21,8 +38,37 @@ DERIVED = "derivatives"
 """Folder of BIDS with what was computed from images: https://bids-specification.readthedocs.io."""
 
 IMAGE_WORDS = frozenset(
-    "image images imagestr imagests imagesval img imgs scan scans volume volumes photo photos raw data anat orig ct mr "
-    "mri t1 t1w t1c t1ce t1gd t2 t2w flair pet".split()
+    [
+        "image",
+        "images",
+        "imagestr",
+        "imagests",
+        "imagesval",
+        "img",
+        "imgs",
+        "scan",
+        "scans",
+        "volume",
+        "volumes",
+        "photo",
+        "photos",
+        "raw",
+        "data",
+        "anat",
+        "orig",
+        "ct",
+        "mr",
+        "mri",
+        "t1",
+        "t1w",
+        "t1c",
+        "t1ce",
+        "t1gd",
+        "t2",
+        "t2w",
+        "flair",
+        "pet",
+    ]
 )
 """Words that say which image of a patient a file is, not of which patient."""
 
