@@ -1,9 +1,13 @@
+import nibabel as nib
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from volume_files import AFFINE, FILES, TO_LPS, write_volume
 
+from sslmed.core.errors import DataError
+from sslmed.preparation.readers import itk
 from sslmed.preparation.readers.dataset import Case
-from sslmed.preparation.readers.formats import read_header
+from sslmed.preparation.readers.formats import read_header, source_files
 from sslmed.preparation.readers.volumes import read_case
 
 SHAPE = (6, 5, 4)
@@ -56,11 +60,11 @@ def test_a_file_without_a_volume_of_numbers_is_refused_in_the_words_of_nifti(tmp
     sitk.WriteImage(sitk.GetImageFromArray(channels.astype(np.uint8), isVector=True), path)
     assert "holds RGB voxels" in problem(path)
     sitk.WriteImage(sitk.GetImageFromArray(channels.astype(np.float32), isVector=True), path)
-    assert "has 3 channels, but the dataset has 1 (MR)" in problem(path)
+    assert "has 3 channels, but the dataset has 1 (channel)" in problem(path)
     image, _ = read_case(Case("a", path), ("a", "b", "c"), ())
     np.testing.assert_array_equal(image.voxels, channels.transpose(3, 2, 1, 0))
     sitk.WriteImage(sitk.GetImageFromArray(channels.astype(np.int16), isVector=False), path)  # a time series
-    assert "has 4 channels, but the dataset has 1 (MR)" in problem(path)
+    assert "has 4 channels, but the dataset has 1 (channel)" in problem(path)
     sitk.WriteImage(sitk.GetImageFromArray(channels[0].astype(np.int16), isVector=False)[:, :, 0], path)
     assert "fewer than 3 spatial dimensions" in problem(path)
     bad = channels[..., 0].astype(np.float32)
@@ -97,7 +101,7 @@ def test_a_big_endian_file_is_valid(tmp_path):
     header = "ObjectType = Image\nNDims = 3\nBinaryData = True\nBinaryDataByteOrderMSB = True\nDimSize = 6 5 4\n"
     text = f"{header}ElementSpacing = 1 1 2\nElementType = MET_SHORT\nElementDataFile = LOCAL\n"
     (tmp_path / "a.mha").write_bytes(text.encode() + IMAGE.transpose().astype(">i2").tobytes())
-    image, _ = read_case(Case("a", tmp_path / "a.mha"), ("MR",), ())
+    image, _ = read_case(Case("a", tmp_path / "a.mha"), ("channel",), ())
     np.testing.assert_array_equal(image.voxels[0], IMAGE)
 
 
@@ -113,7 +117,7 @@ def test_a_file_that_does_not_say_where_it_lies_is_laid_where_itk_lays_it(tmp_pa
         nib.save(analyze, path)
     header = read_header(path)
     assert (header.placed, header.orientation, header.spacing) == (False, "LPS", (1, 2, 3))
-    image, _ = read_case(Case("a", path), ("MR",), ())
+    image, _ = read_case(Case("a", path), ("channel",), ())
     by_itk = sitk.ReadImage(path)
     np.testing.assert_array_equal(image.affine, TO_LPS @ np.diag([*by_itk.GetSpacing(), 1]))
     assert by_itk.GetOrigin() == (0, 0, 0)
@@ -121,7 +125,7 @@ def test_a_file_that_does_not_say_where_it_lies_is_laid_where_itk_lays_it(tmp_pa
 
 def problem(image, mask=None) -> str:
     with pytest.raises(DataError) as error:
-        read_case(Case("a", image, mask), ("MR",), ())
+        read_case(Case("a", image, mask), ("channel",), ())
     (line,) = error.value.problems
     assert "\n" not in line
     return line

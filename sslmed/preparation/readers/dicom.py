@@ -116,10 +116,9 @@ def list_series(folder: Path) -> list[Series]:
 
 
 def series_files(path: Path) -> tuple[Path, ...]:
-    """List the files of a series: those of its UID, or all DICOM files of the folder."""
-    if _is_in_folder(path):
-        return tuple(sorted(_files_of(path.parent, path.name)))
-    return tuple(filter(_is_dicom, _files(path)))
+    """List the files of a series: those of its UID, or those of all series of the folder."""
+    folder, uids = (path.parent, [path.name]) if _is_in_folder(path) else (path, series_uids(path))
+    return tuple(sorted(file for uid in uids for file in _files_of(folder, uid)))
 
 
 def open_series(path: Path) -> NiftiImage:
@@ -162,9 +161,10 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _is_dicom(path: Path) -> bool:
+    """Return whether a file is to be DICOM, by its name or its content, and even if it is damaged."""
     place, magic = MAGIC
     with path.open("rb") as file:
-        return file.read(place.stop)[place] == magic
+        return path.suffix.lower() == ".dcm" or file.read(place.stop)[place] == magic
 
 
 def _files_of(folder: Path, uid: str) -> set[Path]:
