@@ -10,9 +10,11 @@ from pathlib import Path
 import generated_folders
 import numpy as np
 import pytest
+import volume_files
 from commands import exit_status
 from drawn import contents
 from generated_folders import SHAPE, save, scan
+from volume_files import DATES, PATIENT, UID, write_series
 
 from sslmed.cli.options import Parser, parse
 from sslmed.preparation.readers.dataset import Dataset
@@ -61,11 +63,11 @@ def test_nested_scans_of_equal_names_with_masks_beside_some(check, tmp_path: Pat
     folder = generated_folders.nested(tmp_path / "scans")
     report = check(folder)
     (group,) = report["groups"]
-    assert (group["kind"], group["images"], group["formats"]) == ("volumes", 8, {"NIfTI": 8})
+    assert (group["kind"], group["images"], group["formats"]) == ("volumes", 8, {".nii.gz": 8})
     assert group["size"]["median"] == [*SHAPE]
     assert group["spacing_mm"]["most"] == [1.5, 1.5, 3]
     assert group["orientations"] == {"LAS": 8}
-    assert group["looks_like"] == {"CT in Hounsfield units": 6}
+    assert group["looks_like"] == {"CT in Hounsfield units": 8}
     organs = sum(int(scan(number)[1].sum()) for number in range(6))
     (label,) = group["labels"]
     assert (label["name"], label["images"], label["maps_read"]) == ("seg", 6, 6)
@@ -94,7 +96,7 @@ def test_bids_masks_go_to_the_image_that_they_name_and_derived_images_are_left_o
 def test_photographs_with_a_csv_file_of_classes(check, tmp_path: Path) -> None:
     report = check(generated_folders.photographs(tmp_path / "eyes"))
     (group,) = report["groups"]
-    assert (group["kind"], group["images"], group["formats"]) == ("photographs", 12, {"PNG": 12})
+    assert (group["kind"], group["images"], group["formats"]) == ("photographs", 12, {".png": 12})
     assert group["looks_like"] == {"photographs of the fundus": 12}
     assert group["labels"][0]["classes"] == {"0": 4, "1": 4, "2": 4}
     dataset, _ = datasets_of(report)
@@ -128,7 +130,7 @@ def test_what_cannot_be_used_is_named_with_its_reason(check, tmp_path: Path) -> 
     save(folder / "hospital_0/p06/ct_seg.nii.gz", scan(6)[1] + 0.5)
     save(folder / "bold.nii.gz", np.stack([scan(0)[0]] * 5, axis=-1))
     report = check(folder)
-    assert sum(group["images"] for group in report["groups"]) == 9
+    assert sum(group["images"] for group in report["groups"]) == 10
     assert report["copies"] == [["copy.nii.gz", "hospital_0/p00/ct.nii.gz"]]
     problems = {Path(line.split(": ")[0]).name: line for line in report["cannot_be_used"]}
     assert problems.keys() == {"cut.nii.gz", "no.nii", "dangling.nii.gz", "other_seg.nii.gz", "ct_seg.nii.gz"}
@@ -137,7 +139,43 @@ def test_what_cannot_be_used_is_named_with_its_reason(check, tmp_path: Path) -> 
     assert "fractional" in problems["ct_seg.nii.gz"]
     assert any("1 links" in note for note in report["notes"])
     assert [table["path"] for table in report["tables"]] == ["table.csv", "table-2.csv"]
-    assert [len(dataset.cases) for dataset in datasets_of(report)] == [8, 1] * 2
+    assert [len(dataset.cases) for dataset in datasets_of(report)] == [9, 1] * 2
+
+
+def test_dicom_series_are_all_listed_and_nothing_tells_of_the_patient(check, tmp_path: Path, capsys) -> None:
+    folder = tmp_path / "archive"
+    voxels = scan(0)[0] // 2 * 2
+    for number in range(6):
+        write_series(folder / f"a{number}" / "ct", voxels, uid=f"{UID}.{number}", t0010_0020=f"PID{number // 2}")
+    save(folder / "a0/ct_seg.nii.gz", scan(0)[1], volume_files.AFFINE)
+    save(folder / "a1/ct_seg.nii.gz", scan(0)[1])
+    write_series(folder / "a1/more", voxels, uid=f"{UID}.191", modality="PT", t0010_0020="PID0")
+    localiser = "ORIGINAL\\PRIMARY\\LOCALIZER"
+    write_series(folder / "a1/more", voxels[..., :2], uid=f"{UID}.192", t0008_0008=localiser, t0010_0020="PID0")
+    write_series(folder / "a1/more", voxels, uid=f"{UID}.193", modality="PT", t0010_0020="PID0")
+    write_series(folder / "a2/gap", voxels, uid=f"{UID}.194")[4].unlink()
+    cut = write_series(folder / "a3/cut", voxels, uid=f"{UID}.195")[0]
+    cut.write_bytes(cut.read_bytes()[:300])
+    report = check(folder)
+    ct, pet = report["groups"]
+    assert (ct["images"], ct["formats"], ct["modalities"], ct["patients"]) == (6, {"DICOM": 6}, {"CT": 6}, 3)
+    assert (pet["images"], pet["modalities"]) == (2, {"PT": 2})
+    assert ct["size"]["most"] == [*SHAPE]
+    assert ct["labels"][0]["images"] == 1
+    assert any("a1/ct_seg.nii.gz: has another affine" in problem for problem in report["cannot_be_used"])
+    assert [row["patient"] for row in rows()] == ["1", "1", "2", "2", "3", "3"]
+    assert {Path(row["image"]).name for row in rows()} == {"ct"}
+    assert {Path(row["image"]).name for row in rows("table-2.csv")} == {f"{UID}.191", f"{UID}.193"}
+    (note,) = [note for note in report["notes"] if "series" in note]
+    assert all(f"{UID}.{number}" in note for number in (191, 192, 193))
+    problems = "\n".join(report["cannot_be_used"])
+    assert f"{UID}.192: is not a volume: a localiser" in problems
+    assert "slices are missing" in problems
+    assert str(cut) in problems
+    exit_status(["check", str(folder)])
+    said = json.dumps(report) + capsys.readouterr().out + Path("table.csv").read_text()
+    secrets = {*PATIENT.values(), *DATES.values(), "PID"} | {word for name in PATIENT.values() for word in name.split("^")}
+    assert not [secret for secret in secrets if secret in said]
 
 
 def test_images_without_labels_are_a_pool(check, tmp_path: Path) -> None:

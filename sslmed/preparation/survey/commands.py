@@ -52,16 +52,13 @@ def commands_for_tables(tables: Sequence[Table]) -> tuple[list[str], list[str]]:
         if count >= FEWEST:
             commands += _reproduce(_figure(column, first), first.path, *pool)
         else:
-            advice.append(f"{count} images have a label in the column {column}; label at least {FEWEST}, for 5 folds")
+            advice.append(f"{count} of {FEWEST} labels that five folds need are in the column {column}: label more images")
+    table = shlex.quote(str(first.path))
+    if not first.labels:
+        advice.append(f"no labels were found: add them to {table} in a column mask, class or value")
     if not commands:
-        cure = "fill in a column mask, class or value for some images, and run: sslmed reproduce segmentation --data"
-        elsewhere = "or give them to labelled images from elsewhere by --pool"
-        advice.append(
-            f"no labels were found: {cure} {shlex.quote(str(first.path))}, {elsewhere} {shlex.quote(str(first.path))}"
-        )
-        commands = [
-            shlex.join(["sslmed", "prepare", str(first.path), "--pool", "--store", f"stores/{first.path.stem}"])
-        ]
+        advice.append(f"images without labels are a pool for pretraining: with labelled ones from elsewhere, --pool {table}")
+        commands = [shlex.join(["sslmed", "prepare", str(first.path), "--pool", "--store", f"stores/{first.path.stem}"])]
     return commands, advice
 
 

@@ -30,7 +30,7 @@ def read_names(path: Path) -> Names:
         return Names()
     is_nnunet = "channel_names" in content
     channels, labels = content.get("channel_names" if is_nnunet else "modality"), content.get("labels")
-    named = labels.items() if isinstance(labels, dict) else ()
+    named = [*labels.items()] if isinstance(labels, dict) else []
     if is_nnunet:  # "liver": 1, where the decathlon has "1": "liver"
         named = [(value, name) for name, value in named]
     return Names(

@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Literal
 
-import nibabel as nib
 import numpy as np
 from PIL import Image as Pillow
 
 from sslmed.core.errors import DataError
 from sslmed.preparation.photograph import FORMATS
-from sslmed.preparation.readers.names import VOLUMES
-from sslmed.preparation.readers.nifti_header import forms
+from sslmed.preparation.readers import formats
+from sslmed.preparation.readers.names import NIFTI, VOLUMES, strip_extension
+
+GZIP_TRAILER = 4  # bytes at the end of a gzip file that tell the length of its content, modulo 2^32
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Image:
 
     Args:
         name: Its path within the folder, without the number of the channel if each channel is a file.
-        files: Its file, or one for each channel.
+        files: Its path, or one for each channel: a file, or a DICOM series, as `readers.formats` takes them.
         format: Name of the file format.
         shape: Voxels along each axis, or rows and columns.
         channels: Number of channels; 3 for photographs, also for grey ones, which are read so.
@@ -53,7 +54,7 @@ class Image:
 
 
 def read_header(name: PurePath, path: Path) -> Image:
-    """Read and check what the header of a volume or a photograph says.
+    """Read and check what the header of a volume or a photograph says, and whether the file is long enough.
 
     Args:
         name: Path within the folder.
@@ -62,20 +63,31 @@ def read_header(name: PurePath, path: Path) -> Image:
     Raises:
         DataError: If the image cannot be used.
     """
-    return _volume(name, path) if path.name.lower().endswith(VOLUMES) else _photograph(name, path)
+    return _volume(name, path) if name.name.lower().endswith(VOLUMES) else _photograph(name, path)
 
 
 def _volume(name: PurePath, path: Path) -> Image:
-    image = nib.load(path)
-    affine = forms(image.header)[0]
-    channels = math.prod(image.shape[3:])
-    spacing = tuple(round(float(length), 4) for length in np.linalg.norm(affine[:3, :3], axis=0))
-    return Image(name, (path,), "NIfTI", image.shape[:3], channels, spacing, "".join(nib.aff2axcodes(affine)))
+    header = formats.read_header(path)
+    ending = name.name.lower()[len(strip_extension(name.name, VOLUMES)) :]
+    promised = math.prod(header.shape) * header.channels * np.dtype(header.dtype).itemsize
+    if ending in NIFTI and _length(path) < promised % 2**32:
+        formats.open_volume(path)  # says what is wrong, if anything is
+    spacing = tuple(round(length, 4) for length in header.spacing)
+    return Image(name, (path,), ending, header.shape, header.channels, spacing, header.orientation)
+
+
+def _length(path: Path) -> int:
+    """Return the length of a file's content, which need not be unpacked for it."""
+    if path.suffix.lower() != ".gz":
+        return path.stat().st_size
+    with path.open("rb") as file:
+        file.seek(-GZIP_TRAILER, 2)
+        return int.from_bytes(file.read(), "little")
 
 
 def _photograph(name: PurePath, path: Path) -> Image:
     try:
         with Pillow.open(path, formats=[*FORMATS.values()]) as photo:
-            return Image(name, (path,), str(photo.format), (photo.height, photo.width), channels=3)
+            return Image(name, (path,), name.suffix.lower(), (photo.height, photo.width), channels=3)
     except Exception as error:  # a damaged file makes PIL raise nearly anything
         raise DataError([f"{path}: is truncated or damaged ({error}); copy or download it again"]) from error

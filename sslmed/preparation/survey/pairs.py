@@ -10,66 +10,21 @@ from sslmed.core.text import shorten
 from sslmed.preparation.photograph import FORMATS
 from sslmed.preparation.readers.names import VOLUMES, strip_extension
 
-LABEL_WORDS = frozenset(
-    [
-        "seg",
-        "segs",
-        "segmentation",
-        "segmentations",
-        "mask",
-        "masks",
-        "label",
-        "labels",
-        "labelmap",
-        "labelmaps",
-        "gt",
-        "groundtruth",
-        "dseg",
-        "roi",
-        "rois",
-        "annotation",
-        "annotations",
-    ]
-)
+LABEL_WORDS = {
+    *("seg", "segs", "segmentation", "segmentations", "mask", "masks", "label", "labels", "labelmap", "labelmaps"),
+    *("gt", "groundtruth", "dseg", "roi", "rois", "annotation", "annotations"),
+}
 """Words of a file's name that say that it is a label map."""
 
 LABEL_FOLDERS = LABEL_WORDS | {"labelstr", "labelsts", "labelsval"}
 DERIVED = "derivatives"
 """Folder of BIDS with what was computed from images: https://bids-specification.readthedocs.io."""
 
-IMAGE_WORDS = frozenset(
-    [
-        "image",
-        "images",
-        "imagestr",
-        "imagests",
-        "imagesval",
-        "img",
-        "imgs",
-        "scan",
-        "scans",
-        "volume",
-        "volumes",
-        "photo",
-        "photos",
-        "raw",
-        "data",
-        "anat",
-        "orig",
-        "ct",
-        "mr",
-        "mri",
-        "t1",
-        "t1w",
-        "t1c",
-        "t1ce",
-        "t1gd",
-        "t2",
-        "t2w",
-        "flair",
-        "pet",
-    ]
-)
+IMAGE_WORDS = {
+    *("image", "images", "imagestr", "imagests", "imagesval", "img", "imgs", "scan", "scans", "volume", "volumes"),
+    *("photo", "photos", "raw", "data", "anat", "orig", "ct", "mr", "mri", "t1", "t1w", "t1c", "t1ce", "t1gd"),
+    *("t2", "t2w", "flair", "pet"),
+}
 """Words that say which image of a patient a file is, not of which patient."""
 
 BIDS = re.compile(r"(sub|ses|run)-[a-zA-Z0-9]+")

@@ -42,7 +42,7 @@ def describe(
 
 def _group(group: Group) -> dict[str, Any]:
     images, sample = group.images, group.sample
-    described = {
+    described: dict[str, Any] = {
         "kind": "photographs" if images[0].dims == 2 else "volumes",
         "images": len(images),
         "formats": _count(image.format for image in images),

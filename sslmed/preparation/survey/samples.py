@@ -1,7 +1,7 @@
 """Reads the voxels of some images and label maps: what values they hold, and what the images look like."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from sslmed.core.errors import DataError
 from sslmed.preparation.normalise import in_hounsfield_units
 from sslmed.preparation.photograph import read_mask, read_photo
-from sslmed.preparation.readers.dataset import Case
-from sslmed.preparation.readers.nifti import read_case
+from sslmed.preparation.readers.volumes import read_image, read_label
 from sslmed.preparation.survey.image import Image
 
 MOST_READ = 16
@@ -38,7 +37,8 @@ class Sample:
         ranges: Lowest, median and highest value of each image.
         looks: What the images look like -> how many do.
         values: Value of a label -> voxels.
-        problems: Name of an image -> what is wrong with it or its label map, one line each.
+        bad_images: Name of an image that cannot be used -> what is wrong with it, one line each.
+        bad_masks: Name of an image whose label map cannot be used -> what is wrong with that, one line each.
     """
 
     n_images: int = 0
@@ -46,15 +46,30 @@ class Sample:
     ranges: list[tuple[float, float, float]] = field(default_factory=list)
     looks: Counter[str] = field(default_factory=Counter)
     values: Counter[int] = field(default_factory=Counter)
-    problems: dict[PurePath, tuple[str, ...]] = field(default_factory=dict)
+    bad_images: dict[PurePath, tuple[str, ...]] = field(default_factory=dict)
+    bad_masks: dict[PurePath, tuple[str, ...]] = field(default_factory=dict)
 
 
-def choose(images: Sequence[Image]) -> list[Image]:
-    """Choose the images to read, evenly over the list."""
-    n_chosen = min(len(images), MOST_READ)
-    chosen = [images[index * len(images) // n_chosen] for index in range(n_chosen)]
-    totals = np.cumsum([image.n_voxels for image in chosen])
-    return [image for image, total in zip(chosen, totals, strict=True) if total <= max(MOST_VOXELS, totals[0])]
+def choose(images: Sequence[Image], first: Container[PurePath]) -> list[Image]:
+    """Choose the images to read, evenly over the list.
+
+    Args:
+        images: All images.
+        first: Names of those to take first: they have label maps.
+    """
+    labelled = _evenly([image for image in images if image.name in first], MOST_READ)
+    others = _evenly([image for image in images if image.name not in first], MOST_READ - len(labelled))
+    totals = np.cumsum([image.n_voxels for image in (*labelled, *others)])
+    return [
+        image
+        for image, total in zip((*labelled, *others), totals, strict=True)
+        if total <= max(MOST_VOXELS, totals[0])
+    ]
+
+
+def _evenly(images: Sequence[Image], count: int) -> list[Image]:
+    count = min(count, len(images))
+    return [images[index * len(images) // count] for index in range(count)]
 
 
 def read_sample(images: Sequence[Image], masks: Mapping[PurePath, Path], advance: Callable[[], object]) -> Sample:
@@ -68,28 +83,38 @@ def read_sample(images: Sequence[Image], masks: Mapping[PurePath, Path], advance
     sample = Sample()
     for image in images:
         try:
-            voxels, labels = _read(image, masks.get(image.name))
+            voxels = _read(sample, image, masks.get(image.name))
         except DataError as error:
-            sample.problems[image.name] = error.problems
+            sample.bad_images[image.name] = error.problems
         else:
             sample.n_images += 1
             sample.ranges.append((float(voxels.min()), float(np.median(voxels)), float(voxels.max())))
             sample.looks[_looks_like(voxels) if image.dims == 3 else _looks_like_photo(voxels)] += 1
-            if labels is not None:
-                sample.n_maps += 1
-                counts = np.bincount(labels.ravel())
-                sample.values.update({int(value): int(counts[value]) for value in np.flatnonzero(counts)})
         advance()
     return sample
 
 
-def _read(image: Image, mask: Path | None) -> tuple[NDArray[Any], NDArray[Any] | None]:
+def _read(sample: Sample, image: Image, mask: Path | None) -> NDArray[Any]:
+    """Return the voxels of an image, and add its label map to the sample."""
     if image.dims == 2:
         photo = read_photo(image.files[0])
-        return photo, None if mask is None else read_mask(mask, photo.shape[:2])
-    names = [f"channel {number}" for number in range(image.channels)]
-    volume, label = read_case(Case(image.name.name, image.files[0], mask), names, ())
-    return volume.voxels, None if label is None else label.voxels
+        if mask is not None:
+            _add_map(sample, image, lambda: read_mask(mask, photo.shape[:2]))
+        return photo
+    volume = read_image(image.files[0], [f"channel {number}" for number in range(image.channels)])
+    if mask is not None:
+        _add_map(sample, image, lambda: read_label(mask, (), volume).voxels)
+    return volume.voxels
+
+
+def _add_map(sample: Sample, image: Image, read: Callable[[], NDArray[Any]]) -> None:
+    try:
+        counts = np.bincount(read().ravel())
+    except DataError as error:
+        sample.bad_masks[image.name] = error.problems
+    else:
+        sample.n_maps += 1
+        sample.values.update({int(value): int(counts[value]) for value in np.flatnonzero(counts)})
 
 
 def _looks_like(voxels: NDArray[np.float32]) -> str:

@@ -9,6 +9,8 @@ from pathlib import Path, PurePath
 from sslmed.core.errors import DataError
 from sslmed.core.progress import progress
 from sslmed.preparation.photograph import FORMATS
+from sslmed.preparation.readers import dicom
+from sslmed.preparation.readers.formats import source_files
 from sslmed.preparation.readers.names import VOLUMES, strip_extension
 from sslmed.preparation.readers.photo_files import walk_folder
 from sslmed.preparation.settings import is_ct
@@ -18,6 +20,7 @@ from sslmed.preparation.survey.duplicates import duplicates
 from sslmed.preparation.survey.image import Image, read_header
 from sslmed.preparation.survey.pairs import Pairs, is_derived, is_mask, pair
 from sslmed.preparation.survey.samples import CT, Sample, choose, read_sample
+from sslmed.preparation.survey.series import Patients, find_series
 from sslmed.preparation.survey.sheets import Sheet, find_sheet
 
 SUBJECT = re.compile(r"sub-([a-zA-Z0-9]+)")
@@ -80,17 +83,15 @@ def survey(folder: Path) -> Survey:
     """Find out what images a folder has, also in subfolders and through links; nothing is written."""
     found = Survey(folder)
     files = _distinct(walk_folder(folder, found.problems), found)
-    paths = [path for path in files if path.name.lower().endswith((*VOLUMES, *FORMATS))]
-    found.others.update(path.suffix.lower() or path.name for path in set(files) - set(paths))
+    images, masks = _split(_headers(files, found), found)
     names = {_name(path.parent, found): read_names(path) for path in files if path.name == "dataset.json"}
-    images, masks = _split(_headers(paths, found), found)
     nnunet = {folder for folder in names if names[folder].is_nnunet}
     images = [_described(image, names) for image in join_channels(images, [*masks], nnunet, found.problems)]
     found.copies = [[image.name for image in group] for group in duplicates(images)]
     pairs = pair({image.name: image.shape for image in images}, {name: mask.shape for name, mask in masks.items()})
     found.notes += pairs.notes
     found.problems += [f"{folder}/{problem}" for problem in pairs.problems]
-    sheets = [path for path in files if path.suffix.lower() in (".csv", ".tsv")]
+    sheets = [path for path in files if path.suffix.lower() == ".csv"]
     sheet = find_sheet(sheets, [image.name for image in images])
     kinds: dict[object, list[Image]] = {}
     for image in images:
@@ -121,16 +122,39 @@ def _distinct(files: Sequence[Path], found: Survey) -> list[Path]:
     return sorted(distinct.values())
 
 
-def _headers(paths: Sequence[Path], found: Survey) -> list[Image]:
-    images = []
-    with progress("reading headers", len(paths), unit="files") as advance:
-        for path in paths:
-            try:
-                images.append(read_header(_name(path, found), path))
-            except DataError as error:
-                found.problems += error.problems
+def _headers(files: Sequence[Path], found: Survey) -> list[Image]:
+    """Describe all images among files, and count the other files."""
+    images: list[Image] = []
+    series: dict[Path, list[Path]] = {}
+    data = {each for path in files if path.name.lower().endswith(VOLUMES) for each in _data_files(path)}
+    with progress("reading headers", len(files), unit="files") as advance:
+        for path in files:
+            if path in data:
+                pass  # of another file, which is its header
+            elif path.name.lower().endswith((*VOLUMES, *FORMATS)):
+                try:
+                    images.append(read_header(_name(path, found), path))
+                except DataError as error:
+                    found.problems += error.problems
+            elif dicom.is_dicom(path):
+                series.setdefault(path.parent, []).append(path)
+                continue
+            else:
+                found.others[path.suffix.lower() or path.name] += 1
             advance()
+        patients = Patients()
+        for folder, of_folder in series.items():
+            images += find_series(_name(folder, found), folder, of_folder, patients, found.notes, found.problems)
+            advance(len(of_folder))
     return images
+
+
+def _data_files(path: Path) -> tuple[Path, ...]:
+    """Return the files that belong to a header file: `.img` to `.hdr`, `.raw` to `.mhd`."""
+    try:
+        return tuple(file for file in source_files(path) if file != path and not file.name.lower().endswith(".hdr"))
+    except (DataError, OSError):
+        return ()
 
 
 def _split(found_images: Sequence[Image], found: Survey) -> tuple[list[Image], dict[PurePath, Image]]:
@@ -176,12 +200,16 @@ def _group(
             maps.setdefault(kind, {})[image.name] = masks[mask].files[0]
     maps = dict(sorted(maps.items(), key=lambda item: -len(item[1])))
     first = next(iter(maps.values()), {})
-    chosen = choose([image for image in images if image.name in first] or images)
+    chosen = choose(images, first)
     with progress("reading voxels", len(chosen), unit="images") as advance:
         sample = read_sample(chosen, first, advance)
-    found.problems += [problem for problems in sample.problems.values() for problem in problems]
-    usable = tuple(image for image in images if image.name not in sample.problems)
-    for unusable in sample.problems:
-        for of_kind in maps.values():
-            of_kind.pop(unusable, None)
+    bad = sample.bad_images | sample.bad_masks
+    found.problems += [problem for problems in bad.values() for problem in problems]
+    usable = tuple(image for image in images if image.name not in sample.bad_images)
+    for name in sample.bad_masks:
+        del first[name]
+    for of_kind in maps.values():
+        for name in sample.bad_images:
+            of_kind.pop(name, None)
+    maps = {kind: of_kind for kind, of_kind in maps.items() if of_kind}
     return Group(usable, maps, sheet, sample, _names_of(images[0], names).labels)

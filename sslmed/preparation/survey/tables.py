@@ -10,6 +10,8 @@ from sslmed.core.files import write_text
 from sslmed.preparation.survey.image import Image
 from sslmed.preparation.survey.survey import Group
 
+LABELS: tuple[str, ...] = ("mask", "class", "value")
+
 SEVERAL = ";"
 """Separates the files of an image's channels."""
 
@@ -44,7 +46,7 @@ def write_tables(groups: Sequence[Group], path: Path) -> list[Table]:
         is_kept = target.is_file() and target.read_text(encoding="utf-8") != text.getvalue()
         if not is_kept:
             write_text(target, text.getvalue())
-        labels = {name: sum(map(bool, columns[name])) for name in ("mask", "class", "value") if name in columns}
+        labels = {name: sum(map(bool, columns[name])) for name in LABELS if name in columns}
         tables.append(Table(target, group, labels, "patient" in columns, is_kept))
     return tables
 
@@ -60,7 +62,7 @@ def _columns(group: Group, folder: Path) -> dict[str, list[str]]:
     if sheet is not None and sheet.column:
         columns[sheet.kind] = [sheet.labels.get(image.name, "") for image in images]
     patients = [_patient(image, group) for image in images]
-    if all(patients):
+    if all(patients) and (len(set(patients)) > 1 or len(images) == 1):  # one for all is no patient's, but a placeholder
         columns["patient"] = patients
     return {name: cells for name, cells in columns.items() if any(cells)}
 
