@@ -8,6 +8,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from sslmed.core.errors import printable
+from sslmed.core.text import shorten
 
 MOST_LINES = 20
 """Lines of one kind that the page shows; `--json` has all."""
@@ -38,7 +39,7 @@ def show(report: Mapping[str, Any], console: Console) -> None:
         for name, text in _facts(group):
             grid.add_row(f"  {name}", Text(printable(text)))
         console.print(grid)
-    copies = [f"{len(names)} equal images: {', '.join(names)}" for names in report["copies"]]
+    copies = [f"{len(names)} equal images: {shorten(names)}" for names in report["copies"]]
     section("copies, which stay together in one fold", copies)
     section("to know", report["notes"])
     section("cannot be used", report["cannot_be_used"], "red")
@@ -52,7 +53,7 @@ def show(report: Mapping[str, Any], console: Console) -> None:
 def _facts(group: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return the rows of a group's table."""
     read = group["images_read"]
-    of = "" if read == group["images"] else f" (of {read} images that were read)"
+    of = "" if read == group["images"] else f" ({read} of {group['images']} images read)"
     facts = [
         ("format", _counts(group["formats"])),
         ("channels", str(group["channels"])),

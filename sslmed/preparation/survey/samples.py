@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sslmed.core.errors import DataError
 from sslmed.preparation.normalise import in_hounsfield_units
 from sslmed.preparation.photograph import read_mask, read_photo
-from sslmed.preparation.readers.volumes import read_image, read_label
+from sslmed.preparation.readers.volumes import read_channels, read_label
 from sslmed.preparation.survey.image import Image
 
 MOST_READ = 16
@@ -101,7 +101,7 @@ def _read(sample: Sample, image: Image, mask: Path | None) -> NDArray[Any]:
         if mask is not None:
             _add_map(sample, image, lambda: read_mask(mask, photo.shape[:2]))
         return photo
-    volume = read_image(image.files[0], [f"channel {number}" for number in range(image.channels)])
+    volume = read_channels(image.files, [f"channel {number}" for number in range(image.channels)])
     if mask is not None:
         _add_map(sample, image, lambda: read_label(mask, (), volume).voxels)
     return volume.voxels

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sslmed.core.files import write_text
+from sslmed.preparation.readers.table_rows import SEVERAL
 from sslmed.preparation.survey.image import Image
 from sslmed.preparation.survey.survey import Group
 
 LABELS: tuple[str, ...] = ("mask", "class", "value")
-
-SEVERAL = ";"
-"""Separates the files of an image's channels."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +59,8 @@ def _columns(group: Group, folder: Path) -> dict[str, list[str]]:
     sheet = group.sheet
     if sheet is not None and sheet.column:
         columns[sheet.kind] = [sheet.labels.get(image.name, "") for image in images]
+    if group.modality and images[0].dims == 3:
+        columns["modality"] = [SEVERAL.join(group.modality)] * len(images)
     patients = [_patient(image, group) for image in images]
     if all(patients) and (len(set(patients)) > 1 or len(images) == 1):  # one for all is no patient's, but a placeholder
         columns["patient"] = patients
