@@ -94,7 +94,7 @@ def _choose_labels(path: Path, header: Sequence[str], labels: Labels | None) -> 
 def _name_channels(rows: Sequence[Line], cases: Sequence[Case]) -> tuple[tuple[str, ...], list[str]]:
     """Return the names of the channels, by the column `modality` if there is one, and problems of this column."""
     several = tuple(f"channel {number}" for number, _ in enumerate(cases[0].images, 1))
-    default = several if len(several) > 1 else channel_names(cases[0].image)
+    default = several if len(several) > 1 else channel_names([case.image for case in cases])
     first, *others = ((row.number, row.cells.get("modality", "")) for row in rows)
     problems = [
         f"line {line}: modality is {text!r}, but {first[1]!r} on line {first[0]}; it must be the same in all rows"
