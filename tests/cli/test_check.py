@@ -19,6 +19,7 @@ from volume_files import DATES, PATIENT, UID, write_series
 from sslmed.cli.options import Parser, parse
 from sslmed.preparation.readers.dataset import Dataset
 from sslmed.preparation.readers.layouts import read
+from sslmed.preparation.readers.volumes import read_case
 
 
 @pytest.fixture
@@ -91,6 +92,32 @@ def test_bids_masks_go_to_the_image_that_they_name_and_derived_images_are_left_o
         assert row["patient"] in row["mask"] or not row["mask"]
     assert any("6 images in folders called derivatives" in note for note in report["notes"])
     assert len(datasets_of(report)[0].cases) == 12
+
+
+def test_nnunet_files_are_joined_to_channels(check, tmp_path: Path) -> None:
+    folder = generated_folders.nnunet(tmp_path / "Dataset001_Toy")
+    (folder / "imagesTs/case_007_0001.nii.gz").unlink()
+    report = check(folder)
+    (group,) = report["groups"]
+    assert (group["images"], group["channels"], group["modalities"]) == (7, 2, {"CT, PET": 7})
+    assert (group["labels"][0]["images"], group["labels"][0]["names"]) == (6, {"0": "background", "1": "tumour"})
+    assert ["case_007.nii.gz: has the channels 0000" in line for line in report["cannot_be_used"]] == [True]
+    dataset, _ = datasets_of(report)
+    assert dataset.modalities == ("CT", "PET")
+    first = dataset.cases[0]
+    names = ["case_000_0000.nii.gz", "case_000_0001.nii.gz", "case_000.nii.gz"]
+    assert [path.name for path in first.files] == names
+    image, label = read_case(first, dataset.modalities, ())
+    np.testing.assert_array_equal(image.voxels[0], scan(0)[0])
+    np.testing.assert_array_equal(label.voxels, scan(0)[1])
+
+
+def test_four_digits_of_a_case_are_no_channel(check, tmp_path: Path) -> None:
+    for number in range(6):
+        save(tmp_path / f"Task/imagesTr/liver_{number:04}.nii.gz", scan(number)[0])
+        save(tmp_path / f"Task/labelsTr/liver_{number:04}.nii.gz", scan(number)[1])
+    (group,) = check(tmp_path / "Task")["groups"]
+    assert (group["images"], group["channels"], group["labels"][0]["images"]) == (6, 1, 6)
 
 
 def test_photographs_with_a_csv_file_of_classes(check, tmp_path: Path) -> None:
@@ -174,7 +201,7 @@ def test_dicom_series_are_all_listed_and_nothing_tells_of_the_patient(check, tmp
     assert str(cut) in problems
     exit_status(["check", str(folder)])
     said = json.dumps(report) + capsys.readouterr().out + Path("table.csv").read_text()
-    secrets = {*PATIENT.values(), *DATES.values(), "PID"} | {word for name in PATIENT.values() for word in name.split("^")}
+    secrets = {word for text in (*PATIENT.values(), *DATES.values(), "PID") for word in (text, *text.split("^"))}
     assert not [secret for secret in secrets if secret in said]
 
 
@@ -189,8 +216,15 @@ def test_images_without_labels_are_a_pool(check, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_commands_run(check, tmp_path: Path) -> None:
-    report = check(generated_folders.nested(tmp_path / "scans"))
-    assert exit_status([*shlex.split(report["commands"][0])[1:], "--folds", "0"]) == 0
+    dry_run, command = (
+        shlex.split(each)[1:] for each in check(generated_folders.nested(tmp_path / "scans"))["commands"]
+    )
+    tiny = Path(__file__).parents[1] / "experiments" / "tiny"
+    options = ["--preset", str(tiny), "--arms", "baseline", "--fractions", "1"]
+    assert exit_status([*dry_run, *options]) == 0
+    assert not Path("runs").exists()
+    assert exit_status([*command, *options]) == 0
+    assert [*Path("results/segmentation").rglob("report.html")]
 
 
 def test_an_edited_table_is_kept(check, tmp_path: Path, capsys) -> None:

@@ -35,7 +35,7 @@ def test_each_label_map_goes_to_the_image_of_its_case(image: str, mask: str) -> 
     masks = {PurePath(mask.format(number, number)): (4, 4, 4) for number in numbers}
     assert all(map(is_mask, masks))
     pairs = pair(images, masks)
-    assert not (pairs.problems or pairs.notes)
+    assert pairs.problems == pairs.notes == []
     assert {image: list(found.values()) for image, found in pairs.masks.items()} == {
         image: [mask] for image, mask in zip(images, masks, strict=True)
     }

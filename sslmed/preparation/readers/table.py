@@ -47,7 +47,7 @@ def scan_table(path: Path, labels: Labels | None = None) -> tuple[Dataset, list[
     if not cases or len(reader.dimensions) > 1:
         raise DataError(problems)
     (spatial_dims,) = reader.dimensions
-    modalities = COLOURS
+    modalities: tuple[str, ...] = COLOURS
     if spatial_dims == 3:
         modalities, found = _name_channels(rows, cases)
         problems += [f"{path}: {problem}" for problem in found]

@@ -68,7 +68,9 @@ class Rows:
             problems.append("has no patient, but other rows have; name the patient in each, or remove the column")
         label, of_label = self._label(row, dims)
         problems += of_label
-        return (None if problems else Case(case_id, self._path(image), label, patient, tuple(map(self._path, others)))), problems
+        if problems:
+            return None, problems
+        return Case(case_id, self._path(image), label, patient, tuple(map(self._path, others))), []
 
     def _label(self, row: Line, dims: int) -> tuple[Path | float | None, list[str]]:
         text = "" if self.column is None else row.cells[self.column]

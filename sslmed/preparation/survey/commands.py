@@ -52,13 +52,15 @@ def commands_for_tables(tables: Sequence[Table]) -> tuple[list[str], list[str]]:
         if count >= FEWEST:
             commands += _reproduce(_figure(column, first), first.path, *pool)
         else:
-            advice.append(f"{count} of {FEWEST} labels that five folds need are in the column {column}: label more images")
-    table = shlex.quote(str(first.path))
+            advice.append(
+                f"{count} images have a label in the column {column}, and five folds need {FEWEST}: label more"
+            )
+    name = str(first.path)
     if not first.labels:
-        advice.append(f"no labels were found: add them to {table} in a column mask, class or value")
+        advice.append(f"no labels were found: add them to {name} in a column mask, class or value")
     if not commands:
-        advice.append(f"images without labels are a pool for pretraining: with labelled ones from elsewhere, --pool {table}")
-        commands = [shlex.join(["sslmed", "prepare", str(first.path), "--pool", "--store", f"stores/{first.path.stem}"])]
+        advice.append(f"images without labels are a pool for pretraining: give --pool {name} beside labelled images")
+        commands = [shlex.join(["sslmed", "prepare", name, "--pool", "--store", f"stores/{first.path.stem}"])]
     return commands, advice
 
 

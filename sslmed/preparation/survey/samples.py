@@ -61,9 +61,7 @@ def choose(images: Sequence[Image], first: Container[PurePath]) -> list[Image]:
     others = _evenly([image for image in images if image.name not in first], MOST_READ - len(labelled))
     totals = np.cumsum([image.n_voxels for image in (*labelled, *others)])
     return [
-        image
-        for image, total in zip((*labelled, *others), totals, strict=True)
-        if total <= max(MOST_VOXELS, totals[0])
+        image for image, total in zip((*labelled, *others), totals, strict=True) if total <= max(MOST_VOXELS, totals[0])
     ]
 
 

@@ -49,10 +49,12 @@ def find_series(
         return []
     problems += [f"{each.path}: is not a volume: {each.problem}" for each in series if each.problem is not None]
     usable = [each for each in series if each.problem is None]
-    alone = len(series) == 1
-    if usable and not alone:
-        notes.append(f"{folder} holds {len(series)} series, whose volumes are all listed: {'; '.join(map(str, series))}")
-    return [_image(name if alone else name / each.uid, folder if alone else each.path, each, patients) for each in usable]
+    if len(series) == 1:
+        return [_image(name, folder, each, patients) for each in usable]
+    if usable:
+        listed = "; ".join(map(str, series))
+        notes.append(f"{folder} holds {len(series)} series, of which all that are volumes are listed: {listed}")
+    return [_image(name / each.uid, each.path, each, patients) for each in usable]
 
 
 def _image(name: PurePath, path: Path, series: dicom.Series, patients: Patients) -> Image:

@@ -86,11 +86,12 @@ def survey(folder: Path) -> Survey:
     images, masks = _split(_headers(files, found), found)
     names = {_name(path.parent, found): read_names(path) for path in files if path.name == "dataset.json"}
     nnunet = {folder for folder in names if names[folder].is_nnunet}
-    images = [_described(image, names) for image in join_channels(images, [*masks], nnunet, found.problems)]
+    incomplete: list[str] = []
+    images = [_described(image, names) for image in join_channels(images, [*masks], nnunet, incomplete)]
     found.copies = [[image.name for image in group] for group in duplicates(images)]
     pairs = pair({image.name: image.shape for image in images}, {name: mask.shape for name, mask in masks.items()})
     found.notes += pairs.notes
-    found.problems += [f"{folder}/{problem}" for problem in pairs.problems]
+    found.problems += [f"{folder}/{problem}" for problem in (*incomplete, *pairs.problems)]
     sheets = [path for path in files if path.suffix.lower() == ".csv"]
     sheet = find_sheet(sheets, [image.name for image in images])
     kinds: dict[object, list[Image]] = {}
