@@ -18,6 +18,8 @@ CONVENTIONS = [
     ("scans/p{}/ct.nii.gz", "masks/p{}/seg.nii.gz"),
     ("images/{}.nii.gz", "annotations/expert/{}.nii.gz"),
     ("MR {}/Scan.nii.gz", "MR {}/Scan Label.nii.gz"),
+    ("p{}/study/ct", "p{}/gtv_mask.nii.gz"),
+    ("p{}/in/scan.nii.gz", "p{}/out/tumour_seg.nii.gz"),
     ("train/images/{}.jpg", "train/masks/{}.png"),
     ("{}.JPG", "{}_Mask.PNG"),
     (
@@ -64,3 +66,6 @@ def test_several_channels_and_several_kinds_are_told_apart_or_said() -> None:
     alone = pair({PurePath("a/1.nii"): shape}, {PurePath("b/2_seg.nii"): shape})
     assert not alone.masks
     assert alone.problems[0].startswith("b/2_seg.nii: is called like a label map")
+    unclear = pair({PurePath("a/1.nii"): shape, PurePath("a/2.nii"): shape}, {PurePath("a/x_seg.nii"): shape})
+    assert not unclear.masks
+    assert "could be that of a/1.nii, a/2.nii" in unclear.problems[0]

@@ -57,36 +57,48 @@ def is_derived(path: PurePath) -> bool:
 
 
 def pair(images: Mapping[PurePath, Sequence[int]], masks: Mapping[PurePath, Sequence[int]]) -> Pairs:
-    """Find the image of each label map: one that is called like it, or the only one in its folder.
+    """Find the image of each label map: one that is called like it, or the only one of its grid near it.
 
     Args:
         images: Path within the folder -> shape.
         masks: The same of label maps.
     """
     pairs = Pairs()
-    by_key: dict[object, list[PurePath]] = defaultdict(list)
+    called: dict[object, list[PurePath]] = defaultdict(list)
+    below: dict[PurePath, list[PurePath]] = defaultdict(list)
     for image in images:
         for key in _keys(image):
-            by_key[key].append(image)
+            called[key].append(image)
+        for folder in image.parents:
+            below[folder].append(image)
     shared = []
     for mask, shape in masks.items():
-        called = next((by_key[key] for key in _keys(mask) if by_key[key]), [])
-        same = [image for image in called if tuple(images[image]) == tuple(shape)]
-        if not called:
-            pairs.problems.append(f"{mask}: is called like a label map, but no image is called like it; rename it")
+        by_name = next((called[key] for key in _keys(mask) if key in called), [])
+        found = by_name or next((below[folder] for folder in _near(mask) if folder in below), [])
+        same = [image for image in found if tuple(images[image]) == tuple(shape)]
+        in_common = {image: len({*_words(str(image))} & {*_words(str(mask))}) for image in same}
+        likeliest = [image for image in same if in_common[image] == max(in_common.values())]
+        if not found or (same and not by_name and len(likeliest) > 1):
+            fits = f"it could be that of {shorten([*map(str, likeliest)])}" if same else "there is no image near it"
+            pairs.problems.append(
+                f"{mask}: is called like a label map, but like that of no image, and {fits}; rename it"
+            )
         elif not same:
-            expected = " x ".join(map(str, images[called[0]]))
-            found = " x ".join(map(str, shape))
+            expected = " x ".join(map(str, images[found[0]]))
             cure = "a label map must have its image's grid"
-            pairs.problems.append(f"{mask}: has {found} voxels, but its image {called[0]} {expected}; {cure}")
+            size = " x ".join(map(str, shape))
+            pairs.problems.append(f"{mask}: has {size} voxels, but its image {found[0]} {expected}; {cure}")
         else:
-            in_common = {each: len({*_words(str(each))} & {*_words(str(mask))}) for each in same}
-            likeliest = [each for each in same if in_common[each] == max(in_common.values())]
             _add(pairs, likeliest[0], mask)
             shared += [f"{mask} of {shorten([*map(str, likeliest)])}"] * (len(likeliest) > 1)
     if shared:
         pairs.notes.append(f"{len(shared)} label maps fit several images, and are given to the first: {shared[0]}")
     return pairs
+
+
+def _near(mask: PurePath) -> list[PurePath]:
+    """Return the folder of a label map, and those above it, but not the whole."""
+    return [mask.parent, *[folder for folder in mask.parent.parents if folder.parts]]
 
 
 def _add(pairs: Pairs, image: PurePath, mask: PurePath) -> None:
@@ -113,7 +125,7 @@ def _keys(path: PurePath) -> list[object]:
     whole, own = (
         tuple(dict.fromkeys(word for word in _words(text) if word not in drop)) for text in (str(path), path.name)
     )
-    return [("whole", whole), *[("name", own)] * bool(own), ("folder", path.parent)]
+    return [("whole", whole), *[("name", own)] * bool(own)]
 
 
 def _stem(name: str) -> str:
