@@ -51,12 +51,11 @@ def datasets_of(report: dict) -> list[Dataset]:
         module = import_module(f"sslmed.cli.{name}")
         options, *_ = parse(arguments, Parser(), module.OPTIONS, module.POSITIONAL)
         kinds = {"segmentation": "map", "classification": "class", "regression": "value", "fig4": "class"}
-        if name == "prepare":
-            datasets.append(read(Path(options.data), pool=options.pool))
-            continue
-        datasets.append(read(Path(options.data), labels=kinds[options.figure]))
-        if options.pool is not None:
-            datasets.append(read(options.pool, pool=True))
+        paths = [Path(each) for each in options.data]
+        labels = None if name == "prepare" else kinds[options.figure]
+        datasets.append(read(*paths, labels=labels, pool=name == "prepare" and options.pool))
+        if name != "prepare" and options.pool:
+            datasets.append(read(*options.pool, pool=True))
     return datasets
 
 

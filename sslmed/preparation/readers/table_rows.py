@@ -70,7 +70,7 @@ class Rows:
         problems += of_label
         if problems:
             return None, problems
-        return Case(case_id, self._path(image), label, patient, tuple(map(self._path, others))), []
+        return Case(case_id, self._path(image), label, patient, channels=tuple(map(self._path, others))), []
 
     def _label(self, row: Line, dims: int) -> tuple[Path | float | None, list[str]]:
         text = "" if self.column is None else row.cells[self.column]

@@ -44,8 +44,8 @@ def commands_for_tables(tables: Sequence[Table]) -> tuple[list[str], list[str]]:
     if not tables:
         return [], []
     first, *others = tables
-    pools = [table for table in others if table.group.images[0].dims == first.group.images[0].dims]
-    pool = ["--pool", str(pools[0].path)] if pools else []
+    pools = [str(each.path) for each in others if each.group.images[0].dims == first.group.images[0].dims]
+    pool = ["--pool", *pools] if pools else []
     commands: list[str] = []
     advice = _advice(first)
     for column, count in first.labels.items():
