@@ -135,6 +135,7 @@ def test_a_folder_in_a_known_layout_is_taken_as_it_is(check, decathlon_dataset, 
     assert report["layout"] == "the Medical Segmentation Decathlon"
     assert report["groups"][0]["labels"][0]["names"] == {"0": "background", "1": "organ", "2": "lesion"}
     assert report["groups"][0]["modalities"] == {"CT": 4}
+    assert "3 images, or patients, have a label in mask, and 5 folds need 5" in report["advice"][0]
     assert len(datasets_of(report)[0].cases) == 4
     report = check(aptos_dataset())
     assert report["layout"] == "APTOS 2019"
@@ -165,7 +166,9 @@ def test_what_cannot_be_used_is_named_with_its_reason(check, tmp_path: Path) -> 
     assert "fractional" in problems["ct_seg.nii.gz"]
     assert any("1 links" in note for note in report["notes"])
     assert [table["path"] for table in report["tables"]] == ["table.csv", "table-2.csv"]
-    assert [len(dataset.cases) for dataset in datasets_of(report)] == [9, 1] * 2
+    assert [len(dataset.cases) for dataset in datasets_of(report)] == [9] * 2
+    assert any("--pool table-2.csv pretrains on them as well" in line for line in report["advice"])
+    assert len(read(Path("table-2.csv"), pool=True).cases) == 1
 
 
 def test_dicom_series_are_all_listed_and_nothing_tells_of_the_patient(check, tmp_path: Path, capsys) -> None:
@@ -233,6 +236,7 @@ def test_an_edited_table_is_kept(check, tmp_path: Path, capsys) -> None:
     Path("table.csv").write_text("image\nmine.nii.gz\n")
     assert check(folder)["tables"] == [{"path": "table.csv", "images": 8, "kept": True}]
     assert Path("table.csv").read_text() == "image\nmine.nii.gz\n"
+    assert any("mine.nii.gz does not exist" in line for line in check(folder)["cannot_be_used"])
     assert exit_status(["check", str(folder)]) == 0
     page = capsys.readouterr().out
     assert "table.csv is there and says something else: it was kept" in page

@@ -53,7 +53,8 @@ class Rows:
         """Return the case of a row, or its problems."""
         if row.surplus:
             return None, [f"has {row.surplus} more cells than the first line; fix the row"]
-        image, *others = (part.strip() for part in row.cells["image"].split(SEVERAL))
+        cell = row.cells["image"]
+        image, *others = [cell] if find_file(self.folder, cell) else map(str.strip, cell.split(SEVERAL))
         dims: Literal[2, 3] = 3 if image.lower().endswith(VOLUMES) or self._series(image) else 2
         problems = self._file_problems("image", image, (*FORMATS, *VOLUMES), row.number)
         for other in others:

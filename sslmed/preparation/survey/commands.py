@@ -1,27 +1,24 @@
 """The next commands for a folder that was surveyed."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sslmed.core.errors import DataError
 from sslmed.preparation.readers import layouts
 from sslmed.preparation.readers.dataset import Dataset
-from sslmed.preparation.survey.tables import Table
+from sslmed.preparation.readers.table_rows import COLUMNS
+from sslmed.preparation.survey.tables import Table, n_independent
 
-FEWEST = 5
-"""Labelled images that five folds need."""
-
+FOLDS = 5
 GRADES = {"0", "1", "2", "3", "4"}
+FIGURES = {"mask": "segmentation", "class": "classification", "value": "regression"}
 NAMES = {
     "table.csv": "a table",
     "dataset.json": "the Medical Segmentation Decathlon",
     "train.csv": "APTOS 2019",
 }
 """File that lists the cases -> name of the layout, in the order in which they are looked for."""
-
-FIGURES = {"mask": "segmentation", "class": "classification", "value": "regression"}
-COLUMNS = {"map": "mask", "class": "class", "value": "value"}
 
 
 def read_layout(folder: Path) -> tuple[str, Dataset] | None:
@@ -33,35 +30,52 @@ def read_layout(folder: Path) -> tuple[str, Dataset] | None:
     return None if dataset is None else (next(NAMES[name] for name in NAMES if (folder / name).is_file()), dataset)
 
 
-def commands_for_layout(folder: Path, dataset: Dataset) -> list[str]:
-    """Return the commands for a folder that `--data` takes."""
-    figure = "fig4" if (folder / "train.csv").is_file() else FIGURES[COLUMNS[dataset.labels]]
-    return _reproduce(figure, folder)
+def commands_for_layout(folder: Path, dataset: Dataset) -> tuple[list[str], list[str]]:
+    """Return the commands for a folder that `--data` takes, and what else is to be done, one line each."""
+    column = COLUMNS.get(dataset.labels)
+    labels = (
+        {} if column is None else {column: n_independent([case.patient for case in dataset.cases if case.is_labelled])}
+    )
+    figures = FIGURES | ({"class": "fig4"} if (folder / "train.csv").is_file() else {})
+    return _commands(folder, labels, figures)
 
 
 def commands_for_tables(tables: Sequence[Table]) -> tuple[list[str], list[str]]:
-    """Return the commands for tables, and what else is to be done, one line each."""
+    """Return the commands for the first table, and what else is to be done, one line each."""
     if not tables:
         return [], []
     first, *others = tables
-    pools = [str(each.path) for each in others if each.group.images[0].dims == first.group.images[0].dims]
-    pool = ["--pool", *pools] if pools else []
-    commands: list[str] = []
-    advice = _advice(first)
-    for column, count in first.labels.items():
-        if count >= FEWEST:
-            commands += _reproduce(_figure(column, first), first.path, *pool)
-        else:
+    sheet = first.group.sheet
+    is_graded = sheet is not None and {*sheet.labels.values()} == GRADES
+    is_fundus = "photographs of the fundus" in first.group.sample.looks
+    figures = FIGURES | ({"class": "fig4"} if is_graded and is_fundus else {})
+    commands, advice = _commands(first.path, first.labels, figures)
+    return commands, [*_advice(first), *advice, *(_pool(each) for each in others)]
+
+
+def _commands(data: Path, labels: Mapping[str, int], figures: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """Return the commands for the columns of labels that are enough for folds, and advice for the others."""
+    commands, advice = [], []
+    for column, count in labels.items():
+        if count < FOLDS:
+            found = f"{count} images, or patients, have a label in {column}"
             advice.append(
-                f"{count} images have a label in the column {column}, and five folds need {FEWEST}: label more"
+                f"{found}, and {FOLDS} folds need {FOLDS}: label more, to run sslmed reproduce {figures[column]}"
             )
-    name = str(first.path)
-    if not first.labels:
-        advice.append(f"no labels were found: add them to {name} in a column mask, class or value")
+            continue
+        command = ["sslmed", "reproduce", figures[column], "--data", str(data)]
+        commands += [shlex.join([*command, "--dry-run"]), shlex.join(command)]
+    if not labels:
+        advice.append(f"no labels were found: add a column mask, class or value to {data}, or use it as --pool {data}")
     if not commands:
-        advice.append(f"images without labels are a pool for pretraining: give --pool {name} beside labelled images")
-        commands = [shlex.join(["sslmed", "prepare", name, "--pool", "--store", f"stores/{first.path.stem}"])]
+        commands = [shlex.join(["sslmed", "prepare", str(data), "--pool", "--store", f"stores/{data.stem}"])]
     return commands, advice
+
+
+def _pool(table: Table) -> str:
+    images = table.group.images
+    what = f"{table.path} lists {len(images)} {table.group.kind} of {images[0].channels} channels apart"
+    return f"{what}; --pool {table.path} pretrains on them as well"
 
 
 def _advice(table: Table) -> list[str]:
@@ -82,14 +96,3 @@ def _advice(table: Table) -> list[str]:
             f"{sheet.path} lists the images; if {columns} has their labels, add it as a column class or value"
         )
     return advice
-
-
-def _figure(column: str, table: Table) -> str:
-    sheet, looks = table.group.sheet, table.group.sample.looks
-    is_graded = sheet is not None and set(sheet.labels.values()) == GRADES and "photographs of the fundus" in looks
-    return "fig4" if column == "class" and is_graded else FIGURES[column]
-
-
-def _reproduce(figure: str, data: Path, *options: str) -> list[str]:
-    command = ["sslmed", "reproduce", figure, "--data", str(data), *options]
-    return [shlex.join([*command, "--dry-run"]), shlex.join(command)]

@@ -30,7 +30,7 @@ def describe(
         "groups": [_group(group) for group in survey.groups],
         "copies": [[str(name) for name in names] for names in survey.copies],
         "notes": survey.notes,
-        "cannot_be_used": survey.problems,
+        "cannot_be_used": [*survey.problems, *(problem for table in tables for problem in table.problems)],
         "other_files": dict(survey.others.most_common()),
         "tables": [
             {"path": str(table.path), "images": len(table.group.images), "kept": table.is_kept} for table in tables
@@ -43,7 +43,7 @@ def describe(
 def _group(group: Group) -> dict[str, Any]:
     images, sample = group.images, group.sample
     described: dict[str, Any] = {
-        "kind": "photographs" if images[0].dims == 2 else "volumes",
+        "kind": group.kind,
         "images": len(images),
         "formats": _count(image.format for image in images),
         "channels": images[0].channels,

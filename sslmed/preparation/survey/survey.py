@@ -45,6 +45,11 @@ class Group:
     label_names: dict[int, str]
 
     @property
+    def kind(self) -> str:
+        """Volumes or photographs."""
+        return "volumes" if self.images[0].dims == 3 else "photographs"
+
+    @property
     def modality(self) -> tuple[str, ...]:
         """Name of each channel, if all images say it, or if all that were read look like a CT; else empty."""
         said = {image.modality for image in self.images}

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sslmed.core.errors import DataError
 from sslmed.core.files import write_text
-from sslmed.preparation.readers.table_rows import SEVERAL
-from sslmed.preparation.survey.image import Image
+from sslmed.preparation.readers.table import scan_table
+from sslmed.preparation.readers.table_rows import COLUMNS, SEVERAL
 from sslmed.preparation.survey.survey import Group
-
-LABELS: tuple[str, ...] = ("mask", "class", "value")
 
 
 @dataclass(frozen=True)
@@ -21,9 +20,10 @@ class Table:
     Args:
         path: The file.
         group: Its images.
-        labels: Column of labels -> rows that have one.
+        labels: Column of labels -> how many rows, or patients, have one.
         has_patients: Whether it has a column of patients.
         is_kept: Whether the file was there and says something else; it was not overwritten.
+        problems: What the reader of tables says about it, one line each.
     """
 
     path: Path
@@ -31,6 +31,7 @@ class Table:
     labels: dict[str, int]
     has_patients: bool
     is_kept: bool
+    problems: list[str]
 
 
 def write_tables(groups: Sequence[Group], path: Path) -> list[Table]:
@@ -44,32 +45,51 @@ def write_tables(groups: Sequence[Group], path: Path) -> list[Table]:
         is_kept = target.is_file() and target.read_text(encoding="utf-8") != text.getvalue()
         if not is_kept:
             write_text(target, text.getvalue())
-        labels = {name: sum(map(bool, columns[name])) for name in LABELS if name in columns}
-        tables.append(Table(target, group, labels, "patient" in columns, is_kept))
+        patients = columns.get("patient", [None] * len(group.images))
+        labels = {
+            name: n_independent([patient for patient, cell in zip(patients, columns[name], strict=True) if cell])
+            for name in COLUMNS.values()
+            if name in columns
+        }
+        tables.append(
+            Table(target, group, labels, "patient" in columns, is_kept, _problems(target, {} if is_kept else labels))
+        )
     return tables
+
+
+def n_independent(patients: Sequence[str | None]) -> int:
+    """Count cases that need not be in one fold: patients, or images if patients are unknown."""
+    return len(patients) if None in patients else len({*patients})
+
+
+def _problems(path: Path, labels: dict[str, int]) -> list[str]:
+    """Read a table as the next command will, for each kind of its labels; of one that was kept the images alone."""
+    problems: dict[str, None] = {}
+    for kind in [kind for kind, column in COLUMNS.items() if column in labels] or ["none"]:
+        try:
+            found = scan_table(path, kind)[1]
+        except DataError as error:
+            found = [*error.problems]
+        problems |= dict.fromkeys(found)
+    return [*problems]
 
 
 def _columns(group: Group, folder: Path) -> dict[str, list[str]]:
     """Return the cells of each column; one that would be empty is left out."""
-    images = group.images
+    images, sheet = group.images, group.sheet
     columns = {"image": [SEVERAL.join(_cell(file, folder) for file in image.files) for image in images]}
     for number, (kind, masks) in enumerate(group.masks.items()):
         cells = [_cell(masks[image.name], folder) if image.name in masks else "" for image in images]
         columns["mask" if number == 0 else f"mask: {kind}"] = cells
-    sheet = group.sheet
     if sheet is not None and sheet.column:
         columns[sheet.kind] = [sheet.labels.get(image.name, "") for image in images]
-    if group.modality and images[0].dims == 3:
+    if group.modality and group.kind == "volumes":
         columns["modality"] = [SEVERAL.join(group.modality)] * len(images)
-    patients = [_patient(image, group) for image in images]
-    if all(patients) and (len(set(patients)) > 1 or len(images) == 1):  # one for all is no patient's, but a placeholder
+    listed = {} if sheet is None else sheet.patients
+    patients = [listed.get(image.name) or image.patient for image in images]
+    if all(patients) and len({*patients}) > 1:  # one for all is a placeholder
         columns["patient"] = patients
     return {name: cells for name, cells in columns.items() if any(cells)}
-
-
-def _patient(image: Image, group: Group) -> str:
-    given = "" if group.sheet is None else group.sheet.patients.get(image.name, "")
-    return given or image.patient
 
 
 def _cell(file: Path, folder: Path) -> str:
