@@ -4,7 +4,8 @@ from pathlib import PurePath
 
 import pytest
 
-from sslmed.preparation.survey.pairs import is_mask, pair
+from sslmed.preparation.readers.label_names import is_label_name
+from sslmed.preparation.survey.pairs import pair
 
 CONVENTIONS = [
     ("p{}/ct.nii.gz", "p{}/seg.nii.gz"),
@@ -35,7 +36,7 @@ def test_each_label_map_goes_to_the_image_of_its_case(image: str, mask: str) -> 
     numbers = ["1", "2", "12"]
     images = {PurePath(image.format(number, number)): (4, 4, 4) for number in numbers}
     masks = {PurePath(mask.format(number, number)): (4, 4, 4) for number in numbers}
-    assert all(map(is_mask, masks))
+    assert all(map(is_label_name, masks))
     pairs = pair(images, masks)
     assert pairs.problems == pairs.notes == []
     assert {image: list(found.values()) for image, found in pairs.masks.items()} == {
@@ -49,7 +50,7 @@ def test_each_label_map_goes_to_the_image_of_its_case(image: str, mask: str) -> 
     ["p1/ct.nii.gz", "labelled/1.nii.gz", "unmasked_scans/1.nii.gz", "segura/1.nii", "imagesTr/roland.nii.gz"],
 )
 def test_images_are_not_taken_for_label_maps(name: str) -> None:
-    assert not is_mask(PurePath(name))
+    assert not is_label_name(PurePath(name))
 
 
 def test_several_channels_and_several_kinds_are_told_apart_or_said() -> None:

@@ -66,10 +66,11 @@ def _facts(group: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
     if "values" in group:
         low, median, high = group["values"]["median"]
-        extremes = f"all from {group['values']['least']:g} to {group['values']['most']:g}"
-        facts.append(("values", f"{low:g} to {high:g}, median {median:g}, in the usual image; {extremes}{of}"))
+        extremes = f"in all {group['values']['least']:g} to {group['values']['most']:g}"
+        facts.append(("values", f"typically {low:g} to {high:g}, half of them below {median:g}; {extremes}{of}"))
     for label in group["labels"]:
-        facts.append((label["kind"], f"{label['images']} of {group['images']} images: {label['name']}"))
+        read = f"; of {label['maps_read']} that were read:" if "maps_read" in label else ""
+        facts.append((label["kind"], f"{label['images']} of {group['images']} images ({label['name']}){read}"))
         facts += [("", text) for text in _contents(label)]
     if not group["labels"]:
         facts.append(("labels", "none"))
@@ -80,11 +81,10 @@ def _contents(label: Mapping[str, Any]) -> list[str]:
     """Return what a label holds: voxels of each value, or images of each class."""
     if "classes" in label:
         return [_counts(label["classes"])]
-    total = sum(label.get("voxels", {}).values())
-    of = f"in {label['maps_read']} maps" if total else ""
+    voxels = label.get("voxels", {})
     return [
-        f"{value} {label['names'].get(value, '')}".strip() + f": {count:,} voxels ({count / total:.2%}) {of}"
-        for value, count in label.get("voxels", {}).items()
+        f"{value} {label['names'].get(value, '')}".strip() + f": {count:,} voxels ({count / sum(voxels.values()):.2%})"
+        for value, count in voxels.items()
     ]
 
 

@@ -1,4 +1,4 @@
-"""Tells label maps from images by their names, and finds the image that each belongs to. No file is opened."""
+"""Finds the image that each label map belongs to, by their names. No file is opened."""
 
 import re
 from collections import defaultdict
@@ -7,16 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 
 from sslmed.core.text import shorten
-from sslmed.preparation.photograph import FORMATS
-from sslmed.preparation.readers.names import VOLUMES, strip_extension
+from sslmed.preparation.readers.label_names import LABEL_FOLDERS, stem, words_of
 
-LABEL_WORDS = {
-    *("seg", "segs", "segmentation", "segmentations", "mask", "masks", "label", "labels", "labelmap", "labelmaps"),
-    *("gt", "groundtruth", "dseg", "roi", "rois", "annotation", "annotations"),
-}
-"""Words of a file's name that say that it is a label map."""
-
-LABEL_FOLDERS = LABEL_WORDS | {"labelstr", "labelsts", "labelsval"}
 DERIVED = "derivatives"
 """Folder of BIDS with what was computed from images: https://bids-specification.readthedocs.io."""
 
@@ -45,12 +37,6 @@ class Pairs:
     problems: list[str] = field(default_factory=list)
 
 
-def is_mask(path: PurePath) -> bool:
-    """Return whether a file, by its path within the folder, is a label map."""
-    folders = {part.lower() for part in path.parts[:-1]}
-    return bool(folders & LABEL_FOLDERS or LABEL_WORDS.intersection(_words(path.name)))
-
-
 def is_derived(path: PurePath) -> bool:
     """Return whether a file was computed from an image, by BIDS."""
     return DERIVED in path.parts[:-1]
@@ -76,7 +62,7 @@ def pair(images: Mapping[PurePath, Sequence[int]], masks: Mapping[PurePath, Sequ
         by_name = next((called[key] for key in _keys(mask) if key in called), [])
         found = by_name or next((below[folder] for folder in _near(mask) if folder in below), [])
         same = [image for image in found if tuple(images[image]) == tuple(shape)]
-        in_common = {image: len({*_words(str(image))} & {*_words(str(mask))}) for image in same}
+        in_common = {image: len({*words_of(str(image))} & {*words_of(str(mask))}) for image in same}
         likeliest = [image for image in same if in_common[image] == max(in_common.values())]
         if not found or (same and not by_name and len(likeliest) > 1):
             fits = f"it could be that of {shorten([*map(str, likeliest)])}" if same else "there is no image near it"
@@ -112,25 +98,17 @@ def _add(pairs: Pairs, image: PurePath, mask: PurePath) -> None:
 
 def _kind(image: PurePath, mask: PurePath) -> str:
     """Return what distinguishes the name of a label map from that of its image, as `lesion_mask`."""
-    name = re.split(r"[^A-Za-z0-9-]+", _stem(mask.name))
-    own = [word for word in name if word.lower() not in _words(image.name) and not BIDS.fullmatch(word)]
+    name = re.split(r"[^A-Za-z0-9-]+", stem(mask.name))
+    own = [word for word in name if word.lower() not in words_of(image.name) and not BIDS.fullmatch(word)]
     return "_".join(own) or mask.parent.name
 
 
 def _keys(path: PurePath) -> list[object]:
     """Return what an image and its label map have in common, the most certain first."""
     if path.name.startswith("sub-"):
-        return [tuple(part for part in _stem(path.name).split("_") if BIDS.fullmatch(part))]
+        return [tuple(part for part in stem(path.name).split("_") if BIDS.fullmatch(part))]
     drop = LABEL_FOLDERS | IMAGE_WORDS
     whole, own = (
-        tuple(dict.fromkeys(word for word in _words(text) if word not in drop)) for text in (str(path), path.name)
+        tuple(dict.fromkeys(word for word in words_of(text) if word not in drop)) for text in (str(path), path.name)
     )
     return [("whole", whole), *[("name", own)] * bool(own)]
-
-
-def _stem(name: str) -> str:
-    return strip_extension(name, (*VOLUMES, *FORMATS))
-
-
-def _words(name: str) -> list[str]:
-    return [word for word in re.split(r"[\W_]+", _stem(name).lower()) if word]

@@ -35,7 +35,7 @@ class Sample:
         n_images: Images that were read and can be used.
         n_maps: Label maps that were read and can be used.
         ranges: Lowest, median and highest value of each image.
-        looks: What the images look like -> how many do.
+        looks: What the images look like -> how many do; there is no guess for volumes of several channels.
         values: Value of a label -> voxels.
         bad_images: Name of an image that cannot be used -> what is wrong with it, one line each.
         bad_masks: Name of an image whose label map cannot be used -> what is wrong with that, one line each.
@@ -87,7 +87,8 @@ def read_sample(images: Sequence[Image], masks: Mapping[PurePath, Path], advance
         else:
             sample.n_images += 1
             sample.ranges.append((float(voxels.min()), float(np.median(voxels)), float(voxels.max())))
-            sample.looks[_looks_like(voxels) if image.dims == 3 else _looks_like_photo(voxels)] += 1
+            if image.dims == 2 or image.channels == 1:
+                sample.looks[_looks_like(voxels) if image.dims == 3 else _looks_like_photo(voxels)] += 1
         advance()
     return sample
 
@@ -116,9 +117,9 @@ def _add_map(sample: Sample, image: Image, read: Callable[[], NDArray[Any]]) -> 
 
 
 def _looks_like(voxels: NDArray[np.float32]) -> str:
-    """Guess the modality of a volume `(C, *spatial)` from its values."""
+    """Guess the modality of a volume `(1, *spatial)` from its values."""
     low, high = float(voxels.min()), float(voxels.max())
-    if len(voxels) == 1 and low < -100 and high > 50 and in_hounsfield_units(voxels[0]):
+    if low < -100 and high > 50 and in_hounsfield_units(voxels[0]):
         return CT
     if low >= 0 and high > 1:
         return "MR or another scan without units: no value is below 0"

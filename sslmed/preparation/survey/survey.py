@@ -11,6 +11,7 @@ from sslmed.core.progress import progress
 from sslmed.preparation.photograph import FORMATS
 from sslmed.preparation.readers import dicom
 from sslmed.preparation.readers.formats import source_files
+from sslmed.preparation.readers.label_names import is_label_name
 from sslmed.preparation.readers.names import VOLUMES, strip_extension
 from sslmed.preparation.readers.photo_files import walk_folder
 from sslmed.preparation.settings import is_ct
@@ -18,7 +19,7 @@ from sslmed.preparation.survey.channels import join_channels
 from sslmed.preparation.survey.dataset_json import Names, read_names
 from sslmed.preparation.survey.duplicates import duplicates
 from sslmed.preparation.survey.image import Image, read_header
-from sslmed.preparation.survey.pairs import Pairs, is_derived, is_mask, pair
+from sslmed.preparation.survey.pairs import Pairs, is_derived, pair
 from sslmed.preparation.survey.samples import CT, Sample, choose, read_sample
 from sslmed.preparation.survey.series import Patients, find_series
 from sslmed.preparation.survey.sheets import Sheet, find_sheet
@@ -165,7 +166,7 @@ def _data_files(path: Path) -> tuple[Path, ...]:
 
 def _split(found_images: Sequence[Image], found: Survey) -> tuple[list[Image], dict[PurePath, Image]]:
     """Tell images from label maps; images that were computed from others are left out."""
-    masks = {image.name: image for image in found_images if is_mask(image.name)}
+    masks = {image.name: image for image in found_images if is_label_name(image.name)}
     others = [image for image in found_images if image.name not in masks]
     images = [image for image in others if not is_derived(image.name)]
     if len(images) < len(others):
