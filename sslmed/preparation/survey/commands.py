@@ -85,6 +85,10 @@ def _advice(table: Table) -> list[str]:
     if len(kinds) > 1:
         cure = "to take another one, call its column mask"
         advice.append(f"there are {len(kinds)} kinds of label maps, {', '.join(kinds)}; the first is taken; {cure}")
+    if table.group.modality == ("CT",) and table.group.images[0].modality == ():
+        advice.append(
+            "column modality says CT, as the images look; then they are clipped to a HU window: remove it if not"
+        )
     if not table.has_patients:
         advice.append(
             "no patient is known: if patients have several images, add a column patient to keep them together"
