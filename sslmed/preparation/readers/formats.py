@@ -89,7 +89,7 @@ def source_files(path: Path) -> tuple[Path, ...]:
         return dicom.series_files(path)
     if name.endswith(ANALYZE):
         return tuple(file for ending in (*ANALYZE, ".mat") if (file := path.with_suffix(ending)).is_file())
-    return (path, *itk.data_files(path)) if name.endswith(ITK) else (path,)
+    return (path, *filter(Path.is_file, itk.data_files(path))) if name.endswith(ITK) else (path,)
 
 
 def _opener(path: Path) -> Callable[[Path], NiftiImage] | None:
