@@ -114,7 +114,7 @@ def _open_freesurfer(path: Path) -> NiftiImage:
 
 def _as_nifti(path: Path, image: NiftiImage, *, placed: bool) -> NiftiImage:
     header = make_header(image.shape, image.get_data_dtype(), image.affine, placed=placed)
-    return nib.Nifti1Image(_voxels(path, image), None, header)  # type: ignore[no-untyped-call]
+    return nib.Nifti2Image(_voxels(path, image), None, header)  # type: ignore[no-untyped-call]
 
 
 def _voxels(path: Path, image: NiftiImage) -> Voxels:
