@@ -77,7 +77,7 @@ class Recipe:
         """Read, check and prepare an image.
 
         Args:
-            path: A NIfTI file, or a photograph.
+            path: A file of a volume, the folder of a DICOM series, or a photograph.
 
         Returns:
             float16 `(C, *grid)` in [0, 1], and the position of the grid in the image.

@@ -1,4 +1,4 @@
-"""Opens NRRD and MetaImage files by ITK, in the form of NIfTI."""
+"""Opens NRRD and MetaImage files by ITK, in the form of NIfTI, and writes label maps."""
 
 import re
 from functools import partial
@@ -41,7 +41,7 @@ def open_itk(path: Path) -> NiftiImage:
     placed = not says_nothing or bool((affine != TO_RAS @ np.diag(np.append(_spacing(reader), 1.0))).any())
     header = make_header(shape, kind_of_voxels(reader), affine, placed=placed)
     voxels = Voxels(path, shape, partial(_read, reader))
-    return nib.Nifti1Image(voxels, None, header)  # type: ignore[no-untyped-call]
+    return nib.Nifti2Image(voxels, None, header)  # type: ignore[no-untyped-call]
 
 
 def data_files(path: Path) -> tuple[Path, ...]:
@@ -64,6 +64,17 @@ def to_array(image: Any) -> NDArray[Any]:  # noqa: ANN401
     if image.GetNumberOfComponentsPerPixel() > 1:
         array = np.ascontiguousarray(np.moveaxis(array, -1, 0))
     return array.transpose()
+
+
+def write_labels(path: Path, labels: NDArray[Any], affine: Affine) -> None:
+    """Write a label map `(I, J, K)`, which lies where an affine to right, anterior and superior lays it."""
+    image = sitk.GetImageFromArray(labels.transpose())
+    place = TO_RAS @ affine
+    spacing = np.linalg.norm(place[:3, :3], axis=0)
+    image.SetSpacing(spacing.tolist())
+    image.SetDirection((place[:3, :3] / spacing).ravel().tolist())
+    image.SetOrigin(place[:3, 3].tolist())
+    sitk.WriteImage(image, str(path), useCompression=True)
 
 
 def _read(reader: Any) -> NDArray[Any]:  # noqa: ANN401
