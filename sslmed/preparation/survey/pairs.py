@@ -9,9 +9,6 @@ from pathlib import PurePath
 from sslmed.core.text import shorten
 from sslmed.preparation.readers.label_names import LABEL_FOLDERS, stem, words_of
 
-DERIVED = "derivatives"
-"""Folder of BIDS with what was computed from images: https://bids-specification.readthedocs.io."""
-
 IMAGE_WORDS = {
     *("image", "images", "imagestr", "imagests", "imagesval", "img", "imgs", "scan", "scans", "volume", "volumes"),
     *("photo", "photos", "raw", "data", "anat", "orig", "ct", "mr", "mri", "t1", "t1w", "t1c", "t1ce", "t1gd"),
@@ -35,11 +32,6 @@ class Pairs:
     masks: dict[PurePath, dict[str, PurePath]] = field(default_factory=lambda: defaultdict(dict))
     notes: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-
-
-def is_derived(path: PurePath) -> bool:
-    """Return whether a file was computed from an image, by BIDS."""
-    return DERIVED in path.parts[:-1]
 
 
 def pair(images: Mapping[PurePath, Sequence[int]], masks: Mapping[PurePath, Sequence[int]]) -> Pairs:
