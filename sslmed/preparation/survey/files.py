@@ -15,10 +15,8 @@ from sslmed.preparation.readers.names import VOLUMES
 from sslmed.preparation.readers.photo_files import walk_folder
 from sslmed.preparation.readers.table_rows import MASKS
 from sslmed.preparation.survey.image import Image, read_header
+from sslmed.preparation.survey.pairs import DERIVED
 from sslmed.preparation.survey.series import Patients, find_series
-
-DERIVED = "derivatives"
-"""Folder of BIDS with what was computed from images: https://bids-specification.readthedocs.io."""
 
 
 @dataclass
