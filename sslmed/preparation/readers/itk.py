@@ -13,6 +13,8 @@ from numpy.typing import DTypeLike, NDArray
 from sslmed.preparation.readers.nifti_header import Affine, NiftiImage, make_header, refuse
 from sslmed.preparation.readers.voxels import Voxels
 
+sitk.ProcessObject.SetGlobalWarningDisplay(False)  # what is wrong, the package says itself
+
 TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """From ITK's and DICOM's left, posterior, superior to right, anterior, superior."""
 
@@ -32,12 +34,14 @@ def open_itk(path: Path) -> NiftiImage:
         refuse(path, f"has its data in {absent[0].name}, which is not beside it; copy both files")
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
+    is_nrrd = path.suffix.lower() in (".nrrd", ".nhdr")
+    reader.SetImageIO("NrrdImageIO" if is_nrrd else "MetaImageIO")  # which it finds by endings in lower case only
     reader.ReadImageInformation()
     components = reader.GetNumberOfComponents()
     shape = (*reader.GetSize(), *((components,) if components > 1 else ()))
     affine = _affine(reader)
     # An NRRD without `space` says nothing; ITK takes it to lie as its axes run.
-    says_nothing = path.suffix.lower() in (".nrrd", ".nhdr") and not reader.HasMetaDataKey("NRRD_space")
+    says_nothing = is_nrrd and not reader.HasMetaDataKey("NRRD_space")
     placed = not says_nothing or bool((affine != TO_RAS @ np.diag(np.append(_spacing(reader), 1.0))).any())
     header = make_header(shape, kind_of_voxels(reader), affine, placed=placed)
     voxels = Voxels(path, shape, partial(_read, reader))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from sslmed.core.errors import DataError
+from sslmed.preparation.readers import table
 from sslmed.preparation.readers.dataset import KINDS, Dataset
 from sslmed.preparation.readers.names import name_cases
 from sslmed.preparation.readers.volumes import UNNAMED
@@ -18,7 +19,8 @@ def merge(datasets: Sequence[Dataset]) -> Dataset:
     Raises:
         DataError: If their images or labels are of different kinds.
     """
-    paths = [str(each.root.absolute().with_suffix("")) for each in datasets]
+    roots = [each.root.absolute() for each in datasets]
+    paths = [str(root.parent if root.name == table.NAME else root.with_suffix("")) for root in roots]
     sources = dict(zip(paths, name_cases(paths), strict=True))
     if len(sources) < len(datasets):
         raise DataError([f"{datasets[0].root}: is given twice; give each folder or table once"])
