@@ -8,6 +8,7 @@ from sslmed.core.errors import DataError
 from sslmed.preparation.readers import layouts
 from sslmed.preparation.readers.dataset import Dataset
 from sslmed.preparation.readers.table_rows import COLUMNS
+from sslmed.preparation.survey.dataset_json import read_names
 from sslmed.preparation.survey.tables import Table, n_independent
 
 FOLDS = 5
@@ -21,13 +22,16 @@ NAMES = {
 """File that lists the cases -> name of the layout, in the order in which they are looked for."""
 
 
-def read_layout(folder: Path) -> tuple[str, Dataset] | None:
-    """Return the layout and the dataset if `--data` takes the folder itself, and all that it lists is there."""
-    try:
-        dataset = layouts.read(folder) if layouts.has_layout(folder) else None
-    except DataError:
+def read_layout(folder: Path, notes: list[str]) -> tuple[str, Dataset] | None:
+    """Return the layout and the dataset if `--data` takes the folder itself; or note why it does not."""
+    file = next((name for name in NAMES if (folder / name).is_file()), None)
+    if file is None or read_names(folder / "dataset.json").is_nnunet:
         return None
-    return None if dataset is None else (next(NAMES[name] for name in NAMES if (folder / name).is_file()), dataset)
+    try:
+        return NAMES[file], layouts.read(folder)
+    except DataError as error:
+        notes.append(f"--data does not take the folder as it is: {error.problems[0]}")
+        return None
 
 
 def commands_for_layout(folder: Path, dataset: Dataset) -> tuple[list[str], list[str]]:
