@@ -31,7 +31,9 @@ class _ParseOnly(SSLMedCLI):
         raise _ParsedError(self.settings)
 
 
-def check_runs(runs: Sequence[Run], work: Path, dataset: Dataset | None, pool: Dataset | None) -> None:
+def check_runs(
+    runs: Sequence[Run], work: Path, dataset: Dataset | None, pool: Dataset | None, source: Dataset | None
+) -> None:
     """Parse the configuration of one run of each kind, and load the weights of finished pretraining runs.
 
     Args:
@@ -39,6 +41,7 @@ def check_runs(runs: Sequence[Run], work: Path, dataset: Dataset | None, pool: D
         work: The experiment's directory.
         dataset: Dataset for fine-tuning; `None` if it does not exist yet, in which case nothing has been pretrained.
         pool: External pool for pretraining, if there is one.
+        source: Labelled dataset for pretraining, if there is one.
 
     Raises:
         UserError: If a configuration is not valid, a batch cannot be divided among devices, or a checkpoint does not
@@ -49,9 +52,10 @@ def check_runs(runs: Sequence[Run], work: Path, dataset: Dataset | None, pool: D
     for kind, run in kinds.items():
         share_size(settings[kind].data.init_args.batch_size, run.devices)
     for run in runs:
-        images = pool if Arm.parse(run.arm).external else dataset
+        arm = Arm.parse(run.arm)
+        images = source if arm.is_supervised else pool if arm.external else dataset
         if run.labels is None and images is not None and is_done(work, run):
-            spatial_dims = 2 if Arm.parse(run.arm).slices else images.spatial_dims
+            spatial_dims = 2 if arm.slices else images.spatial_dims
             encoder = _build_encoder(settings[run.arm, True], spatial_dims, len(images.modalities))
             with contextlib.redirect_stdout(io.StringIO()):
                 load_encoder(encoder, work / run.name / "checkpoints" / _handed_over(settings[run.arm, False]))

@@ -8,7 +8,7 @@ from sslmed.core.errors import UserError
 from sslmed.core.label_amount import LabelAmount
 from sslmed.core.names import check_name
 from sslmed.core.nearest import did_you_mean
-from sslmed.experiments.arms import DECODER, EXTERNAL, NULL, SLICES, Arm
+from sslmed.experiments.arms import DECODER, EXTERNAL, NULL, SLICES, SUPERVISED, Arm
 from sslmed.experiments.own import RESERVED, encoder_class
 from sslmed.experiments.settings import Experiment, Preset, config_root, read_experiment
 from sslmed.preparation.settings import PrepareSettings
@@ -124,10 +124,12 @@ class Grid:
     def _check_arm(self, arm: Arm) -> None:
         figure, known = self.experiment.figure, self.experiment.arms
         varied = arm.external or arm.hands_over_decoder
-        if (arm.pretext not in known and not arm.is_null) or (varied and known.get(arm.pretext) is None):
+        of_ours = arm.is_null or (arm.is_supervised and not arm.external)
+        if not of_ours and (arm.pretext not in known or (varied and known[arm.pretext] is None)):
             suffixes = "<task>-external" + (f", <task>{DECODER}, each also with {SLICES}" if self.takes_slices else "")
-            near = did_you_mean(arm.name, [*known, NULL])
-            raise UserError(f"unknown arm {arm.name}: choose from {', '.join(known)}, {NULL} and {suffixes}{near}")
+            names = [*known, SUPERVISED, NULL]
+            near = did_you_mean(arm.name, names)
+            raise UserError(f"unknown arm {arm.name}: choose from {', '.join(names)} and {suffixes}{near}")
         if arm.hands_over_decoder and not self.takes_slices:
             raise UserError(
                 f"unknown arm {arm.name}: {figure} predicts no label maps and has no decoder; use {arm.pretext}"

@@ -16,6 +16,8 @@ class Options:
         figure: Name of a figure, or the path of a YAML of your own, like those in `configs/experiments`.
         data: `phantom`, a known dataset, a table (CSV), or a folder with one or in MSD or APTOS layout.
         pool: Folder of unlabelled images for arms <task>-external; by default these are then run as well.
+        source: Another labelled dataset, as for data, for the arm supervised; by default it is then run as well.
+            `phantom` is one of other synthetic patients.
         preset: quick, sound, paper, or a folder with a preset.yaml.
         arms: Arms to compare: names, groups (@paper, @modern, @all), and YAML files of your own pretext tasks; the
             figure's first group by default.
@@ -38,6 +40,7 @@ class Options:
     figure: str
     data: str = "phantom"
     pool: Path | None = None
+    source: str | None = None
     preset: str = "quick"
     arms: Sequence[str] | None = None
     encoder: str | None = None

@@ -7,12 +7,12 @@ from pathlib import Path
 from sslmed.core.errors import UserError
 from sslmed.core.names import PLAIN
 from sslmed.core.nearest import did_you_mean, did_you_mean_path
-from sslmed.experiments.arms import SLICES, Arm
+from sslmed.experiments.arms import SLICES, SUPERVISED, Arm
 from sslmed.experiments.settings import Experiment, config_root, is_yaml, known_names, read_yaml
 
 GROUP = "@"
 ALL = f"{GROUP}all"
-RESERVED = ("preset", "run", "encoder", "pretrain", "finetune")
+RESERVED = ("preset", "run", "encoder", "pretrain", "finetune", SUPERVISED)
 """Names of a preset's files, which arms must not have."""
 
 

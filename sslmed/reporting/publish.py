@@ -1,7 +1,7 @@
 """Writes the results of an experiment: tables, figure, report, and its summary in W&B."""
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sslmed.core.files import remove_leftovers
@@ -10,7 +10,7 @@ from sslmed.experiments.reproduce import Outcome
 from sslmed.experiments.workflow import read_results, sole_command
 from sslmed.reporting.figures import draw_figure
 from sslmed.reporting.html.page import NAME, write_report
-from sslmed.reporting.pretraining import in_one_line, unlearned
+from sslmed.reporting.pretraining import in_one_line, labelled_sources, unlearned
 from sslmed.reporting.tables import NothingFinishedError, Tables, collect, write_tables
 from sslmed.reporting.wandb.summary import log_summary
 
@@ -63,7 +63,8 @@ def _write(outcome: Outcome, tables: Tables) -> None:
         log_summary(work, outcome.wandb, tables=summaries, figure=figure)
 
 
-def _notes(records: Iterable[Mapping[str, Any]]) -> Sequence[str]:
+def _notes(records: Collection[Mapping[str, Any]]) -> Sequence[str]:
+    notes = [f"Supervised: pretrained on the labels of {source}." for source in labelled_sources(records)]
     if any(record.get("transductive", False) for record in records):
-        return ["Transductive: pretraining has seen the images of the test cases."]
-    return []
+        notes.append("Transductive: pretraining has seen the images of the test cases.")
+    return notes
