@@ -9,6 +9,7 @@ from sslmed.core.label_amount import LabelAmount
 from sslmed.core.names import check_name
 from sslmed.core.nearest import did_you_mean
 from sslmed.experiments.arms import DECODER, EXTERNAL, NULL, SLICES, SUPERVISED, Arm
+from sslmed.experiments.options import Finetuning
 from sslmed.experiments.own import RESERVED, encoder_class
 from sslmed.experiments.settings import Experiment, Preset, config_root, read_experiment
 from sslmed.preparation.settings import PrepareSettings
@@ -27,6 +28,7 @@ class Grid:
         folds: Chosen folds.
         seeds: Chosen seeds.
         encoder: YAML of an encoder that replaces the figure's.
+        finetuning: `frozen` trains only what follows the encoder, also the baseline's, which stays random.
     """
 
     experiment: Experiment
@@ -37,6 +39,7 @@ class Grid:
     folds: tuple[int, ...]
     seeds: tuple[int, ...]
     encoder: Path | None = None
+    finetuning: Finetuning = "full"
 
     @property
     def takes_slices(self) -> bool:
@@ -85,8 +88,9 @@ class Grid:
 
     @property
     def name(self) -> str:
-        """Name of the preset in paths and tables, plus the encoder where it is not the figure's."""
-        return self.preset_folder.name + ("" if self.encoder is None else f"-{self.encoder.stem}")
+        """Name of the preset in paths and tables, plus the encoder where it is not the figure's, plus `frozen`."""
+        encoder = [] if self.encoder is None else [self.encoder.stem]
+        return "-".join([self.preset_folder.name, *encoder, *(["frozen"] if self.finetuning == "frozen" else [])])
 
     def encoder_files(self, suffixes: Sequence[str]) -> list[Path]:
         """List the encoder's YAML and the preset's overlays. A YAML of the user's own takes precedence over both.

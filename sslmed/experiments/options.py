@@ -7,6 +7,8 @@ from typing import Literal
 
 from sslmed.core.numbers import Count, Index
 
+Finetuning = Literal["full", "frozen"]
+
 
 @dataclass(frozen=True)
 class Options:
@@ -22,6 +24,7 @@ class Options:
         arms: Arms to compare: names, groups (@paper, @modern, @all), and YAML files of your own pretext tasks; the
             figure's first group by default.
         encoder: Name or YAML of an encoder; the figure's by default.
+        finetuning: Whether fine-tuning trains the whole network, or only what follows the frozen encoder.
         fractions: Label fractions, in (0, 1].
         labels: Numbers of labelled training cases, or `all`, instead of fractions.
         folds: Folds to run; the preset's by default.
@@ -44,6 +47,7 @@ class Options:
     preset: str = "quick"
     arms: Sequence[str] | None = None
     encoder: str | None = None
+    finetuning: Finetuning = "full"
     fractions: Sequence[float] | None = None
     labels: Sequence[int | str] | None = None
     folds: Sequence[Index] | None = None

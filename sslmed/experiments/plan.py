@@ -176,6 +176,8 @@ def _finetuning_run(
     if parent is not None:
         checkpoint = places.work / parent.name / "checkpoints" / f"{grid.preset.handover}.ckpt"
         options["model.pretrained.checkpoint"] = str(checkpoint)
+    if grid.finetuning == "frozen":
+        options |= {"model.pretrained.frozen_fraction": "1", "model.pretrained.unfreezing_fraction": "0"}
     if arm.external or arm.is_supervised:
         options["model.pretrained.adapt_channels"] = "true"
     if arm.hands_over_decoder:

@@ -211,6 +211,7 @@ def _grid(options: Options) -> Grid:
         folds=tuple(preset.folds if options.folds is None else options.folds),
         seeds=tuple(preset.seeds if options.seeds is None else options.seeds),
         encoder=None if options.encoder is None else find_encoder(options.encoder),
+        finetuning=options.finetuning,
     )
     for path, meant in grid.left_out.items():
         print(f"{path}: is ignored, as it is for {meant} and the encoder is another one", file=sys.stderr)

@@ -1,16 +1,15 @@
 """Writes the results of an experiment: tables, figure, report, and its summary in W&B."""
 
 import sys
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
 
 from sslmed.core.files import remove_leftovers
 from sslmed.experiments.failures import failures
 from sslmed.experiments.reproduce import Outcome
 from sslmed.experiments.workflow import read_results, sole_command
+from sslmed.reporting.captions import notes_of
 from sslmed.reporting.figures import draw_figure
 from sslmed.reporting.html.page import NAME, write_report
-from sslmed.reporting.pretraining import in_one_line, labelled_sources, unlearned
+from sslmed.reporting.pretraining import in_one_line, unlearned
 from sslmed.reporting.tables import NothingFinishedError, Tables, collect, write_tables
 from sslmed.reporting.wandb.summary import log_summary
 
@@ -50,7 +49,7 @@ def _write(outcome: Outcome, tables: Tables) -> None:
     for each in not_learned:
         print(f"not learned: {each}", file=sys.stderr)
     of_pretraining = [in_one_line(not_learned, losses=True)] if not_learned else []
-    notes = [*outcome.notes, *_notes(records.values()), *of_pretraining]
+    notes = [*outcome.notes, *notes_of(records.values()), *of_pretraining]
     draw_figure(tables, figure, svg, phantom=outcome.phantom, metrics=outcome.metrics, notes=notes)
     print(f"the tables, {figure.name} and {figure.stem}.svg are in {out}")
     earlier = sum(run.labels is not None for run in outcome.whole) - sum(run.labels is not None for run in outcome.runs)
@@ -61,10 +60,3 @@ def _write(outcome: Outcome, tables: Tables) -> None:
     if outcome.wandb != "disabled":
         summaries = {"summary": tables.summary, "tests": tables.tests, "efficiency": tables.efficiency}
         log_summary(work, outcome.wandb, tables=summaries, figure=figure)
-
-
-def _notes(records: Collection[Mapping[str, Any]]) -> Sequence[str]:
-    notes = [f"Supervised: pretrained on the labels of {source}." for source in labelled_sources(records)]
-    if any(record.get("transductive", False) for record in records):
-        notes.append("Transductive: pretraining has seen the images of the test cases.")
-    return notes

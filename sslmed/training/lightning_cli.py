@@ -195,7 +195,9 @@ class SSLMedCLI(LightningCLI):
     def _description(self) -> dict[str, Any]:
         """Describe the run for tables: figure, dataset, arm, fold and so on."""
         described = {**vars(self._get(self.config_init, "labels")), **self.datamodule.describe()}
-        return described | ({"transductive": True} if self.transductive else {})
+        is_probe = isinstance(self.model, DownstreamTask) and self.model.is_probe
+        special = {"frozen": is_probe, "transductive": self.transductive}
+        return described | {name: True for name, holds in special.items() if holds}
 
     def _above_the_bar(self) -> AbstractContextManager[None]:
         """Write log lines above the progress bar, where there is one, not at its end."""

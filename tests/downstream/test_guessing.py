@@ -16,6 +16,6 @@ def test_no_other_constant_is_better(objective: str) -> None:
     def loss(constant: Tensor) -> float:
         return of.loss(constant.expand(len(labels), -1), labels).item()
 
-    best = minimize(lambda logits: loss(torch.tensor(logits)), [0.0] * of.num_outputs(3), tol=1e-10)
-    assert loss(of.guess(labels, 3)) == pytest.approx(best.fun, abs=1e-5)
+    best = minimize(lambda logits: loss(torch.tensor(logits)), [0.0] * of.num_outputs(3), method="Nelder-Mead")
+    assert loss(of.guess(labels, 3)) == pytest.approx(best.fun, abs=1e-4)
     assert of.guess(torch.tensor([0, 0]), 3).isfinite().all()  # of classes that do not occur
