@@ -51,6 +51,9 @@ def check_runs(
     settings = {kind: parse(run.arguments) for kind, run in kinds.items()}
     for kind, run in kinds.items():
         share_size(settings[kind].data.init_args.batch_size, run.devices)
+    for kind, run in kinds.items():
+        if run.labels is not None and run.needs is None and dataset is not None:
+            _check_weights(settings[kind], run, dataset)
     for run in runs:
         arm = Arm.parse(run.arm)
         images = source if arm.is_supervised else pool if arm.external else dataset
@@ -59,6 +62,16 @@ def check_runs(
             encoder = _build_encoder(settings[run.arm, True], spatial_dims, len(images.modalities))
             with contextlib.redirect_stdout(io.StringIO()):
                 load_encoder(encoder, work / run.name / "checkpoints" / _handed_over(settings[run.arm, False]))
+
+
+def _check_weights(settings: Any, run: Run, dataset: Dataset) -> None:  # noqa: ANN401 - a jsonargparse Namespace
+    """Load the weights that fine-tuning starts from, if they are a file's."""
+    pretrained = settings.model.init_args.pretrained
+    if pretrained.checkpoint is not None:
+        spatial_dims = 2 if Arm.parse(run.arm).slices else dataset.spatial_dims
+        encoder = _build_encoder(settings, spatial_dims, len(dataset.modalities))
+        with contextlib.redirect_stdout(io.StringIO()):
+            load_encoder(encoder, Path(pretrained.checkpoint), pretrained.adapt_channels, pretrained.key_map)
 
 
 def parse(arguments: Sequence[str]) -> Namespace:

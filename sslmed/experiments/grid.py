@@ -10,7 +10,7 @@ from sslmed.core.names import check_name
 from sslmed.core.nearest import did_you_mean
 from sslmed.experiments.arms import DECODER, EXTERNAL, NULL, SLICES, SUPERVISED, Arm
 from sslmed.experiments.options import Finetuning
-from sslmed.experiments.own import RESERVED, encoder_class
+from sslmed.experiments.own import RESERVED, encoder_class, weights_file
 from sslmed.experiments.settings import Experiment, Preset, config_root, read_experiment
 from sslmed.preparation.settings import PrepareSettings
 
@@ -125,6 +125,11 @@ class Grid:
             figure = read_experiment(overlay.relative_to(presets).parts[0])
         return encoder_class(overlay) or encoder_class(config_root() / figure.encoder)
 
+    def weights(self, arm: Arm) -> Path | None:
+        """File of weights that an arm starts from instead of pretraining, if its YAML names one."""
+        file = self.experiment.arms.get(arm.pretext)
+        return None if file is None else weights_file(config_root() / file)
+
     def _check_arm(self, arm: Arm) -> None:
         figure, known = self.experiment.figure, self.experiment.arms
         varied = arm.external or arm.hands_over_decoder
@@ -138,6 +143,8 @@ class Grid:
             raise UserError(
                 f"unknown arm {arm.name}: {figure} predicts no label maps and has no decoder; use {arm.pretext}"
             )
+        if arm.external and self.weights(arm) is not None:
+            raise UserError(f"unknown arm {arm.name}: {arm.pretext} starts from a file of weights and sees no pool")
         if arm.slices and not self.takes_slices:
             raise UserError(
                 f"unknown arm {arm.name}: labels of {figure} are of whole images, not slices; use {arm.task}"

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,10 @@ def plan_runs(grid: Grid, places: Places, *, dataset: str, wandb: str, devices: 
             if arm.is_supervised and places.source is not None:
                 options["labels.source"] = places.source.name
             parent = None
-            if arm.is_pretrained:
+            weights = grid.weights(arm)
+            if weights is not None:
+                options |= {"model.pretrained.checkpoint": str(weights), "labels.source": describe_file(weights)}
+            elif arm.is_pretrained:
                 parent = _pretraining_run(grid, places, arm, fold, options)
                 runs.append(parent)
             runs += [
@@ -178,11 +182,13 @@ def _finetuning_run(
         options["model.pretrained.checkpoint"] = str(checkpoint)
     if grid.finetuning == "frozen":
         options |= {"model.pretrained.frozen_fraction": "1", "model.pretrained.unfreezing_fraction": "0"}
-    if arm.external or arm.is_supervised:
+    if "labels.source" in options or arm.external:
         options["model.pretrained.adapt_channels"] = "true"
     if arm.hands_over_decoder:
         options["model.pretrained.load"] = "all"
     configs = _configs(grid, places, arm, grid.experiment.finetuning, ["finetune"])
+    if parent is None and arm.is_pretrained:
+        configs.append(config_root() / str(grid.experiment.arms[arm.pretext]))
     job = f"{place}/seed{seed}" if len(grid.seeds) > 1 else place
     name = f"{place}/seed{seed}/{labels.path}"
     contents = [read_yaml(path) for path in configs]
@@ -251,6 +257,13 @@ def _fingerprint(contents: Sequence[Any], options: dict[str, str], parent: Run |
     relevant |= {checkpoint: Path(relevant[checkpoint]).name} if checkpoint in relevant else {}
     identity = json.dumps([[*contents], relevant, None if parent is None else parent.key], sort_keys=True)
     return hashlib.sha256(identity.encode()).hexdigest()[:16]
+
+
+@lru_cache
+def describe_file(path: Path) -> str:
+    """Return the name of a file of weights, and 16 hexadecimal digits of the hash of its contents."""
+    with path.open("rb") as file:
+        return f"{path.name} (SHA-256 {hashlib.file_digest(file, 'sha256').hexdigest()[:16]})"
 
 
 def write_plan(path: Path, runs: Sequence[Run]) -> None:

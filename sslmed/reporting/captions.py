@@ -65,6 +65,8 @@ def notes_of(records: Collection[Mapping[str, Any]]) -> list[str]:
     """
     notes = [FROZEN] if any(record.get("frozen", False) for record in records) else []
     notes += [f"Supervised: pretrained on the labels of {source}." for source in labelled_sources(records)]
+    files = {record["arm"]: record["source"] for record in records if record.get("source")}
+    notes += [f"{arm}: weights of {file}." for arm, file in files.items() if not Arm.parse(arm).is_supervised]
     if any(record.get("transductive", False) for record in records):
         notes.append("Transductive: pretraining has seen the images of the test cases.")
     return notes

@@ -1,3 +1,4 @@
+import hashlib
 import re
 import shutil
 from pathlib import Path
@@ -10,8 +11,8 @@ from sslmed.core.label_amount import LabelAmount, label_amounts
 from sslmed.experiments.arms import Arm
 from sslmed.experiments.check import parse
 from sslmed.experiments.grid import Grid
-from sslmed.experiments.own import expand_groups
-from sslmed.experiments.plan import LabelledSource, Places, Run, plan_runs, read_plan, write_plan
+from sslmed.experiments.own import add_arms, expand_groups
+from sslmed.experiments.plan import LabelledSource, Places, Run, describe_file, plan_runs, read_plan, write_plan
 from sslmed.experiments.settings import known_names, preset_folder, read_experiment, read_preset
 
 TINY = Path(__file__).parent / "tiny"
@@ -193,6 +194,29 @@ def test_a_supervised_arm_learns_the_labels_of_its_source_with_the_network_of_fi
     assert files == ["base.yaml", "segmentation.yaml", "segmentation.yaml", "unet.yaml", *_OVERLAYS]
     with pytest.raises(UserError, match="unknown arm supervised-external"):
         _grid(arms=("supervised-external",))
+
+
+def test_an_arm_may_start_from_a_file_of_weights_without_pretraining(tmp_path: Path) -> None:
+    (tmp_path / "imagenet.yaml").write_text("model: {init_args: {pretrained: {checkpoint: dense.pth}}}")
+    experiment, _ = add_arms(read_experiment("fig4"), [str(tmp_path / "imagenet.yaml")])
+    preset = preset_folder("fig4", "quick")
+
+    def plan(arm: str) -> list[Run]:
+        describe_file.cache_clear()
+        return _plan(Grid(experiment, read_preset(preset), preset, (arm,), _ALL, folds=(0,), seeds=(0,)))
+
+    with pytest.raises(UserError, match=r"dense\.pth is neither beside it nor"):
+        plan("imagenet")
+    (tmp_path / "dense.pth").write_bytes(b"weights")
+    (run,) = plan("imagenet")
+    options = _options(run)
+    assert options["model.pretrained.checkpoint"] == str(tmp_path / "dense.pth")
+    assert options["model.pretrained.adapt_channels"] == "true"
+    assert options["labels.source"] == f"dense.pth (SHA-256 {hashlib.sha256(b'weights').hexdigest()[:16]})"
+    (tmp_path / "dense.pth").write_bytes(b"others")
+    assert plan("imagenet")[0].key != run.key
+    with pytest.raises(UserError, match="starts from a file of weights and sees no pool"):
+        plan("imagenet-external")
 
 
 def test_an_unknown_key_is_refused_by_name(tmp_path: Path) -> None:

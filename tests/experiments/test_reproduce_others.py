@@ -133,7 +133,7 @@ def test_supervised_pretraining_on_another_labelled_dataset(decathlon_dataset, t
     assert "holds labelled images of the dataset" in capsys.readouterr().err
 
 
-def test_supervised_pretraining_on_labels_of_another_kind(tmp_path: Path) -> None:
+def test_supervised_pretraining_on_labels_of_another_kind_and_weights_from_a_file(tmp_path: Path) -> None:
     rows = ["image,value"]
     generator = np.random.default_rng(0)
     (tmp_path / "ages").mkdir()
@@ -143,5 +143,16 @@ def test_supervised_pretraining_on_labels_of_another_kind(tmp_path: Path) -> Non
         rows.append(f"{number}.png,{number}")
     (tmp_path / "ages" / "table.csv").write_text("\n".join(rows))
     assert _reproduce("fig4", tmp_path, "tiny-fundus", ["supervised"], "--source", str(tmp_path / "ages")) == 0
-    folder = tmp_path / "runs" / "fig4" / "phantom-tiny-fundus" / "supervised" / "fold0"
-    assert "class_path: sslmed.downstream.Regression" in (folder / "pretrain" / "config.yaml").read_text()
+    work = tmp_path / "runs" / "fig4" / "phantom-tiny-fundus"
+    pretraining = work / "supervised" / "fold0" / "pretrain"
+    assert "class_path: sslmed.downstream.Regression" in (pretraining / "config.yaml").read_text()
+
+    shutil.copy(pretraining / "checkpoints" / "last.ckpt", tmp_path / "weights.pth")
+    (tmp_path / "theirs.yaml").write_text("model: {init_args: {pretrained: {checkpoint: weights.pth}}}")
+    assert _reproduce("fig4", tmp_path, "tiny-fundus", [str(tmp_path / "theirs.yaml")]) == 0
+    log = (work / "theirs" / "fold0" / "seed0" / "100" / "run.log").read_text()
+    assert f"encoder tensors from {tmp_path / 'weights.pth'}" in log
+    assert "which images it has seen is not known" in log
+    figure = (tmp_path / "out" / "fig4" / "phantom-tiny-fundus" / "fig4.svg").read_text()
+    assert "theirs: weights of weights.pth (SHA-256" in figure
+    assert "Supervised: pretrained on the labels of ages, 6 cases." in figure
