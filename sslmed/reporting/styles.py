@@ -24,7 +24,8 @@ KNOWN = {
     "genesis": ("#5D3A9B", "h"),
     "voco": ("#BCBD22", "*"),
     "joint": ("#E377C2", "d"),
-    "supervised": ("#A0A000", "s"),  # with markers of tasks that it is rarely shown with
+    "multilevel": ("#17A589", "v"),  # from here on with markers of tasks that they are rarely shown with
+    "supervised": ("#A0A000", "s"),
     "supervised-decoder": ("#6E2C00", "D"),
 }
 FURTHER = (("#17BECF", "8"), ("#B22222", "H"), ("#228B22", "P"), ("#4B0082", "<"))
