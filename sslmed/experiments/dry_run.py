@@ -36,7 +36,7 @@ def print_dry_run(
     source: Source,
     seen: SeenData | None,
     *,
-    pool: Path | None,
+    pool: Sequence[Path] | None,
     rival: Source | None,
     places: Places,
     executor: Executor,
@@ -48,7 +48,7 @@ def print_dry_run(
         runs: The plan.
         source: Source of the data.
         seen: What runs see of the data, if they exist already.
-        pool: Folder of the external pool, if there is one.
+        pool: Folders of the external pool, if there is one.
         rival: Source of the labelled dataset of the arm `supervised`, if there is one.
         places: Paths of the experiment.
         executor: Executor that would run the jobs.
@@ -73,8 +73,8 @@ def print_dry_run(
     stores = [] if seen is None else [each for each in (seen.store, seen.pool, seen.source) if each is not None]
     lines += _cost_lines(grid, todo, stores, n_train, executor)
     if todo and seen is not None:
-        folders = {"pool": pool, "source": None if rival is None else rival.folder}
-        lines += ["by hand, e.g.:", *_commands(todo[0], places, seen, source.folder, folders, grid)]
+        others = {"pool": pool, "source": None if rival is None else rival.folders}
+        lines += ["by hand, e.g.:", *_commands(todo[0], places, seen, source.folders, others, grid)]
     for line in lines:
         console.print(line, highlight=False, markup=False)
 
@@ -83,20 +83,23 @@ def _names(runs: Sequence[Run]) -> str:
     return ", ".join("pretraining" if run.labels is None else str(run.labels) for run in runs)
 
 
-def _data_lines(grid: Grid, runs: Sequence[Run], source: Source, seen: SeenData | None, pool: Path | None) -> list[str]:
+def _data_lines(
+    grid: Grid, runs: Sequence[Run], source: Source, seen: SeenData | None, pool: Sequence[Path] | None
+) -> list[str]:
     """Count cases: of each fold, for pretraining, and with labels."""
     lines = []
     if seen is None:
         return [f"data: {_absent(source)}"]
     store = seen.store
-    lines.append(f"data: {source.folder}: {len(store.labelled)} labelled, {len(store.unlabelled)} unlabelled cases")
+    counts = f"{len(store.labelled)} labelled, {len(store.unlabelled)} unlabelled cases"
+    lines.append(f"data: {_listed(source.folders)}: {counts}")
     stores = (store, seen.pool, seen.source)
     lines += [_unprepared_line(each) for each in stores if each is not None and each.unprepared]
     transductive = _is_transductive(runs)
     for fold in grid.folds:
         lines += _fold_lines(grid, store, fold, transductive=transductive)
-    if seen.pool is not None:
-        lines.append(f"external pool: {pool}: pretraining sees {image_counts(select_pool(seen.pool).counts)}")
+    if seen.pool is not None and pool is not None:
+        lines.append(f"external pool: {_listed(pool)}: pretraining sees {image_counts(select_pool(seen.pool).counts)}")
         lines += [f"left out, e.g.: {problem}" for problem in seen.pool.problems[:1]]
     return lines
 
@@ -113,6 +116,10 @@ def _rival_line(rival: Source, store: Store | None) -> str:
         f"labelled source: {rival.folder}: pretraining sees images and labels of {len(split.train)} cases, and "
         f"{len(split.validation)} for validation"
     )
+
+
+def _listed(paths: Sequence[Path]) -> str:
+    return ", ".join(map(str, paths))
 
 
 def _unprepared_line(store: Store) -> str:
@@ -203,18 +210,23 @@ def _cost_lines(
 
 
 def _commands(
-    run: Run, places: Places, seen: SeenData, folder: Path, others: Mapping[str, Path | None], grid: Grid
+    run: Run,
+    places: Places,
+    seen: SeenData,
+    folders: Sequence[Path],
+    others: Mapping[str, Sequence[Path] | None],
+    grid: Grid,
 ) -> list[str]:
     """Return the commands that do a run in a shell, preparing its images first if necessary."""
     lines = []
     arm = Arm.parse(run.arm)
     external = run.labels is None and arm.external
-    data, store = folder, seen.store
+    data, store = folders, seen.store
     if run.labels is None and not arm.sees_the_dataset:
         kind = "source" if arm.is_supervised else "pool"
-        data, store = others[kind] or folder, getattr(seen, kind) or seen.store
+        data, store = others[kind] or folders, getattr(seen, kind) or seen.store
     if store.unprepared or not (store.root / "store.json").is_file():
-        command = [*SSLMED, "prepare", str(data.absolute()), "--store", str(store.root)]
+        command = [*SSLMED, "prepare", *(str(each.absolute()) for each in data), "--store", str(store.root)]
         command += _options(grid.prepare_settings(places.spatial_dims))
         command += ["--pool"] if external else [] if store is seen.source else ["--task", grid.experiment.task]
         lines.append(shlex.join(command))

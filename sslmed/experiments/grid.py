@@ -29,6 +29,7 @@ class Grid:
         seeds: Chosen seeds.
         encoder: YAML of an encoder that replaces the figure's.
         finetuning: `frozen` trains only what follows the encoder, also the baseline's, which stays random.
+        balanced_pools: Whether batches have as many images of each of several external pools.
     """
 
     experiment: Experiment
@@ -40,6 +41,7 @@ class Grid:
     seeds: tuple[int, ...]
     encoder: Path | None = None
     finetuning: Finetuning = "full"
+    balanced_pools: bool = False
 
     @property
     def takes_slices(self) -> bool:

@@ -131,7 +131,8 @@ def _pretraining_run(grid: Grid, places: Places, arm: Arm, fold: int, options: d
         options = options | {"data.store": str(places.source.store), "data.fold": str(fold), "data.testing": "false"}
         stage, overlays = _supervised_files(grid, places.source)
     elif arm.external:
-        options = options | {"data.store": str(places.pool), "data.fold": str(fold)}
+        balanced = {"data.balanced": "true"} if grid.balanced_pools else {}
+        options = options | {"data.store": str(places.pool), "data.fold": str(fold)} | balanced
         stage, overlays = ["data/pool.yaml", str(grid.experiment.arms[arm.pretext])], []
     else:
         options = options | _fold_options(grid, places, fold)

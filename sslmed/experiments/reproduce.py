@@ -24,7 +24,7 @@ from sslmed.experiments.own import add_arms, expand_groups, find_encoder
 from sslmed.experiments.plan import LabelledSource, Places, Run, plan_runs, write_plan
 from sslmed.experiments.seen import SeenData
 from sslmed.experiments.settings import keep_experiment, preset_folder, read_experiment, read_preset
-from sslmed.experiments.sources import Source, name_of, scan_pool
+from sslmed.experiments.sources import Source, pool_name, scan_pool
 from sslmed.experiments.workflow import (
     is_done,
     run_workflow,
@@ -77,7 +77,8 @@ def reproduce(options: Options) -> Outcome | None:
         check_account(verify=True)
     experiment = grid.experiment
     phantom = (experiment.phantom, grid.preset.phantom)
-    source = Source(options.data, options.downloads, experiment.label_kind, *phantom)
+    first, *others = options.data
+    source = Source(first, options.downloads, experiment.label_kind, *phantom, more=tuple(map(Path, others)))
     rival = None if options.source is None else Source(options.source, options.downloads, None, *phantom, seed=1)
     name = f"{source.name}-{grid.name}"
     out = options.out / grid.experiment.figure / name
@@ -95,7 +96,7 @@ def reproduce(options: Options) -> Outcome | None:
     places = Places(
         work=(options.runs / grid.experiment.figure / name).absolute(),
         store=stores / f"{source.name}-{_key(dataset, grid)}",
-        pool=None if pool is None else stores / f"pool-{name_of(pool.root)}-{_key(pool, grid)}",
+        pool=stores / f"pool-{pool_name(options.pool)}-{_key(pool, grid)}" if options.pool else None,
         source=None
         if rival is None
         else LabelledSource(
@@ -124,13 +125,13 @@ def reproduce(options: Options) -> Outcome | None:
         if not all(is_done(work, run) for run in runs):
             if isinstance(executor, Local):
                 check_gpus(executor.gpus)
-            store = prepare(source.folder, places.store, settings, labels=experiment.label_kind)
+            store = prepare(source.folders, places.store, settings, labels=experiment.label_kind)
             prepared_pool = prepared_source = None
-            if pool is not None and places.pool is not None:
-                prepared_pool = prepare(pool.root, places.pool, settings, pool=True)
+            if options.pool is not None and places.pool is not None:
+                prepared_pool = prepare(options.pool, places.pool, settings, pool=True)
                 refuse_common_images(prepared_pool, store, "--pool")
-            if labelled is not None and places.source is not None:
-                prepared_source = prepare(labelled.root, places.source.store, settings)
+            if rival is not None and places.source is not None:
+                prepared_source = prepare(rival.folders, places.source.store, settings)
                 refuse_common_images(prepared_source, store, "--source")
             places = replace(places, seen=SeenData(store, prepared_pool, prepared_source))
             runs = plan(grid, places)
@@ -148,7 +149,7 @@ def reproduce(options: Options) -> Outcome | None:
         out=out,
         metrics=grid.experiment.metrics,
         phantom=source.is_phantom,
-        notes=[] if pool is None else [f"External pool: {name_of(pool.root)}."],
+        notes=[] if options.pool is None else [f"External pool: {pool_name(options.pool)}."],
         wandb=options.wandb,
     )
 
@@ -194,7 +195,7 @@ def _grid(options: Options) -> Grid:
     if external and options.pool is None:
         raise UserError(f"{external[0]} is pretrained on an external pool: give its folder by --pool (make: POOL=)")
     if options.pool is not None and not external:
-        raise UserError(f"--pool {options.pool}: no arm is pretrained on it; add some, e.g. rotation{EXTERNAL}")
+        raise UserError(f"--pool {options.pool[0]}: no arm is pretrained on it; add some, e.g. rotation{EXTERNAL}")
     supervised = [arm for arm in arms if Arm.parse(arm).is_supervised]
     if supervised and options.source is None:
         raise UserError(
@@ -212,6 +213,7 @@ def _grid(options: Options) -> Grid:
         seeds=tuple(preset.seeds if options.seeds is None else options.seeds),
         encoder=None if options.encoder is None else find_encoder(options.encoder),
         finetuning=options.finetuning,
+        balanced_pools=options.balanced_pools,
     )
     for path, meant in grid.left_out.items():
         print(f"{path}: is ignored, as it is for {meant} and the encoder is another one", file=sys.stderr)
