@@ -1,6 +1,8 @@
 """Defines the interface of encoders, which heads and decoders are built on."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -18,12 +20,15 @@ class Encoder(nn.Module, ABC):
         out_channels: Number of channels of each feature map, finest first.
         reductions: Voxels of the image per voxel of each map, along each axis, finest first: `(1, 2, 4)` if maps halve,
             `(16,)` for a transformer on patches of 16. For a decoder, each must be a multiple of the one before.
+        published_names: Regular expression in the names of tensors that others publish for this network -> replacement
+            that gives `encoder.` and the name here, e.g. of torchvision's and timm's weights from ImageNet.
     """
 
     spatial_dims: int
     in_channels: int
     out_channels: tuple[int, ...]
     reductions: tuple[int, ...]
+    published_names: ClassVar[Mapping[str, str]] = {}
 
     @property
     def reduction(self) -> int:
