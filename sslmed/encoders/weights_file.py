@@ -17,6 +17,9 @@ IN_FOLDERS = ("model.safetensors", "models/model.pt", "checkpoints/last.ckpt")
 NESTED = ("state_dict", "network_weights", "model_state_dict", "model")
 """Names under which files hold their tensors: Lightning's, nnU-Net's and others'."""
 
+SECOND_NAME = ".all_modules."
+"""Part of the second name that nnU-Net's files give to every tensor of a convolution with its normalisation."""
+
 
 def read_state(path: Path, key_map: Mapping[str, str] | None = None) -> dict[str, Tensor]:
     """Read all tensors, by name.
@@ -102,7 +105,9 @@ def first_parts(names: Iterable[str]) -> str:
 
 def _tensors(content: Any) -> dict[str, Tensor]:  # noqa: ANN401 - whatever a file holds
     nested = next((content[name] for name in NESTED if isinstance(content.get(name), Mapping)), content)
-    tensors = {str(name): value for name, value in nested.items() if torch.is_tensor(value)}
+    tensors = {
+        str(name): value for name, value in nested.items() if torch.is_tensor(value) and SECOND_NAME not in str(name)
+    }
     if not tensors:
         msg = "it holds no tensors by name"
         raise ValueError(msg)
