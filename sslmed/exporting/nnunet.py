@@ -102,6 +102,7 @@ def adaptation_plan(request: Request, encoder: ResidualEncoder) -> dict[str, Any
             "arch_kwargs": network,
             "arch_kwargs_requiring_import": [*IMPORTED],
         },
+        "architecture_kwargs": network,  # for its DynamicPretrainedTrainer
         "pretrain_plan": {
             "dataset_name": request.description.recipe.dataset,
             "plans_name": "sslmed",

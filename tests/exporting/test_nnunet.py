@@ -47,6 +47,7 @@ def test_nnunet_loads_it_strictly_and_computes_the_same(runs, tmp_path, kind, pa
     plan, weights = content["nnssl_adaptation_plan"], content["network_weights"]
     assert plan == json.loads((out / "adaptation_plan.json").read_text())
     assert plan.keys() >= KEYS
+    assert plan["architecture_kwargs"] == plan["architecture_plans"]["arch_kwargs"]
     (configuration,) = plan["pretrain_plan"]["configurations"].values()
     size = [8, 8, 8] if kind == "rotation" else [10, 8, 6]
     assert configuration == {"spacing": [10.0, 18.0, 20.0], "patch_size": size}

@@ -33,6 +33,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "UNetEncoder": {"widths": (2, 3, 4)},
     "DenseNetEncoder": {"block_config": (1, 2, 1), "growth_rate": 2, "init_features": 4},
     "ResidualEncoder": {"features_per_stage": (2, 3, 3), "n_blocks_per_stage": (1, 1, 2)},
+    "SwinEncoder": {"embed_dim": 4, "depths": (1, 2), "num_heads": (1, 2), "window_size": 3},
     "ResNetEncoder": {"widths": (2, 3, 4, 5), "depths": (1, 2, 1, 1)},
 }
 """Arguments that make an encoder small; one that is not here is tested as it is."""

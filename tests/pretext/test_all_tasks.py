@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.data import DataLoader
 
-from sslmed.encoders import DenseNetEncoder, Encoder, ResidualEncoder, UNetEncoder
+from sslmed.encoders import DenseNetEncoder, Encoder, ResidualEncoder, SwinEncoder, UNetEncoder
 from sslmed.pretext import CPC, Jigsaw, PretextTask, RelativePatchLocation, Rotation
 
 TASKS = families.TASKS | {"CPC-bce": partial(CPC, objective="bce"), "Inpainting": Inpainting}
@@ -24,6 +24,7 @@ ENCODERS: dict[str, Callable[[], Encoder]] = {
     "unet-3d": lambda: UNetEncoder(3, 2, widths=(4, 8, 16), dropout=0.0),
     "densenet-2d": lambda: DenseNetEncoder(2, 3, block_config=(2, 2), growth_rate=8, init_features=8),
     "residual-3d": lambda: ResidualEncoder(3, 2, (4, 8), (1, 2), (1, (1, 2, 2)), (3, (1, 3, 3))),
+    "swin-transformer-3d": lambda: SwinEncoder(3, 1, 8, (1,), (2,), 3),
     "transformer-2d": lambda: PatchTransformer(2, 1, reductions=(2, 4)),
 }
 # Images of unequal sides, except for rotation; every patch is at least 5 voxels wide.
