@@ -8,4 +8,12 @@ from sslmed.encoders.resnet import ResNetEncoder
 from sslmed.encoders.swin import SwinEncoder
 from sslmed.encoders.unet import UNetEncoder
 
-__all__ = ["DenseNetEncoder", "Encoder", "ResNetEncoder", "ResidualEncoder", "SwinEncoder", "UNetEncoder", "load_encoder"]
+__all__ = [
+    "DenseNetEncoder",
+    "Encoder",
+    "ResNetEncoder",
+    "ResidualEncoder",
+    "SwinEncoder",
+    "UNetEncoder",
+    "load_encoder",
+]

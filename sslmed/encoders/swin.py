@@ -4,6 +4,7 @@ Sources: Hatamizadeh et al. 2022, https://arxiv.org/abs/2201.01266; Liu et al. 2
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from monai.networks.nets.swin_unetr import SwinTransformer
 from torch import Tensor
@@ -92,7 +93,7 @@ class SwinEncoder(Encoder):
     def forward(self, images: Tensor) -> list[Tensor]:
         """Compute the feature maps, see `Encoder.forward`."""
         self.check(images)
-        swin = self.transformer
+        swin: Any = self.transformer
         x = swin.pos_drop(swin.patch_embed(images))
         maps = [swin.proj_out(x, normalize=True)]
         for stage in (*swin.layers1, *swin.layers2, *swin.layers3, *swin.layers4):

@@ -18,7 +18,7 @@ NESTED = ("state_dict", "network_weights", "model_state_dict", "model")
 """Names under which files hold their tensors: Lightning's, nnU-Net's and others'."""
 
 SECOND_NAME = ".all_modules."
-"""Part of the second name that nnU-Net's files give to every tensor of a convolution with its normalisation."""
+"""Part of the second name that nnU-Net, and nobody else, gives to every tensor of a convolution and its normalisation."""
 
 
 def read_state(path: Path, key_map: Mapping[str, str] | None = None) -> dict[str, Tensor]:
@@ -105,13 +105,18 @@ def first_parts(names: Iterable[str]) -> str:
 
 def _tensors(content: Any) -> dict[str, Tensor]:  # noqa: ANN401 - whatever a file holds
     nested = next((content[name] for name in NESTED if isinstance(content.get(name), Mapping)), content)
-    tensors = {
-        str(name): value for name, value in nested.items() if torch.is_tensor(value) and SECOND_NAME not in str(name)
-    }
+    tensors = {str(name): value for name, value in nested.items() if torch.is_tensor(value)}
     if not tensors:
         msg = "it holds no tensors by name"
         raise ValueError(msg)
+    if any(SECOND_NAME in name for name in tensors):
+        return {name: turned(tensor) for name, tensor in tensors.items() if SECOND_NAME not in name}
     return tensors
+
+
+def turned(tensor: Tensor) -> Tensor:
+    """Turn a 3-D kernel from our axes (i, j, k) to nnU-Net's (k, j, i), or back; return other tensors as they are."""
+    return tensor.transpose(2, 4).contiguous() if tensor.ndim == 5 else tensor
 
 
 def _renamed(state: dict[str, Tensor], key_map: Mapping[str, str], file: Path) -> dict[str, Tensor]:

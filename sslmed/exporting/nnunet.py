@@ -17,6 +17,7 @@ from torch import Tensor
 from sslmed.core.errors import UserError
 from sslmed.encoders import ResidualEncoder
 from sslmed.encoders.decoder import UNetDecoder
+from sslmed.encoders.weights_file import turned
 from sslmed.exporting.request import Request
 
 FILES = ("checkpoint_final.pth", "adaptation_plan.json")
@@ -75,15 +76,15 @@ def _is_known(decoder: UNetDecoder) -> bool:
 
 def adaptation_plan(request: Request, encoder: ResidualEncoder) -> dict[str, Any]:
     """Describe the network and its images. `pretrain_plan` has what nnU-Net reads of it."""
-    settings, size = request.description.recipe.settings, _turned(request.input_size)
-    multiples = _turned(encoder.axis_reductions[-1])
+    settings, size = request.description.recipe.settings, _reversed(request.input_size)
+    multiples = _reversed(encoder.axis_reductions[-1])
     n_stages = len(encoder.out_channels)
     network = {
         "n_stages": n_stages,
         "features_per_stage": [*encoder.out_channels],
         "conv_op": "torch.nn.modules.conv.Conv3d",
-        "kernel_sizes": [*map(_turned, encoder.kernel_sizes)],
-        "strides": [*map(_turned, encoder.strides)],
+        "kernel_sizes": [*map(_reversed, encoder.kernel_sizes)],
+        "strides": [*map(_reversed, encoder.strides)],
         "n_blocks_per_stage": [len(stage.blocks) for stage in encoder.stages],  # type: ignore[arg-type]
         "n_conv_per_stage_decoder": [1] * (n_stages - 1),
         "conv_bias": True,
@@ -95,7 +96,7 @@ def adaptation_plan(request: Request, encoder: ResidualEncoder) -> dict[str, Any
         "nonlin_kwargs": {"inplace": True},
     }
     # Voxels of cubes differ in size from scan to scan.
-    spacing = _turned(settings.spacing) if settings.geometry == "spacing" else None
+    spacing = _reversed(settings.spacing) if settings.geometry == "spacing" else None
     return {
         "architecture_plans": {
             "arch_class_name": "dynamic_network_architectures.architectures.unet.ResidualEncoderUNet",
@@ -156,11 +157,11 @@ def _named_twice(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Turn kernels, and add the second name of every tensor of a convolution with its normalisation."""
     named: dict[str, Tensor] = {}
     for name, value in state.items():
-        turned = value.permute(0, 1, 4, 3, 2).contiguous() if value.ndim == 5 else value
+        kernel = turned(value)
         second = re.sub(r"\.(conv|norm)\.([^.]+)$", lambda m: f".all_modules.{PLACES[m[1]]}.{m[2]}", name)
-        named |= {name: turned, second: turned}
+        named |= {name: kernel, second: kernel}
     return named
 
 
-def _turned(sizes: Sequence[Any]) -> list[Any]:
+def _reversed(sizes: Sequence[Any]) -> list[Any]:
     return [*sizes][::-1]
