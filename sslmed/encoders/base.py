@@ -37,7 +37,7 @@ class Encoder(nn.Module, ABC):
     @property
     def axis_reductions(self) -> list[tuple[int, ...]]:
         """Reductions of each map, one for each axis, finest first."""
-        return [each if isinstance(each, tuple) else (each,) * self.spatial_dims for each in self.reductions]
+        return [(each,) * self.spatial_dims if isinstance(each, int) else tuple(each) for each in self.reductions]
 
     @property
     def minimum_side(self) -> int:

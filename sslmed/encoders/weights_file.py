@@ -18,7 +18,7 @@ NESTED = ("state_dict", "network_weights", "model_state_dict", "model")
 """Names under which files hold their tensors: Lightning's, nnU-Net's and others'."""
 
 SECOND_NAME = ".all_modules."
-"""Part of the second name that nnU-Net, and nobody else, gives to every tensor of a convolution and its normalisation."""
+"""Part of the second name that nnU-Net gives to every tensor of a convolution or its normalisation."""
 
 
 def read_state(path: Path, key_map: Mapping[str, str] | None = None) -> dict[str, Tensor]:

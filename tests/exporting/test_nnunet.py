@@ -12,6 +12,7 @@ from tiny_runs import exit_status, fit
 
 from sslmed import load
 from sslmed.encoders import ResidualEncoder
+from sslmed.encoders.weights_file import read_state
 from sslmed.phantoms import KINDS
 from sslmed.preparation.prepare import PrepareSettings, prepare
 
@@ -66,6 +67,8 @@ def test_nnunet_loads_it_strictly_and_computes_the_same(runs, tmp_path, kind, pa
         library.load_state_dict(weights)
     else:
         assert all(name.startswith("encoder.") for name in weights)
+    read = read_state(out / "checkpoint_final.pth")  # as fine-tuning with sslmed would read it
+    assert all(torch.equal(read[f"encoder.{name}"], value) for name, value in run.encoder.state_dict().items())
     images = torch.rand(2, 1, 8, 12, 16)
     with torch.inference_mode():
         maps = [each.transpose(2, 4) for each in library.encoder(images.transpose(2, 4))]
