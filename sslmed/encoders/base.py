@@ -20,15 +20,11 @@ class Encoder(nn.Module, ABC):
         in_channels: Number of channels of the image.
         out_channels: Number of channels of each feature map, finest first.
         reductions: Voxels of the image per voxel of each map, along each axis, finest first: `(1, 2, 4)` if maps halve,
-<<<<<<< HEAD
-            `(16,)` for a transformer on patches of 16. For a decoder, each must be a multiple of the one before.
-        published_names: Regular expression in the names of tensors that others publish for this network -> replacement
-            that gives `encoder.` and the name here, e.g. of torchvision's and timm's weights from ImageNet.
-=======
             `(16,)` for a transformer on patches of 16, `(1, (2, 2, 1))` if axes differ. For a decoder, each must be a
             multiple of the one before.
         norm: Normalisation layers of a decoder, which should be those of the encoder.
->>>>>>> encoders
+        published_names: Regular expression in the names of tensors that others publish for this network -> replacement
+            that gives `encoder.` and the name here, e.g. of torchvision's and timm's weights from ImageNet.
     """
 
     spatial_dims: int
