@@ -22,8 +22,9 @@ def merge(datasets: Sequence[Dataset]) -> Dataset:
     """
     paths = [_place(each.root.absolute()) for each in datasets]
     sources = dict(zip(paths, name_cases(paths), strict=True))
-    if len(sources) < len(datasets):
-        raise DataError([f"{datasets[0].root}: is given twice; give each folder or table once"])
+    again = [str(each.root) for each, path in zip(datasets, paths, strict=True) if paths.count(path) > 1]
+    if again:
+        raise DataError([f"{again[0]}: is given twice, by its name without .csv; give it once, or rename one"])
     labelled = [each for each in datasets if each.labels != "none"]
     named = [each for each in datasets if each.modalities != UNNAMED]
     _require_one("images are of {} dimensions", datasets, [str(each.spatial_dims) for each in datasets])
