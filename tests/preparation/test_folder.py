@@ -17,6 +17,7 @@ from sslmed.preparation.readers.folder import scan_images
 from sslmed.preparation.readers.formats import read_header
 from sslmed.preparation.readers.layouts import read
 from sslmed.preparation.readers.volumes import read_case
+from sslmed.preparation.records import hash_files
 
 CUBE = PrepareSettings(size=8)
 
@@ -144,6 +145,16 @@ def test_a_changed_slice_makes_its_series_stale_and_a_copied_tree_does_not(tmp_p
     changed = prepare(tmp_path / "scans", tmp_path / "store", CUBE, jobs=1)
     assert "1 changed (p1)" in capsys.readouterr().err
     assert [case for case in first.cases if changed.digests[case] != first.digests[case]] == ["p1"]
+
+
+def test_a_change_of_any_channel_changes_the_image(tmp_path):
+    for name in ("t1.nii", "t2.mhd", "mask.nii"):
+        write_volume(tmp_path / name, scan())
+    case = Case("a", tmp_path / "t1.nii", tmp_path / "mask.nii", channels=(tmp_path / "t2.mhd",))
+    image, mask = hash_files(case)
+    write_volume(tmp_path / "t2.mhd", scan(1))
+    again, same = hash_files(case)
+    assert (again != image, same) == (True, mask)
 
 
 def test_nothing_about_a_patient_is_written_or_said(tmp_path, capfd):
