@@ -27,6 +27,7 @@ class Sheet:
 
     Args:
         path: The file.
+        images: The images that it lists.
         column: Name of the column of labels; empty if there is none, or which it is remains unclear.
         kind: What they are: `class` or `value`.
         labels: Image -> cell of the label.
@@ -35,6 +36,7 @@ class Sheet:
     """
 
     path: Path
+    images: frozenset[PurePath]
     column: str = ""
     kind: str = "class"
     labels: dict[PurePath, str] = field(default_factory=dict)
@@ -64,7 +66,7 @@ def _named(text: str) -> str:
 
 
 def _sheet(path: Path, column: str, rows: Mapping[PurePath, Line]) -> Sheet:
-    sheet = Sheet(path)
+    sheet = Sheet(path, frozenset(rows))
     names = [name for name in next(iter(rows.values())).cells if name != column]
     lower = {re.sub(r"\W+", "_", name.lower()): name for name in names}
     patient = next((lower[name] for name in PATIENTS if name in lower), None)
