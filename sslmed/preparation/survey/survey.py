@@ -138,4 +138,5 @@ def _group(
         for name in sample.bad_images:
             of_kind.pop(name, None)
     maps = {kind: of_kind for kind, of_kind in maps.items() if of_kind}
-    return Group(usable, maps, sheet, sample, _names_of(images[0], names).labels)
+    own = None if sheet is None or sheet.images.isdisjoint(image.name for image in usable) else sheet
+    return Group(usable, maps, own, sample, _names_of(images[0], names).labels)
