@@ -137,7 +137,9 @@ class Classification(DownstreamTask):
         """Collect predictions. Kappa and AUROC are not means over batches, so they are computed at the end."""
         logits, labels = self(batch["image"].float()), batch["label"]
         probabilities = self.objective.probabilities(logits)
-        answers = zip(self.objective.decide(probabilities).tolist(), labels.tolist(), probabilities.tolist(), strict=True)
+        answers = zip(
+            self.objective.decide(probabilities).tolist(), labels.tolist(), probabilities.tolist(), strict=True
+        )
         self._answers |= zip(batch["case"], answers, strict=True)
         self._validation.add(batch["case"], {"val/loss": self.objective.loss(logits, labels)})
 

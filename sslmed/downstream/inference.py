@@ -1,4 +1,4 @@
-"""Applies a trained network to whole images as it was trained: to all of them at once, in windows, or slice by slice."""
+"""Applies a trained network to whole images as it was trained: at once, in windows, or slice by slice."""
 
 from collections.abc import Callable, Sequence
 from itertools import combinations, product

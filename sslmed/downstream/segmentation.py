@@ -125,7 +125,8 @@ class Segmentation(DownstreamTask):
 
     def outputs(self, images: Tensor) -> Tensor:
         """Compute the probabilities `(B, K, *spatial)` of the classes."""
-        return self(images).float().softmax(1)
+        logits: Tensor = self(images)
+        return logits.float().softmax(1)
 
     def training_step(self, batch: Sample, batch_idx: int) -> Tensor:  # noqa: ARG002
         """Compute the loss of one augmented batch: images `(B, C, *spatial)`, class indices `(B, *spatial)`."""
@@ -170,11 +171,8 @@ class Segmentation(DownstreamTask):
 
     def label_map(self, probabilities: np.ndarray[Any, Any], geometry: Geometry) -> np.ndarray[Any, Any]:
         """Map probabilities `(K, *grid)` to the values of the label files, on the original grid."""
-        values = np.array(self.label_values)
-        labels: np.ndarray[Any, Any] = values.astype(np.min_scalar_type(int(values.max())))[
-            geometry.restore_scores(probabilities)
-        ]
-        return labels
+        values = np.array(self.label_values, dtype=np.min_scalar_type(max(self.label_values)))
+        return values[geometry.restore_scores(probabilities)]
 
     @torch.inference_mode()
     def write_examples(self, store: Store, scores: pd.DataFrame, path: Path) -> None:

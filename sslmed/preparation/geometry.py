@@ -179,7 +179,7 @@ class Geometry:
         step = max(1, VOXELS_AT_ONCE // math.prod((len(scores), *others)))
         for first in range(0, length, step):
             part = slice(first, min(first + step, length))
-            (used,) = weights[part].any(axis=0).nonzero()
+            used = np.flatnonzero(weights[part].any(axis=0))
             seen = slice(used[0], used[-1] + 1)
             slab = np.tensordot(weights[part, seen], scores[:, seen].astype(np.float32), axes=(1, 1)).swapaxes(0, 1)
             yield part, resize(slab, slab.shape[1:2] + tuple(others))
