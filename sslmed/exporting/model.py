@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from sslmed.core.errors import UserError
 from sslmed.downstream import Classification, Segmentation
 from sslmed.downstream.base import DownstreamTask
-from sslmed.downstream.writers import write_mask
+from sslmed.downstream.writers import write_map
 from sslmed.encoders import Encoder
 from sslmed.encoders.weights_file import read_state
 from sslmed.exporting.build import build_network, fill
@@ -43,16 +43,16 @@ class Mask:
         return np.array(self.labels, dtype=dtype, copy=copy)
 
     def save(self, path: str | Path) -> None:
-        """Write the mask: as NIfTI that lies where the image does, or of a photograph as PNG.
+        """Write the mask where the image lies: as NIfTI, NRRD or MetaImage, or of a photograph as PNG.
 
         Raises:
             UserError: If the file name has another ending.
         """
         path = Path(path)
-        endings = (".png",) if self.labels.ndim == 2 else (".nii", ".nii.gz")
+        endings = (".png",) if self.labels.ndim == 2 else (".nii", ".nii.gz", ".nrrd", ".mha")
         if not path.name.endswith(endings):
             raise UserError(f"{path}: a mask of this image is written as {' or '.join(endings)}; rename it")
-        write_mask(path, self.labels, self.geometry)
+        write_map(path, self.labels, self.geometry)
 
 
 @dataclass(frozen=True)

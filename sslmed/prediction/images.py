@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sslmed.core.errors import DataError, UserError
+from sslmed.core.errors import UserError
 from sslmed.core.nearest import did_you_mean_path
 from sslmed.preparation.photograph import FORMATS
-from sslmed.preparation.readers.layouts import has_layout, scan
+from sslmed.preparation.readers.dicom import is_series
+from sslmed.preparation.readers.layouts import scan
 from sslmed.preparation.readers.names import VOLUMES, strip_extension
-from sslmed.preparation.readers.photo_files import walk_folder
+
+EXTENSIONS = (*VOLUMES, *FORMATS)
+KINDS = {2: "photographs", 3: "volumes"}
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,7 @@ class Image:
     """An image to predict.
 
     Attributes:
-        path: Its file.
+        path: Its file, or the folder of a DICOM series, or `FOLDER/UID`.
         name: Its path below the folder that all images have in common, without the extension; unique.
     """
 
@@ -38,25 +41,20 @@ def find_images(given: Sequence[Path], spatial_dims: int) -> tuple[list[Image], 
         The images, each once, and what is wrong with others, one line each.
 
     Raises:
-        UserError: If a path does not exist, or there is no image.
+        UserError: If a path is none of these, or holds no image that the network takes.
     """
-    extensions = VOLUMES if spatial_dims == 3 else tuple(FORMATS)
     roots: list[Path] = []
     paths: dict[Path, Path] = {}  # absolute -> as given
     problems: list[str] = []
     for item in given:
-        if not item.exists():
-            raise UserError(f"--images {item}: no such file or folder{did_you_mean_path(item)}")
-        found = _images_in(item, extensions, problems)
+        dims, found = _images_in(item, problems)
+        if dims != spatial_dims:
+            raise UserError(f"--images {item}: the network takes {KINDS[spatial_dims]}, but this is of {KINDS[dims]}")
         roots += [item if item.is_dir() else item.parent, *(path.parent for path in found)]
         paths |= {_absolute(path): path for path in found}
-    if not paths:
-        kind = "volume" if spatial_dims == 3 else "photograph"
-        expected = f"the network takes {kind}s: {', '.join(extensions)}"
-        raise DataError([*problems, f"--images {' '.join(map(str, given))}: holds no {kind}; {expected}"])
     common = os.path.commonpath(map(_absolute, roots))
     files = {path: Path(os.path.relpath(path, common)).as_posix() for path in sorted(paths)}
-    names = {path: strip_extension(file, extensions) for path, file in files.items()}
+    names = {path: strip_extension(file, EXTENSIONS) for path, file in files.items()}
     counts = Counter(names.values())
     return [Image(paths[path], name if counts[name] == 1 else files[path]) for path, name in names.items()], problems
 
@@ -74,16 +72,17 @@ def refuse_out_within(out: Path, given: Sequence[Path], images: Sequence[Image])
             raise UserError(f"--out {out}: {place} is in a folder of the images; choose a folder elsewhere")
 
 
-def _images_in(item: Path, extensions: Sequence[str], problems: list[str]) -> list[Path]:
-    if item.suffix.lower() == ".csv" or (item.is_dir() and has_layout(item)):
+def _images_in(item: Path, problems: list[str]) -> tuple[int, list[Path]]:
+    """Return the dimensions and the paths of the images that something holds, which may be one image."""
+    if item.is_dir() or (item.is_file() and item.suffix.lower() == ".csv"):
         dataset, found = scan(item, pool=True)
         problems += found
-        return [case.image for case in dataset.cases]
-    if item.is_dir():
-        return [path for path in walk_folder(item, problems) if path.name.lower().endswith(tuple(extensions))]
-    if not item.name.lower().endswith(tuple(extensions)):
-        raise UserError(f"--images {item}: expected a table (.csv) or an image ({', '.join(extensions)})")
-    return [item]
+        return dataset.spatial_dims, [case.image for case in dataset.cases]
+    if not item.exists() and not is_series(item):
+        raise UserError(f"--images {item}: no such file or folder{did_you_mean_path(item)}")
+    if not item.name.lower().endswith(EXTENSIONS) and not is_series(item):
+        raise UserError(f"--images {item}: expected a folder, a table (.csv) or an image ({', '.join(EXTENSIONS)})")
+    return 2 if item.suffix.lower() in FORMATS else 3, [item]
 
 
 def _absolute(path: Path) -> Path:

@@ -10,6 +10,7 @@ from typing import Any
 from sslmed.core.errors import UserError
 from sslmed.core.files import write_text
 from sslmed.prediction.images import Image
+from sslmed.preparation.records import size_and_time
 
 log = logging.getLogger(__name__)
 
@@ -96,12 +97,11 @@ def _text(line: Row) -> str:
 
 
 def _state(image: Image) -> list[int]:
-    """What changes if the file does."""
+    """What changes if the image does."""
     try:
-        file = image.path.stat()
+        return size_and_time(image.path)
     except OSError:  # reading it will say so
         return []
-    return [file.st_size, file.st_mtime_ns]
 
 
 def _read(path: Path) -> list[Row]:

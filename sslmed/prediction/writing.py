@@ -6,10 +6,13 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from sslmed.downstream.writers import write_mask
-from sslmed.exporting.model import Classes, Mask, Model
+from sslmed.downstream.writers import write_map
+from sslmed.exporting.model import Classes, Model
 from sslmed.prediction.images import Image
 from sslmed.preparation.geometry import Geometry
+
+ENDINGS = {".nrrd": ".nrrd", ".nhdr": ".nrrd", ".mha": ".mha", ".mhd": ".mha"}
+"""Formats of images in which their masks are written, too; others are NIfTI, or PNG and TIFF for photographs."""
 
 
 def write_answer(
@@ -34,18 +37,20 @@ def write_answer(
     if isinstance(answer, Classes):
         each = {f"probability_{name}": value for name, value in answer.probabilities.items()}
         return {"class": answer.name, **(each if probabilities else {})}, []
-    files = [_write(out, image.name, answer.labels, answer)]
+    files = [_write(out, image, "", answer.labels, geometry)]
     if probabilities:
         values = model.description.recipe.label_names
         for index, (value, scores) in enumerate(zip(values, outputs.numpy(), strict=True)):
             restored = geometry.restore_score(scores, outside=float(index == 0))  # it is background there
-            files.append(_write(out, f"{image.name}_probability_{value}", restored, answer))
+            files.append(_write(out, image, f"_probability_{value}", restored, geometry))
     return {"mask": files[0]}, files
 
 
-def _write(out: Path, name: str, voxels: np.ndarray[Any, Any], mask: Mask) -> str:
-    is_mask = voxels is mask.labels
-    file = name + ((".png" if is_mask else ".tif") if voxels.ndim == 2 else ".nii.gz")
+def _write(out: Path, image: Image, suffix: str, voxels: np.ndarray[Any, Any], geometry: Geometry) -> str:
+    ending = ENDINGS.get(image.path.suffix.lower(), ".nii.gz")
+    if voxels.ndim == 2:
+        ending = ".png" if voxels.dtype.kind == "u" else ".tif"
+    file = f"{image.name}{suffix}{ending}"
     (out / file).parent.mkdir(parents=True, exist_ok=True)
-    write_mask(out / file, voxels, mask.geometry)
+    write_map(out / file, voxels, geometry)
     return file

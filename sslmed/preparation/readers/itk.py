@@ -66,6 +66,17 @@ def to_array(image: Any) -> NDArray[Any]:  # noqa: ANN401
     return array.transpose()
 
 
+def write_itk(path: Path, voxels: NDArray[Any], affine: Affine) -> None:
+    """Write voxels `(I, J, K)`, compressed. The affine must have no shear, as of any file that ITK has read."""
+    lps = TO_RAS @ affine
+    spacing = np.linalg.norm(lps[:3, :3], axis=0)
+    image = sitk.GetImageFromArray(voxels.transpose())
+    image.SetSpacing(spacing.tolist())
+    image.SetDirection((lps[:3, :3] / spacing).ravel().tolist())
+    image.SetOrigin(lps[:3, 3].tolist())
+    sitk.WriteImage(image, str(path), useCompression=True)
+
+
 def _read(reader: Any) -> NDArray[Any]:  # noqa: ANN401
     return to_array(reader.Execute())
 
