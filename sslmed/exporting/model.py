@@ -111,8 +111,8 @@ class Model(nn.Module):
         """Segment or classify an image, or predict its value.
 
         Args:
-            image: A NIfTI file or a photograph; a torchio image or subject, whose images are the channels; or an array
-                `(I, J, K)`, `(C, I, J, K)`, or of a photograph uint8 `(rows, columns[, 3])`.
+            image: A volume of any format, or a photograph; a torchio image or subject, whose images are the channels;
+                or an array `(I, J, K)`, `(C, I, J, K)`, or of a photograph uint8 `(rows, columns[, 3])`.
             affine: For an array: `(4, 4)`, from voxel indices to mm. By default voxels of 1 mm that run to the right,
                 anterior and superior.
 

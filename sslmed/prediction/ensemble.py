@@ -90,7 +90,7 @@ def _essence(described: Description) -> dict[str, Any]:
     return {
         "task": described.network["class_path"],
         "dimensions of the network": described.spatial_dims,
-        "window": described.window,
+        "window": described.window or "none",
         "channels": [*recipe.modalities],
         "classes": {str(value): name for value, name in recipe.label_names.items()},
         **recipe.settings.describe(recipe.spatial_dims, recipe.modalities),

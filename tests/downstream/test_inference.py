@@ -15,7 +15,9 @@ CPU = torch.device("cpu")
 
 def _places(images: Tensor) -> Tensor:
     """A network whose answer depends on where in its image a voxel lies, `(B, 2, *spatial)`."""
-    ramp = torch.arange(images.shape[2], dtype=torch.float32, device=images.device).reshape(-1, *[1] * (images.ndim - 3))
+    ramp = torch.arange(images.shape[2], dtype=torch.float32, device=images.device).reshape(
+        -1, *[1] * (images.ndim - 3)
+    )
     return torch.cat([images + ramp, images * ramp], dim=1)
 
 

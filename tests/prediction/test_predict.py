@@ -265,7 +265,7 @@ def test_an_experiment_stands_for_the_arm_that_is_best_in_validation(
 @pytest.mark.parametrize(
     ("other", "words"),
     [
-        ("crops", "window (None there, [8, 8, 8] here), geometry (cube there, spacing here)"),
+        ("crops", "window (none there, [8, 8, 8] here), geometry (cube there, spacing here)"),
         ("slices", "dimensions of the network (3 there, 2 here)"),
         ("classification", "task (sslmed.downstream.Segmentation there, sslmed.downstream.Classification here)"),
         ("rotation", "predicts nothing"),
