@@ -1,5 +1,6 @@
 """Volumes of generated voxels, written in every format."""
 
+import locale
 from pathlib import Path
 
 import nibabel as nib
@@ -60,6 +61,7 @@ def write_series(
     spacing = np.linalg.norm(lps[:3, :3], axis=0)
     given = {name.removeprefix("t").replace("_", "|"): value for name, value in tags.items()}
     files = []
+    before = locale.setlocale(locale.LC_ALL)
     for index in range(voxels.shape[2]):
         image = sitk.GetImageFromArray(voxels[:, :, index].transpose())
         image.SetSpacing(spacing[:2].tolist())
@@ -78,4 +80,5 @@ def write_series(
         files.append(folder / f"{uid[-3:]}_{(7 * index) % 101:03}.dcm")
         writer.SetFileName(str(files[-1]))
         writer.Execute(image)
+    locale.setlocale(locale.LC_ALL, before)  # GDCM makes it C, in which open() reads ASCII
     return files
