@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 EPILOG = (
-    "The same command resumes one that was interrupted. Exit status 1 if some images could not be predicted, 2 for wrong input. "
-    "`sslmed predict -c RUN/config.yaml` predicts the test and unlabelled cases of the run's own store instead."
+    "The same command resumes one that was interrupted. Exit status 1 if some images could not be predicted, 2 for "
+    "wrong input. `sslmed predict -c RUN/config.yaml` predicts the test and unlabelled cases of the run's own store."
 )
 POSITIONAL = ()
 
