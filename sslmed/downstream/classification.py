@@ -32,7 +32,7 @@ class Objective:
         num_outputs: Returns the number of outputs for K classes.
         loss: Takes logits `(B, outputs)` and class indices `(B,)`.
         probabilities: Turns logits `(B, outputs)` into probabilities `(B, K)`.
-        decide: Turns logits `(B, outputs)` into class indices `(B,)`.
+        decide: Turns probabilities `(B, K)` into class indices `(B,)`.
         guess: Returns the best logits `(outputs,)` for all images, given class indices `(B,)` and K.
     """
 
@@ -127,6 +127,10 @@ class Classification(DownstreamTask):
         logits: Tensor = self.head(self.encoder(images))
         return logits.float()
 
+    def outputs(self, images: Tensor) -> Tensor:
+        """Compute the probabilities `(B, K)` of the classes."""
+        return self.objective.probabilities(self(images))
+
     def training_step(self, batch: Sample, batch_idx: int) -> Tensor:  # noqa: ARG002
         """Compute the loss of one augmented batch: images `(B, C, *spatial)`, class indices `(B,)`."""
         images = augment(batch["image"].float(), self.affine, self.intensity)
@@ -138,7 +142,9 @@ class Classification(DownstreamTask):
         """Collect predictions. Kappa and AUROC are not means over batches, so they are computed at the end."""
         logits, labels = self(batch["image"].float()), batch["label"]
         probabilities = self.objective.probabilities(logits)
-        answers = zip(self.objective.decide(logits).tolist(), labels.tolist(), probabilities.tolist(), strict=True)
+        answers = zip(
+            self.objective.decide(probabilities).tolist(), labels.tolist(), probabilities.tolist(), strict=True
+        )
         self._answers |= zip(batch["case"], answers, strict=True)
         guess = self.objective.guess(labels, self.num_classes).expand_as(logits)
         losses = {"val/loss": logits, "val/chance_loss": guess}
@@ -163,8 +169,8 @@ class Classification(DownstreamTask):
 
     def predict_step(self, batch: Sample, batch_idx: int) -> list[dict[str, Any]]:  # noqa: ARG002
         """Classify cases. Returns one row per case with `case`, `prediction` and `probability_<i>`."""
-        logits = self(batch["image"].float())
-        predictions, probabilities = self.objective.decide(logits), self.objective.probabilities(logits)
+        probabilities = self.infer(batch["image"].float())
+        predictions = self.objective.decide(probabilities)
         return [
             {"case": case, "prediction": prediction, **{f"probability_{i}": value for i, value in enumerate(values)}}
             for case, prediction, values in zip(

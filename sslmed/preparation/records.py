@@ -22,7 +22,7 @@ def describe_files(case: Case, dataset: Dataset) -> Record:
     Returns:
         `files` and `read_as`: what else determines the prepared arrays, beside files and settings.
     """
-    files = [_size_and_time(path) for path in case.files]
+    files = [size_and_time(path) for path in case.files]
     values = [*dataset.label_names] if case.mask is not None else []
     return {"files": files, "read_as": [[*dataset.modalities], values]}
 
@@ -33,7 +33,7 @@ def hash_files(case: Case) -> list[str]:
     return [_hash([file for path in paths for file in source_files(path)]) for paths in parts]
 
 
-def _size_and_time(path: Path) -> list[int]:
+def size_and_time(path: Path) -> list[int]:
     """Return the bytes of all files of an image, and the time of the last one."""
     found = [file.stat() for file in source_files(path)]
     return [sum(each.st_size for each in found), max((each.st_mtime_ns for each in found), default=0)]
