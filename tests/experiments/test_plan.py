@@ -174,6 +174,7 @@ def test_external_pools_and_slices_change_what_they_say_and_nothing_else() -> No
         assert parse(runs[f"rotation-2d/fold0/{stage}"].arguments).data.init_args.spatial_dims == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("figure", "preset"), PRESETS)
 def test_every_run_of_every_preset_has_a_configuration_that_the_command_accepts(figure: str, preset: str) -> None:
     folder = preset_folder(figure, preset)

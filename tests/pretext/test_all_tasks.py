@@ -27,6 +27,7 @@ ENCODERS: dict[str, Callable[[], Encoder]] = {
     "swin-transformer-3d": lambda: SwinEncoder(3, 1, 8, (1,), (2,), 3),
     "transformer-2d": lambda: PatchTransformer(2, 1, reductions=(2, 4)),
 }
+OTHERS = ["unet-3d", "densenet-2d"]  # the transformer takes long to overfit
 # Images of unequal sides, except for rotation; every patch is at least 5 voxels wide.
 SHAPES = {2: (26, 31), 3: (18, 19, 21)}
 
@@ -158,7 +159,7 @@ def test_validation_repeats(name, device, monkeypatch):
 
 
 @every_task
-@pytest.mark.parametrize("encoder", [name for name in ENCODERS if "transformer" not in name])  # which takes longer
+@pytest.mark.parametrize("encoder", ["unet-2d", *(pytest.param(each, marks=pytest.mark.slow) for each in OTHERS)])
 def test_overfits_a_batch(name, encoder, device):
     task = build(name, encoder, device)
     inputs, targets = task.make_task(draw_images(task, 4), torch.Generator(device).manual_seed(0))
