@@ -52,13 +52,14 @@ def test_images_of_all_formats_are_found_in_all_folders(tmp_path):
         assert read_header(case.image).shape == scan().shape
 
 
-@pytest.mark.parametrize("file", ["a_seg.nii", "a-mask.mha", "labelsTr/a.nii.gz", "p1/segmentation.nrrd", "s_dseg.nii"])
+@pytest.mark.parametrize(
+    "file", ["a_seg.nii", "a-mask.mha", "labelsTr/p1/a.nii.gz", "p1/segmentation.nrrd", "s_dseg.nii"]
+)
 def test_a_label_map_among_images_is_none_by_its_name(tmp_path, file):
     write_volume(tmp_path / "a.nii", scan())
     write_volume(tmp_path / file, scan())
-    dataset, (problem,) = scan_images(tmp_path)
-    assert [case.id for case in dataset.cases] == ["a"]
-    assert f"{tmp_path / file}: is a label map by its name" in problem
+    dataset, problems = scan_images(tmp_path)
+    assert ([case.id for case in dataset.cases], dataset.label_maps, problems) == (["a"], (tmp_path / file,), [])
 
 
 def test_a_folder_of_dicom_is_one_image_or_several(tmp_path):
@@ -162,10 +163,12 @@ def test_nothing_about_a_patient_is_written_or_said(tmp_path, capfd):
         write_series(tmp_path / "scans" / f"p{number}", scan(number))
     (write_series(tmp_path / "scans/gap", scan(2))[2]).unlink()
     write_series(tmp_path / "scans/localiser", scan(3), t0008_0008="ORIGINAL\\PRIMARY\\LOCALIZER")
+    write_volume(tmp_path / "scans/p0_seg.nii", scan())
     store = prepare(tmp_path / "scans", tmp_path / "store", CUBE, jobs=1, pool=True)
     assert (store.cases, len(store.problems)) == (("p0", "p1"), 2)
     written = b"".join(path.read_bytes() for path in store.root.rglob("*") if path.is_file())
     said = "".join(capfd.readouterr())
+    assert "1 volumes are label maps by their names" in said
     for value in (*PATIENT.values(), *DATES.values()):
         assert value not in said
         assert value.encode() not in written

@@ -43,6 +43,7 @@ def merge(datasets: Sequence[Dataset]) -> Dataset:
         name="+".join(each.name for each in datasets),
         modalities=(named or datasets)[0].modalities,
         cases=tuple(sorted(cases, key=lambda case: case.id)),
+        label_maps=tuple(path for each in datasets for path in each.label_maps),
     )
 
 
