@@ -1,6 +1,8 @@
 """Defines the interface of encoders, which heads and decoders are built on."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -21,6 +23,8 @@ class Encoder(nn.Module, ABC):
             `(16,)` for a transformer on patches of 16, `(1, (2, 2, 1))` if axes differ. For a decoder, each must be a
             multiple of the one before.
         norm: Normalisation layers of a decoder, which should be those of the encoder.
+        published_names: Regular expression in the names of tensors that others publish for this network -> replacement
+            that gives `encoder.` and the name here, e.g. of torchvision's and timm's weights from ImageNet.
     """
 
     spatial_dims: int
@@ -28,6 +32,7 @@ class Encoder(nn.Module, ABC):
     out_channels: tuple[int, ...]
     reductions: tuple[int | tuple[int, ...], ...]
     norm: Norm = "batch"
+    published_names: ClassVar[Mapping[str, str]] = {}
 
     @property
     def reduction(self) -> int:

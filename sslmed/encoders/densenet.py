@@ -3,7 +3,8 @@
 Source: Huang et al. 2017, https://arxiv.org/abs/1608.06993.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from monai.networks.nets.densenet import DenseNet
 from torch import Tensor, nn
@@ -31,6 +32,12 @@ class DenseNetEncoder(Encoder):
         norm_momentum: Weight of the current batch in the running statistics (the authors' Keras code: 0.01).
         norm: Normalisation layers.
     """
+
+    # https://github.com/pytorch/vision/blob/main/torchvision/models/densenet.py; its files have norm.1 for norm1
+    published_names: ClassVar[Mapping[str, str]] = {
+        r"(denselayer\d+)\.(norm|conv)\.?([12])\.": r"\1.layers.\2\3.",
+        r"^features\.": "encoder.features.",
+    }
 
     def __init__(
         self,

@@ -3,8 +3,8 @@
 Source: He et al. 2016, https://arxiv.org/abs/1512.03385.
 """
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Literal
 
 from monai.networks.layers.utils import get_norm_layer
 from monai.networks.nets.resnet import ResNet
@@ -35,6 +35,14 @@ class ResNetEncoder(Encoder):
     Raises:
         InputError: If there are not four stages.
     """
+
+    # https://github.com/pytorch/vision/blob/main/torchvision/models/resnet.py
+    published_names: ClassVar[Mapping[str, str]] = {
+        r"^conv1\.": "encoder.stem.0.",
+        r"^bn1\.": "encoder.stem.1.",
+        r"^layer1\.": "encoder.stages.0.1.",  # after the pooling
+        **{rf"^layer{stage + 1}\.": f"encoder.stages.{stage}." for stage in (1, 2, 3)},
+    }
 
     def __init__(
         self,
