@@ -182,7 +182,7 @@ class _Block(nn.Module):
             skip.append(Pool["AVG", dims](stride, stride, ceil_mode=True))  # rounds up, as the convolution does
         if in_channels != out_channels:
             skip.append(ConvNorm(in_channels, out_channels, (1,) * dims, norm=norm, bias=False, active=False))
-        self.skip = nn.Sequential(*skip)
+        self.skip = nn.Sequential(*skip) if skip else nn.Identity()
         self.nonlin2 = nn.LeakyReLU(SLOPE, inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:

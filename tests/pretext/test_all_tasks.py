@@ -23,7 +23,7 @@ ENCODERS: dict[str, Callable[[], Encoder]] = {
     "unet-2d": lambda: UNetEncoder(2, 2, widths=(4, 8, 16), dropout=0.0),
     "unet-3d": lambda: UNetEncoder(3, 2, widths=(4, 8, 16), dropout=0.0),
     "densenet-2d": lambda: DenseNetEncoder(2, 3, block_config=(2, 2), growth_rate=8, init_features=8),
-    "residual-3d": lambda: ResidualEncoder(3, 2, (4, 8), (1, 2), (1, (1, 2, 2)), (3, (1, 3, 3))),
+    "residual-2d": lambda: ResidualEncoder(2, 2, (4, 8), (1, 1), (1, (2, 1)), (3, (1, 3))),
     "swin-transformer-3d": lambda: SwinEncoder(3, 1, 8, (1,), (2,), 3),
     "transformer-2d": lambda: PatchTransformer(2, 1, reductions=(2, 4)),
 }

@@ -8,7 +8,7 @@ from families import ENCODERS
 from outside import PatchTransformer
 
 from sslmed.core.errors import InputError
-from sslmed.encoders import DenseNetEncoder, Encoder, ResNetEncoder, UNetEncoder
+from sslmed.encoders import DenseNetEncoder, Encoder, ResidualEncoder, ResNetEncoder, UNetEncoder
 from sslmed.pretext import MaskedAutoencoder
 from sslmed.pretext.sparse import only_visible
 
@@ -16,6 +16,7 @@ CONVOLUTIONAL = {
     "unet": lambda dims: UNetEncoder(dims, 2, widths=(3, 4, 5), dropout=0.0),
     "resnet": lambda dims: ResNetEncoder(dims, 2, (2, 3, 4, 5), (1, 1, 1, 1), stem_stride=1),
     "densenet": lambda dims: DenseNetEncoder(dims, 2, (1, 2), 2, 4),
+    "residual": lambda dims: ResidualEncoder(dims, 2, (3, 4, 5)),
 }
 every_encoder = pytest.mark.parametrize("name", CONVOLUTIONAL)
 every_dims = pytest.mark.parametrize("dims", [2, 3])
