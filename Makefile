@@ -30,6 +30,8 @@ $(READY): pyproject.toml constraints.txt
 	@echo "installing sslmed and the pinned versions of its libraries into $(VENV): some GB, which takes minutes the first time"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@# nnU-Net's network, for tests; what it asks for would break a torch for CPUs, and is not used
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps dynamic-network-architectures==0.4.4
 	@touch $(READY)
 
 reproduce-fig2: $(READY) ## Figure 2: brain tumour segmentation in multi-channel MRI (variables as for Figure 3)

@@ -6,6 +6,7 @@ from pathlib import Path, PurePath
 from sslmed.core.errors import DataError
 from sslmed.preparation.readers import dicom
 from sslmed.preparation.readers.dataset import Case, Dataset
+from sslmed.preparation.readers.formats import source_files
 from sslmed.preparation.readers.fundus import COLOURS
 from sslmed.preparation.readers.label_names import is_label_name
 from sslmed.preparation.readers.names import VOLUMES, escape, nfc, strip_extension
@@ -69,7 +70,7 @@ def find_volumes(files: Iterable[Path], problems: list[str]) -> tuple[list[Path]
             (of_series if dicom.is_dicom(path) else others).append(path)
         elif is_label_name(PurePath(path.parent.name, path.name)):
             problems.append(f"{path}: is a label map by its name, and no image; list it in a table if it is one")
-        elif not (path.suffix.lower() == ".img" and path.with_suffix(".hdr").is_file()):
+        elif not (name.endswith(".img") and len(source_files(path)) > 1):  # a pair is named by its .hdr
             volumes.append(path)
     for folder in {path.parent for path in of_series}:
         uids = dicom.series_uids(folder)
