@@ -101,7 +101,7 @@ def reproduce(options: Options) -> Outcome | None:
         if rival is None
         else LabelledSource(
             rival.name,
-            stores / f"{rival.name}-{_key(labelled, grid)}",
+            stores / f"source-{rival.name}-{_key(labelled, grid)}",
             experiment.label_kind if labelled is None else labelled.labels,
         ),
         spatial_dims=3 if dataset is None else dataset.spatial_dims,

@@ -18,7 +18,7 @@ TASKS = {
     "supervised-decoder": "the same, and the other half of the network is kept for the segmentation as well",
     "joint": "does several of these tasks at once",
 }
-OWN = "a pretext task of its own"
+OWN = "a pretext task, or weights, of the user's own"
 NULL = "the baseline again, with other initial weights: its difference to the baseline is chance, drawn as a grey band"
 SLICES = "; a 2-D network on axial slices, compared with baseline-2d"
 EXTERNAL = "; pretrained on images from elsewhere"
