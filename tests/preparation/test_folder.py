@@ -9,7 +9,7 @@ from PIL import Image
 from volume_files import AFFINE, DATES, FILES, PATIENT, UID, as_itk, write_series, write_volume
 
 from sslmed.core.errors import DataError
-from sslmed.downstream.writers import MASKS, write_mask
+from sslmed.downstream.writers import MASKS, write_map
 from sslmed.preparation.geometry import Geometry
 from sslmed.preparation.prepare import PrepareSettings, prepare
 from sslmed.preparation.readers.dataset import Case
@@ -102,7 +102,7 @@ def test_a_written_mask_lies_on_its_scan_of_any_format(tmp_path, name, ending):
     image, _ = read_case(Case("a", tmp_path / name), ("CT",), ())
     geometry = Geometry.closest_to_ras(image.voxels.shape[1:], image.affine, image.position)
     labels = (image.voxels[0] > 0).astype(np.uint8)
-    write_mask(tmp_path / f"mask{ending}", labels, geometry)
+    write_map(tmp_path / f"mask{ending}", labels, geometry)
     mask = sitk.ReadImage(tmp_path / f"mask{ending}")
     np.testing.assert_array_equal(sitk.GetArrayFromImage(mask).transpose(), labels)
     exact = ending in (".nrrd", ".mha") and name not in ("a.mgz", "a.nii.gz")  # the others are float32
