@@ -17,8 +17,8 @@ from sslmed.learning.optimization import DEFAULT, Optimization
 from sslmed.pretext.base import Answer, PretextTask
 
 Normalisation = Literal["image", "block"]
-Targets = tuple[Tensor, Tensor]
-"""Images `(B, C, *spatial)`, and which of their voxels are hidden, `(B, 1, *spatial)`."""
+Targets = tuple[Tensor, Tensor, Tensor, Tensor]
+"""Standardised images `(B, C, *spatial)`, which voxels are hidden, `(B, 1, *spatial)`, and what `standardise` removed."""
 
 SMALLEST_VARIANCE = 1e-6  # as published; blocks of air have none
 
@@ -184,7 +184,8 @@ class MaskedAutoencoder(PretextTask[Targets]):
         """
         self.encoder.check(images)
         hidden = random_blocks(len(images), images.shape[2:], self.block, self.ratio, images.device, generator)
-        return images.masked_fill(hidden, 0), (images, hidden)
+        standardised, mean, scale = standardise(images, self.block if self.normalise == "block" else None)
+        return images.masked_fill(hidden, 0), (standardised, hidden, mean, scale)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Restore the standardised images `(B, C, *spatial)` from inputs `(B, C, *spatial)`."""
@@ -196,22 +197,18 @@ class MaskedAutoencoder(PretextTask[Targets]):
 
     def loss(self, outputs: Tensor, targets: Targets) -> Tensor:
         """Compute the `masked_error` `()` of outputs `(B, C, *spatial)` to the standardised images."""
-        images, hidden = targets
-        return masked_error(outputs, self._standardised(images)[0], hidden)
+        standardised, hidden, *_ = targets
+        return masked_error(outputs, standardised, hidden)
 
     def chance_answer(self, outputs: Tensor, targets: Targets) -> Tensor:
         """Return the mean of the hidden voxels of all cases, for each channel: `(B, C, *spatial)`."""
-        images, hidden = targets
-        everywhere = (0, *range(2, images.ndim))
-        means = (self._standardised(images)[0] * hidden).sum(everywhere, keepdim=True) / hidden.sum()
+        standardised, hidden, *_ = targets
+        everywhere = (0, *range(2, standardised.ndim))
+        means = (standardised * hidden).sum(everywhere, keepdim=True) / hidden.sum()
         return means.expand_as(outputs)
 
     def answers(self, outputs: Tensor, targets: Targets) -> list[Answer]:
         """Return each image with its hidden blocks as the network restores them."""
-        images, hidden = targets
-        _, mean, scale = self._standardised(images)
-        restored = torch.where(hidden, outputs.float() * scale + mean, images.float())
+        standardised, hidden, mean, scale = targets
+        restored = torch.where(hidden, outputs.float(), standardised) * scale + mean
         return [Answer("hidden blocks restored", image) for image in restored]
-
-    def _standardised(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        return standardise(images, self.block if self.normalise == "block" else None)
