@@ -1,7 +1,7 @@
 """`sslmed reproduce`: from the name of a dataset to a figure, in one command that resumes after an interruption."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -102,7 +102,7 @@ def reproduce(options: Options) -> Outcome | None:
         places = replace(places, seen=seen)
     runs = plan(grid, places)
     if not all(is_done(work, run) for run in runs):
-        _check_configuration(runs, work, dataset, pool)
+        _check_configuration(runs, work, dataset, pool, experiment.arms)
     if options.dry_run:
         print_dry_run(grid, runs, source, places.seen, pool=options.pool, places=places, executor=executor)
         return None
@@ -197,8 +197,10 @@ def _key(dataset: Dataset | None, grid: Grid) -> str:
     return grid.prepare_settings(dataset.spatial_dims).key(f"{dataset.name} {dataset.labels}")
 
 
-def _check_configuration(runs: Sequence[Run], work: Path, dataset: Dataset | None, pool: Dataset | None) -> None:
+def _check_configuration(
+    runs: Sequence[Run], work: Path, dataset: Dataset | None, pool: Dataset | None, tasks: Mapping[str, str | None]
+) -> None:
     with importing():
         from sslmed.experiments.check import check_runs  # takes seconds
 
-    check_runs(runs, work, dataset, pool)
+    check_runs(runs, work, dataset, pool, tasks)

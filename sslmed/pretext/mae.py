@@ -18,7 +18,7 @@ from sslmed.pretext.base import Answer, PretextTask
 
 Normalisation = Literal["image", "block"]
 Targets = tuple[Tensor, Tensor, Tensor, Tensor]
-"""Standardised images `(B, C, *spatial)`, which voxels are hidden, `(B, 1, *spatial)`, and what `standardise` removed."""
+"""Standardised images `(B, C, *spatial)`, which voxels are hidden `(B, 1, *spatial)`, mean and scale of the images."""
 
 SMALLEST_VARIANCE = 1e-6  # as published; blocks of air have none
 

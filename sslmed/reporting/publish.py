@@ -9,6 +9,7 @@ from sslmed.experiments.failures import failures
 from sslmed.experiments.reproduce import Outcome
 from sslmed.experiments.workflow import read_results, sole_command
 from sslmed.reporting.figures import draw_figure
+from sslmed.reporting.html.formatting import effect, p_value
 from sslmed.reporting.html.page import NAME, write_report
 from sslmed.reporting.pretraining import in_one_line, unlearned
 from sslmed.reporting.tables import NothingFinishedError, Tables, collect, write_tables
@@ -56,6 +57,11 @@ def _write(outcome: Outcome, tables: Tables) -> None:
     earlier = sum(run.labels is not None for run in outcome.whole) - sum(run.labels is not None for run in outcome.runs)
     if earlier:
         print(f"they show {earlier} finished runs of earlier commands with the same settings as well")
+    for test in tables.tests.to_dict("records"):
+        p_values = (
+            f"p {p_value(test['p'])}, {p_value(test['p_holm'])} with Holm's correction for {len(tables.tests)} arms"
+        )
+        print(f"{effect(test)} to the baseline, {p_values}")
     write_report(out / NAME, work, outcome.whole, tables)
     print(f"to look at: {out / NAME}")
     if outcome.wandb != "disabled":
