@@ -16,6 +16,10 @@ from sslmed.experiments.seen import SeenData
 from sslmed.experiments.settings import config_root, read_yaml
 
 
+NOT_RESULTS = ("wandb", "data.store", "probes")
+"""Options that do not determine what a run learns."""
+
+
 @dataclass(frozen=True)
 class Run:
     """Describes one training run.
@@ -66,7 +70,9 @@ class Places:
     seen: SeenData | None = None
 
 
-def plan_runs(grid: Grid, places: Places, *, dataset: str, wandb: str, devices: int = 1) -> list[Run]:
+def plan_runs(
+    grid: Grid, places: Places, *, dataset: str, wandb: str, devices: int = 1, probes: bool = False
+) -> list[Run]:
     """List all runs, each pretraining run before the runs that start from it.
 
     Args:
@@ -75,6 +81,7 @@ def plan_runs(grid: Grid, places: Places, *, dataset: str, wandb: str, devices: 
         dataset: Name of the dataset in tables.
         wandb: `disabled`, `offline` or `online`.
         devices: GPUs, or processes on the CPU, per run.
+        probes: Whether pretraining scores what features tell of the labels. External pools have none.
     """
     common = {
         "labels.figure": grid.experiment.figure,
@@ -90,7 +97,8 @@ def plan_runs(grid: Grid, places: Places, *, dataset: str, wandb: str, devices: 
             options = common | {"labels.arm": arm.name}
             parent = None
             if arm.is_pretrained:
-                parent = _pretraining_run(grid, places, arm, fold, options)
+                probed = {"probes": "true"} if probes and not arm.external else {}
+                parent = _pretraining_run(grid, places, arm, fold, options | probed)
                 runs.append(parent)
             runs += [
                 _finetuning_run(grid, places, arm, fold, seed, labels, parent, options)
@@ -213,7 +221,7 @@ def _data_option(contents: Sequence[Any], name: str, default: Any) -> Any:  # no
 
 def _fingerprint(contents: Sequence[Any], options: dict[str, str], parent: Run | None) -> str:
     """Hash all settings that determine a run's result. Comments and paths do not."""
-    relevant = {name: value for name, value in options.items() if name not in ("wandb", "data.store")}
+    relevant = {name: value for name, value in options.items() if name not in NOT_RESULTS}
     checkpoint = "model.pretrained.checkpoint"
     relevant |= {checkpoint: Path(relevant[checkpoint]).name} if checkpoint in relevant else {}
     identity = json.dumps([[*contents], relevant, None if parent is None else parent.key], sort_keys=True)

@@ -94,7 +94,7 @@ def reproduce(options: Options) -> Outcome | None:
         spatial_dims=3 if dataset is None else dataset.spatial_dims,
     )
     work, settings = places.work, grid.prepare_settings(places.spatial_dims)
-    plan = partial(plan_runs, dataset=source.name, wandb=options.wandb, devices=options.devices)
+    plan = partial(plan_runs, dataset=source.name, wandb=options.wandb, devices=options.devices, probes=options.probes)
     if dataset is not None:
         of_pool = preview(pool, unusable, places.pool, settings, pool=True) if pool and places.pool else None
         seen = SeenData(preview(dataset, (), places.store, settings), of_pool)
