@@ -3,12 +3,6 @@
 import torch
 from torch import Tensor
 
-LOWEST_SPREAD = 2**-8
-"""Below it, cases differ by less than the rounding of bfloat16, in which networks are trained on GPUs."""
-
-LOWEST_RANK = 2.0
-"""Two directions of equal variation have this effective rank; below it, one direction has most of the variation."""
-
 ENOUGH_CASES = 8
 """N cases have an effective rank of at most N - 1: with fewer, a low one says little."""
 
@@ -44,11 +38,3 @@ def effective_rank(features: Tensor) -> float:
     values = torch.linalg.svdvals(features.double() - features.double().mean(0))
     total = values.sum()
     return float(torch.special.entr(values / total).sum().exp()) if total > 0 else 0.0
-
-
-def has_collapsed(spread: float, rank: float) -> bool:
-    """Whether features hardly differ between cases, or differ along a line.
-
-    In 120 to 1200 updates on phantoms, no task came near: the spread was 0.04 or more, and the rank 2.9 or more.
-    """
-    return spread < LOWEST_SPREAD or rank < LOWEST_RANK

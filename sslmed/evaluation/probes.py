@@ -143,7 +143,7 @@ def segment(maps: Sequence[Tensor], fitted: LinearMap, sides: Sequence[int]) -> 
     Returns:
         Class indices, `(B, *sides)`.
     """
-    parts = fitted.weight.split([each.shape[1] for each in maps])
+    parts = torch.split(fitted.weight, [each.shape[1] for each in maps])
     mode = "bilinear" if len(sides) == 2 else "trilinear"
     logits = [
         F.interpolate(torch.einsum("bf...,fk->bk...", each.float(), part), tuple(sides), mode=mode)

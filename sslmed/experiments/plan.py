@@ -15,7 +15,6 @@ from sslmed.experiments.grid import Grid
 from sslmed.experiments.seen import SeenData
 from sslmed.experiments.settings import config_root, read_yaml
 
-
 NOT_RESULTS = ("wandb", "data.store", "probes")
 """Options that do not determine what a run learns."""
 

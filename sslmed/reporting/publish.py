@@ -11,7 +11,7 @@ from sslmed.experiments.workflow import read_results, sole_command
 from sslmed.reporting.figures import draw_figure
 from sslmed.reporting.html.formatting import effect, p_value
 from sslmed.reporting.html.page import NAME, write_report
-from sslmed.reporting.pretraining import in_one_line, unlearned
+from sslmed.reporting.pretraining import collapsed, sentences, unlearned
 from sslmed.reporting.tables import NothingFinishedError, Tables, collect, write_tables
 from sslmed.reporting.wandb.summary import log_summary
 
@@ -47,11 +47,10 @@ def _write(outcome: Outcome, tables: Tables) -> None:
     missing = {failure.run for failure in failures(work, outcome.whole, tables.unusable)}
     records = {run: read_results(work, run) for run in outcome.whole if run.name not in missing}
     pretraining = {run: record for run, record in records.items() if run.labels is None}
-    not_learned = unlearned(pretraining, outcome.whole)
-    for each in not_learned:
-        print(f"not learned: {each}", file=sys.stderr)
-    of_pretraining = [in_one_line(not_learned, losses=True)] if not_learned else []
-    notes = [*outcome.notes, *_notes(records.values()), *of_pretraining]
+    for kind, found in (("not learned", unlearned), ("collapsed", collapsed)):
+        for each in found(pretraining, outcome.whole):
+            print(f"{kind}: {each}", file=sys.stderr)
+    notes = [*outcome.notes, *_notes(records.values()), *sentences(pretraining, outcome.whole, losses=True)]
     draw_figure(tables, figure, svg, phantom=outcome.phantom, metrics=outcome.metrics, notes=notes)
     print(f"the tables, {figure.name} and {figure.stem}.svg are in {out}")
     earlier = sum(run.labels is not None for run in outcome.whole) - sum(run.labels is not None for run in outcome.runs)

@@ -1,4 +1,4 @@
-"""Watches the encoder while it is pretrained: whether its features collapse and, on request, what they tell of labels."""
+"""Watches the encoder while it is pretrained: whether it collapses and, on request, what features tell of labels."""
 
 from collections.abc import Iterator
 from typing import Any, cast

@@ -87,7 +87,7 @@ def test_student_and_teacher_are_compared_both_ways():
 @pytest.mark.parametrize("grid", [2, 4])
 def test_chance_by_hand_is_the_best_that_embeddings_can_do_which_do_not_tell_crops_apart(grid):
     task = VoCo(_encoder(2), grid=grid, **UNCHANGED)
-    crops, actual = task.make_task(torch.rand(200, 1, 32, 32))
+    _, actual = task.make_task(torch.rand(200, 1, 32, 32))
     losses = [overlap_loss(torch.full_like(actual, c), actual).item() + c**2 for c in np.linspace(0, 0.99, 199)]
     outputs = torch.empty(200, 2, 2 + grid**2, 128)
     assert task.chance_loss(outputs, actual).item() == pytest.approx(min(losses), rel=0.01)

@@ -10,7 +10,6 @@ from sslmed.experiments.arms import BASELINE, Arm, baseline_of
 from sslmed.reporting.captions import CORRECTED, NO_DIFFERENCES, holm_family, null_band
 from sslmed.reporting.html.experiment import FinishedExperiment
 from sslmed.reporting.html.formatting import count, difference, effect, interval, listing, p_value, score
-from sslmed.reporting.pretraining import in_one_line
 from sslmed.reporting.summary import main_fractions
 
 LEVEL = 0.05
@@ -32,7 +31,7 @@ def answer(experiment: FinishedExperiment) -> dict[str, Any]:
                     can_be_compared=_can_be_compared(cells, arms),
                     lower_is_better=not find(metric).higher_is_better,
                 ),
-                *([in_one_line(experiment.unlearned, losses=False)] if experiment.unlearned else []),
+                *experiment.pretraining_warnings(losses=False),
             ]
         ),
         "amounts": _amounts(experiment),
@@ -89,7 +88,7 @@ def _amounts(experiment: FinishedExperiment) -> str:
 def _grounds(experiment: FinishedExperiment) -> list[str]:
     """Explain the grounds of the answer, in paragraphs."""
     tables = experiment.tables
-    lines = [in_one_line(experiment.unlearned, losses=True)] if experiment.unlearned else []
+    lines = experiment.pretraining_warnings(losses=True)
     if tables.tests.empty:
         lines.append(
             f"{NO_DIFFERENCES} The scores' intervals are over test cases only: they do not include the noise of "
