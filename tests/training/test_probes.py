@@ -113,7 +113,8 @@ def test_every_kind_of_label_has_its_scores_and_large_balls_are_told_from_small_
 def test_a_run_that_collapses_or_stays_at_chance_says_so(sslmed: Command, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("sslmed.evaluation.features.ENOUGH_CASES", 2)
     run = tmp_path / "run"
-    assert sslmed("fit", "rotation", "--model.optimization.optimizer.init_args.lr", "0", "--run_dir", str(run)) == 0
+    idle = ("--model.optimization.optimizer", "torch.optim.SGD", "--model.optimization.optimizer.init_args.lr", "0")
+    assert sslmed("fit", "rotation", *idle, "--run_dir", str(run)) == 0
     warned = json.loads((run / "results.json").read_text())["warnings"]
     assert [each.partition(":")[0] for each in warned] == [
         "the task was not learned",

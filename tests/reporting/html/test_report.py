@@ -132,6 +132,21 @@ def test_terminal_and_caption_name_the_effect_first_and_the_family(tmp_path, cap
     assert "p-values of the figure's 2 tested arms are one family" in (out / "fig3.svg").read_text()
 
 
+def test_probes_are_shown_beside_the_loss_of_the_arms_that_have_them(tmp_path):
+    work = write_experiment(tmp_path, arms=("baseline", "rotation", "cpc"), cases=3, fractions=(1.0,), examples=False)
+    plain = report_experiment(work, tmp_path / "out").read_text()
+    assert "probe" not in plain
+    path = work / "cpc" / "fold1" / "pretrain" / "results.json"
+    record = json.loads(path.read_text())
+    for number, row in enumerate(record["validation"]):
+        row |= {"probe/dice": 0.3 + 0.02 * number, "probe/dice_untrained": 0.3}
+    path.write_text(json.dumps(record))
+    page = report_experiment(work, tmp_path / "out").read_text()
+    assert re.findall(r'class="chart" id="(pretext-\d|probe[^"]*)"', page) == ["pretext-0", "pretext-1", "probe-1-0"]
+    assert "Dice of a linear probe" in page
+    assert "The dashed line is the score of the encoder before training" in page
+
+
 def test_null_arms_are_a_band_and_in_the_tables_of_numbers(tmp_path):
     page = page_of(tmp_path, arms=("baseline", "rotation", "null-1"), cases=3, fractions=(0.05, 1.0))
     assert '<span class="band">chance alone</span>' in page
