@@ -33,10 +33,10 @@ CHANCE: dict[str, Any] = {"color": COLOURS["quiet"], "linestyle": "--", "linewid
 
 
 PROBES = {
-    "probe/dice": "Dice of a linear probe",
-    "probe/linear": "balanced accuracy of a linear probe",
-    "probe/knn": "balanced accuracy of 5 nearest neighbours",
-    "probe/r2": "r² of a linear probe",
+    "probe/dice": "Dice, linear probe",
+    "probe/linear": "accuracy, linear probe",
+    "probe/knn": "accuracy, 5 neighbours",
+    "probe/r2": "r², linear probe",
 }
 """Score in metrics.csv -> label of its axis."""
 

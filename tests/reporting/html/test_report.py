@@ -143,7 +143,7 @@ def test_probes_are_shown_beside_the_loss_of_the_arms_that_have_them(tmp_path):
     path.write_text(json.dumps(record))
     page = report_experiment(work, tmp_path / "out").read_text()
     assert re.findall(r'class="chart" id="(pretext-\d|probe[^"]*)"', page) == ["pretext-0", "pretext-1", "probe-1-0"]
-    assert "Dice of a linear probe" in page
+    assert "Dice, linear probe" in page
     assert "The dashed line is the score of the encoder before training" in page
 
 
