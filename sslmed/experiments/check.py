@@ -10,7 +10,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from sslmed import pretext
 from sslmed.core.errors import UserError
-from sslmed.encoders import UNetEncoder, load_encoder
+from sslmed.encoders import Encoder, UNetEncoder, load_encoder
 from sslmed.experiments.arms import Arm
 from sslmed.experiments.plan import Run
 from sslmed.experiments.settings import config_root, read_yaml
@@ -35,7 +35,12 @@ class _ParseOnly(SSLMedCLI):
 
 
 def check_runs(
-    runs: Sequence[Run], work: Path, dataset: Dataset | None, pool: Dataset | None, tasks: Mapping[str, str | None]
+    runs: Sequence[Run],
+    work: Path,
+    dataset: Dataset | None,
+    pool: Dataset | None,
+    source: Dataset | None,
+    tasks: Mapping[str, str | None],
 ) -> None:
     """Parse the configuration of one run of each kind, and load the weights of finished pretraining runs.
 
@@ -44,6 +49,7 @@ def check_runs(
         work: The experiment's directory.
         dataset: Dataset for fine-tuning; `None` if it does not exist yet, in which case nothing has been pretrained.
         pool: External pool for pretraining, if there is one.
+        source: Labelled dataset for pretraining, if there is one.
         tasks: The figure's arms -> YAML of the pretext task, if there is one.
 
     Raises:
@@ -54,21 +60,36 @@ def check_runs(
     settings = {kind: parse(run.arguments) for kind, run in kinds.items()}
     for kind, run in kinds.items():
         share_size(settings[kind].data.init_args.batch_size, run.devices)
+    for kind, run in kinds.items():
+        if run.labels is not None and run.needs is None and dataset is not None:
+            _check_weights(settings[kind], run, dataset)
     for run in runs:
         arm = Arm.parse(run.arm)
-        images = pool if arm.external else dataset
-        if run.labels is not None or images is None or not (arm.hands_over_decoder or is_done(work, run)):
+        images = source if arm.is_supervised else pool if arm.external else dataset
+        if run.labels is not None or images is None:
             continue
         spatial_dims = 2 if arm.slices else images.spatial_dims
-        task = _build_task(settings[run.arm, True], spatial_dims, len(images.modalities))
-        if arm.hands_over_decoder and not hasattr(task, "decoder"):
+        built_from = settings[run.arm, True], spatial_dims, len(images.modalities)
+        of_task = arm.hands_over_decoder and not arm.is_supervised
+        if of_task and not hasattr(_build_task(*built_from), "decoder"):
             raise UserError(
                 f"{arm.name}: {arm.pretext} has no decoder to hand over; tasks of this figure that have one: "
                 f"{', '.join(_with_decoder(tasks)) or 'none'}"
             )
         if is_done(work, run):
+            encoder = _build_encoder(*built_from)
             with contextlib.redirect_stdout(io.StringIO()):
-                load_encoder(task.encoder, work / run.name / "checkpoints" / _handed_over(settings[run.arm, False]))
+                load_encoder(encoder, work / run.name / "checkpoints" / _handed_over(settings[run.arm, False]))
+
+
+def _check_weights(settings: Any, run: Run, dataset: Dataset) -> None:  # noqa: ANN401 - a jsonargparse Namespace
+    """Load the weights that fine-tuning starts from, if they are a file's."""
+    pretrained = settings.model.init_args.pretrained
+    if pretrained.checkpoint is not None:
+        spatial_dims = 2 if Arm.parse(run.arm).slices else dataset.spatial_dims
+        encoder = _build_encoder(settings, spatial_dims, len(dataset.modalities))
+        with contextlib.redirect_stdout(io.StringIO()):
+            load_encoder(encoder, Path(pretrained.checkpoint), pretrained.adapt_channels, pretrained.key_map)
 
 
 def parse(arguments: Sequence[str]) -> Namespace:
@@ -101,7 +122,15 @@ def _build_task(settings: Any, spatial_dims: int, in_channels: int) -> PretextTa
 
 def _with_decoder(tasks: Mapping[str, str | None]) -> list[str]:
     """Name the arms whose tasks have a decoder, with the tasks' default arguments."""
-    names = {arm: read_yaml(config_root() / file)["model"]["class_path"] for arm, file in tasks.items() if file}
+    models = {arm: read_yaml(config_root() / file).get("model", {}) for arm, file in tasks.items() if file}
+    names = {arm: str(model.get("class_path")) for arm, model in models.items()}
     classes = {arm: getattr(pretext, name.rpartition(".")[2], None) for arm, name in names.items()}
     encoder = UNetEncoder(2, 1)
     return [arm for arm, task in classes.items() if task is not None and hasattr(task(encoder), "decoder")]
+
+
+def _build_encoder(settings: Any, spatial_dims: int, in_channels: int) -> Encoder:  # noqa: ANN401 - a jsonargparse Namespace
+    spec = settings.model.init_args.encoder
+    module, _, name = spec.class_path.rpartition(".")
+    kind: type[Encoder] = getattr(__import__(module, fromlist=[name]), name)
+    return kind(**{**spec.init_args.as_dict(), "spatial_dims": spatial_dims, "in_channels": in_channels})

@@ -1,6 +1,7 @@
 """Sources of an experiment's data: a generated phantom, a known dataset, a folder or a table."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sslmed.core.errors import UserError
@@ -25,9 +26,11 @@ class Source:
         data: `phantom`, a known dataset's name, or the path of a table, or of a folder that holds one or is in the
             layout of MSD or APTOS.
         downloads: Folder for generated and downloaded datasets.
-        labels: Kind of labels to read from a table with several kinds.
+        labels: Kind of labels to read from a table with several kinds; `None` if it has one, of any kind.
         phantom_kind: Kind of synthetic data, if there is one.
         phantom: Size of the phantom.
+        more: Other folders and tables, whose cases are added.
+        seed: Seed of the phantom.
 
     Raises:
         UserError: If the name of a folder is one that sslmed uses itself, or there is no phantom to generate.
@@ -35,23 +38,33 @@ class Source:
 
     data: str
     downloads: Path
-    labels: Labels
+    labels: Labels | None
     phantom_kind: str | None = None
     phantom: PhantomSettings | None = None
+    more: tuple[Path, ...] = ()
+    seed: int = 0
 
     @property
     def name(self) -> str:
         """The dataset's name in tables and paths."""
         if self.data in (PHANTOM, *KNOWN):
-            return self.data
-        return name_of(Path(self.data))
+            first = self.data if self.seed == 0 else f"{self.data}-seed{self.seed}"
+        else:
+            first = name_of(Path(self.data))
+        return "+".join([first, *map(name_of, self.more)])
+
+    @property
+    def folders(self) -> list[Path]:
+        """All folders and tables of the dataset; see `folder`."""
+        return [self.folder, *self.more]
 
     @property
     def folder(self) -> Path:
         """Folder of the dataset, which may not exist yet."""
         if self.phantom is not None and self.is_phantom:
             size = "x".join(map(str, self.phantom.size))
-            return self.downloads / f"phantom-{self.phantom_kind}-{self.phantom.cases}-{self.phantom.unlabelled}-{size}"
+            name = f"phantom-{self.phantom_kind}-{self.phantom.cases}-{self.phantom.unlabelled}-{size}"
+            return self.downloads / (name if self.seed == 0 else f"{name}-seed{self.seed}")
         if self.data in KNOWN:
             return self.downloads / KNOWN[self.data].name
         return Path(self.data)
@@ -84,15 +97,17 @@ class Source:
             UserError: If the name is neither known nor a folder, or the data cannot be downloaded or read.
         """
         if self.is_phantom and self.phantom is not None and self.phantom_kind is not None:
-            generate, size = KINDS[self.phantom_kind], self.phantom.size
-            generate(self.folder, cases=self.phantom.cases, unlabelled=self.phantom.unlabelled, size=size)
+            generate, numbers = KINDS[self.phantom_kind], asdict(self.phantom)
+            generate(self.folder, **numbers, seed=self.seed)
         elif self.data in KNOWN:
             fetch(self.data, self.downloads)
         elif not self.folder.exists():
             known = (PHANTOM, *KNOWN)
             near = did_you_mean(self.data, known) or did_you_mean_path(self.folder)
             raise UserError(f"{self.data}: neither a folder, a table nor a known dataset ({', '.join(known)}){near}")
-        return layouts.read(self.folder, labels=self.labels)
+        for path in self.more:
+            _require(path, "--data")
+        return layouts.read(*self.folders, labels=self.labels)
 
 
 def name_of(path: Path) -> str:
@@ -100,14 +115,24 @@ def name_of(path: Path) -> str:
     return dataset_name(path) if path.is_file() else path.resolve().name
 
 
-def scan_pool(folder: Path) -> tuple[Dataset, list[str]]:
+def pool_name(pool: Sequence[Path]) -> str:
+    """Return the name, in tables and paths, of an external pool of one folder or table or of several."""
+    return "+".join(map(name_of, pool))
+
+
+def scan_pool(pool: Sequence[Path]) -> tuple[Dataset, list[str]]:
     """Find the images of an external pool, and the problems of those that cannot be used, one line each.
 
     Raises:
-        UserError: If the folder does not exist or has no image.
+        UserError: If a folder does not exist or has no image.
     """
-    if not folder.exists():
-        expected = "--pool is a table, a folder of images, or one in the layout of MSD or APTOS"
-        raise UserError(f"{folder}: no such folder; {expected}{did_you_mean_path(folder)}")
-    check_name(name_of(folder), folder)
-    return layouts.scan(folder, pool=True)
+    for path in pool:
+        _require(path, "--pool")
+    check_name(pool_name(pool), pool[0])
+    return layouts.scan_all(pool, pool=True)
+
+
+def _require(path: Path, option: str) -> None:
+    if not path.exists():
+        expected = f"{option} is a table, a folder of images, or one in the layout of MSD or APTOS"
+        raise UserError(f"{path}: no such folder; {expected}{did_you_mean_path(path)}")

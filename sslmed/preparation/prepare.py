@@ -1,6 +1,5 @@
 """Prepares a dataset as a store: in parallel, resumable after a kill, without partial files."""
 
-import hashlib
 import io
 import json
 import os
@@ -22,7 +21,7 @@ from sslmed.core.files import remove_leftovers, write_text
 from sslmed.core.text import shorten
 from sslmed.core.workers import run_in_processes
 from sslmed.preparation.geometry import Geometry
-from sslmed.preparation.photograph import prepare_photo, read_mask
+from sslmed.preparation.photograph import digest_of_pixels, prepare_photo, read_mask
 from sslmed.preparation.readers import layouts
 from sslmed.preparation.readers.dataset import Case, Dataset, Labels
 from sslmed.preparation.readers.nifti_header import has_form
@@ -36,7 +35,7 @@ __all__ = ["PrepareSettings", "prepare"]
 
 
 def prepare(
-    data: Path,
+    data: Path | Sequence[Path],
     store: Path,
     settings: PrepareSettings,
     jobs: int | None = None,
@@ -51,13 +50,13 @@ def prepare(
     listed are removed. Nothing is written to `data`.
 
     Args:
-        data: A table, a folder with a table, or a folder in the layout of an MSD task or of APTOS 2019.
+        data: A table, a folder with a table, one in the layout of an MSD task or of APTOS 2019, or one of loose images
+            without labels; or several of them.
         store: A new or empty folder, or one that was prepared from a dataset of this name with the same settings.
         settings: Settings of the preparation.
         jobs: Number of processes; the usable cores by default.
         labels: Kind of labels to read from a table that has several.
-        pool: Read all images of `data` without labels. `data` may then be any folder of images. Images that cannot be
-            used are left out and reported.
+        pool: Read all images of `data` without labels. Images that cannot be used are left out and reported.
 
     Returns:
         The store.
@@ -66,11 +65,12 @@ def prepare(
         DataError: If files cannot be used; one line for each.
         UserError: If `store` cannot be used.
     """
-    dataset, listed = layouts.scan(data, labels=labels, pool=pool)
-    if data.is_dir() and store.resolve().is_relative_to(data.resolve()):
+    roots = [data] if isinstance(data, Path) else data
+    dataset, listed = layouts.scan_all(roots, labels=labels, pool=pool)
+    if any(root.is_dir() and store.resolve().is_relative_to(root.resolve()) for root in roots):
         raise UserError(f"{store}: lies within the data folder, where nothing is written; give another folder")
     if dataset.spatial_dims == 2 and settings.geometry != "cube":
-        raise UserError(f"{data}: photographs have no spacing in mm; leave out --geometry {settings.geometry}")
+        raise UserError(f"{dataset.root}: photographs have no spacing in mm; leave out --geometry {settings.geometry}")
     try:
         _claim(store, dataset, settings, pool=pool)
         with FileLock(store / ".lock"):
@@ -82,6 +82,7 @@ def prepare(
             content = summarise_store(dataset, settings, records, left_out=left_out, problems=listed)
             write_text(store / "store.json", json.dumps(content, indent=1, ensure_ascii=False))
             _report_guesses(dataset, records)
+            _report_label_maps(dataset)
             _report_left_out(store, problems)
     except OSError as error:
         raise UserError(f"{store}: cannot be prepared: {error}") from error
@@ -179,6 +180,12 @@ def _report_guesses(dataset: Dataset, records: Mapping[str, Record]) -> None:
         print(f"{len(guessed)} images {what}; {how}; the first is {guessed[0]}", file=sys.stderr)
 
 
+def _report_label_maps(dataset: Dataset) -> None:
+    if dataset.label_maps:
+        what = f"{len(dataset.label_maps)} volumes are label maps by their names, and not taken as images"
+        print(f"{what}; the first is {dataset.label_maps[0]}; a table can list it if it is one", file=sys.stderr)
+
+
 def _prepare_case(dataset: Dataset, settings: PrepareSettings, store: Path, case: Case) -> Record:
     """Prepare one case in a worker, and return its record, with `problems` if it cannot be used."""
     arrays: dict[str, NDArray[Any]]
@@ -188,12 +195,12 @@ def _prepare_case(dataset: Dataset, settings: PrepareSettings, store: Path, case
     try:
         if dataset.spatial_dims == 2:
             arrays, geometry = _prepare_photo(case, settings)
+            digest = digest_of_pixels(arrays["image"])
         else:
             values = label_values if dataset.labels == "map" else ()
-            arrays, geometry = prepare_volume(case, dataset.modalities, values, settings)
+            arrays, geometry, digest = prepare_volume(case, dataset.modalities, values, settings)
     except DataError as error:
         return record | {"problems": [*error.problems]}
-    digest = hashlib.sha256(arrays["image"].tobytes()).hexdigest()
     record |= {"digest": digest, "classes": [], "geometry": geometry.to_json()}
     if dataset.labels == "map" and case.is_labelled:
         record["classes"] = _occurring(arrays["label"])

@@ -1,6 +1,6 @@
 """Pretraining that learned nothing or collapsed: the arm's scores are then no evidence for or against its task."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -80,6 +80,16 @@ def _handed_over(records: Mapping[Run, Mapping[str, Any]], runs: Sequence[Run]) 
         return losses[min(losses)] if run.name in best and losses else rows[-1]
 
     return {run: row(run, record["validation"]) for run, record in records.items()}
+
+
+def labelled_sources(records: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Describe the labelled datasets of supervised pretraining: `chaos, 36 cases`.
+
+    Args:
+        records: `results.json` of runs.
+    """
+    images = {record["source"]: record["images"] for record in records if record.get("source") and "images" in record}
+    return [f"{source}, {counts['used'] + counts['for validation']} cases" for source, counts in images.items()]
 
 
 def in_one_line(found: Sequence[Unlearned], *, losses: bool) -> str:

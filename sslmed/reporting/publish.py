@@ -1,13 +1,12 @@
 """Writes the results of an experiment: tables, figure, report, and its summary in W&B."""
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from sslmed.core.files import remove_leftovers
 from sslmed.experiments.failures import failures
 from sslmed.experiments.reproduce import Outcome
 from sslmed.experiments.workflow import read_results, sole_command
+from sslmed.reporting.captions import notes_of
 from sslmed.reporting.figures import draw_figure
 from sslmed.reporting.html.formatting import effect, p_value
 from sslmed.reporting.html.page import NAME, write_report
@@ -51,7 +50,7 @@ def _write(outcome: Outcome, tables: Tables) -> None:
     for kind, found in (("not learned", unlearned), ("collapsed", collapsed)):
         for each in found(pretraining, outcome.whole):
             print(f"{kind}: {each}", file=sys.stderr)
-    notes = [*outcome.notes, *_notes(records.values()), *sentences(pretraining, outcome.whole, losses=True)]
+    notes = [*outcome.notes, *notes_of(records.values()), *sentences(pretraining, outcome.whole, losses=True)]
     draw_figure(tables, figure, svg, phantom=outcome.phantom, metrics=outcome.metrics, notes=notes)
     pdf, text = figure.with_suffix(".pdf"), out / f"{figure.stem}-caption.txt"
     draw_paper_figure(tables, pdf, text, phantom=outcome.phantom, metric=outcome.metrics[0], notes=notes)
@@ -69,9 +68,3 @@ def _write(outcome: Outcome, tables: Tables) -> None:
     if outcome.wandb != "disabled":
         summaries = {"summary": tables.summary, "tests": tables.tests, "efficiency": tables.efficiency}
         log_summary(work, outcome.wandb, tables=summaries, figure=figure)
-
-
-def _notes(records: Iterable[Mapping[str, Any]]) -> Sequence[str]:
-    if any(record.get("transductive", False) for record in records):
-        return ["Transductive: pretraining has seen the images of the test cases."]
-    return []

@@ -18,6 +18,7 @@ from sslmed.encoders.weights_file import read_state
 from sslmed.evaluation.learned import warnings
 from sslmed.evaluation.metrics import summarise
 from sslmed.learning.distributed import alone, rank
+from sslmed.pretext.base import PretextTask
 from sslmed.training.answers import draw_tasks, save_answers
 from sslmed.training.callbacks import History
 from sslmed.training.provenance import provenance
@@ -58,7 +59,7 @@ class Fitting:
         if resumed is not None:
             log.info("resuming from %s", resumed)
             read_state(resumed)  # refuses what cannot be resumed
-        if not isinstance(self.model, DownstreamTask):
+        if not self.data.selection.test:
             log.info("pretraining sees %s", image_counts(self.data.selection.counts))
         self.trainer.fit(self.model, datamodule=self.data, ckpt_path=resumed, weights_only=True)
         self._check_budget()
@@ -68,7 +69,7 @@ class Fitting:
             "seconds": round(self.history.seconds, 1),
             **provenance(self.trainer.strategy.root_device),
         }
-        if isinstance(self.model, DownstreamTask):
+        if isinstance(self.model, DownstreamTask) and self.data.selection.test:
             self._finish_finetuning(self.model, results)
         else:
             self._finish_pretraining(results)
@@ -100,8 +101,9 @@ class Fitting:
             for warning in results["warnings"]:
                 log.warning("%s", warning)
             self._back_on_device()
-            pictures, results["answers"] = zip(*draw_tasks(self.trainer, answered=True), strict=True)
-            save_answers(self.run.answers, pictures)
+            if isinstance(self.model, PretextTask):
+                pictures, results["answers"] = zip(*draw_tasks(self.trainer, answered=True), strict=True)
+                save_answers(self.run.answers, pictures)
             self._write(results)
 
     def _back_on_device(self) -> None:

@@ -142,7 +142,7 @@ class Probes(Callback):
             samples = [dataset[Draw(i, "validation")] for i in range(start, stop)]
             batch = self.data.transfer_batch_to_device(collate(samples), task.device, 0)
             with trainer.precision_plugin.val_step_context():
-                maps = task.encode(batch["image"])
+                maps = task.encoder(batch["image"].to(task.dtype))
             yield batch, maps
         task.encoder.train(training)
 

@@ -1,0 +1,103 @@
+"""The next commands for a folder that was surveyed."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from sslmed.core.errors import DataError
+from sslmed.preparation.readers import layouts
+from sslmed.preparation.readers.dataset import Dataset
+from sslmed.preparation.readers.table_rows import COLUMNS
+from sslmed.preparation.survey.dataset_json import read_names
+from sslmed.preparation.survey.samples import FUNDUS
+from sslmed.preparation.survey.tables import Table, n_independent
+
+FOLDS = 5
+GRADES = {"0", "1", "2", "3", "4"}
+FIGURES = {"mask": "segmentation", "class": "classification", "value": "regression"}
+NAMES = {
+    "table.csv": "a table",
+    "dataset.json": "the Medical Segmentation Decathlon",
+    "train.csv": "APTOS 2019",
+}
+"""File that lists the cases -> name of the layout, in the order in which they are looked for."""
+
+
+def read_layout(folder: Path, notes: list[str]) -> tuple[str, Dataset] | None:
+    """Return the layout and the dataset if `--data` takes the folder itself; or note why it does not."""
+    file = next((name for name in NAMES if (folder / name).is_file()), None)
+    if file is None or read_names(folder / "dataset.json").is_nnunet:
+        return None
+    try:
+        return NAMES[file], layouts.read(folder)
+    except DataError as error:
+        notes.append(f"--data does not take the folder as it is: {error.problems[0]}")
+        return None
+
+
+def commands_for_layout(folder: Path, dataset: Dataset) -> tuple[list[str], list[str]]:
+    """Return the commands for a folder that `--data` takes, and what else is to be done, one line each."""
+    column = COLUMNS.get(dataset.labels)
+    labels = (
+        {} if column is None else {column: n_independent([case.patient for case in dataset.cases if case.is_labelled])}
+    )
+    figures = FIGURES | ({"class": "fig4"} if (folder / "train.csv").is_file() else {})
+    return _commands(folder, labels, figures)
+
+
+def commands_for_tables(tables: Sequence[Table]) -> tuple[list[str], list[str]]:
+    """Return the commands for tables, and what else is to be done, one line each."""
+    commands: list[str] = []
+    advice: list[str] = []
+    for table in tables:
+        if table.labels or table is tables[0]:
+            found = _commands(table.path, table.labels, _figures(table))
+            commands += found[0]
+            advice += [*(f"{table.path}: {line}" for line in _advice(table)), *found[1]]
+        else:
+            advice.append(f"{table.path}: has no labels; --pool {table.path} pretrains on its {table.group.kind} too")
+    return commands, advice
+
+
+def _figures(table: Table) -> dict[str, str]:
+    """Return the figure for each column of labels."""
+    sheet, looks = table.group.sheet, table.group.sample.looks
+    is_graded = sheet is not None and {*sheet.labels.values()} == GRADES and FUNDUS in looks
+    return FIGURES | ({"class": "fig4"} if is_graded else {})
+
+
+def _commands(data: Path, labels: Mapping[str, int], figures: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """Return the commands for the columns of labels that are enough for folds, and advice for the others."""
+    commands, advice = [], []
+    for column, count in labels.items():
+        if count < FOLDS:
+            need = f"sslmed reproduce {figures[column]} needs {FOLDS}, one for each fold"
+            advice.append(f"{data}: {count} images, or patients, have a label in {column}; {need}: label more")
+            continue
+        command = ["sslmed", "reproduce", figures[column], "--data", str(data)]
+        commands += [shlex.join([*command, "--dry-run"]), shlex.join(command)]
+    if not labels:
+        advice.append(f"{data}: has no labels; add a column mask, class or value, or give it as --pool {data}")
+    if not commands:
+        commands = [shlex.join(["sslmed", "prepare", str(data), "--pool", "--store", f"stores/{data.stem}"])]
+    return commands, advice
+
+
+def _advice(table: Table) -> list[str]:
+    """Return what to look at in a table."""
+    group, sheet = table.group, table.group.sheet
+    advice = []
+    kinds = [f"{kind} ({len(masks)})" for kind, masks in group.masks.items()]
+    if len(kinds) > 1:
+        cure = "to take another one, call its column mask"
+        advice.append(f"has {len(kinds)} kinds of label maps, {', '.join(kinds)}; the first is taken; {cure}")
+    if group.modality == ("CT",) and not group.images[0].modality:
+        advice.append(
+            "says CT, as the images look, and CTs are clipped to a HU window; remove modality if they are none"
+        )
+    if not table.has_patients:
+        advice.append("names no patients; if they have several images, add patient, to keep these in one fold")
+    if sheet is not None and not sheet.column:
+        what = f"{sheet.path} lists the images, and its label may be {', '.join(sheet.others)}"
+        advice.append(f"has no class or value; {what}: add it as one")
+    return advice

@@ -1,0 +1,118 @@
+"""Finds the image that each label map belongs to, by their names. No file is opened."""
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePath
+
+from sslmed.core.text import shorten
+from sslmed.preparation.readers.label_names import LABEL_FOLDERS, stem, words_of
+
+IMAGE_WORDS = {
+    *("image", "images", "imagestr", "imagests", "imagesval", "img", "imgs", "scan", "scans", "volume", "volumes"),
+    *("photo", "photos", "raw", "data", "anat", "orig", "ct", "mr", "mri", "t1", "t1w", "t1c", "t1ce", "t1gd"),
+    *("t2", "t2w", "flair", "pet"),
+}
+"""Words that say which image of a patient a file is, not of which patient."""
+
+DERIVED = "derivatives"
+"""Folder of BIDS with what was computed from images: https://bids-specification.readthedocs.io."""
+
+BIDS = re.compile(r"(sub|ses|run)-[a-zA-Z0-9]+")
+
+
+@dataclass
+class Pairs:
+    """Holds what belongs together.
+
+    Args:
+        masks: Image -> kind of label map -> label map.
+        notes: What was not certain, one line each.
+        problems: Label maps that belong to no image, one line each.
+    """
+
+    masks: dict[PurePath, dict[str, PurePath]] = field(default_factory=lambda: defaultdict(dict))
+    notes: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def pair(images: Mapping[PurePath, Sequence[int]], masks: Mapping[PurePath, Sequence[int]]) -> Pairs:
+    """Find the image of each label map: one that is called like it, or the only one of its grid near it.
+
+    Args:
+        images: Path within the folder -> shape.
+        masks: The same of label maps.
+    """
+    pairs = Pairs()
+    called: dict[object, list[PurePath]] = defaultdict(list)
+    below: dict[PurePath, list[PurePath]] = defaultdict(list)
+    for image in images:
+        for key in _keys(image):
+            called[key].append(image)
+        for folder in image.parents:
+            below[folder].append(image)
+    found: list[tuple[PurePath, PurePath]] = []
+    shared = []
+    for mask, shape in masks.items():
+        by_name = next((called[key] for key in _keys(mask) if key in called), [])
+        candidates = by_name or next((below[folder] for folder in _near(mask) if folder in below), [])
+        fitting = _most_alike(mask, [image for image in candidates if tuple(images[image]) == tuple(shape)])
+        if candidates and not fitting:
+            grids = f"has {_size(shape)} voxels, but its image {candidates[0]} {_size(images[candidates[0]])}"
+            pairs.problems.append(f"{mask}: {grids}; a label map must have its image's grid")
+        elif not fitting or (len(fitting) > 1 and not by_name):
+            could_be = f"it could be that of {shorten([*map(str, fitting)])}" if fitting else "there is none near it"
+            pairs.problems.append(
+                f"{mask}: is a label map by its name, but no image is called so, and {could_be}; rename it"
+            )
+        else:
+            found.append((fitting[0], mask))
+            shared += [f"{mask} of {shorten([*map(str, fitting)])}"] * (len(fitting) > 1)
+    if shared:
+        pairs.notes.append(f"{len(shared)} label maps fit several images, and are given to the first: {shared[0]}")
+    _add(pairs, found)
+    return pairs
+
+
+def _near(mask: PurePath) -> list[PurePath]:
+    """Return the folder of a label map, and those above it, but not the whole."""
+    return [mask.parent, *[folder for folder in mask.parent.parents if folder.parts]]
+
+
+def _most_alike(mask: PurePath, images: Sequence[PurePath]) -> list[PurePath]:
+    """Return the images whose paths have the most words in common with that of a label map."""
+    words = {*words_of(str(mask))}
+    in_common = [len(words.intersection(words_of(str(image)))) for image in images]
+    return [image for image, count in zip(images, in_common, strict=True) if count == max(in_common)]
+
+
+def _add(pairs: Pairs, found: Sequence[tuple[PurePath, PurePath]]) -> None:
+    """Add label maps by their kinds: their names alone tell these, or also their folders if names are not enough."""
+    by_name = [(image, _kind(image.name, mask.name) or mask.parent.name) for image, mask in found]
+    by_path = [(image, _kind(str(image), str(mask))) for image, mask in found]
+    for (image, kind), (_, mask) in zip(by_name if len({*by_name}) == len(found) else by_path, found, strict=True):
+        first = pairs.masks[image].setdefault(kind, mask)
+        if first != mask:
+            pairs.problems.append(f"{mask}: belongs to {image}, as {first} does; merge them into one label map")
+
+
+def _kind(image: str, mask: str) -> str:
+    """Return what distinguishes the name or the path of a label map from that of its image, as `lesion_mask`."""
+    words = [word for word in re.split(r"[^A-Za-z0-9-]+", stem(mask)) if not BIDS.fullmatch(word)]
+    return "_".join(word for word in words if word.lower() not in (*words_of(image), DERIVED))
+
+
+def _size(shape: Sequence[int]) -> str:
+    return " x ".join(map(str, shape))
+
+
+def _keys(path: PurePath) -> list[object]:
+    """Return what an image and its label map have in common, the most certain first."""
+    if path.name.startswith("sub-"):
+        return [tuple(part for part in stem(path.name).split("_") if BIDS.fullmatch(part))]
+    drop = LABEL_FOLDERS | IMAGE_WORDS
+    whole, own = (
+        tuple(dict.fromkeys(word for word in words_of(text) if word not in drop)) for text in (str(path), path.name)
+    )
+    return [("whole", whole), *[("name", own)] * bool(own)]
