@@ -100,4 +100,4 @@ def test_a_test_case_is_found_in_any_pool_of_any_format(tmp_path):
     pool = prepare(pools, tmp_path / "pool", CUBE, jobs=1, pool=True)
     assert pool.modalities == ("CT",)
     with pytest.raises(UserError, match=r"test cases \(dicom%2Fb is scan2\)"):
-        refuse_common_images(pool, store)
+        refuse_common_images(pool, store, "--pool")
