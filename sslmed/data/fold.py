@@ -29,6 +29,8 @@ class FoldData(StoreDataModule):
         fold: The fold that is the test set.
         n_folds: Number of folds over the labelled cases.
         split_seed: Seed of folds and validation cases.
+        final: Train on all labelled cases, for a model that is used and not scored: none is held out for a test. The
+            validation cases are among them, so their scores are no estimate.
         kwargs: See `StoreDataModule`.
 
     Attributes:
@@ -38,9 +40,22 @@ class FoldData(StoreDataModule):
         UserError: If there are too few labelled cases.
     """
 
-    def __init__(self, store: Path, fold: Index = 0, n_folds: Folds = 5, split_seed: int = 0, **kwargs: object) -> None:
+    def __init__(
+        self,
+        store: Path,
+        fold: Index = 0,
+        n_folds: Folds = 5,
+        split_seed: int = 0,
+        final: bool = False,
+        **kwargs: object,
+    ) -> None:
         super().__init__(store, fold=fold, **kwargs)  # type: ignore[arg-type]
-        self.split = split_store(self.store, fold=fold, n_folds=n_folds, split_seed=split_seed)
+        self.final = final
+        self.split = split_store(self.store, fold=fold, n_folds=n_folds, split_seed=split_seed, final=final)
+
+    def describe(self) -> dict[str, Any]:
+        """Return `StoreDataModule.describe`, and whether the model is a final one."""
+        return super().describe() | ({"final": True} if self.final else {})
 
 
 class LabelledData(FoldData):

@@ -27,6 +27,7 @@ class Grid:
         folds: Chosen folds.
         seeds: Chosen seeds.
         encoder: YAML of an encoder that replaces the figure's.
+        final: Whether to train a final model on all labels instead of comparing arms.
     """
 
     experiment: Experiment
@@ -37,6 +38,7 @@ class Grid:
     folds: tuple[int, ...]
     seeds: tuple[int, ...]
     encoder: Path | None = None
+    final: bool = False
 
     @property
     def takes_slices(self) -> bool:

@@ -33,6 +33,7 @@ class Options:
         downloads: Where generated and downloaded data go.
         wandb: Whether runs are mirrored to Weights & Biases.
         dry_run: List what is done and to do, and what it would cost.
+        final: Train one model on all labels, for use: of the arm of --arms, or of the best in validation so far.
     """
 
     figure: str
@@ -54,3 +55,4 @@ class Options:
     downloads: Path = Path("data")
     wandb: Literal["disabled", "offline", "online"] = "disabled"
     dry_run: bool = False
+    final: bool = False

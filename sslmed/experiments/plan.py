@@ -101,7 +101,7 @@ def plan_runs(grid: Grid, places: Places, *, dataset: str, wandb: str, devices: 
 
 
 def _pretraining_run(grid: Grid, places: Places, arm: Arm, fold: int, options: dict[str, str]) -> Run:
-    place = f"{arm.name}/fold{fold}"
+    place = _place(grid, arm, fold)
     if arm.external:
         # The pool is the same for all folds. Pretraining is repeated per fold, so that intervals include its noise.
         options = options | {"data.store": str(places.pool), "data.fold": str(fold)}
@@ -124,6 +124,7 @@ def _pretraining_run(grid: Grid, places: Places, arm: Arm, fold: int, options: d
             fold=fold,
             n_folds=grid.preset.n_folds,
             split_seed=_data_option(contents, "split_seed", 0),
+            final=grid.final,
             transductive=_data_option(contents, "transductive", False),
         )
     )
@@ -142,16 +143,19 @@ def _finetuning_run(
     parent: Run | None,
     options: dict[str, str],
 ) -> Run:
-    place = f"{arm.name}/fold{fold}"
+    place = _place(grid, arm, fold)
     options = options | _fold_options(grid, places, fold)
     amount, value = labels.option
     options |= {"seed_everything": str(seed), f"data.{amount}": value}
+    if grid.final:
+        options["select"] = "last"
     if grid.experiment.regions is not None:
         options["data.regions"] = grid.experiment.regions
     if arm.initial_weights:
         options["initial_weights"] = str(arm.initial_weights)
     if parent is not None:
-        checkpoint = places.work / parent.name / "checkpoints" / f"{grid.preset.handover}.ckpt"
+        handover = "last" if grid.final else grid.preset.handover  # a final model has no cases to select by
+        checkpoint = places.work / parent.name / "checkpoints" / f"{handover}.ckpt"
         options["model.pretrained.checkpoint"] = str(checkpoint)
     if arm.external:
         options["model.pretrained.adapt_channels"] = "true"
@@ -162,7 +166,7 @@ def _finetuning_run(
     name = f"{place}/seed{seed}/{labels.path}"
     contents = [read_yaml(path) for path in configs]
     split_seed = _data_option(contents, "split_seed", 0)
-    folds = {"fold": fold, "n_folds": grid.preset.n_folds, "split_seed": split_seed}
+    folds = {"fold": fold, "n_folds": grid.preset.n_folds, "split_seed": split_seed, "final": grid.final}
     data = None
     if places.seen is not None and (parent is None or parent.data is not None):
         pretraining = None if parent is None else parent.data
@@ -172,8 +176,13 @@ def _finetuning_run(
     return _run(places, configs, options, key, parent, **identity)
 
 
+def _place(grid: Grid, arm: Arm, fold: int) -> str:
+    return f"{arm.name}/final" if grid.final else f"{arm.name}/fold{fold}"
+
+
 def _fold_options(grid: Grid, places: Places, fold: int) -> dict[str, str]:
-    return {"data.store": str(places.store), "data.fold": str(fold), "data.n_folds": str(grid.preset.n_folds)}
+    options = {"data.store": str(places.store), "data.fold": str(fold), "data.n_folds": str(grid.preset.n_folds)}
+    return options | ({"data.final": "true"} if grid.final else {})
 
 
 def _configs(grid: Grid, places: Places, arm: Arm, stage: Sequence[str], overlays: Sequence[str]) -> list[Path]:

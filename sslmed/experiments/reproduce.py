@@ -18,6 +18,7 @@ from sslmed.experiments.dry_run import print_dry_run
 from sslmed.experiments.earlier import with_earlier
 from sslmed.experiments.executors.local import Executor, Local
 from sslmed.experiments.executors.slurm import slurm
+from sslmed.experiments.final import final_grid
 from sslmed.experiments.grid import Grid
 from sslmed.experiments.options import Options
 from sslmed.experiments.own import add_arms, expand_groups, find_encoder
@@ -79,6 +80,10 @@ def reproduce(options: Options) -> Outcome | None:
     source = Source(options.data, options.downloads, experiment.label_kind, experiment.phantom, grid.preset.phantom)
     name = f"{source.name}-{grid.name}"
     out = options.out / grid.experiment.figure / name
+    work = (options.runs / grid.experiment.figure / name).absolute()
+    if options.final:
+        grid = final_grid(grid, work, options.arms)
+        _check_pool(grid.arms, options.pool)
     if not options.dry_run:
         for option, folder in (("--out", out), ("--runs", options.runs), ("--downloads", options.downloads)):
             check_writable(folder, option)
@@ -88,12 +93,12 @@ def reproduce(options: Options) -> Outcome | None:
         check_data(dataset, pool, grid)
     stores = (options.runs / "stores").absolute()
     places = Places(
-        work=(options.runs / grid.experiment.figure / name).absolute(),
+        work=work,
         store=stores / f"{source.name}-{_key(dataset, grid)}",
         pool=None if pool is None else stores / f"pool-{name_of(pool.root)}-{_key(pool, grid)}",
         spatial_dims=3 if dataset is None else dataset.spatial_dims,
     )
-    work, settings = places.work, grid.prepare_settings(places.spatial_dims)
+    settings = grid.prepare_settings(places.spatial_dims)
     plan = partial(plan_runs, dataset=source.name, wandb=options.wandb, devices=options.devices)
     if dataset is not None:
         of_pool = preview(pool, unusable, places.pool, settings, pool=True) if pool and places.pool else None
@@ -118,7 +123,8 @@ def reproduce(options: Options) -> Outcome | None:
             places = replace(places, seen=SeenData(store, prepared_pool))
             runs = plan(grid, places)
         whole = with_earlier(grid, places, runs, plan)
-        write_plan(work / "plan.json", whole.runs)
+        if not grid.final:  # the plan is of what is compared
+            write_plan(work / "plan.json", whole.runs)
         if not all(is_done(work, run) for run in runs):
             set_stale_runs_aside(work, runs)
             keep_experiment(work, whole.experiment)
@@ -171,11 +177,7 @@ def _grid(options: Options) -> Grid:
     if options.arms is None and options.pool is not None:
         arms += [f"{arm}{EXTERNAL}" for arm in arms if Arm.parse(arm).is_pretrained]
     experiment, arms = add_arms(experiment, arms)
-    external = [arm for arm in arms if Arm.parse(arm).external]
-    if external and options.pool is None:
-        raise UserError(f"{external[0]} is pretrained on an external pool: give its folder by --pool (make: POOL=)")
-    if options.pool is not None and not external:
-        raise UserError(f"--pool {options.pool}: no arm is pretrained on it; add some, e.g. rotation{EXTERNAL}")
+    _check_pool(arms, options.pool)
     grid = Grid(
         experiment=experiment,
         preset=preset,
@@ -189,6 +191,14 @@ def _grid(options: Options) -> Grid:
     for path, meant in grid.left_out.items():
         print(f"{path}: is ignored, as it is for {meant} and the encoder is another one", file=sys.stderr)
     return grid
+
+
+def _check_pool(arms: Sequence[str], pool: Path | None) -> None:
+    external = [arm for arm in arms if Arm.parse(arm).external]
+    if external and pool is None:
+        raise UserError(f"{external[0]} is pretrained on an external pool: give its folder by --pool (make: POOL=)")
+    if pool is not None and not external:
+        raise UserError(f"--pool {pool}: no arm is pretrained on it; add some, e.g. rotation{EXTERNAL}")
 
 
 def _key(dataset: Dataset | None, grid: Grid) -> str:

@@ -32,18 +32,26 @@ class SeenData:
     pool: Store | None = None
 
     def of_pretraining(
-        self, *, external: bool, fold: int, n_folds: int, split_seed: int, transductive: bool
+        self, *, external: bool, fold: int, n_folds: int, split_seed: int, final: bool, transductive: bool
     ) -> str | None:
         """Return the fingerprint of a pretraining run: its images, no label; `None` if its pool is not here."""
         if external:
             return None if self.pool is None else _of_pool(self.pool, split_seed)
-        return _of_pretraining(self.store, fold, n_folds, split_seed, transductive)
+        return _of_pretraining(self.store, fold, n_folds, split_seed, final, transductive)
 
     def of_finetuning(
-        self, amount: LabelAmount, *, fold: int, n_folds: int, split_seed: int, seed: int, pretraining: str | None
+        self,
+        amount: LabelAmount,
+        *,
+        fold: int,
+        n_folds: int,
+        split_seed: int,
+        final: bool,
+        seed: int,
+        pretraining: str | None,
     ) -> str:
         """Return the fingerprint of a fine-tuning run: images and labels of training, validation and test cases."""
-        return _of_finetuning(self.store, amount, fold, n_folds, split_seed, seed, pretraining)
+        return _of_finetuning(self.store, amount, fold, n_folds, split_seed, final, seed, pretraining)
 
 
 @lru_cache
@@ -52,17 +60,24 @@ def _of_pool(store: Store, split_seed: int) -> str:
 
 
 @lru_cache
-def _of_pretraining(store: Store, fold: int, n_folds: int, split_seed: int, transductive: bool) -> str:
-    split = split_store(store, fold=fold, n_folds=n_folds, split_seed=split_seed)
+def _of_pretraining(store: Store, fold: int, n_folds: int, split_seed: int, final: bool, transductive: bool) -> str:
+    split = split_store(store, fold=fold, n_folds=n_folds, split_seed=split_seed, final=final)
     selection = select_pretraining(store, split, transductive=transductive)
     return data_fingerprint(describe_selection(store, selection, labelled=False))
 
 
 @lru_cache
 def _of_finetuning(
-    store: Store, amount: LabelAmount, fold: int, n_folds: int, split_seed: int, seed: int, pretraining: str | None
+    store: Store,
+    amount: LabelAmount,
+    fold: int,
+    n_folds: int,
+    split_seed: int,
+    final: bool,
+    seed: int,
+    pretraining: str | None,
 ) -> str:
-    split = split_store(store, fold=fold, n_folds=n_folds, split_seed=split_seed)
+    split = split_store(store, fold=fold, n_folds=n_folds, split_seed=split_seed, final=final)
     try:
         selection = select_labelled(store, split, amount, fold=fold, seed=seed)
     except UserError:

@@ -49,7 +49,10 @@ class Fitting:
     selected: Path
 
     def fit(self) -> None:
-        """Train, resuming from the last checkpoint if there is one; score the test cases once; write the results."""
+        """Train, resuming from the last checkpoint if there is one; score the test cases once; write the results.
+
+        The results of a final model, which has no test cases, have no scores.
+        """
         self.trainer.strategy.setup_environment()  # connects the ranks; the first one holds the lock now
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()  # an earlier run of this process may have used more
@@ -82,8 +85,13 @@ class Fitting:
             )
 
     def _finish_finetuning(self, model: DownstreamTask, results: dict[str, Any]) -> None:
+        results |= {"kind": "finetune", "metrics": {}}
+        if not self.data.selection.test:
+            if rank() == 0:
+                self._write(results)
+            return
         cases = score(self.trainer, model, self.data, self.selected)
-        results |= {"kind": "finetune", "metrics": summarise(cases, model.kind)}
+        results["metrics"] = summarise(cases, model.kind)
         if rank() == 0:
             self._back_on_device()
             with alone():
