@@ -18,7 +18,7 @@ from sslmed.preparation.normalise import (
     normalise,
 )
 from sslmed.preparation.readers.dataset import Case
-from sslmed.preparation.readers.nifti import Volume, read_case
+from sslmed.preparation.readers.volumes import Volume, read_case
 from sslmed.preparation.settings import PrepareSettings, is_ct
 
 LARGEST_GRID = 2**30  # voxels; a grid beyond it is a wrong unit of spacing, not a scan

@@ -5,7 +5,12 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path, PurePath
 
-VOLUMES = (".nii.gz", ".nii")
+NIFTI = (".nii.gz", ".nii")
+ANALYZE = (".hdr", ".img")
+ITK = (".nrrd", ".nhdr", ".mha", ".mhd")
+FREESURFER = (".mgz", ".mgh")
+VOLUMES = (*NIFTI, *ANALYZE, *ITK, *FREESURFER)
+"""Endings of the files of volumes. A DICOM series is a folder."""
 
 
 def nfc(name: str) -> str:

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sslmed.core.errors import DataError
-from sslmed.preparation.readers import nifti
 from sslmed.preparation.readers.csv_file import by_column, read_lines, refuse_misspelt
 from sslmed.preparation.readers.dataset import LABELS_OF_TASKS, Case, Dataset, Labels
 from sslmed.preparation.readers.fundus import COLOURS
 from sslmed.preparation.readers.table_rows import COLUMNS, Rows
+from sslmed.preparation.readers.volumes import channel_names
 
 NAME = "table.csv"
 """File name of a table that is given by its folder."""
@@ -50,7 +50,7 @@ def scan_table(path: Path, labels: Labels | None = None) -> tuple[Dataset, list[
         root=path,
         name=dataset_name(path),
         spatial_dims=spatial_dims,
-        modalities=COLOURS if spatial_dims == 2 else nifti.channel_names(cases[0].image),
+        modalities=COLOURS if spatial_dims == 2 else channel_names(cases[0].image),
         labels=chosen,
         label_names=dict(enumerate(reader.class_names)),
         cases=tuple(sorted(cases, key=lambda case: case.id)),
