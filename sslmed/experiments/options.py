@@ -17,6 +17,8 @@ class Options:
         data: `phantom`, a known dataset, a table (CSV), or a folder with one or in MSD or APTOS layout.
         pool: Folder of unlabelled images for arms <task>-external; by default these are then run as well.
         preset: quick, sound, paper, or a folder with a preset.yaml.
+        spacing: `auto` chooses voxel size and crops from volumes and memory, and writes them into a preset of your own,
+            which starts from --preset.
         arms: Arms to compare: names, groups (@paper, @modern, @all), and YAML files of your own pretext tasks; the
             figure's first group by default.
         encoder: Name or YAML of an encoder; the figure's by default.
@@ -40,6 +42,7 @@ class Options:
     data: str = "phantom"
     pool: Path | None = None
     preset: str = "quick"
+    spacing: Literal["auto"] | None = None
     arms: Sequence[str] | None = None
     encoder: str | None = None
     fractions: Sequence[float] | None = None

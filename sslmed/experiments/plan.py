@@ -13,7 +13,7 @@ from sslmed.core.label_amount import LabelAmount
 from sslmed.experiments.arms import EXTERNAL, SLICES, Arm
 from sslmed.experiments.grid import Grid
 from sslmed.experiments.seen import SeenData
-from sslmed.experiments.settings import config_root, read_yaml
+from sslmed.experiments.settings import config_root, find_setting, read_yaml
 
 
 @dataclass(frozen=True)
@@ -123,9 +123,9 @@ def _pretraining_run(grid: Grid, places: Places, arm: Arm, fold: int, options: d
             external=arm.external,
             fold=fold,
             n_folds=grid.preset.n_folds,
-            split_seed=_data_option(contents, "split_seed", 0),
+            split_seed=find_setting(contents, "data.init_args.split_seed", 0),
             final=grid.final,
-            transductive=_data_option(contents, "transductive", False),
+            transductive=find_setting(contents, "data.init_args.transductive", False),
         )
     )
     key = _fingerprint(contents, options, None)
@@ -165,7 +165,7 @@ def _finetuning_run(
     job = f"{place}/seed{seed}" if len(grid.seeds) > 1 else place
     name = f"{place}/seed{seed}/{labels.path}"
     contents = [read_yaml(path) for path in configs]
-    split_seed = _data_option(contents, "split_seed", 0)
+    split_seed = find_setting(contents, "data.init_args.split_seed", 0)
     folds = {"fold": fold, "n_folds": grid.preset.n_folds, "split_seed": split_seed, "final": grid.final}
     data = None
     if places.seen is not None and (parent is None or parent.data is not None):
@@ -208,16 +208,6 @@ def _run(
     needs = None if parent is None else parent.name
     devices = int(options.get("trainer.devices", 1))
     return Run(**identity, needs=needs, arguments=tuple(arguments), key=key, devices=devices)
-
-
-def _data_option(contents: Sequence[Any], name: str, default: Any) -> Any:  # noqa: ANN401 - any YAML
-    """Find an argument of the data module in the contents of YAML files, of which later ones take precedence."""
-    for content in reversed(contents):
-        for section in ("data", "init_args"):
-            content = content.get(section) if isinstance(content, dict) else None
-        if isinstance(content, dict) and name in content:
-            return content[name]
-    return default
 
 
 def _fingerprint(contents: Sequence[Any], options: dict[str, str], parent: Run | None) -> str:

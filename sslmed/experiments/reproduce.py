@@ -12,6 +12,7 @@ from sslmed.core.files import check_writable
 from sslmed.core.label_amount import label_amounts
 from sslmed.core.startup import importing
 from sslmed.experiments.arms import EXTERNAL, Arm, null_arms
+from sslmed.experiments.auto_preset import with_own_spacing
 from sslmed.experiments.data_checks import check_data, check_folds, refuse_common_images
 from sslmed.experiments.devices import check_devices, check_gpus, default_jobs, gpus
 from sslmed.experiments.dry_run import print_dry_run
@@ -24,7 +25,7 @@ from sslmed.experiments.options import Options
 from sslmed.experiments.own import add_arms, expand_groups, find_encoder
 from sslmed.experiments.plan import Places, Run, plan_runs, write_plan
 from sslmed.experiments.seen import SeenData
-from sslmed.experiments.settings import keep_experiment, preset_folder, read_experiment, read_preset
+from sslmed.experiments.settings import config_root, keep_experiment, preset_folder, read_experiment, read_preset
 from sslmed.experiments.sources import Source, name_of, scan_pool
 from sslmed.experiments.workflow import (
     is_done,
@@ -78,6 +79,11 @@ def reproduce(options: Options) -> Outcome | None:
         check_account(verify=True)
     experiment = grid.experiment
     source = Source(options.data, options.downloads, experiment.label_kind, experiment.phantom, grid.preset.phantom)
+    if options.spacing is not None:
+        if options.dry_run and source.is_absent:
+            raise UserError(f"{source.folder}: is not here yet, and --spacing auto looks at it: leave out --dry-run")
+        presets = options.out / "presets" / experiment.figure / source.name
+        grid = with_own_spacing(grid, source.fetch(), presets, executor.jobs)
     name = f"{source.name}-{grid.name}"
     out = options.out / grid.experiment.figure / name
     work = (options.runs / grid.experiment.figure / name).absolute()
@@ -91,6 +97,7 @@ def reproduce(options: Options) -> Outcome | None:
     pool, unusable = (None, []) if options.pool is None else scan_pool(options.pool)
     if dataset is not None:
         check_data(dataset, pool, grid)
+        _say_what_quick_is_for(grid, source, dataset.spatial_dims)
     stores = (options.runs / "stores").absolute()
     places = Places(
         work=work,
@@ -199,6 +206,14 @@ def _check_pool(arms: Sequence[str], pool: Path | None) -> None:
         raise UserError(f"{external[0]} is pretrained on an external pool: give its folder by --pool (make: POOL=)")
     if pool is not None and not external:
         raise UserError(f"--pool {pool}: no arm is pretrained on it; add some, e.g. rotation{EXTERNAL}")
+
+
+def _say_what_quick_is_for(grid: Grid, source: Source, spatial_dims: int) -> None:
+    if grid.preset_folder.name != "quick" or not grid.preset_folder.is_relative_to(config_root()) or source.is_public:
+        return
+    size, form = grid.prepare_settings(spatial_dims).size, {2: "² pixels", 3: "³ voxels"}[spatial_dims]
+    other = "--spacing auto, which keeps volumes whole, or " if spatial_dims == 3 else ""
+    print(f"quick is for demonstrations: it reduces images to {size}{form}; try {other}--preset sound", file=sys.stderr)
 
 
 def _key(dataset: Dataset | None, grid: Grid) -> str:
