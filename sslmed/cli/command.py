@@ -18,18 +18,19 @@ LIGHTNING_COMMANDS = {
     "fit": "train a run: pretrain or fine-tune, then score its test cases once",
     "validate": "score a run's validation cases",
     "test": "score a run's test cases again; its record is not touched",
-    "predict": "segment test and unlabelled cases on their original grids, or tell their classes or values",
+    "predict": "segment new images on their own grids, or tell their classes or values; or the cases of a run's store",
 }
 OWN_COMMANDS = {
     "phantom": "generate a dataset: CT-like or MRI-like volumes in the layout of MSD, or photographs in that of APTOS",
     "prepare": "check a dataset's files and write them as normalised, memory-mapped arrays",
     "reproduce": "pretrain, fine-tune, score and draw a figure's data-efficiency curves",
+    "predict": LIGHTNING_COMMANDS["predict"],
     "export": "hand a trained network on: weights with a model card, ONNX, or a MONAI bundle",
     "report": "write an experiment's report: one HTML file with curves, numbers, slices, protocol and cost",
 }
 """Each is a module of this package, with the dataclasses of its options, and what runs it."""
 
-RESUMING = ("fit", "phantom", "prepare", "reproduce")
+RESUMING = ("fit", "phantom", "predict", "prepare", "reproduce")
 """Commands that keep what an interruption leaves."""
 
 COMMANDS = LIGHTNING_COMMANDS | OWN_COMMANDS
@@ -87,7 +88,7 @@ def _run(arguments: Sequence[str]) -> int | None:
     if name in ("-h", "--help", "--version"):
         print(f"sslmed {__version__}" if name == "--version" else HELP)
         return None
-    if name in LIGHTNING_COMMANDS:
+    if name in LIGHTNING_COMMANDS and not _is_own(arguments):
         with importing():
             from sslmed.training.lightning_cli import main as lightning_main
 
@@ -97,6 +98,12 @@ def _run(arguments: Sequence[str]) -> int | None:
         given = f"{name}: no such command{did_you_mean(name, COMMANDS)}" if name else "give a command"
         raise UserError(f"{given} ({', '.join(COMMANDS)})")
     return _run_own(name, arguments[1:])
+
+
+def _is_own(arguments: Sequence[str]) -> bool:
+    """Whether a command is not LightningCLI's, whose `predict` takes a run's configuration or writes to its folder."""
+    of_runs = ("-c", "--config", "--run_dir")
+    return arguments[0] in OWN_COMMANDS and not any(each.partition("=")[0] in of_runs for each in arguments)
 
 
 def _run_own(name: str, arguments: Sequence[str]) -> int | None:

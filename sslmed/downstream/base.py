@@ -1,6 +1,7 @@
 """Base class of downstream tasks: loads the pretrained encoder, freezes it for the warm-up, sets the optimizer up."""
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -8,10 +9,12 @@ from typing import Any, Literal, Self
 import pandas as pd
 from pytorch_lightning import Callback, LightningModule
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
+from torch import Tensor
 from torch.nn import Parameter
 
 from sslmed.core.errors import InputError
 from sslmed.core.numbers import Fraction
+from sslmed.downstream.inference import Network, apply_whole, mean_over
 from sslmed.downstream.unfreezing import count_frozen, stages
 from sslmed.encoders import Encoder, load_encoder
 from sslmed.encoders.checkpoint import load_decoder
@@ -70,7 +73,7 @@ RANDOM = Pretrained()
 """Random weights."""
 
 
-class DownstreamTask(LightningModule):
+class DownstreamTask(LightningModule, ABC):
     """Fine-tunes an encoder, pretrained or not, on labelled cases.
 
     A loaded encoder can stay frozen for the first updates, as in https://arxiv.org/abs/2006.03829. Random weights are
@@ -125,6 +128,34 @@ class DownstreamTask(LightningModule):
             load_encoder(encoder, pretrained.checkpoint, pretrained.adapt_channels, pretrained.key_map)
             if decoder is not None and pretrained.load == "all":
                 load_decoder(decoder, pretrained.checkpoint, pretrained.key_map)
+
+    @property
+    def window(self) -> Sequence[int] | None:
+        """Sides in voxels of the windows in which it is applied to whole images; `None` to apply it to all at once."""
+        return None
+
+    @abstractmethod
+    def outputs(self, images: Tensor) -> Tensor:
+        """Compute what is averaged over networks: class probabilities `(B, K[, *spatial])`, or values `(B,)`."""
+
+    def infer(self, images: Tensor, others: Sequence["DownstreamTask"] = (), *, flips: bool = False) -> Tensor:
+        """Compute the outputs of whole images, in the way that the network was trained.
+
+        Args:
+            images: `(B, C, *spatial)`. For a 2-D network they may be volumes.
+            others: Other networks, to take the mean over all; they must have the same window.
+            flips: Take the mean over flipped images, too.
+
+        Returns:
+            See `outputs`; where the images are, which may be on another device than the network.
+        """
+        outputs = [task.outputs for task in (self, *others)]
+        return self.apply_whole(mean_over(outputs, self.encoder.spatial_dims, flips=flips), images)
+
+    def apply_whole(self, network: Network, images: Tensor) -> Tensor:
+        """Apply something to whole images in the way that the network was trained; see `infer`."""
+        device = next(self.parameters()).device  # `self.device` does not change if a module around it is moved
+        return apply_whole(network, images, self.encoder.spatial_dims, window=self.window, device=device)
 
     @property
     def monitor_mode(self) -> str:

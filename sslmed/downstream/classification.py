@@ -31,7 +31,7 @@ class Objective:
         num_outputs: Returns the number of outputs for K classes.
         loss: Takes logits `(B, outputs)` and class indices `(B,)`.
         probabilities: Turns logits `(B, outputs)` into probabilities `(B, K)`.
-        decide: Turns logits `(B, outputs)` into class indices `(B,)`.
+        decide: Turns probabilities `(B, K)` into class indices `(B,)`.
     """
 
     num_outputs: Callable[[int], int]
@@ -122,6 +122,10 @@ class Classification(DownstreamTask):
         logits: Tensor = self.head(self.encoder(images))
         return logits.float()
 
+    def outputs(self, images: Tensor) -> Tensor:
+        """Compute the probabilities `(B, K)` of the classes."""
+        return self.objective.probabilities(self(images))
+
     def training_step(self, batch: Sample, batch_idx: int) -> Tensor:  # noqa: ARG002
         """Compute the loss of one augmented batch: images `(B, C, *spatial)`, class indices `(B,)`."""
         images = augment(batch["image"].float(), self.affine, self.intensity)
@@ -133,7 +137,9 @@ class Classification(DownstreamTask):
         """Collect predictions. Kappa and AUROC are not means over batches, so they are computed at the end."""
         logits, labels = self(batch["image"].float()), batch["label"]
         probabilities = self.objective.probabilities(logits)
-        answers = zip(self.objective.decide(logits).tolist(), labels.tolist(), probabilities.tolist(), strict=True)
+        answers = zip(
+            self.objective.decide(probabilities).tolist(), labels.tolist(), probabilities.tolist(), strict=True
+        )
         self._answers |= zip(batch["case"], answers, strict=True)
         self._validation.add(batch["case"], {"val/loss": self.objective.loss(logits, labels)})
 
@@ -156,8 +162,8 @@ class Classification(DownstreamTask):
 
     def predict_step(self, batch: Sample, batch_idx: int) -> list[dict[str, Any]]:  # noqa: ARG002
         """Classify cases. Returns one row per case with `case`, `prediction` and `probability_<i>`."""
-        logits = self(batch["image"].float())
-        predictions, probabilities = self.objective.decide(logits), self.objective.probabilities(logits)
+        probabilities = self.infer(batch["image"].float())
+        predictions = self.objective.decide(probabilities)
         return [
             {"case": case, "prediction": prediction, **{f"probability_{i}": value for i, value in enumerate(values)}}
             for case, prediction, values in zip(

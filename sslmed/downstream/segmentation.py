@@ -1,14 +1,12 @@
 """Fine-tune a U-Net for segmentation. Test cases are scored on the prepared and on the original grid."""
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from monai.inferers.inferer import SlidingWindowInferer
 from monai.losses.dice import DiceCELoss
 from torch import Tensor, nn
 
@@ -23,6 +21,7 @@ from sslmed.evaluation.segmentation import case_row, foreground_dice, region_dic
 from sslmed.evaluation.surface import surface_row
 from sslmed.learning.augmentation import RandomAffine, RandomIntensity, apply_affine, apply_intensity
 from sslmed.learning.optimization import DEFAULT, Optimization
+from sslmed.preparation.geometry import Geometry
 from sslmed.preparation.store import Store
 
 
@@ -119,26 +118,15 @@ class Segmentation(DownstreamTask):
             images = apply_intensity(images, *self.intensity.sample(len(images), images.device))
         return images, labels
 
-    @cached_property
-    def _window(self) -> SlidingWindowInferer | None:
-        if self.crop_size is None:
-            return None
-        return SlidingWindowInferer(self.crop_size, sw_batch_size=4, overlap=0.5, mode="gaussian")
+    @property
+    def window(self) -> Sequence[int] | None:
+        """Sides in voxels of the windows in which it is applied to whole images."""
+        return self.crop_size
 
-    def predict(self, images: Tensor) -> Tensor:
-        """Compute the logits of whole images, with a sliding window where training uses crops.
-
-        Args:
-            images: `(B, C, *spatial)`. For a 2-D network they may be volumes.
-
-        Returns:
-            Logits `(B, K, *spatial)`.
-        """
-        if images.ndim == self.encoder.spatial_dims + 3:
-            # The slices of one volume form a batch, so that a large volume needs no more memory than in 3-D.
-            return torch.stack([self.predict(volume.movedim(-1, 0)).movedim(0, -1) for volume in images])
-        logits: Tensor = self(images) if self._window is None else self._window(images, self)  # type: ignore[assignment]
-        return logits
+    def outputs(self, images: Tensor) -> Tensor:
+        """Compute the probabilities `(B, K, *spatial)` of the classes."""
+        logits: Tensor = self(images)
+        return logits.float().softmax(1)
 
     def training_step(self, batch: Sample, batch_idx: int) -> Tensor:  # noqa: ARG002
         """Compute the loss of one augmented batch: images `(B, C, *spatial)`, class indices `(B, *spatial)`."""
@@ -149,7 +137,7 @@ class Segmentation(DownstreamTask):
 
     def validation_step(self, batch: Sample, batch_idx: int) -> None:  # noqa: ARG002
         """Score validation cases on the prepared grid."""
-        logits = self.predict(batch["image"].float())
+        logits = self.apply_whole(self, batch["image"].float())
         loss = self.segmentation_loss(logits, batch["label"][:, None])
         pairs = list(zip(_highest(logits), batch["label"], strict=True))
         scores = {"foreground": [foreground_dice(*pair, len(self.label_values)) for pair in pairs]}
@@ -165,7 +153,7 @@ class Segmentation(DownstreamTask):
 
     def test_step(self, batch: Sample, batch_idx: int) -> None:  # noqa: ARG002
         """Score test cases on the prepared grid and, mapped back, on the original grid."""
-        probabilities = self.predict(batch["image"].float()).float().softmax(1)
+        probabilities = self.infer(batch["image"].float())
         prediction = _highest(probabilities)
         for i, case in enumerate(batch["case"]):
             row = case_row(prediction[i], batch["label"][i], self.label_values, self.regions)
@@ -178,13 +166,13 @@ class Segmentation(DownstreamTask):
 
     def predict_step(self, batch: Sample, batch_idx: int) -> list[np.ndarray[Any, Any]]:  # noqa: ARG002
         """Segment cases on their original grids, with the values of the label files."""
-        probabilities = self.predict(batch["image"].float()).float().softmax(1).cpu().numpy()
-        values = np.array(self.label_values)
-        values = values.astype(np.min_scalar_type(int(values.max())))
-        return [
-            values[geometry.restore_scores(scores)]
-            for geometry, scores in zip(batch["geometry"], probabilities, strict=True)
-        ]
+        probabilities = self.infer(batch["image"].float()).cpu().numpy()
+        return [self.label_map(*each) for each in zip(probabilities, batch["geometry"], strict=True)]
+
+    def label_map(self, probabilities: np.ndarray[Any, Any], geometry: Geometry) -> np.ndarray[Any, Any]:
+        """Map probabilities `(K, *grid)` to the values of the label files, on the original grid."""
+        values = np.array(self.label_values, dtype=np.min_scalar_type(max(self.label_values)))
+        return values[geometry.restore_scores(probabilities)]
 
     @torch.inference_mode()
     def write_examples(self, store: Store, scores: pd.DataFrame, path: Path) -> None:
@@ -193,7 +181,7 @@ class Segmentation(DownstreamTask):
         examples = {}
         for role, case, dice in examples_of(scores):
             image = torch.tensor(store.image(case), device=self.device)[None].float()
-            prediction = _highest(self.predict(image))[0].to(torch.uint8).cpu().numpy()
+            prediction = _highest(self.infer(image))[0].to(torch.uint8).cpu().numpy()
             kept = Example.of_volume if store.spatial_dims == 3 else Example.of_photograph
             examples[role] = kept(case, dice, store.image(case), store.label(case), prediction)
         save_examples(path, examples)

@@ -15,6 +15,8 @@ from pytorch_lightning.callbacks import BasePredictionWriter
 from sslmed.core.files import TEMPORARY, atomic_path
 from sslmed.data.samples import Sample
 from sslmed.preparation.geometry import Geometry
+from sslmed.preparation.readers.itk import write_itk
+from sslmed.preparation.readers.names import ITK
 from sslmed.preparation.readers.nifti_header import mask_image
 
 log = logging.getLogger(__name__)
@@ -45,25 +47,27 @@ class WriteSegmentations(BasePredictionWriter):
         self.folder.mkdir(parents=True, exist_ok=True)
         for case, geometry, labels in zip(batch["case"], batch["geometry"], prediction, strict=True):
             path = self.folder / f"{case}{'.png' if labels.ndim == 2 else '.nii.gz'}"
-            write_mask(path, labels, geometry)
+            write_map(path, labels, geometry)
             log.info("wrote %s", path)
 
 
-def write_mask(path: Path, labels: np.ndarray[Any, Any], geometry: Geometry) -> None:
-    """Write a segmentation atomically.
+def write_map(path: Path, voxels: np.ndarray[Any, Any], geometry: Geometry) -> None:
+    """Write a segmentation, or one number for each voxel, atomically.
 
     Args:
-        path: A `.nii` or `.nii.gz` file, or of a photograph a `.png` file.
-        labels: `(*original)`.
+        path: A `.nii`, `.nii.gz`, `.nrrd` or `.mha` file, or of a photograph a `.png` or `.tif` file.
+        voxels: `(*original)`.
         geometry: Of the image.
     """
     ending = "".join(path.suffixes[-2:]) if path.suffix == ".gz" else path.suffix
     partial = path.with_name(f"{path.name.removesuffix(ending)}{TEMPORARY}{ending}")
     try:
-        if labels.ndim == 2:
-            Image.fromarray(labels).save(partial)
+        if voxels.ndim == 2:
+            Image.fromarray(voxels).save(partial)
+        elif ending in ITK:
+            write_itk(partial, voxels, geometry.affine)
         else:
-            nibabel.save(mask_image(labels, geometry.affine, geometry.header), partial)
+            nibabel.save(mask_image(voxels, geometry.affine, geometry.header), partial)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

@@ -10,10 +10,10 @@ import onnxruntime
 import pytest
 import torch
 import yaml
-from conftest import FINETUNED
 from huggingface_hub import ModelCard
 from safetensors.torch import load_file
 from tiny_runs import exit_status, fit
+from trained_runs import FINETUNED
 
 from sslmed import load
 from sslmed.downstream import Segmentation

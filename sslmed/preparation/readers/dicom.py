@@ -6,7 +6,7 @@ Of a file's metadata only where its slice lies, its modality and the kind of ima
 import re
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import nibabel as nib
@@ -15,6 +15,7 @@ import SimpleITK as sitk
 from numpy.typing import DTypeLike, NDArray
 
 from sslmed.preparation.readers.itk import TO_RAS, kind_of_voxels, to_array
+from sslmed.preparation.readers.names import find_path
 from sslmed.preparation.readers.nifti_header import Affine, NiftiImage, make_header, refuse
 from sslmed.preparation.readers.photo_files import list_folder
 from sslmed.preparation.readers.voxels import Voxels
@@ -100,9 +101,24 @@ def is_series(path: Path) -> bool:
     return path.is_dir() or (_is_in_folder(path) and path.parent.is_dir())
 
 
-def holds_series(folder: Path) -> bool:
-    """Return whether files directly in a folder are DICOM."""
-    return any(_is_dicom(path) for path in _files(folder))
+def find_series(folder: Path, name: str) -> Path | None:
+    """Return the path of a series, given relative to a folder: that of its own folder, or `FOLDER/UID`."""
+    path = find_path(folder, name)
+    if path is None and UID.fullmatch(PurePath(name).name):
+        parent = find_path(folder, str(PurePath(name).parent))
+        path = None if parent is None else parent / PurePath(name).name
+    return path if path is not None and is_series(path) else None
+
+
+def is_dicom(path: Path) -> bool:
+    """Return whether a file is DICOM, by its name or its content; it may be damaged."""
+    place, magic = MAGIC
+    try:
+        with path.open("rb") as file:
+            is_magic = file.read(place.stop)[place] == magic
+    except OSError:
+        is_magic = False
+    return path.suffix.lower() == ".dcm" or (is_magic and path.name.upper() != INDEX)
 
 
 def series_uids(folder: Path) -> list[str]:
@@ -134,7 +150,7 @@ def open_series(path: Path) -> NiftiImage:
     files = {uid: _files_of(folder, uid) for uid in series_uids(folder)}
     if not files:
         refuse(path, "holds no DICOM series, and no other image is a folder; give a file, or the series' own folder")
-    damaged = [file for file in _files(folder) if _is_dicom(file) and not any(file in each for each in files.values())]
+    damaged = [file for file in _files(folder) if is_dicom(file) and not any(file in each for each in files.values())]
     if damaged:
         refuse(damaged[0], f"is truncated or damaged, as are {len(damaged)} of the folder's DICOM files; copy it again")
     if folder == path and len(files) > 1:
@@ -157,14 +173,7 @@ def _is_in_folder(path: Path) -> bool:
 
 
 def _files(folder: Path) -> list[Path]:
-    return [path for path in list_folder(folder) if path.is_file() and path.name.upper() != INDEX]
-
-
-def _is_dicom(path: Path) -> bool:
-    """Return whether a file is to be DICOM, by its name or its content, and even if it is damaged."""
-    place, magic = MAGIC
-    with path.open("rb") as file:
-        return path.suffix.lower() == ".dcm" or file.read(place.stop)[place] == magic
+    return [path for path in list_folder(folder) if path.is_file()]
 
 
 def _files_of(folder: Path, uid: str) -> set[Path]:

@@ -27,7 +27,9 @@ def open_itk(path: Path) -> NiftiImage:
     Raises:
         DataError: If its data are in another file, which is absent.
     """
-    data_files(path)
+    absent = [file for file in data_files(path) if not file.is_file()]
+    if absent:
+        refuse(path, f"has its data in {absent[0].name}, which is not beside it; copy both files")
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     reader.ReadImageInformation()
@@ -43,23 +45,11 @@ def open_itk(path: Path) -> NiftiImage:
 
 
 def data_files(path: Path) -> tuple[Path, ...]:
-    """Return the file beside a header that holds its data, if there is one.
-
-    Raises:
-        DataError: If it is absent, or there are several.
-    """
+    """Return the file that holds the data of a header, if it is another one. It may be absent."""
     with path.open("rb") as file:
         found = DATA_FILE.search(file.read(LONGEST_HEADER).split(b"\n\n")[0])
     name = found[1].decode(errors="replace").strip() if found else "LOCAL"
-    if name.upper() == "LOCAL":
-        return ()
-    if name.upper().startswith("LIST") or "%" in name:
-        refuse(path, f"has its data in several files ({name}); save it as one .nrrd or .mha")
-    if not (path.parent / name).is_file():
-        refuse(
-            path, f"has its data in {name}, which is not beside it; copy it there, or save both as one .nrrd or .mha"
-        )
-    return (path.parent / name,)
+    return () if name.upper() == "LOCAL" else (path.parent / name,)
 
 
 def kind_of_voxels(reader: Any) -> DTypeLike:  # noqa: ANN401 - SimpleITK is not typed
@@ -74,6 +64,17 @@ def to_array(image: Any) -> NDArray[Any]:  # noqa: ANN401
     if image.GetNumberOfComponentsPerPixel() > 1:
         array = np.ascontiguousarray(np.moveaxis(array, -1, 0))
     return array.transpose()
+
+
+def write_itk(path: Path, voxels: NDArray[Any], affine: Affine) -> None:
+    """Write voxels `(I, J, K)`, compressed. The affine must have no shear, as of any file that ITK has read."""
+    lps = TO_RAS @ affine
+    spacing = np.linalg.norm(lps[:3, :3], axis=0)
+    image = sitk.GetImageFromArray(voxels.transpose())
+    image.SetSpacing(spacing.tolist())
+    image.SetDirection((lps[:3, :3] / spacing).ravel().tolist())
+    image.SetOrigin(lps[:3, 3].tolist())
+    sitk.WriteImage(image, str(path), useCompression=True)
 
 
 def _read(reader: Any) -> NDArray[Any]:  # noqa: ANN401

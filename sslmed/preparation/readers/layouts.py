@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from sslmed.core.errors import DataError
-from sslmed.preparation.readers import decathlon, fundus, table
+from sslmed.preparation.readers import decathlon, folder, fundus, table
 from sslmed.preparation.readers.dataset import Dataset, Labels
 
 KINDS: dict[Labels, str] = {"none": "absent", "map": "label maps", "class": "classes", "value": "values"}
@@ -32,8 +32,8 @@ def scan(root: Path, *, labels: Labels | None = None, pool: bool = False) -> tup
         dataset, problems = decathlon.scan_dataset(root)
     elif (root / "train.csv").is_file():
         dataset, problems = fundus.scan_fundus(root)
-    elif pool and root.is_dir():
-        dataset, problems = fundus.scan_images(root)
+    elif root.is_dir() and labels is None:
+        dataset, problems = folder.scan_images(root)
     else:
         expected = f"{table.NAME}, dataset.json, as an MSD task does, or train.csv, as APTOS 2019 does"
         raise DataError([f"{root}: no such dataset; give a table, or a folder that holds {expected}"])

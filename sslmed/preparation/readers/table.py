@@ -50,7 +50,7 @@ def scan_table(path: Path, labels: Labels | None = None) -> tuple[Dataset, list[
         root=path,
         name=dataset_name(path),
         spatial_dims=spatial_dims,
-        modalities=COLOURS if spatial_dims == 2 else channel_names(cases[0].image),
+        modalities=COLOURS if spatial_dims == 2 else channel_names([case.image for case in cases]),
         labels=chosen,
         label_names=dict(enumerate(reader.class_names)),
         cases=tuple(sorted(cases, key=lambda case: case.id)),

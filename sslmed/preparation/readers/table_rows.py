@@ -10,6 +10,7 @@ from typing import Literal
 from sslmed.preparation.photograph import FORMATS
 from sslmed.preparation.readers.csv_file import Line
 from sslmed.preparation.readers.dataset import Case, Labels
+from sslmed.preparation.readers.dicom import find_series
 from sslmed.preparation.readers.names import VOLUMES, escape, find_file, strip_extension
 from sslmed.preparation.readers.photo_files import LONGEST_ID, is_id
 
@@ -50,7 +51,7 @@ class Rows:
         if row.surplus:
             return None, [f"has {row.surplus} more cells than the first line; fix the row"]
         image = row.cells["image"]
-        dims: Literal[2, 3] = 3 if image.lower().endswith(VOLUMES) else 2
+        dims: Literal[2, 3] = 3 if image.lower().endswith(VOLUMES) or self._series(image) else 2
         problems = self._file_problems("image", image, (*FORMATS, *VOLUMES), row.number)
         case_id = _id(image)
         if not problems:
@@ -79,15 +80,19 @@ class Rows:
         return number, [f"value must be a number, as 3.5, not {text!r}"] if number is None else []
 
     def _path(self, file: str) -> Path:
-        return find_file(self.folder, file) or self.folder / file
+        return find_file(self.folder, file) or self._series(file) or self.folder / file
+
+    def _series(self, file: str) -> Path | None:
+        return find_series(self.folder, file) if file else None
 
     def _file_problems(self, column: str, file: str, extensions: Sequence[str], line: int) -> list[str]:
         """Check a file's name, and that it is listed once; images are compared by their ids, which must be unique."""
         if not file:
             return [f"has no {column}; give its path, relative to the table, or remove the row"]
-        if not file.lower().endswith(tuple(extensions)):
-            return [f"{column} {file} must end in {', '.join(extensions)}; convert it"]
-        if find_file(self.folder, file) is None:
+        series = self._series(file)
+        if series is None and not file.lower().endswith(tuple(extensions)):
+            return [f"{column} {file} must end in {', '.join(extensions)}, or be the folder of a DICOM series"]
+        if series is None and find_file(self.folder, file) is None:
             return [f"{column} {self.folder / file} does not exist; its path must be relative to the table"]
         first = self._lines.setdefault(f"{column} {_id(file) if column == 'image' else os.path.normpath(file)}", line)
         return [] if first == line else [f"{column} {file} is already listed on line {first}; keep one row"]

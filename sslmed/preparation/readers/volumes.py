@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from sslmed.core.errors import DataError
 from sslmed.preparation.normalise import extremes
 from sslmed.preparation.readers.dataset import Case
+from sslmed.preparation.readers.dicom import is_series
 from sslmed.preparation.readers.formats import open_volume, read_header
 from sslmed.preparation.readers.nifti_header import Affine, forms, has_form, position, refuse
 
 ROUNDING = 1e-3  # by which a scaled integer may miss it
 SAME_PLACE = 0.1  # voxels by which the corners of an image and its label may lie apart
 UNDECLARED = 255
+MODALITIES = ("CT", "MR", "NM", "PT", "US")  # as DICOM names them
 
 
 @dataclass(frozen=True)
@@ -69,14 +71,14 @@ def read_case(case: Case, modalities: Sequence[str], label_values: Sequence[int]
     return image, label
 
 
-def channel_names(path: Path) -> tuple[str, ...]:
-    """Return default names for the channels of an image, from its header: the modality where the file is DICOM.
+def channel_names(images: Sequence[Path]) -> tuple[str, ...]:
+    """Return default names for the channels of images, from one header: the modality if one is DICOM.
 
     Else they are `channel`, or `channel 1` and so on. An unreadable file gives one name, as reading it reports the
     problem.
     """
     try:
-        header = read_header(path)
+        header = read_header(next(filter(is_series, images), images[0]))
     except DataError:
         return ("channel",)
     if header.channels == 1:
@@ -98,6 +100,7 @@ def read_image(path: Path, modalities: Sequence[str]) -> Volume:
         DataError: If the file cannot be used.
     """
     file = open_volume(path)
+    _check_modality(path, file.extra.get("modality"), modalities)
     with np.errstate(over="ignore"):  # values beyond float32 become infinite, and are refused below
         voxels = file.get_fdata(caching="unchanged", dtype=np.float32)
     voxels = np.moveaxis(voxels.reshape(*file.shape[:3], -1, order="F"), -1, 0)
@@ -112,6 +115,12 @@ def read_image(path: Path, modalities: Sequence[str]) -> Volume:
         if low == high:
             refuse(path, f"{name}is constant (every voxel is {low:g}); export it again, or leave the case out")
     return Volume(voxels, forms(file.header), position(file.header))
+
+
+def _check_modality(path: Path, modality: str | None, modalities: Sequence[str]) -> None:
+    others = [name for name in modalities if name in MODALITIES and modality not in (None, "", name)]
+    if others:
+        refuse(path, f"is {modality} by its DICOM header, but the dataset's images are {others[0]}; take it out")
 
 
 def read_label(path: Path, label_values: Sequence[int], image: Volume | None) -> Volume:
