@@ -5,20 +5,18 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from statistics import fmean
 
 import pandas as pd
 
 from sslmed.core.errors import UserError
 from sslmed.core.files import write_text
 from sslmed.core.label_amount import LabelAmount
-from sslmed.evaluation.metrics import best_is
-from sslmed.experiments.arms import Arm
+from sslmed.core.startup import importing
+from sslmed.experiments.arms import Arm, baseline_of
 from sslmed.experiments.failures import failures
 from sslmed.experiments.grid import Grid
-from sslmed.experiments.plan import Run, read_plan
+from sslmed.experiments.plan import Run
 from sslmed.experiments.settings import kept_experiment
-from sslmed.experiments.workflow import has_results, read_results
 from sslmed.training.run_directory import RunDirectory
 
 ALL_LABELS = LabelAmount(fraction=1.0)
@@ -30,44 +28,35 @@ def final_grid(grid: Grid, work: Path, arms: Sequence[str] | None) -> Grid:
     Args:
         grid: What the command compares.
         work: The experiment's directory.
-        arms: Arms that the user has named; by default all that the experiment has compared.
+        arms: Arms that the user has named; by default the best in validation is taken.
 
     Raises:
-        UserError: If several arms are possible, and none of them has finished runs to choose by.
+        UserError: If several arms are named, or none, and there are no finished runs to choose by.
     """
     if (work / "experiment.json").is_file():  # it may have had arms of the user's own
         kept = kept_experiment(work, grid.experiment.figure)
         grid = replace(grid, experiment=replace(grid.experiment, arms=kept.arms | grid.experiment.arms))
-    arm = grid.arms[0] if arms is not None and len(grid.arms) == 1 else _best_arm(grid, work, arms)
+    if arms is not None and len(grid.arms) > 1:
+        raise UserError(
+            f"--final trains one arm, got {', '.join(grid.arms)}: name one, or none to take the best so far"
+        )
+    arm = grid.arms[0] if arms is not None else _best_arm(work)
     return replace(grid, arms=(arm,), labels=(ALL_LABELS,), folds=(0,), seeds=grid.seeds[:1], final=True)
 
 
-def _best_arm(grid: Grid, work: Path, arms: Sequence[str] | None) -> str:
-    """Choose the arm with the best validation score, the mean over folds and seeds, with most labels."""
-    metric = grid.experiment.metrics[0]
-    runs = [run for run in _finished(work) if arms is None or run.arm in grid.arms]
-    most = max((run.labels for run in runs if run.labels is not None), default=None)
-    scores: dict[str, list[float]] = {}
-    for run in runs:
-        if run.labels == most:
-            scores.setdefault(run.arm, []).append(read_results(work, run)["validation"][-1][f"val/{metric}"])
-    whole = {arm: fmean(values) for arm, values in scores.items() if len(values) == max(map(len, scores.values()))}
-    if not whole:
+def _best_arm(work: Path) -> str:
+    """Return the arm that is best in validation, as `sslmed predict` chooses it."""
+    with importing():
+        from sslmed.prediction.experiment import runs_of
+
+    runs = runs_of(work)
+    if runs == [work]:
         raise UserError(
             f"{work}: has no finished runs by which the arm of a final model could be chosen: run the same command "
             "without --final first, or name the arm by --arms (make: ARMS=)"
         )
-    best = max if best_is(metric) == "max" else min
-    arm = best(whole, key=lambda name: whole[name])
-    others = ", ".join(f"{name} {score:.3f}" for name, score in whole.items() if name != arm)
-    print(f"final model: {arm}, the best in validation with {most}: {metric} {whole[arm]:.3f} (others: {others})")
-    return arm
-
-
-def _finished(work: Path) -> list[Run]:
-    plan = work / "plan.json"
-    runs = read_plan(plan) if plan.is_file() else []
-    return [run for run in runs if run.labels is not None and not Arm.parse(run.arm).is_null and has_results(work, run)]
+    arm = runs[0].relative_to(work).parts[0]
+    return baseline_of(arm) if Arm.parse(arm).is_null else arm
 
 
 def conclude(work: Path, runs: Sequence[Run], out: Path, metric: str) -> int:
