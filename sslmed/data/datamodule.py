@@ -130,7 +130,8 @@ class StoreDataModule(LightningDataModule):
             smallest, largest = min(sizes), max(sizes)
             msg = (
                 f"{self.store.root}: volumes differ in size ({smallest} to {largest} voxels) and do not stack: "
-                f"train on crops, e.g. --data.crop_size {str([64] * self.spatial_dims).replace(' ', '')}"
+                f"train on crops, e.g. --data.crop_size {str([64] * self.spatial_dims).replace(' ', '')}; "
+                "`sslmed reproduce --spacing auto` chooses them"
             )
             raise UserError(msg)
 

@@ -31,14 +31,14 @@ DEEPEST = 32
 """Reduction of encoders whose YAML does not say it."""
 
 
-def with_own_spacing(grid: Grid, dataset: Dataset, out: Path, jobs: int) -> Grid:
+def with_own_spacing(grid: Grid, dataset: Dataset, out: Path, jobs: int | None) -> Grid:
     """Replace the preset by one for this dataset. The first command writes it; later ones use it as it is.
 
     Args:
         grid: What the command compares, with the preset to start from.
         dataset: The dataset.
         out: Where the preset's folder goes.
-        jobs: Jobs side by side, which share the memory of a machine without GPU.
+        jobs: Jobs side by side, which share the memory of a machine without GPU; `None` if they run on a cluster.
 
     Raises:
         UserError: If the images are photographs.
@@ -54,12 +54,14 @@ def with_own_spacing(grid: Grid, dataset: Dataset, out: Path, jobs: int) -> Grid
     return replace(grid, preset=read_preset(folder), preset_folder=folder.resolve())
 
 
-def _make(folder: Path, grid: Grid, found: Fingerprint, jobs: int) -> None:
+def _make(folder: Path, grid: Grid, found: Fingerprint, jobs: int | None) -> None:
     """Choose crops, say in a few lines what was found and chosen, and write the preset."""
-    memory, estimate = gpu_memory(), grid.preset.estimate
-    room = (psutil.virtual_memory().total / jobs if memory is None else memory) / 2**30
+    estimate, bytes_of_gpu = grid.preset.estimate, gpu_memory()
+    room = estimate.memory_gib  # what is asked of a cluster
+    if jobs is not None:
+        room = (bytes_of_gpu or psutil.virtual_memory().total / jobs) / 2**30
     usual = grid.preset.prepare.size**3  # voxels that the preset's estimate is for
-    most = min(usual * room / estimate.memory_gib, LARGEST[memory is not None])
+    most = min(usual * room / estimate.memory_gib, LARGEST[jobs is None or bytes_of_gpu is not None])
     crop = choose_crop(found, voxels=most, reduction=_reduction(grid))
     labelled = f"; what is labelled is {_times(found.foreground)}" if found.foreground else ""
     words = [
@@ -73,6 +75,7 @@ def _make(folder: Path, grid: Grid, found: Fingerprint, jobs: int) -> None:
     costs = {name: round(getattr(estimate, name) * ratio, 1) for name in COSTS}
     content = read_yaml(grid.preset_folder / "preset.yaml")
     content["prepare"] |= {"geometry": "spacing", "spacing": [*found.spacing]}
+    content["prepare"].pop("size", None)  # of cubes
     content["estimate"] |= costs
     _write(folder, grid, content, crop, words)
 

@@ -83,13 +83,14 @@ def reproduce(options: Options) -> Outcome | None:
         if options.dry_run and source.is_absent:
             raise UserError(f"{source.folder}: is not here yet, and --spacing auto looks at it: leave out --dry-run")
         presets = options.out / "presets" / experiment.figure / source.name
-        grid = with_own_spacing(grid, source.fetch(), presets, executor.jobs)
+        jobs = executor.jobs if isinstance(executor, Local) else None
+        grid = with_own_spacing(grid, source.fetch(), presets, jobs)
     name = f"{source.name}-{grid.name}"
     out = options.out / grid.experiment.figure / name
     work = (options.runs / grid.experiment.figure / name).absolute()
     if options.final:
         grid = final_grid(grid, work, options.arms)
-        _check_pool(grid.arms, options.pool)
+        _require_pool(grid.arms, options.pool)
     if not options.dry_run:
         for option, folder in (("--out", out), ("--runs", options.runs), ("--downloads", options.downloads)):
             check_writable(folder, option)
@@ -184,7 +185,9 @@ def _grid(options: Options) -> Grid:
     if options.arms is None and options.pool is not None:
         arms += [f"{arm}{EXTERNAL}" for arm in arms if Arm.parse(arm).is_pretrained]
     experiment, arms = add_arms(experiment, arms)
-    _check_pool(arms, options.pool)
+    _require_pool(arms, options.pool)
+    if options.pool is not None and not any(Arm.parse(arm).external for arm in arms):
+        raise UserError(f"--pool {options.pool}: no arm is pretrained on it; add some, e.g. rotation{EXTERNAL}")
     grid = Grid(
         experiment=experiment,
         preset=preset,
@@ -200,12 +203,10 @@ def _grid(options: Options) -> Grid:
     return grid
 
 
-def _check_pool(arms: Sequence[str], pool: Path | None) -> None:
+def _require_pool(arms: Sequence[str], pool: Path | None) -> None:
     external = [arm for arm in arms if Arm.parse(arm).external]
     if external and pool is None:
         raise UserError(f"{external[0]} is pretrained on an external pool: give its folder by --pool (make: POOL=)")
-    if pool is not None and not external:
-        raise UserError(f"--pool {pool}: no arm is pretrained on it; add some, e.g. rotation{EXTERNAL}")
 
 
 def _say_what_quick_is_for(grid: Grid, source: Source, spatial_dims: int) -> None:

@@ -25,7 +25,7 @@ def test_it_has_the_median_spacing_and_crops_and_is_kept_when_edited(
     printed = capsys.readouterr().out
     folder = tmp_path / "out" / "presets" / "segmentation" / "Task00_Toy" / "quick-auto"
     preset = yaml.safe_load((folder / "preset.yaml").read_text())
-    assert preset["prepare"] == {"geometry": "spacing", "size": 24, "spacing": [0.8, 0.8, 2.5]}
+    assert preset["prepare"] == {"geometry": "spacing", "spacing": [0.8, 0.8, 2.5]}
     assert yaml.safe_load((folder / "run.yaml").read_text()) == {"data": {"init_args": {"crop_size": crop}}}
     assert yaml.safe_load((folder / "run-2d.yaml").read_text()) == {"data": {"init_args": {"crop_size": crop[:2]}}}
     assert f"crops of {crop[0]} x {crop[1]} x {crop[2]} voxels" in printed
