@@ -12,7 +12,6 @@ from sslmed.core.errors import UserError
 from sslmed.core.files import write_text
 from sslmed.core.label_amount import LabelAmount
 from sslmed.core.startup import importing
-from sslmed.experiments.arms import Arm, baseline_of
 from sslmed.experiments.failures import failures
 from sslmed.experiments.grid import Grid
 from sslmed.experiments.plan import Run
@@ -47,7 +46,7 @@ def final_grid(grid: Grid, work: Path, arms: Sequence[str] | None) -> Grid:
 def _best_arm(work: Path) -> str:
     """Return the arm that is best in validation, as `sslmed predict` chooses it."""
     with importing():
-        from sslmed.prediction.experiment import runs_of
+        from sslmed.experiments.best_arm import runs_of
 
     runs = runs_of(work)
     if runs == [work]:
@@ -55,8 +54,7 @@ def _best_arm(work: Path) -> str:
             f"{work}: has no finished runs by which the arm of a final model could be chosen: run the same command "
             "without --final first, or name the arm by --arms (make: ARMS=)"
         )
-    arm = runs[0].relative_to(work).parts[0]
-    return baseline_of(arm) if Arm.parse(arm).is_null else arm
+    return runs[0].relative_to(work).parts[0]
 
 
 def conclude(work: Path, runs: Sequence[Run], out: Path, metric: str) -> int:

@@ -14,8 +14,10 @@ class Options:
 
     Attributes:
         figure: Name of a figure, or the path of a YAML of your own, like those in `configs/experiments`.
-        data: `phantom`, a known dataset, a table (CSV), or a folder with one or in MSD or APTOS layout.
-        pool: Folder of unlabelled images for arms <task>-external; by default these are then run as well.
+        data: `phantom`, a known dataset, a table (CSV), or a folder with one or in MSD or APTOS layout; and more of
+            them, or folders of loose images as unlabelled cases.
+        pool: Folders or tables of unlabelled images for arms <task>-external; by default these are then run as well.
+        balanced_pools: Take as many images from each pool, whatever their sizes; by default all images are equal.
         preset: quick, sound, paper, or a folder with a preset.yaml.
         spacing: `auto` chooses voxel size and crops from volumes and memory, and writes them into a preset of your own,
             which starts from --preset.
@@ -39,8 +41,9 @@ class Options:
     """
 
     figure: str
-    data: str = "phantom"
-    pool: Path | None = None
+    data: Sequence[str] = ("phantom",)
+    pool: Sequence[Path] | None = None
+    balanced_pools: bool = False
     preset: str = "quick"
     spacing: Literal["auto"] | None = None
     arms: Sequence[str] | None = None

@@ -26,7 +26,7 @@ from sslmed.experiments.own import add_arms, expand_groups, find_encoder
 from sslmed.experiments.plan import Places, Run, plan_runs, write_plan
 from sslmed.experiments.seen import SeenData
 from sslmed.experiments.settings import config_root, keep_experiment, preset_folder, read_experiment, read_preset
-from sslmed.experiments.sources import Source, name_of, scan_pool
+from sslmed.experiments.sources import Source, pool_name, scan_pool
 from sslmed.experiments.workflow import (
     is_done,
     run_workflow,
@@ -78,7 +78,9 @@ def reproduce(options: Options) -> Outcome | None:
     if options.wandb == "online" and not options.dry_run:
         check_account(verify=True)
     experiment = grid.experiment
-    source = Source(options.data, options.downloads, experiment.label_kind, experiment.phantom, grid.preset.phantom)
+    first, *others = options.data
+    more = tuple(map(Path, others))
+    source = Source(first, options.downloads, experiment.label_kind, experiment.phantom, grid.preset.phantom, more)
     if options.spacing is not None:
         if options.dry_run and source.is_absent:
             raise UserError(f"{source.folder}: is not here yet, and --spacing auto looks at it: leave out --dry-run")
@@ -103,7 +105,7 @@ def reproduce(options: Options) -> Outcome | None:
     places = Places(
         work=work,
         store=stores / f"{source.name}-{_key(dataset, grid)}",
-        pool=None if pool is None else stores / f"pool-{name_of(pool.root)}-{_key(pool, grid)}",
+        pool=stores / f"pool-{pool_name(options.pool)}-{_key(pool, grid)}" if options.pool else None,
         spatial_dims=3 if dataset is None else dataset.spatial_dims,
     )
     settings = grid.prepare_settings(places.spatial_dims)
@@ -124,9 +126,9 @@ def reproduce(options: Options) -> Outcome | None:
         if not all(is_done(work, run) for run in runs):
             if isinstance(executor, Local):
                 check_gpus(executor.gpus)
-            store, prepared_pool = prepare(source.folder, places.store, settings, labels=experiment.label_kind), None
-            if pool is not None and places.pool is not None:
-                prepared_pool = prepare(pool.root, places.pool, settings, pool=True)
+            store, prepared_pool = prepare(source.folders, places.store, settings, labels=experiment.label_kind), None
+            if options.pool is not None and places.pool is not None:
+                prepared_pool = prepare(options.pool, places.pool, settings, pool=True)
                 refuse_common_images(prepared_pool, store)
             places = replace(places, seen=SeenData(store, prepared_pool))
             runs = plan(grid, places)
@@ -145,7 +147,7 @@ def reproduce(options: Options) -> Outcome | None:
         out=out,
         metrics=grid.experiment.metrics,
         phantom=source.is_phantom,
-        notes=[] if pool is None else [f"External pool: {name_of(pool.root)}."],
+        notes=[] if options.pool is None else [f"External pool: {pool_name(options.pool)}."],
         wandb=options.wandb,
     )
 
@@ -187,7 +189,7 @@ def _grid(options: Options) -> Grid:
     experiment, arms = add_arms(experiment, arms)
     _require_pool(arms, options.pool)
     if options.pool is not None and not any(Arm.parse(arm).external for arm in arms):
-        raise UserError(f"--pool {options.pool}: no arm is pretrained on it; add some, e.g. rotation{EXTERNAL}")
+        raise UserError(f"--pool {options.pool[0]}: no arm is pretrained on it; add some, e.g. rotation{EXTERNAL}")
     grid = Grid(
         experiment=experiment,
         preset=preset,
@@ -197,13 +199,14 @@ def _grid(options: Options) -> Grid:
         folds=tuple(preset.folds if options.folds is None else options.folds),
         seeds=tuple(preset.seeds if options.seeds is None else options.seeds),
         encoder=None if options.encoder is None else find_encoder(options.encoder),
+        balanced_pools=options.balanced_pools,
     )
     for path, meant in grid.left_out.items():
         print(f"{path}: is ignored, as it is for {meant} and the encoder is another one", file=sys.stderr)
     return grid
 
 
-def _require_pool(arms: Sequence[str], pool: Path | None) -> None:
+def _require_pool(arms: Sequence[str], pool: Sequence[Path] | None) -> None:
     external = [arm for arm in arms if Arm.parse(arm).external]
     if external and pool is None:
         raise UserError(f"{external[0]} is pretrained on an external pool: give its folder by --pool (make: POOL=)")

@@ -1,5 +1,6 @@
 """Sources of an experiment's data: a generated phantom, a known dataset, a folder or a table."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,7 @@ class Source:
         labels: Kind of labels to read from a table with several kinds.
         phantom_kind: Kind of synthetic data, if there is one.
         phantom: Size of the phantom.
+        more: Other folders and tables, whose cases are added.
 
     Raises:
         UserError: If the name of a folder is one that sslmed uses itself, or there is no phantom to generate.
@@ -38,13 +40,18 @@ class Source:
     labels: Labels
     phantom_kind: str | None = None
     phantom: PhantomSettings | None = None
+    more: tuple[Path, ...] = ()
 
     @property
     def name(self) -> str:
         """The dataset's name in tables and paths."""
-        if self.is_public:
-            return self.data
-        return name_of(Path(self.data))
+        first = self.data if self.is_public else name_of(Path(self.data))
+        return "+".join([first, *map(name_of, self.more)])
+
+    @property
+    def folders(self) -> list[Path]:
+        """All folders and tables of the dataset; see `folder`."""
+        return [self.folder, *self.more]
 
     @property
     def folder(self) -> Path:
@@ -97,7 +104,9 @@ class Source:
             known = (PHANTOM, *KNOWN)
             near = did_you_mean(self.data, known) or did_you_mean_path(self.folder)
             raise UserError(f"{self.data}: neither a folder, a table nor a known dataset ({', '.join(known)}){near}")
-        return layouts.read(self.folder, labels=self.labels)
+        for path in self.more:
+            _require(path, "--data")
+        return layouts.read(*self.folders, labels=self.labels)
 
 
 def name_of(path: Path) -> str:
@@ -105,14 +114,24 @@ def name_of(path: Path) -> str:
     return dataset_name(path) if path.is_file() else path.resolve().name
 
 
-def scan_pool(folder: Path) -> tuple[Dataset, list[str]]:
+def pool_name(pool: Sequence[Path]) -> str:
+    """Return the name, in tables and paths, of an external pool of one folder or table or of several."""
+    return "+".join(map(name_of, pool))
+
+
+def scan_pool(pool: Sequence[Path]) -> tuple[Dataset, list[str]]:
     """Find the images of an external pool, and the problems of those that cannot be used, one line each.
 
     Raises:
-        UserError: If the folder does not exist or has no image.
+        UserError: If a folder does not exist or has no image.
     """
-    if not folder.exists():
-        expected = "--pool is a table, a folder of images, or one in the layout of MSD or APTOS"
-        raise UserError(f"{folder}: no such folder; {expected}{did_you_mean_path(folder)}")
-    check_name(name_of(folder), folder)
-    return layouts.scan(folder, pool=True)
+    for path in pool:
+        _require(path, "--pool")
+    check_name(pool_name(pool), pool[0])
+    return layouts.scan_all(pool, pool=True)
+
+
+def _require(path: Path, option: str) -> None:
+    if not path.exists():
+        expected = f"{option} is a table, a folder of images, or one in the layout of MSD or APTOS"
+        raise UserError(f"{path}: no such folder; {expected}{did_you_mean_path(path)}")

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from sslmed.core.errors import UserError
+from sslmed.experiments.best_arm import runs_of
 from sslmed.exporting.description import Description
 from sslmed.exporting.model import Model, load
-from sslmed.prediction.experiment import runs_of
 from sslmed.preparation.recipe import Prepared, Recipe
 from sslmed.preparation.settings import preparation_differences
 from sslmed.training.run_directory import RunDirectory
@@ -49,7 +49,7 @@ class Ensemble:
 
     def has_seen(self, prepared: Prepared) -> bool | None:
         """Whether an image is one that the networks were trained or selected on; `None` if it is not known."""
-        return None if self.seen is None else hashlib.sha256(prepared[0].tobytes()).hexdigest() in self.seen
+        return None if self.seen is None else hashlib.sha256(prepared[0].data).hexdigest() in self.seen
 
     def fingerprint(self) -> str:
         """Return 16 hexadecimal digits of all that determines the outputs."""

@@ -1,6 +1,7 @@
 """`sslmed predict --model --images --out`: answers as the run gave them, for any images, in any number of commands."""
 
 import json
+import shlex
 import shutil
 from collections.abc import Sequence
 from itertools import product
@@ -237,9 +238,9 @@ def test_an_ensemble_with_flips_is_the_mean_of_probabilities(trained: Trained, t
 def test_an_experiment_stands_for_the_arm_that_is_best_in_validation(
     trained: Trained, tmp_path, caplog, capsys
 ) -> None:
-    """The other arm is better on test cases, a third has fewer folds, and another run more folds but fewer labels."""
+    """Another is better on test cases, one has fewer folds, one is a null arm, and with fewer labels all are better."""
     work = tmp_path / "runs"
-    scores = {"baseline": (0.6, 0.1), "rotation": (0.5, 0.9), "jigsaw": (0.99, 0.9)}
+    scores = {"baseline": (0.6, 0.1), "rotation": (0.5, 0.9), "jigsaw": (0.99, 0.9), "null-1": (0.99, 0.9)}
     for arm, (validation, test) in scores.items():
         for fold, percent in product((0, 1), ("100", "25")):
             if (arm, fold) == ("jigsaw", 1):
@@ -305,6 +306,25 @@ def test_nothing_is_written_among_the_images_or_over_other_ones(trained: Trained
     assert predict(model, scans / "p2" / "ct.nii", scans / "new") == 0  # not in the folder of one file
     assert predict(model, scans / "p1" / "day 1" / "ct.nii", scans / "new") == 2
     assert f"holds ct of another image, {scans / 'p2' / 'ct.nii'}; choose another folder" in capsys.readouterr().err
+
+
+def test_the_commands_of_the_docs_run(trained: Trained, tmp_path, monkeypatch) -> None:
+    docs = Path(__file__).parents[2] / "docs" / "your-own-data.md"
+    commands = [shlex.split(line) for line in docs.read_text().splitlines() if line.startswith("sslmed predict --")]
+    assert len(commands) >= 3
+    monkeypatch.chdir(tmp_path)
+    places = ("runs/my-segmentation", "runs/segmentation/mine-sound/baseline/fold0/seed0/100")
+    for place in places:
+        shutil.copytree(trained["segmentation"], place)
+    assert exit_status("export", "runs/my-segmentation", "exports/my-model") == 0
+    for place in ("scans/p1", "scans/p2"):
+        Path(place).mkdir(parents=True)
+        shutil.copy(trained.learned, Path(place, "ct.nii.gz"))
+    Path("table.csv").write_text("image\nscans/p1/ct.nii.gz\n")
+    for _, *arguments in commands:
+        assert exit_status(*arguments) == 0
+        out = Path(arguments[arguments.index("--out") + 1])
+        assert voxels(next(out.rglob("ct.nii.gz"))).shape == voxels(trained.learned).shape
 
 
 def test_without_a_configuration_it_is_not_lightnings_command(capsys) -> None:

@@ -57,6 +57,12 @@ def scan_table(path: Path, labels: Labels | None = None) -> tuple[Dataset, list[
     ), problems
 
 
+def has_labels(path: Path) -> bool:
+    """Return whether a table has a column of labels."""
+    lines = read_lines(path)
+    return bool(lines) and not {name.lower() for name in lines[0][1]}.isdisjoint(COLUMNS.values())
+
+
 def dataset_name(path: Path) -> str:
     """Return the name of a table's dataset: that of the file, or of the folder if the file is `table.csv`."""
     return path.resolve().parent.name if path.name == NAME else path.stem

@@ -20,6 +20,7 @@ from sslmed.preparation.readers.nifti_header import Affine, forms, has_form, pos
 ROUNDING = 1e-3  # by which a scaled integer may miss it
 SAME_PLACE = 0.1  # voxels by which the corners of an image and its label may lie apart
 UNDECLARED = 255
+UNNAMED = ("channel",)  # the name of a channel that nobody names
 MODALITIES = ("CT", "MR", "NM", "PT", "US")  # as DICOM names them
 
 
@@ -80,9 +81,9 @@ def channel_names(images: Sequence[Path]) -> tuple[str, ...]:
     try:
         header = read_header(next(filter(is_series, images), images[0]))
     except DataError:
-        return ("channel",)
+        return UNNAMED
     if header.channels == 1:
-        return (header.modality or "channel",)
+        return (header.modality,) if header.modality else UNNAMED
     return tuple(f"channel {number}" for number in range(1, header.channels + 1))
 
 

@@ -1,4 +1,4 @@
-"""Chooses the runs of an experiment that predict new images: by validation cases, never by test cases."""
+"""Chooses the arm of an experiment for new images and for a final model: by validation cases, never by test cases."""
 
 import logging
 from collections import defaultdict
@@ -7,6 +7,7 @@ from pathlib import Path
 from sslmed.core.errors import UserError
 from sslmed.core.label_amount import LabelAmount
 from sslmed.evaluation.metrics import best_is
+from sslmed.experiments.arms import Arm
 from sslmed.exporting.model import load
 from sslmed.exporting.trained_run import read_run
 
@@ -20,7 +21,7 @@ def runs_of(path: Path) -> list[Path]:
     """Return all folds and seeds of an experiment's best arm, with the most labels; a run or an export as it is.
 
     Arms are compared by the mean score of the validation cases. Those that have fewer folds and seeds than another are
-    left out.
+    left out, and so are null arms.
 
     Args:
         path: Directory of an experiment's runs, of a run, or of an export.
@@ -33,13 +34,14 @@ def runs_of(path: Path) -> list[Path]:
             f"{path}: holds tables; give the runs of this experiment, as runs/{path.parent.name}/{path.name}"
         )
     runs = [file.parent for file in sorted(path.glob(RUNS)) if ".old" not in str(file.relative_to(path))]
+    runs = [run for run in runs if not Arm.parse(_arm(run, path)).is_null]
     if not runs:
         return [path]
     most = max(LabelAmount.from_path(run.name) for run in runs)
     arms: dict[str, list[Path]] = defaultdict(list)
     for run in runs:
         if LabelAmount.from_path(run.name) == most:
-            arms[run.relative_to(path).parts[0]].append(run)
+            arms[_arm(run, path)].append(run)
     number = max(map(len, arms.values()))
     compared = {arm: runs for arm, runs in arms.items() if len(runs) == number}
     metric = load(next(iter(compared.values()))[0]).task.monitor
@@ -51,6 +53,10 @@ def runs_of(path: Path) -> list[Path]:
         *(path, number, best, most.of_labels, metric.removeprefix("val/"), scores[best], others and f" ({others})"),
     )
     return compared[best]
+
+
+def _arm(run: Path, experiment: Path) -> str:
+    return run.relative_to(experiment).parts[0]
 
 
 def _validation_score(path: Path, metric: str) -> float:
