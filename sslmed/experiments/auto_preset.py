@@ -11,14 +11,13 @@ from typing import Any
 import psutil
 import yaml
 
-from sslmed.core.errors import UserError
 from sslmed.core.files import atomic_folder
 from sslmed.experiments.arms import SLICES
 from sslmed.experiments.devices import gpu_memory
 from sslmed.experiments.grid import Grid
 from sslmed.experiments.own import encoder_class
 from sslmed.experiments.settings import find_setting, read_preset, read_yaml
-from sslmed.preparation.fingerprint import Fingerprint, choose_crop, measure
+from sslmed.preparation.fingerprint import Fingerprint, choose_crop, describe, measure, times
 from sslmed.preparation.readers.dataset import Dataset
 
 LARGEST = {True: 128**3, False: 48**3}
@@ -43,8 +42,6 @@ def with_own_spacing(grid: Grid, dataset: Dataset, out: Path, jobs: int | None) 
     Raises:
         UserError: If the images are photographs.
     """
-    if dataset.spatial_dims == 2:
-        raise UserError(f"{dataset.root}: photographs have no spacing in mm; leave out --spacing auto")
     folder = out / f"{grid.preset_folder.name}-auto"
     if folder.is_dir():
         print(f"{folder}: is used as it is; remove it to have it made anew", file=sys.stderr)
@@ -63,11 +60,9 @@ def _make(folder: Path, grid: Grid, found: Fingerprint, jobs: int | None) -> Non
     usual = grid.preset.prepare.size**3  # voxels that the preset's estimate is for
     most = min(usual * room / estimate.memory_gib, LARGEST[jobs is None or bytes_of_gpu is not None])
     crop = choose_crop(found, voxels=most, reduction=_reduction(grid))
-    labelled = f"; what is labelled is {_times(found.foreground)}" if found.foreground else ""
     words = [
-        f"spacing: {_times(found.spacing)} mm, for {found.n_images} volumes",
-        f"volumes: {_times(found.shape)} voxels in the median{labelled}",
-        f"training: crops of {_times(crop)} voxels ({room:.0f} GiB of memory for a job); smaller volumes are padded",
+        *describe(found),
+        f"training: crops of {times(crop)} voxels ({room:.0f} GiB of memory for a job); smaller volumes are padded",
         "validation and test: whole volumes, by a sliding window",
     ]
     print("\n".join(words))
@@ -78,10 +73,6 @@ def _make(folder: Path, grid: Grid, found: Fingerprint, jobs: int | None) -> Non
     content["prepare"].pop("size", None)  # of cubes
     content["estimate"] |= costs
     _write(folder, grid, content, crop, words)
-
-
-def _times(sides: Sequence[float]) -> str:
-    return " x ".join(f"{side:g}" for side in sides)
 
 
 def _write(folder: Path, grid: Grid, content: Mapping[str, Any], crop: Sequence[int], words: Sequence[str]) -> None:

@@ -19,8 +19,8 @@ class Options:
         pool: Folders or tables of unlabelled images for arms <task>-external; by default these are then run as well.
         balanced_pools: Take as many images from each pool, whatever their sizes; by default all images are equal.
         preset: quick, sound, paper, or a folder with a preset.yaml.
-        spacing: `auto` chooses voxel size and crops from volumes and memory, and writes them into a preset of your own,
-            which starts from --preset.
+        auto_spacing: Choose spacing and crops from volumes and memory, and write them to a preset of your own, which
+            starts from --preset; the same as --spacing auto.
         arms: Arms to compare: names, groups (@paper, @modern, @all), and YAML files of your own pretext tasks; the
             figure's first group by default.
         encoder: Name or YAML of an encoder; the figure's by default.
@@ -45,7 +45,7 @@ class Options:
     pool: Sequence[Path] | None = None
     balanced_pools: bool = False
     preset: str = "quick"
-    spacing: Literal["auto"] | None = None
+    auto_spacing: bool = False
     arms: Sequence[str] | None = None
     encoder: str | None = None
     fractions: Sequence[float] | None = None

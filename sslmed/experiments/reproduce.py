@@ -81,7 +81,7 @@ def reproduce(options: Options) -> Outcome | None:
     first, *others = options.data
     more = tuple(map(Path, others))
     source = Source(first, options.downloads, experiment.label_kind, experiment.phantom, grid.preset.phantom, more)
-    if options.spacing is not None:
+    if options.auto_spacing:
         if options.dry_run and source.is_absent:
             raise UserError(f"{source.folder}: is not here yet, and --spacing auto looks at it: leave out --dry-run")
         presets = options.out / "presets" / experiment.figure / source.name

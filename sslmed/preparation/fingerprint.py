@@ -3,12 +3,13 @@
 Source: Isensee et al. 2021, nnU-Net, https://doi.org/10.1038/s41592-020-01008-z, supplementary note 2.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sslmed.core.errors import DataError
+from sslmed.core.errors import DataError, UserError
 from sslmed.preparation.normalise import foreground_box
 from sslmed.preparation.readers.dataset import Case, Dataset
 from sslmed.preparation.readers.formats import read_header
@@ -34,7 +35,7 @@ class Fingerprint:
     """
 
     n_images: int
-    spacing: tuple[float, ...]
+    spacing: tuple[float, float, float]
     shape: tuple[int, ...]
     foreground: tuple[int, ...]
 
@@ -44,7 +45,10 @@ def measure(dataset: Dataset) -> Fingerprint:
 
     Raises:
         DataError: If the header of no volume can be used.
+        UserError: If the images are photographs.
     """
+    if dataset.spatial_dims == 2:
+        raise UserError(f"{dataset.root}: photographs have no spacing in mm; leave out --spacing auto")
     headers = {}
     problems: list[str] = []
     for case in dataset.cases:
@@ -64,12 +68,27 @@ def measure(dataset: Dataset) -> Fingerprint:
         for case in labelled[:: -(-len(labelled) // MASKS) or 1]
         if (box := _foreground_sides(case, dataset)) is not None
     ]
+    right, anterior, superior = (float(f"{length:.3g}") for length in spacing)
     return Fingerprint(
         n_images=len(headers),
-        spacing=tuple(float(f"{length:.3g}") for length in spacing),
+        spacing=(right, anterior, superior),
         shape=_median(sides * spacings / spacing),
         foreground=_median(np.array(boxes)) if boxes else (),
     )
+
+
+def describe(found: Fingerprint) -> list[str]:
+    """Say in two lines what was found."""
+    labelled = f"; what is labelled is {times(found.foreground)}" if found.foreground else ""
+    return [
+        f"spacing: {times(found.spacing)} mm, for {found.n_images} volumes",
+        f"volumes: {times(found.shape)} voxels in the median{labelled}",
+    ]
+
+
+def times(sides: Sequence[float]) -> str:
+    """Format sides as `96 x 96 x 48`."""
+    return " x ".join(f"{side:g}" for side in sides)
 
 
 def choose_crop(fingerprint: Fingerprint, *, voxels: float, reduction: int) -> tuple[int, ...]:

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny_runs import exit_status
 
 from sslmed.core.errors import DataError
 from sslmed.preparation.fingerprint import Fingerprint, choose_crop, measure
 from sslmed.preparation.readers import layouts
+from sslmed.preparation.store import Store
 
 
 def _write(root: Path, volumes: list[tuple[tuple[int, ...], tuple[float, ...]]], axes: str = "LPS") -> None:
@@ -44,6 +46,15 @@ def test_the_median_spacing_and_sides_along_the_patient_s_axes(tmp_path: Path, a
     _write(tmp_path, [((20, 30, 10), (1, 2, 3)), ((40, 30, 12), (1, 2, 4)), ((60, 10, 11), (2, 3, 3))], axes)
     found = measure(layouts.read(tmp_path))
     assert found == Fingerprint(3, spacing=(1, 2, 3), shape=(40, 30, 11), foreground=(4, 3, 2))
+
+
+def test_prepare_resamples_to_it(tmp_path: Path, capsys) -> None:
+    _write(tmp_path / "data", [((20, 30, 10), (1, 2, 3)), ((40, 30, 12), (1, 2, 4)), ((60, 10, 11), (2, 3, 3))])
+    assert exit_status("prepare", tmp_path / "data", "--store", tmp_path / "store", "--spacing", "auto") == 0
+    assert "spacing: 1 x 2 x 3 mm, for 3 volumes" in capsys.readouterr().out
+    store = Store(tmp_path / "store")
+    assert (store.settings.geometry, store.settings.spacing) == ("spacing", (1, 2, 3))
+    assert sorted(store.image(case).shape[1:] for case in store.cases) == [(20, 30, 10), (40, 30, 16), (120, 15, 11)]
 
 
 def test_thick_slices_take_a_fine_spacing_that_occurs(tmp_path: Path) -> None:
