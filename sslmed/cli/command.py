@@ -22,6 +22,7 @@ LIGHTNING_COMMANDS = {
 }
 OWN_COMMANDS = {
     "phantom": "generate a dataset: CT-like or MRI-like volumes in the layout of MSD, or photographs in that of APTOS",
+    "check": "look at any folder of images: what it holds, what cannot be used, a table to edit and the next command",
     "prepare": "check a dataset's files and write them as normalised, memory-mapped arrays",
     "reproduce": "pretrain, fine-tune, score and draw a figure's data-efficiency curves",
     "predict": LIGHTNING_COMMANDS["predict"],
@@ -30,7 +31,7 @@ OWN_COMMANDS = {
 }
 """Each is a module of this package, with the dataclasses of its options, and what runs it."""
 
-RESUMING = ("fit", "phantom", "predict", "prepare", "reproduce")
+RESUMING = ("fit", "phantom", "prepare", "reproduce")
 """Commands that keep what an interruption leaves."""
 
 COMMANDS = LIGHTNING_COMMANDS | OWN_COMMANDS
@@ -70,7 +71,7 @@ def main(args: Sequence[str] | None = None) -> None:
         print(_words(error), file=sys.stderr)
         sys.exit(1 if isinstance(error, RunError) else 2)
     except Interrupted as interruption:
-        resumes = arguments[:1] and arguments[0] in RESUMING
+        resumes = arguments[:1] and (arguments[0] in RESUMING or _is_of_new_images(arguments))
         cure = "the same command resumes where this one stopped" if resumes else "start it again"
         print(f"{interruption}: {cure}", file=sys.stderr)
         sys.exit(interruption.status)
@@ -88,7 +89,7 @@ def _run(arguments: Sequence[str]) -> int | None:
     if name in ("-h", "--help", "--version"):
         print(f"sslmed {__version__}" if name == "--version" else HELP)
         return None
-    if name in LIGHTNING_COMMANDS and not _is_own(arguments):
+    if name in LIGHTNING_COMMANDS and not _is_of_new_images(arguments):
         with importing():
             from sslmed.training.lightning_cli import main as lightning_main
 
@@ -100,10 +101,10 @@ def _run(arguments: Sequence[str]) -> int | None:
     return _run_own(name, arguments[1:])
 
 
-def _is_own(arguments: Sequence[str]) -> bool:
-    """Whether a command is not LightningCLI's, whose `predict` takes a run's configuration or writes to its folder."""
+def _is_of_new_images(arguments: Sequence[str]) -> bool:
+    """Whether a command is `predict` for any images; LightningCLI's takes a run's configuration, or its folder."""
     of_runs = ("-c", "--config", "--run_dir")
-    return arguments[0] in OWN_COMMANDS and not any(each.partition("=")[0] in of_runs for each in arguments)
+    return arguments[:1] == ["predict"] and not any(each.partition("=")[0] in of_runs for each in arguments)
 
 
 def _run_own(name: str, arguments: Sequence[str]) -> int | None:

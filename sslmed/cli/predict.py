@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 EPILOG = (
-    "Segments new images on their own grids, or tells their classes or values. The same command resumes one that was "
-    "interrupted. Exit status 1 if some images could not be predicted, 2 for wrong input. "
-    "`sslmed predict -c RUN/config.yaml` predicts the test and unlabelled cases of the run's own store instead."
+    "The same command resumes one that was interrupted. Exit status 1 if some images could not be predicted, 2 for "
+    "wrong input. `sslmed predict -c RUN/config.yaml` predicts the test and unlabelled cases of the run's own store."
 )
 POSITIONAL = ()
 
@@ -20,7 +19,7 @@ class Options:
     Attributes:
         model: Directories of finished runs, or exports; or of an experiment's runs, for all folds and seeds of the arm
             that is best in validation. The mean over all is taken.
-        images: Images, folders with subfolders, or tables with a column image.
+        images: Images of any format, folders with subfolders, or tables with a column image.
         out: Folder for the masks and predictions.csv; it mirrors the folders of the images.
         flips: Take the mean over flipped images, too; takes 8 times as long for volumes, 4 times for photographs.
         probabilities: Write the probabilities of the classes, too.

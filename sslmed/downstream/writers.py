@@ -15,9 +15,12 @@ from pytorch_lightning.callbacks import BasePredictionWriter
 from sslmed.core.files import TEMPORARY, atomic_path
 from sslmed.data.samples import Sample
 from sslmed.preparation.geometry import Geometry
-from sslmed.preparation.readers.itk import write_itk
+from sslmed.preparation.readers.itk import write_labels
 from sslmed.preparation.readers.names import ITK
 from sslmed.preparation.readers.nifti_header import mask_image
+
+MASKS = (".nii", ".nii.gz", ".nrrd", ".mha")
+"""Endings of the files of masks of volumes."""
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +58,7 @@ def write_map(path: Path, voxels: np.ndarray[Any, Any], geometry: Geometry) -> N
     """Write a segmentation, or one number for each voxel, atomically.
 
     Args:
-        path: A `.nii`, `.nii.gz`, `.nrrd` or `.mha` file, or of a photograph a `.png` or `.tif` file.
+        path: A file of one of the `MASKS`, or of a photograph a `.png` or `.tif` file.
         voxels: `(*original)`.
         geometry: Of the image.
     """
@@ -65,7 +68,7 @@ def write_map(path: Path, voxels: np.ndarray[Any, Any], geometry: Geometry) -> N
         if voxels.ndim == 2:
             Image.fromarray(voxels).save(partial)
         elif ending in ITK:
-            write_itk(partial, voxels, geometry.affine)
+            write_labels(partial, voxels, geometry.affine)
         else:
             nibabel.save(mask_image(voxels, geometry.affine, geometry.header), partial)
         partial.replace(path)

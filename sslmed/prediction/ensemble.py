@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from sslmed.core.errors import UserError
 from sslmed.experiments.best_arm import runs_of
 from sslmed.exporting.description import Description
 from sslmed.exporting.model import Model, load
-from sslmed.preparation.recipe import Prepared, Recipe
+from sslmed.preparation.recipe import Recipe
 from sslmed.preparation.settings import preparation_differences
 from sslmed.training.run_directory import RunDirectory
 
@@ -25,7 +27,7 @@ class Ensemble:
 
     Attributes:
         models: At least one; all for the same task, classes and preparation of images.
-        seen: SHA-256 of the prepared images that they were trained or selected on; `None` if it is not known.
+        seen: Digests of the images that they were trained or selected on; `None` if it is not known.
         flips: Take the mean over flipped images, too.
     """
 
@@ -43,13 +45,9 @@ class Ensemble:
         """The one that turns outputs into answers."""
         return self.models[0]
 
-    def outputs(self, prepared: Prepared) -> Tensor:
-        """Compute the mean of class probabilities, or of values; see `Model.outputs`."""
-        return self.first.outputs(prepared[0], self.models[1:], flips=self.flips)
-
-    def has_seen(self, prepared: Prepared) -> bool | None:
-        """Whether an image is one that the networks were trained or selected on; `None` if it is not known."""
-        return None if self.seen is None else hashlib.sha256(prepared[0].data).hexdigest() in self.seen
+    def outputs(self, image: NDArray[np.float16]) -> Tensor:
+        """Compute the mean of class probabilities, or of values, of a prepared image; see `Model.outputs`."""
+        return self.first.outputs(image, self.models[1:], flips=self.flips)
 
     def fingerprint(self) -> str:
         """Return 16 hexadecimal digits of all that determines the outputs."""
@@ -90,7 +88,7 @@ def _essence(described: Description) -> dict[str, Any]:
     return {
         "task": described.network["class_path"],
         "dimensions of the network": described.spatial_dims,
-        "window": described.window,
+        "window": described.window or "none",
         "channels": [*recipe.modalities],
         "classes": {str(value): name for value, name in recipe.label_names.items()},
         **recipe.settings.describe(recipe.spatial_dims, recipe.modalities),

@@ -55,9 +55,18 @@ def predict(
     record = Record(out, {"by": ensemble.fingerprint(), "probabilities": probabilities})
     record.refuse_others(images)
     absent = [image for image in images if not record.has(image)]
-    if len(absent) < len(images):
-        log.info("%s: %d of %d images are predicted already", out, len(images) - len(absent), len(images))
-    if _predict(absent, ensemble, record, out, problems, probabilities=probabilities) == len(images):
+    n_done = len(images) - len(absent)
+    if n_done:
+        log.info("%s: %d of %d images are predicted already", out, n_done, len(images))
+    with progress("predicting", len(absent), unit="images") as advance:
+        for image in absent:
+            try:
+                _predict(image, ensemble, record, out, probabilities=probabilities)
+                n_done += 1
+            except UserError as error:
+                problems += error.problems if isinstance(error, DataError) else [f"{image.path}: {error}"]
+            advance()
+    if not n_done:
         raise DataError(problems)
     table = pd.DataFrame(record.rows)
     with atomic_path(out / TABLE) as temporary:
@@ -66,28 +75,14 @@ def predict(
     return problems
 
 
-def _predict(
-    images: Sequence[Image], ensemble: Ensemble, record: Record, out: Path, problems: list[str], *, probabilities: bool
-) -> int:
-    """Predict images, and return how many could not be; why is added to the problems."""
-    failed = 0
-    with progress("predicting", len(images), unit="images") as advance:
-        for image in images:
-            try:
-                prepared = ensemble.recipe.prepare_file(image.path)
-                outputs = ensemble.outputs(prepared)
-            except UserError as error:
-                problems += error.problems if isinstance(error, DataError) else [f"{image.path}: {error}"]
-                failed += 1
-            else:
-                record.begin()
-                seen = {True: "yes", False: "no", None: "unknown"}[ensemble.has_seen(prepared)]
-                answer, files = write_answer(
-                    out, image, ensemble.first, outputs, prepared[1], probabilities=probabilities
-                )
-                record.add(image, {"file": str(image.path), **answer, SEEN: seen}, files)
-            advance()
-    return failed
+def _predict(image: Image, ensemble: Ensemble, record: Record, out: Path, *, probabilities: bool) -> None:
+    """Predict one image. Nothing of it is left in memory, as large ones need most of it."""
+    (prepared, geometry), digest = ensemble.recipe.read_file(image.path)
+    outputs = ensemble.outputs(prepared)
+    record.begin()
+    row, files = write_answer(out, image, ensemble.first, outputs, geometry, probabilities=probabilities)
+    seen = "unknown" if ensemble.seen is None else "yes" if digest in ensemble.seen else "no"
+    record.add(image, {"file": str(image.path), **row, SEEN: seen}, files)
 
 
 def _say_seen(table: pd.DataFrame) -> None:

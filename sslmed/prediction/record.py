@@ -33,7 +33,8 @@ class Record:
         self._path = out / "predictions.jsonl"
         self._made_by = made_by
         first, *lines = _read(self._path) or [made_by]
-        self._lines: dict[str, Row] = {line["case"]: line for line in lines}
+        self._lines: dict[str, Row] = {line["case"]: line for line in lines if "case" in line}
+        self._states: dict[str, list[int]] = {}  # before an image is read, so that a later change is noticed
         self._replaced: dict[str, Row] = {}
         if first != made_by:
             self._lines, self._replaced = self._replaced, self._lines
@@ -59,23 +60,22 @@ class Record:
 
     def has(self, image: Image) -> bool:
         """Whether an image was predicted before and has not changed since, and the files are there."""
-        line = self._lines.get(image.name)
-        return (
-            line is not None
-            and line["state"] == _state(image)
-            and all((self._out / file).is_file() for file in line["files"])
-        )
+        line, state = self._lines.get(image.name), _state(image)
+        self._states[image.name] = state
+        if line is None or line["state"] != state:
+            return False
+        return all((self._out / file).is_file() for file in line["files"])
 
     def add(self, image: Image, row: Row, files: Sequence[str]) -> None:
         """Record that an image has been predicted.
 
         Args:
-            image: The image.
+            image: The image; `has` was called for it.
             row: Its row in the table.
             files: What was written, relative to the folder.
         """
         path = os.path.abspath(image.path)  # noqa: PTH100 - without following links
-        line = {"case": image.name, "path": path, "state": _state(image), "files": [*files], "row": row}
+        line = {"case": image.name, "path": path, "state": self._states[image.name], "files": [*files], "row": row}
         self._lines[image.name] = line
         with self._path.open("a", encoding="utf-8") as file:
             file.write(_text(line))

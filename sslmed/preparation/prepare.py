@@ -1,6 +1,5 @@
 """Prepares a dataset as a store: in parallel, resumable after a kill, without partial files."""
 
-import hashlib
 import io
 import json
 import os
@@ -23,7 +22,7 @@ from sslmed.core.text import shorten
 from sslmed.core.workers import run_in_processes
 from sslmed.preparation.foreground import foreground_voxels
 from sslmed.preparation.geometry import Geometry
-from sslmed.preparation.photograph import prepare_photo, read_mask
+from sslmed.preparation.photograph import digest_of_pixels, prepare_photo, read_mask
 from sslmed.preparation.readers import layouts
 from sslmed.preparation.readers.dataset import Case, Dataset, Labels
 from sslmed.preparation.readers.nifti_header import has_form
@@ -190,7 +189,7 @@ def _prepare_case(dataset: Dataset, settings: PrepareSettings, store: Path, case
     try:
         if dataset.spatial_dims == 2:
             arrays, geometry = _prepare_photo(case, settings)
-            digest = hashlib.sha256(arrays["image"].tobytes()).hexdigest()
+            digest = digest_of_pixels(arrays["image"])
         else:
             values = label_values if dataset.labels == "map" else ()
             arrays, geometry, digest = prepare_volume(case, dataset.modalities, values, settings)

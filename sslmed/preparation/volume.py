@@ -92,7 +92,7 @@ def _check_units(case: Case, channel: NDArray[np.float32]) -> None:
     if not in_hounsfield_units(channel):
         low, high = extremes(channel)
         found = f"its values go from {low:g} to {high:g}, with neither air near -1000 nor fat near -100"
-        cure = 'rescale it, or name its modality otherwise in dataset.json, as "CT rescaled", to use percentiles'
+        cure = 'rescale it, or name its modality otherwise, as "CT rescaled", to use percentiles'
         raise DataError([f"{case.image}: is not in Hounsfield units, although its modality is CT: {found}; {cure}"])
 
 

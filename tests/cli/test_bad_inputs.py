@@ -19,6 +19,7 @@ from bad_inputs import (
     predictions,
     run_directories,
     tables,
+    volumes,
     yamls,
 )
 from bad_inputs.start import write_start
@@ -29,6 +30,7 @@ KINDS = (
     tables,
     dataset_json,
     nifti,
+    volumes,
     photographs,
     checkpoints,
     run_directories,

@@ -15,13 +15,17 @@ CPU = torch.device("cpu")
 
 def _places(images: Tensor) -> Tensor:
     """A network whose answer depends on where in its image a voxel lies, `(B, 2, *spatial)`."""
-    ramp = torch.arange(images.shape[2], dtype=torch.float32).reshape(-1, *[1] * (images.ndim - 3))
+    ramp = torch.arange(images.shape[2], dtype=torch.float32, device=images.device).reshape(
+        -1, *[1] * (images.ndim - 3)
+    )
     return torch.cat([images + ramp, images * ramp], dim=1)
 
 
-@pytest.mark.parametrize("device", [CPU, torch.device("cpu", 0)])  # another device gathers in slabs
+@pytest.mark.parametrize("apart", [False, True])  # images on another device get their results in slabs
 @pytest.mark.parametrize("sides", [(16, 9, 8), (5, 12, 8)])
-def test_windows_overlap_by_half_and_count_with_a_gaussian_weight(sides: tuple[int, ...], device: torch.device) -> None:
+def test_windows_overlap_by_half_and_count_with_a_gaussian_weight(
+    sides: tuple[int, ...], apart: bool, device: torch.device
+) -> None:
     images, window = torch.rand(2, 1, *sides), (8, 8, 8)
     padded = [max(side, 8) for side in sides]
     before = [(whole - side) // 2 for whole, side in zip(padded, sides, strict=True)]
@@ -36,7 +40,8 @@ def test_windows_overlap_by_half_and_count_with_a_gaussian_weight(sides: tuple[i
         total[(..., *place)] += weight * _places(whole[(..., *place)])
         weights[place] += weight
     expected = (total / weights)[(..., *inner)]
-    answers = apply_whole(_places, images, 3, window=window, device=device)
+    network_on, given = (torch.device(device.type, 0), images) if apart else (device, images.to(device))
+    answers = apply_whole(_places, given, 3, window=window, device=network_on).cpu()
     torch.testing.assert_close(answers, expected, atol=1e-4, rtol=0)
     assert (answers - _places(images)).abs().max() > 1
 

@@ -1,5 +1,6 @@
 """Volumes of generated voxels, written in every format."""
 
+import locale
 from pathlib import Path
 
 import nibabel as nib
@@ -11,6 +12,7 @@ TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 PATIENT = {"0010|0010": "Nightingale^Florence", "0010|0020": "PID4711", "0010|0030": "18200512"}
 DATES = {"0008|0020": "20210309", "0008|0021": "20210309", "0008|0080": "St Thomas Hospital", "0008|0090": "Fowler^Bob"}
 UID = "1.2.826.0.1.3680043.9.7"
+CLASSES = {name: f"1.2.840.10008.5.1.4.1.1.{number}" for name, number in (("CT", 2), ("MR", 4), ("PT", 128))}
 FILES = ("a.nii", "a.nii.gz", "a.hdr", "a.img", "a.nrrd", "a.nhdr", "a.mha", "a.mhd", "a.mgz", "a.mgh", "series")
 
 
@@ -44,7 +46,7 @@ def as_itk(voxels: np.ndarray, affine: np.ndarray = AFFINE) -> sitk.Image:
 def write_series(
     folder: Path, voxels: np.ndarray, affine: np.ndarray = AFFINE, uid: str = UID, modality: str = "CT", **tags: str
 ) -> list[Path]:
-    """Write a DICOM series whose values are 2 x stored - 1024 and whose file names are in no order of space.
+    """Write a DICOM series whose values are 2 x stored - 1024, but for MR, and whose files are in no order of space.
 
     Args:
         folder: Folder, which may hold other series.
@@ -59,6 +61,7 @@ def write_series(
     spacing = np.linalg.norm(lps[:3, :3], axis=0)
     given = {name.removeprefix("t").replace("_", "|"): value for name, value in tags.items()}
     files = []
+    before = locale.setlocale(locale.LC_ALL)
     for index in range(voxels.shape[2]):
         image = sitk.GetImageFromArray(voxels[:, :, index].transpose())
         image.SetSpacing(spacing[:2].tolist())
@@ -66,9 +69,10 @@ def write_series(
             "0020|0037": "\\".join(f"{x:.10g}" for x in (lps[:3, :2] / spacing[:2]).T.ravel()),
             "0020|0032": "\\".join(f"{x:.10g}" for x in lps[:3, 3] + index * lps[:3, 2]),
         }
-        identity = {"0008|0060": modality, "0020|000d": "1.2.826.0.1", "0020|000e": uid, "0008|0018": f"{uid}.{index}"}
-        rescale = {"0028|1052": "-1024", "0028|1053": "2", "0008|0008": "ORIGINAL\\PRIMARY\\AXIAL"}
-        for key, value in {**PATIENT, **DATES, **identity, **place, **rescale, **given}.items():
+        kind = {"0008|0060": modality, "0008|0016": CLASSES[modality], "0008|0008": "ORIGINAL\\PRIMARY\\AXIAL"}
+        identity = {"0020|000d": "1.2.826.0.1", "0020|000e": uid, "0008|0018": f"{uid}.{index}"}
+        rescale = {} if modality == "MR" else {"0028|1052": "-1024", "0028|1053": "2"}  # GDCM: none in a plain MR
+        for key, value in {**PATIENT, **DATES, **kind, **identity, **place, **rescale, **given}.items():
             if value:
                 image.SetMetaData(key, value)
         writer = sitk.ImageFileWriter()
@@ -76,4 +80,5 @@ def write_series(
         files.append(folder / f"{uid[-3:]}_{(7 * index) % 101:03}.dcm")
         writer.SetFileName(str(files[-1]))
         writer.Execute(image)
+    locale.setlocale(locale.LC_ALL, before)  # GDCM makes it C, in which open() reads ASCII
     return files

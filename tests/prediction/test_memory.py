@@ -14,11 +14,15 @@ from trained_runs import Trained
 MEASURED = """
 import resource, sys
 from sslmed.cli import main
+from sslmed.downstream import Segmentation
+Segmentation.outputs = lambda task, images: images.expand(-1, 3, *images.shape[2:]).softmax(1)
 try:
     main(sys.argv[1:])
 finally:
     print("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 """
+"""The command, with a network that needs neither time nor memory."""
+
 WINDOW = [96, 96, 96]
 
 

@@ -32,7 +32,7 @@ def test_a_series_lies_where_itk_lays_it_and_is_in_hounsfield_units(tmp_path):
     for index in ((0, 0, 0), (6, 5, 4), (1, 2, 3)):
         x, y, z = by_itk.TransformIndexToPhysicalPoint(index)
         np.testing.assert_allclose((image.affine @ (*index, 1))[:3], (-x, -y, z), atol=1e-4)
-    assert channel_names(tmp_path) == ("CT",)
+    assert channel_names([tmp_path]) == ("CT",)
 
 
 def test_a_tilted_gantry_is_no_trouble(tmp_path):
@@ -46,9 +46,11 @@ def test_a_tilted_gantry_is_no_trouble(tmp_path):
 def test_each_slice_may_have_its_own_slope(tmp_path):
     expected = IMAGE.astype(np.float32)
     expected[:, :, 2] /= 8
-    files = write_series(tmp_path / "series", IMAGE)
+    files = write_series(tmp_path / "series", IMAGE, modality="PT")
     stored = {"t0028_0100": "16", "t0028_0101": "16", "t0028_0102": "15", "t0028_0103": "1"}
-    fractions = write_series(tmp_path / "fractions", expected, t0028_1052="0", t0028_1053="0.25", **stored)
+    fractions = write_series(
+        tmp_path / "fractions", expected, t0028_1052="0", t0028_1053="0.25", modality="PT", **stored
+    )
     fractions[2].replace(files[2])
     image, _ = read_case(Case("a", tmp_path / "series"), ("PT",), ())
     np.testing.assert_array_equal(image.voxels[0], expected)

@@ -4,13 +4,18 @@ import json
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from PIL import Image
-from volume_files import DATES, FILES, PATIENT, UID, write_series, write_volume
+from volume_files import AFFINE, DATES, FILES, PATIENT, UID, as_itk, write_series, write_volume
 
 from sslmed.core.errors import DataError
+from sslmed.downstream.writers import MASKS, write_mask
+from sslmed.preparation.geometry import Geometry
 from sslmed.preparation.prepare import PrepareSettings, prepare
+from sslmed.preparation.readers.dataset import Case
 from sslmed.preparation.readers.folder import scan_images
 from sslmed.preparation.readers.layouts import read
+from sslmed.preparation.readers.volumes import read_case
 
 CUBE = PrepareSettings(size=8)
 
@@ -81,6 +86,25 @@ def test_the_store_is_the_same_for_every_format(tmp_path, name):
     for case, again in zip(one.cases, other.cases, strict=True):
         np.testing.assert_array_equal(one.native_label(case), other.native_label(again))
         np.testing.assert_allclose(one.geometry(case).affine, other.geometry(again).affine, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["a.nii.gz", "a.nrrd", "a.mha", "a.mgz", "series"])
+@pytest.mark.parametrize("ending", MASKS)
+def test_a_written_mask_lies_on_its_scan_of_any_format(tmp_path, name, ending):
+    affine = AFFINE + np.outer([1, 1, 1, 0], [0, 0, 0, 1 / 3])  # no float32 is equal to it
+    write_volume(tmp_path / name, scan(), affine)
+    image, _ = read_case(Case("a", tmp_path / name), ("CT",), ())
+    geometry = Geometry.closest_to_ras(image.voxels.shape[1:], image.affine, image.position)
+    labels = (image.voxels[0] > 0).astype(np.uint8)
+    write_mask(tmp_path / f"mask{ending}", labels, geometry)
+    mask = sitk.ReadImage(tmp_path / f"mask{ending}")
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(mask).transpose(), labels)
+    exact = ending in (".nrrd", ".mha") and name not in ("a.mgz", "a.nii.gz")  # the others are float32
+    there = as_itk(scan(), affine)
+    for place in ("GetOrigin", "GetSpacing", "GetDirection"):
+        np.testing.assert_allclose(getattr(mask, place)(), getattr(there, place)(), atol=1e-9 if exact else 1e-5)
+    if exact:
+        assert sitk.LabelOverlay(there, mask).GetSize() == there.GetSize()  # refuses what lies elsewhere
 
 
 def test_an_msd_task_may_list_other_formats(tmp_path):

@@ -28,10 +28,11 @@ class Case:
 
     Args:
         id: Name of the case as text: 007 stays 007.
-        image: Path of the image.
+        image: Path of the image, or of its first channel if each channel is a file.
         label: Path of its label map, or its class as a key of `Dataset.label_names`, or its value; `None` if the case
             is unlabelled.
         patient: Patient of the image, in the form of `patient_name`; `None` if unknown.
+        channels: Paths of the other channels, if each channel is a file.
         source: The dataset that the image comes from, if there are several.
     """
 
@@ -39,6 +40,7 @@ class Case:
     image: Path
     label: Path | int | float | None = None
     patient: str | None = None
+    channels: tuple[Path, ...] = ()
     source: str | None = None
 
     def __post_init__(self) -> None:
@@ -53,7 +55,12 @@ class Case:
     @property
     def files(self) -> tuple[Path, ...]:
         """All files of the case."""
-        return (self.image,) if self.mask is None else (self.image, self.mask)
+        return (*self.images, *([] if self.mask is None else [self.mask]))
+
+    @property
+    def images(self) -> tuple[Path, ...]:
+        """The files of the image."""
+        return self.image, *self.channels
 
     @property
     def is_labelled(self) -> bool:

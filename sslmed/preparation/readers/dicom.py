@@ -165,7 +165,7 @@ def open_series(path: Path) -> NiftiImage:
     shape = (*series.slices[0].shape[:2], len(series.slices))
     header = make_header(shape, series.slices[0].kind, series.affine)
     voxels = Voxels(path, shape, partial(_read_voxels, series))
-    return nib.Nifti1Image(voxels, None, header, extra={"modality": series.modality})  # type: ignore[no-untyped-call]
+    return nib.Nifti2Image(voxels, None, header, extra={"modality": series.modality})  # type: ignore[no-untyped-call]
 
 
 def _is_in_folder(path: Path) -> bool:

@@ -1,6 +1,5 @@
 """Finds the images in a folder and its subfolders, which no table lists: volumes of any format, or photographs."""
 
-import re
 from collections.abc import Iterable
 from pathlib import Path, PurePath
 
@@ -8,12 +7,10 @@ from sslmed.core.errors import DataError
 from sslmed.preparation.readers import dicom
 from sslmed.preparation.readers.dataset import Case, Dataset
 from sslmed.preparation.readers.fundus import COLOURS
+from sslmed.preparation.readers.label_names import is_label_name
 from sslmed.preparation.readers.names import VOLUMES, escape, nfc, strip_extension
 from sslmed.preparation.readers.photo_files import EXTENSIONS, name_images, select_images, walk_folder
 from sslmed.preparation.readers.volumes import channel_names
-
-LABEL_FILE = re.compile(r"(.*[-_.])?(mask|seg|segmentation|labels?|labelmap|dseg|probseg|gt)", re.IGNORECASE)
-LABEL_FOLDER = re.compile(r"(mask|segmentation|label|annotation)s?(Tr|Ts|Val)?", re.IGNORECASE)
 
 
 def scan_images(root: Path) -> tuple[Dataset, list[str]]:
@@ -70,7 +67,7 @@ def find_volumes(files: Iterable[Path], problems: list[str]) -> tuple[list[Path]
             others.append(path)
         elif not name.endswith(VOLUMES):
             (of_series if dicom.is_dicom(path) else others).append(path)
-        elif is_label_name(path):
+        elif is_label_name(PurePath(path.parent.name, path.name)):
             problems.append(f"{path}: is a label map by its name, and no image; list it in a table if it is one")
         elif not (path.suffix.lower() == ".img" and path.with_suffix(".hdr").is_file()):
             volumes.append(path)
@@ -78,12 +75,6 @@ def find_volumes(files: Iterable[Path], problems: list[str]) -> tuple[list[Path]
         uids = dicom.series_uids(folder)
         volumes += [folder] if len(uids) < 2 else [folder / uid for uid in uids]
     return sorted(volumes), others
-
-
-def is_label_name(path: Path) -> bool:
-    """Return whether a volume is a label map by its name (`case_seg.nii`) or that of its folder (`labelsTr`)."""
-    name = strip_extension(path.name, VOLUMES)
-    return bool(LABEL_FILE.fullmatch(name) or LABEL_FOLDER.fullmatch(path.parent.name))
 
 
 def _name(root: Path, path: Path) -> str:

@@ -89,7 +89,7 @@ def source_files(path: Path) -> tuple[Path, ...]:
         return dicom.series_files(path)
     if name.endswith(ANALYZE):
         return tuple(file for ending in (*ANALYZE, ".mat") if (file := path.with_suffix(ending)).is_file())
-    return (path, *itk.data_files(path)) if name.endswith(ITK) else (path,)
+    return (path, *filter(Path.is_file, itk.data_files(path))) if name.endswith(ITK) else (path,)
 
 
 def _opener(path: Path) -> Callable[[Path], NiftiImage] | None:
@@ -114,7 +114,7 @@ def _open_freesurfer(path: Path) -> NiftiImage:
 
 def _as_nifti(path: Path, image: NiftiImage, *, placed: bool) -> NiftiImage:
     header = make_header(image.shape, image.get_data_dtype(), image.affine, placed=placed)
-    return nib.Nifti1Image(_voxels(path, image), None, header)  # type: ignore[no-untyped-call]
+    return nib.Nifti2Image(_voxels(path, image), None, header)  # type: ignore[no-untyped-call]
 
 
 def _voxels(path: Path, image: NiftiImage) -> Voxels:

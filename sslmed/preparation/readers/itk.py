@@ -1,4 +1,4 @@
-"""Opens NRRD and MetaImage files by ITK, in the form of NIfTI."""
+"""Opens NRRD and MetaImage files by ITK, in the form of NIfTI, and writes label maps."""
 
 import re
 from functools import partial
@@ -41,7 +41,7 @@ def open_itk(path: Path) -> NiftiImage:
     placed = not says_nothing or bool((affine != TO_RAS @ np.diag(np.append(_spacing(reader), 1.0))).any())
     header = make_header(shape, kind_of_voxels(reader), affine, placed=placed)
     voxels = Voxels(path, shape, partial(_read, reader))
-    return nib.Nifti1Image(voxels, None, header)  # type: ignore[no-untyped-call]
+    return nib.Nifti2Image(voxels, None, header)  # type: ignore[no-untyped-call]
 
 
 def data_files(path: Path) -> tuple[Path, ...]:
@@ -66,14 +66,14 @@ def to_array(image: Any) -> NDArray[Any]:  # noqa: ANN401
     return array.transpose()
 
 
-def write_itk(path: Path, voxels: NDArray[Any], affine: Affine) -> None:
-    """Write voxels `(I, J, K)`, compressed. The affine must have no shear, as of any file that ITK has read."""
-    lps = TO_RAS @ affine
-    spacing = np.linalg.norm(lps[:3, :3], axis=0)
-    image = sitk.GetImageFromArray(voxels.transpose())
+def write_labels(path: Path, labels: NDArray[Any], affine: Affine) -> None:
+    """Write a label map `(I, J, K)`, which lies where an affine to right, anterior and superior lays it."""
+    image = sitk.GetImageFromArray(labels.transpose())
+    place = TO_RAS @ affine
+    spacing = np.linalg.norm(place[:3, :3], axis=0)
     image.SetSpacing(spacing.tolist())
-    image.SetDirection((lps[:3, :3] / spacing).ravel().tolist())
-    image.SetOrigin(lps[:3, 3].tolist())
+    image.SetDirection((place[:3, :3] / spacing).ravel().tolist())
+    image.SetOrigin(place[:3, 3].tolist())
     sitk.WriteImage(image, str(path), useCompression=True)
 
 

@@ -107,7 +107,7 @@ def check_length(path: Path, image: NiftiImage, n_bytes: int) -> None:
 
 
 def make_header(shape: Sequence[int], kind: DTypeLike, affine: Affine, *, placed: bool = True) -> NiftiHeader:
-    """Return what a NIfTI file of a volume of another format would say.
+    """Return what a NIfTI file of a volume of another format would say: NIfTI-2, in double precision as the others.
 
     Args:
         shape: `(I, J, K)`, or with channels `(I, J, K, C)`.
@@ -115,7 +115,7 @@ def make_header(shape: Sequence[int], kind: DTypeLike, affine: Affine, *, placed
         affine: `(4, 4)`, from voxel indices to mm, towards right, anterior and superior.
         placed: Whether the file says where its voxels lie. Otherwise the affine gives their size alone.
     """
-    header: NiftiHeader = nib.Nifti1Header()  # type: ignore[no-untyped-call]
+    header: NiftiHeader = nib.Nifti2Header()  # type: ignore[no-untyped-call]
     header.set_data_dtype(kind)
     header.set_data_shape(shape)
     header["pixdim"][1:4] = np.linalg.norm(affine[:3, :3], axis=0)

@@ -17,6 +17,9 @@ from sslmed.preparation.readers.photo_files import LONGEST_ID, is_id
 COLUMNS: dict[Labels, str] = {"map": "mask", "class": "class", "value": "value"}
 """Kind of labels -> their column."""
 
+SEVERAL = ";"
+"""Separates the files of an image's channels, and their names."""
+
 MASKS = (".png", ".tif", ".tiff")  # JPEG changes the values of pixels
 NOT_AVAILABLE = {"na", "n/a", "#n/a", "nan", "null"}
 """Text that other programs write into empty cells."""
@@ -50,9 +53,12 @@ class Rows:
         """Return the case of a row, or its problems."""
         if row.surplus:
             return None, [f"has {row.surplus} more cells than the first line; fix the row"]
-        image = row.cells["image"]
+        cell = row.cells["image"]
+        image, *others = [cell] if find_file(self.folder, cell) else map(str.strip, cell.split(SEVERAL))
         dims: Literal[2, 3] = 3 if image.lower().endswith(VOLUMES) or self._series(image) else 2
         problems = self._file_problems("image", image, (*FORMATS, *VOLUMES), row.number)
+        for other in others:
+            problems += self._file_problems("image", other, VOLUMES, row.number)
         case_id = _id(image)
         if not problems:
             self.dimensions.add(dims)
@@ -63,7 +69,9 @@ class Rows:
             problems.append("has no patient, but other rows have; name the patient in each, or remove the column")
         label, of_label = self._label(row, dims)
         problems += of_label
-        return (None if problems else Case(case_id, self._path(image), label, patient)), problems
+        if problems:
+            return None, problems
+        return Case(case_id, self._path(image), label, patient, channels=tuple(map(self._path, others))), []
 
     def _label(self, row: Line, dims: int) -> tuple[Path | float | None, list[str]]:
         text = "" if self.column is None else row.cells[self.column]

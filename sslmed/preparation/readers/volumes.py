@@ -59,7 +59,7 @@ def read_case(case: Case, modalities: Sequence[str], label_values: Sequence[int]
     problems: list[str] = []
     image = label = None
     try:
-        image = read_image(case.image, modalities)
+        image = read_channels(case.images, modalities)
     except DataError as error:
         problems += error.problems
     if case.mask is not None:
@@ -85,6 +85,19 @@ def channel_names(images: Sequence[Path]) -> tuple[str, ...]:
     if header.channels == 1:
         return (header.modality,) if header.modality else UNNAMED
     return tuple(f"channel {number}" for number in range(1, header.channels + 1))
+
+
+def read_channels(paths: Sequence[Path], modalities: Sequence[str]) -> Volume:
+    """Read and check an image of one file, or of one for each channel, on one grid; see `read_image`."""
+    if len(paths) == 1:
+        return read_image(paths[0], modalities)
+    if len(paths) != len(modalities):
+        names = ", ".join(modalities)
+        refuse(paths[0], f"is one of {len(paths)} channels, but the dataset has {len(modalities)} ({names})")
+    channels = [read_image(path, [modality]) for path, modality in zip(paths, modalities, strict=True)]
+    for path, channel in zip(paths, channels, strict=True):
+        _check_same_place(path, replace(channel, voxels=channel.voxels[0]), channels[0])
+    return replace(channels[0], voxels=np.concatenate([channel.voxels for channel in channels]))
 
 
 def read_image(path: Path, modalities: Sequence[str]) -> Volume:
@@ -177,14 +190,14 @@ def _round(path: Path, voxels: NDArray[Any]) -> NDArray[Any]:
 
 
 def _check_same_place(path: Path, label: Volume, image: Volume) -> None:
-    """Refuse a label that lies elsewhere than its image.
+    """Refuse a label, or a channel, that lies elsewhere than its image.
 
     Programs take different forms of an affine, and write only that one: the label of a tilted CT that was saved by ITK
     has the qform of the CT twice, and not its sform. So each form of a label may be any form of its image.
     """
     shape, expected = label.voxels.shape, image.voxels.shape[1:]
     if shape != expected:
-        refuse(path, f"has shape {shape}, but its image {expected}; a label must have its image's grid")
+        refuse(path, f"has shape {shape}, but its image {expected}; they must have one grid")
     apart = np.array([[_apart(shape, form, of_image) for of_image in image.affines] for form in label.affines])
     near = (apart <= SAME_PLACE).any(axis=1)
     if apart[0, 0] <= SAME_PLACE or (near.all() if has_form(label.position) else near.any()):
