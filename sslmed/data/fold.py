@@ -10,7 +10,7 @@ from sslmed.core.label_amount import LabelAmount
 from sslmed.core.numbers import Count, Folds, Index
 from sslmed.data.datamodule import StoreDataModule
 from sslmed.data.samples import Sample
-from sslmed.data.selection import select_labelled, split_store
+from sslmed.data.selection import select_labelled, split_store, split_without_test
 
 STORED = {
     "none": "no labels: use PretrainingData or PoolData",
@@ -31,6 +31,7 @@ class FoldData(StoreDataModule):
         split_seed: Seed of folds and validation cases.
         final: Train on all labelled cases, for a model that is used and not scored: none is held out for a test. The
             validation cases are among them, so their scores are no estimate.
+        testing: Whether there are test cases. Without them, all but a tenth are for training: to pretrain on labels.
         kwargs: See `StoreDataModule`.
 
     Attributes:
@@ -46,12 +47,16 @@ class FoldData(StoreDataModule):
         fold: Index = 0,
         n_folds: Folds = 5,
         split_seed: int = 0,
+        testing: bool = True,
         final: bool = False,
         **kwargs: object,
     ) -> None:
         super().__init__(store, fold=fold, **kwargs)  # type: ignore[arg-type]
         self.final = final
-        self.split = split_store(self.store, fold=fold, n_folds=n_folds, split_seed=split_seed, final=final)
+        if testing:
+            self.split = split_store(self.store, fold=fold, n_folds=n_folds, split_seed=split_seed, final=final)
+        else:
+            self.split = split_without_test(self.store, split_seed=split_seed)
 
     def describe(self) -> dict[str, Any]:
         """Return `StoreDataModule.describe`, and whether the model is a final one."""

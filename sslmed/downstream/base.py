@@ -37,7 +37,8 @@ class Pretrained:
             random weights.
         load: `encoder`, or `all` for the decoder too, except its last layer. `all` needs a pretrained decoder.
         adapt_channels: Accept a checkpoint pretrained on images with another number of channels; see `load_encoder`.
-        frozen_fraction: Fraction of training during which a loaded encoder stays frozen; 1 trains the rest alone.
+        frozen_fraction: Fraction of training during which a loaded encoder stays frozen. 1 trains the rest alone, a
+            probe of the encoder, also of one with random weights.
         unfreezing_fraction: Fraction of training after that in which the encoder's stages are unfrozen one by one,
             the coarsest first; 0 unfreezes all at once. Source: https://arxiv.org/abs/1801.06146, section 3.3.
         layer_decay: Factor on the learning rate of a loaded encoder from each stage to the one before it, and from the
@@ -77,8 +78,8 @@ class DownstreamTask(LightningModule, ABC):
     """Fine-tunes an encoder, pretrained or not, on labelled cases.
 
     A loaded encoder can stay frozen for the first updates, as in https://arxiv.org/abs/2006.03829. Random weights are
-    never frozen: that would handicap the baseline. Frozen means no gradients *and* evaluation mode, so that the running
-    statistics of batch normalisation do not change and dropout is off.
+    not, which would handicap the baseline, unless encoders are frozen to the end. Frozen means no gradients *and*
+    evaluation mode, so that the running statistics of batch normalisation do not change and dropout is off.
 
     Args:
         encoder: The encoder, also the network's contracting path.
@@ -163,10 +164,15 @@ class DownstreamTask(LightningModule, ABC):
         return best_is(self.monitor)
 
     @property
+    def is_probe(self) -> bool:
+        """Whether the encoder is frozen to the end."""
+        return self.pretrained.frozen_fraction == 1
+
+    @property
     def can_freeze(self) -> bool:
-        """Whether the encoder is frozen during the first part of training."""
+        """Whether the encoder is frozen during a part of training."""
         fractions = self.pretrained.frozen_fraction, self.pretrained.unfreezing_fraction
-        return self.pretrained.checkpoint is not None and max(fractions) > 0
+        return self.is_probe or (self.pretrained.checkpoint is not None and max(fractions) > 0)
 
     def freeze_encoder(self, frozen: bool) -> None:
         """Freeze or unfreeze the encoder."""
@@ -234,4 +240,4 @@ class DownstreamTask(LightningModule, ABC):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """One optimizer over all parameters, for the whole run."""
-        return self.optimization.configure(self, self.learning_rate_factors)
+        return self.optimization.configure(self, self.learning_rate_factors, self.pretrained.frozen_fraction)

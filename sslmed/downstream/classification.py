@@ -13,6 +13,7 @@ from torchmetrics.functional.classification import multiclass_cohen_kappa
 from sslmed.core.errors import InputError
 from sslmed.data.samples import Sample
 from sslmed.downstream.base import RANDOM, DownstreamTask, Pretrained
+from sslmed.downstream.guessing import guessed_classes, guessed_grades
 from sslmed.downstream.ordinal import class_probabilities, decode, ordinal_loss
 from sslmed.downstream.writers import WriteTable
 from sslmed.encoders import Encoder
@@ -32,12 +33,14 @@ class Objective:
         loss: Takes logits `(B, outputs)` and class indices `(B,)`.
         probabilities: Turns logits `(B, outputs)` into probabilities `(B, K)`.
         decide: Turns probabilities `(B, K)` into class indices `(B,)`.
+        guess: Returns the best logits `(outputs,)` for all images, given class indices `(B,)` and K.
     """
 
     num_outputs: Callable[[int], int]
     loss: Callable[[Tensor, Tensor], Tensor]
     probabilities: Callable[[Tensor], Tensor]
     decide: Callable[[Tensor], Tensor]
+    guess: Callable[[Tensor, int], Tensor]
 
 
 OBJECTIVES = {
@@ -46,12 +49,14 @@ OBJECTIVES = {
         loss=F.cross_entropy,
         probabilities=partial(torch.softmax, dim=1),
         decide=partial(torch.argmax, dim=1),
+        guess=guessed_classes,
     ),
     "ordinal": Objective(
         num_outputs=lambda num_classes: num_classes - 1,
         loss=ordinal_loss,
         probabilities=class_probabilities,
         decide=decode,
+        guess=guessed_grades,
     ),
 }
 
@@ -141,7 +146,9 @@ class Classification(DownstreamTask):
             self.objective.decide(probabilities).tolist(), labels.tolist(), probabilities.tolist(), strict=True
         )
         self._answers |= zip(batch["case"], answers, strict=True)
-        self._validation.add(batch["case"], {"val/loss": self.objective.loss(logits, labels)})
+        guess = self.objective.guess(labels, self.num_classes).expand_as(logits)
+        losses = {"val/loss": logits, "val/chance_loss": guess}
+        self._validation.add(batch["case"], {name: self.objective.loss(each, labels) for name, each in losses.items()})
 
     def on_validation_epoch_end(self) -> None:
         """Log the scores of the whole validation set."""

@@ -103,7 +103,9 @@ class Regression(DownstreamTask):
         answers = self(batch["image"].float())
         pairs = zip(batch["label"].tolist(), self._in_unit(answers).tolist(), strict=True)
         self._answers |= zip(batch["case"], pairs, strict=True)
-        self._validation.add(batch["case"], {"val/loss": self._loss(answers, batch["label"])})
+        guess = torch.zeros_like(answers)  # the mean of the training cases
+        losses = {"val/loss": answers, "val/chance_loss": guess}
+        self._validation.add(batch["case"], {name: self._loss(each, batch["label"]) for name, each in losses.items()})
 
     def on_validation_epoch_end(self) -> None:
         """Log the scores of the whole validation set. If a prediction is not finite, no score is."""

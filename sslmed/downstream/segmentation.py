@@ -14,6 +14,7 @@ from sslmed.core.errors import InputError
 from sslmed.data.samples import Sample
 from sslmed.downstream.base import RANDOM, DownstreamTask, Pretrained
 from sslmed.downstream.examples import Example, examples_of, save_examples
+from sslmed.downstream.guessing import guessed_classes
 from sslmed.downstream.writers import WriteSegmentations
 from sslmed.encoders import Encoder
 from sslmed.encoders.decoder import UNetDecoder
@@ -138,14 +139,16 @@ class Segmentation(DownstreamTask):
     def validation_step(self, batch: Sample, batch_idx: int) -> None:  # noqa: ARG002
         """Score validation cases on the prepared grid."""
         logits = self.apply_whole(self, batch["image"].float())
-        loss = self.segmentation_loss(logits, batch["label"][:, None])
+        guess = guessed_classes(batch["label"], logits.shape[1]).view(-1, *[1] * (logits.ndim - 2)).expand_as(logits)
+        losses = {"val/loss": logits, "val/chance_loss": guess}
+        means = {name: self.segmentation_loss(each, batch["label"][:, None]) for name, each in losses.items()}
         pairs = list(zip(_highest(logits), batch["label"], strict=True))
         scores = {"foreground": [foreground_dice(*pair, len(self.label_values)) for pair in pairs]}
         scores |= {region: [region_dice(*pair, classes) for pair in pairs] for region, classes in self.regions.items()}
-        means = {f"val/dice_{name}": sum(of_cases) / len(pairs) for name, of_cases in scores.items()}
+        means |= {f"val/dice_{name}": sum(of_cases) / len(pairs) for name, of_cases in scores.items()}
         if self.regions:
             means[self.monitor] = sum(means[f"val/dice_{region}"] for region in self.regions) / len(self.regions)
-        self._validation.add(batch["case"], {"val/loss": loss, **means})
+        self._validation.add(batch["case"], means)
 
     def on_validation_epoch_end(self) -> None:
         """Log the means over all validation cases."""

@@ -7,6 +7,8 @@ from typing import Literal
 
 from sslmed.core.numbers import Count, Index
 
+Finetuning = Literal["full", "frozen"]
+
 
 @dataclass(frozen=True)
 class Options:
@@ -18,12 +20,15 @@ class Options:
             them, or folders of loose images as unlabelled cases.
         pool: Folders or tables of unlabelled images for arms <task>-external; by default these are then run as well.
         balanced_pools: Take as many images from each pool, whatever their sizes; by default all images are equal.
+        source: Another labelled dataset, as for data, for the arm supervised; by default it is then run as well.
+            `phantom` is one of other synthetic patients.
         preset: quick, sound, paper, or a folder with a preset.yaml.
         auto_spacing: Choose spacing and crops from volumes and memory, and write them to a preset of your own, which
             starts from --preset; the same as --spacing auto.
         arms: Arms to compare: names, groups (@paper, @modern, @all), and YAML files of your own pretext tasks; the
             figure's first group by default.
         encoder: Name or YAML of an encoder; the figure's by default.
+        finetuning: Whether fine-tuning trains the whole network, or only what follows the frozen encoder.
         fractions: Label fractions, in (0, 1].
         labels: Numbers of labelled training cases, or `all`, instead of fractions.
         folds: Folds to run; the preset's by default.
@@ -44,10 +49,12 @@ class Options:
     data: Sequence[str] = ("phantom",)
     pool: Sequence[Path] | None = None
     balanced_pools: bool = False
+    source: str | None = None
     preset: str = "quick"
     auto_spacing: bool = False
     arms: Sequence[str] | None = None
     encoder: str | None = None
+    finetuning: Finetuning = "full"
     fractions: Sequence[float] | None = None
     labels: Sequence[int | str] | None = None
     folds: Sequence[Index] | None = None

@@ -11,9 +11,9 @@ from sslmed.core.errors import UserError
 from sslmed.core.files import check_writable
 from sslmed.core.label_amount import label_amounts
 from sslmed.core.startup import importing
-from sslmed.experiments.arms import EXTERNAL, Arm, null_arms
+from sslmed.experiments.arms import EXTERNAL, SUPERVISED, Arm, null_arms
 from sslmed.experiments.auto_preset import with_own_spacing
-from sslmed.experiments.data_checks import check_data, check_folds, refuse_common_images
+from sslmed.experiments.data_checks import check_data, check_folds, check_source, refuse_common_images
 from sslmed.experiments.devices import check_devices, check_gpus, default_jobs, gpus
 from sslmed.experiments.dry_run import print_dry_run
 from sslmed.experiments.earlier import with_earlier
@@ -23,7 +23,7 @@ from sslmed.experiments.final import final_grid
 from sslmed.experiments.grid import Grid
 from sslmed.experiments.options import Options
 from sslmed.experiments.own import add_arms, expand_groups, find_encoder
-from sslmed.experiments.plan import Places, Run, plan_runs, write_plan
+from sslmed.experiments.plan import LabelledSource, Places, Run, plan_runs, write_plan
 from sslmed.experiments.seen import SeenData
 from sslmed.experiments.settings import config_root, keep_experiment, preset_folder, read_experiment, read_preset
 from sslmed.experiments.sources import Source, pool_name, scan_pool
@@ -78,9 +78,10 @@ def reproduce(options: Options) -> Outcome | None:
     if options.wandb == "online" and not options.dry_run:
         check_account(verify=True)
     experiment = grid.experiment
+    phantom = (experiment.phantom, grid.preset.phantom)
     first, *others = options.data
-    more = tuple(map(Path, others))
-    source = Source(first, options.downloads, experiment.label_kind, experiment.phantom, grid.preset.phantom, more)
+    source = Source(first, options.downloads, experiment.label_kind, *phantom, more=tuple(map(Path, others)))
+    rival = None if options.source is None else Source(options.source, options.downloads, None, *phantom, seed=1)
     if options.auto_spacing:
         if options.dry_run and source.is_absent:
             raise UserError(f"{source.folder}: is not here yet, and --spacing auto looks at it: leave out --dry-run")
@@ -92,45 +93,60 @@ def reproduce(options: Options) -> Outcome | None:
     work = (options.runs / grid.experiment.figure / name).absolute()
     if options.final:
         grid = final_grid(grid, work, options.arms)
-        _require_pool(grid.arms, options.pool)
+        _require_images(grid.arms, options)
     if not options.dry_run:
         for option, folder in (("--out", out), ("--runs", options.runs), ("--downloads", options.downloads)):
             check_writable(folder, option)
     dataset = None if options.dry_run and source.is_absent else source.fetch()
     pool, unusable = (None, []) if options.pool is None else scan_pool(options.pool)
+    labelled = None if rival is None or (options.dry_run and rival.is_absent) else rival.fetch()
+    if labelled is not None:
+        check_source(labelled)
     if dataset is not None:
-        check_data(dataset, pool, grid)
+        check_data(dataset, filter(None, (pool, labelled)), grid)
         _say_what_quick_is_for(grid, source, dataset.spatial_dims)
     stores = (options.runs / "stores").absolute()
     places = Places(
         work=work,
         store=stores / f"{source.name}-{_key(dataset, grid)}",
         pool=stores / f"pool-{pool_name(options.pool)}-{_key(pool, grid)}" if options.pool else None,
+        source=None
+        if rival is None
+        else LabelledSource(
+            rival.name,
+            stores / f"source-{rival.name}-{_key(labelled, grid)}",
+            experiment.label_kind if labelled is None else labelled.labels,
+        ),
         spatial_dims=3 if dataset is None else dataset.spatial_dims,
     )
     settings = grid.prepare_settings(places.spatial_dims)
     plan = partial(plan_runs, dataset=source.name, wandb=options.wandb, devices=options.devices)
     if dataset is not None:
         of_pool = preview(pool, unusable, places.pool, settings, pool=True) if pool and places.pool else None
-        seen = SeenData(preview(dataset, (), places.store, settings), of_pool)
+        of_source = preview(labelled, (), places.source.store, settings) if labelled and places.source else None
+        seen = SeenData(preview(dataset, (), places.store, settings), of_pool, of_source)
         check_folds(seen.store, grid)
         places = replace(places, seen=seen)
     runs = plan(grid, places)
     if not all(is_done(work, run) for run in runs):
-        _check_configuration(runs, work, dataset, pool)
+        _check_configuration(runs, work, dataset, pool, labelled)
     if options.dry_run:
-        print_dry_run(grid, runs, source, places.seen, pool=options.pool, places=places, executor=executor)
+        print_dry_run(grid, runs, source, places.seen, pool=options.pool, rival=rival, places=places, executor=executor)
         return None
     with sole_command(work) as lock:
         executor.wait_for_others(work)
         if not all(is_done(work, run) for run in runs):
             if isinstance(executor, Local):
                 check_gpus(executor.gpus)
-            store, prepared_pool = prepare(source.folders, places.store, settings, labels=experiment.label_kind), None
+            store = prepare(source.folders, places.store, settings, labels=experiment.label_kind)
+            prepared_pool = prepared_source = None
             if options.pool is not None and places.pool is not None:
                 prepared_pool = prepare(options.pool, places.pool, settings, pool=True)
-                refuse_common_images(prepared_pool, store)
-            places = replace(places, seen=SeenData(store, prepared_pool))
+                refuse_common_images(prepared_pool, store, "--pool")
+            if rival is not None and places.source is not None:
+                prepared_source = prepare(rival.folders, places.source.store, settings)
+                refuse_common_images(prepared_source, store, "--source")
+            places = replace(places, seen=SeenData(store, prepared_pool, prepared_source))
             runs = plan(grid, places)
         whole = with_earlier(grid, places, runs, plan)
         if not grid.final:  # the plan is of what is compared
@@ -186,10 +202,14 @@ def _grid(options: Options) -> Grid:
         arms = expand_groups(experiment, options.arms)
     if options.arms is None and options.pool is not None:
         arms += [f"{arm}{EXTERNAL}" for arm in arms if Arm.parse(arm).is_pretrained]
+    if options.arms is None and options.source is not None:
+        arms.append(SUPERVISED)
     experiment, arms = add_arms(experiment, arms)
-    _require_pool(arms, options.pool)
+    _require_images(arms, options)
     if options.pool is not None and not any(Arm.parse(arm).external for arm in arms):
         raise UserError(f"--pool {options.pool[0]}: no arm is pretrained on it; add some, e.g. rotation{EXTERNAL}")
+    if options.source is not None and not any(Arm.parse(arm).is_supervised for arm in arms):
+        raise UserError(f"--source {options.source}: no arm is pretrained on it; add {SUPERVISED}")
     grid = Grid(
         experiment=experiment,
         preset=preset,
@@ -199,6 +219,7 @@ def _grid(options: Options) -> Grid:
         folds=tuple(preset.folds if options.folds is None else options.folds),
         seeds=tuple(preset.seeds if options.seeds is None else options.seeds),
         encoder=None if options.encoder is None else find_encoder(options.encoder),
+        finetuning=options.finetuning,
         balanced_pools=options.balanced_pools,
     )
     for path, meant in grid.left_out.items():
@@ -206,10 +227,15 @@ def _grid(options: Options) -> Grid:
     return grid
 
 
-def _require_pool(arms: Sequence[str], pool: Sequence[Path] | None) -> None:
-    external = [arm for arm in arms if Arm.parse(arm).external]
-    if external and pool is None:
-        raise UserError(f"{external[0]} is pretrained on an external pool: give its folder by --pool (make: POOL=)")
+def _require_images(arms: Sequence[str], options: Options) -> None:
+    """Check that there is what arms are pretrained on."""
+    for arm in map(Arm.parse, arms):
+        if arm.external and options.pool is None:
+            raise UserError(f"{arm.name} is pretrained on an external pool: give its folder by --pool (make: POOL=)")
+        if arm.is_supervised and options.source is None:
+            raise UserError(
+                f"{arm.name} is pretrained on the labels of another dataset: give it by --source (make: SOURCE=)"
+            )
 
 
 def _say_what_quick_is_for(grid: Grid, source: Source, spatial_dims: int) -> None:
@@ -226,8 +252,10 @@ def _key(dataset: Dataset | None, grid: Grid) -> str:
     return grid.prepare_settings(dataset.spatial_dims).key(f"{dataset.name} {dataset.labels}")
 
 
-def _check_configuration(runs: Sequence[Run], work: Path, dataset: Dataset | None, pool: Dataset | None) -> None:
+def _check_configuration(
+    runs: Sequence[Run], work: Path, dataset: Dataset | None, pool: Dataset | None, source: Dataset | None
+) -> None:
     with importing():
         from sslmed.experiments.check import check_runs  # takes seconds
 
-    check_runs(runs, work, dataset, pool)
+    check_runs(runs, work, dataset, pool, source)

@@ -1,7 +1,7 @@
 """Sources of an experiment's data: a generated phantom, a known dataset, a folder or a table."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sslmed.core.errors import UserError
@@ -26,10 +26,11 @@ class Source:
         data: `phantom`, a known dataset's name, or the path of a table, or of a folder that holds one or is in the
             layout of MSD or APTOS.
         downloads: Folder for generated and downloaded datasets.
-        labels: Kind of labels to read from a table with several kinds.
+        labels: Kind of labels to read from a table with several kinds; `None` if it has one, of any kind.
         phantom_kind: Kind of synthetic data, if there is one.
         phantom: Size of the phantom.
         more: Other folders and tables, whose cases are added.
+        seed: Seed of the phantom.
 
     Raises:
         UserError: If the name of a folder is one that sslmed uses itself, or there is no phantom to generate.
@@ -37,15 +38,19 @@ class Source:
 
     data: str
     downloads: Path
-    labels: Labels
+    labels: Labels | None
     phantom_kind: str | None = None
     phantom: PhantomSettings | None = None
     more: tuple[Path, ...] = ()
+    seed: int = 0
 
     @property
     def name(self) -> str:
         """The dataset's name in tables and paths."""
-        first = self.data if self.is_public else name_of(Path(self.data))
+        if self.is_public:
+            first = self.data if self.seed == 0 else f"{self.data}-seed{self.seed}"
+        else:
+            first = name_of(Path(self.data))
         return "+".join([first, *map(name_of, self.more)])
 
     @property
@@ -58,7 +63,8 @@ class Source:
         """Folder of the dataset, which may not exist yet."""
         if self.phantom is not None and self.is_phantom:
             size = "x".join(map(str, self.phantom.size))
-            return self.downloads / f"phantom-{self.phantom_kind}-{self.phantom.cases}-{self.phantom.unlabelled}-{size}"
+            name = f"phantom-{self.phantom_kind}-{self.phantom.cases}-{self.phantom.unlabelled}-{size}"
+            return self.downloads / (name if self.seed == 0 else f"{name}-seed{self.seed}")
         if self.data in KNOWN:
             return self.downloads / KNOWN[self.data].name
         return Path(self.data)
@@ -96,8 +102,8 @@ class Source:
             UserError: If the name is neither known nor a folder, or the data cannot be downloaded or read.
         """
         if self.is_phantom and self.phantom is not None and self.phantom_kind is not None:
-            generate, size = KINDS[self.phantom_kind], self.phantom.size
-            generate(self.folder, cases=self.phantom.cases, unlabelled=self.phantom.unlabelled, size=size)
+            generate, numbers = KINDS[self.phantom_kind], asdict(self.phantom)
+            generate(self.folder, **numbers, seed=self.seed)
         elif self.data in KNOWN:
             fetch(self.data, self.downloads)
         elif not self.folder.exists():

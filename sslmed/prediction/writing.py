@@ -41,8 +41,9 @@ def write_answer(
     if probabilities:
         values = model.description.recipe.label_names
         for index, (value, scores) in enumerate(zip(values, outputs.numpy(), strict=True)):
-            restored = geometry.restore_score(scores, outside=float(index == 0))  # it is background there
-            files.append(_write(out, image, f"_probability_{value}", restored, geometry))
+            # Large, so it has no name that would keep it; outside of the crop all is background.
+            file = _write(out, image, f"_probability_{value}", geometry.restore_score(scores, index == 0), geometry)
+            files.append(file)
     return {"mask": files[0]}, files
 
 

@@ -83,6 +83,7 @@ def prepare(
             content = summarise_store(dataset, settings, records, left_out=left_out, problems=listed)
             write_text(store / "store.json", json.dumps(content, indent=1, ensure_ascii=False))
             _report_guesses(dataset, records)
+            _report_label_maps(dataset)
             _report_left_out(store, problems)
     except OSError as error:
         raise UserError(f"{store}: cannot be prepared: {error}") from error
@@ -178,6 +179,12 @@ def _report_guesses(dataset: Dataset, records: Mapping[str, Record]) -> None:
         what = "do not say where they lie (both form codes in the header are 0)"
         how = "their axes are taken to run to the left, to the back and up, as ITK takes them"
         print(f"{len(guessed)} images {what}; {how}; the first is {guessed[0]}", file=sys.stderr)
+
+
+def _report_label_maps(dataset: Dataset) -> None:
+    if dataset.label_maps:
+        what = f"{len(dataset.label_maps)} volumes are label maps by their names, and not taken as images"
+        print(f"{what}; the first is {dataset.label_maps[0]}; a table can list it if it is one", file=sys.stderr)
 
 
 def _prepare_case(dataset: Dataset, settings: PrepareSettings, store: Path, case: Case) -> Record:

@@ -9,8 +9,8 @@ from sslmed.preparation.readers.dataset import Case, Dataset
 from sslmed.preparation.readers.formats import source_files
 
 Record = dict[str, Any]
-"""Record of a case: `files` (size and time of each), `hashes` of their contents, `read_as`, `digest` of the prepared
-image, and for label maps the `classes` in it, and their `values` where the dataset does not declare them."""
+"""Record of a case: `files` (size and time of each), `hashes` of their contents, `read_as`, `digest` of the image,
+and for label maps the `classes` in it, and their `values` where the dataset does not declare them."""
 
 DIGITS = 16
 """Hexadecimal digits of a file's hash."""
@@ -29,7 +29,8 @@ def describe_files(case: Case, dataset: Dataset) -> Record:
 
 def hash_files(case: Case) -> list[str]:
     """Hash the contents of a case's files: the image, then the label map if there is one."""
-    return [_hash(source_files(path)) for path in case.files]
+    parts = [case.images] if case.mask is None else [case.images, (case.mask,)]
+    return [_hash([file for path in paths for file in source_files(path)]) for paths in parts]
 
 
 def size_and_time(path: Path) -> list[int]:

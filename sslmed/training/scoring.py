@@ -35,12 +35,7 @@ def score(trainer: Trainer, model: DownstreamTask, data: StoreDataModule, checkp
 
     Returns:
         One row of scores per test case.
-
-    Raises:
-        UserError: If there is no test case, as for a final model, or the checkpoint cannot be used.
     """
-    if not data.selection.test:
-        raise UserError(f"{checkpoint}: is of a final model, trained on all labelled cases: none is left to test it on")
     load_weights(model, checkpoint, data.store)
     trainer.test(model, datamodule=data, verbose=False)
     return pd.DataFrame(model.test_rows).sort_values("case", ignore_index=True)

@@ -83,7 +83,7 @@ def test_volumes_of_different_sizes_are_compared_in_crops_and_end_in_a_final_mod
     pretraining = json.loads((work / "jigsaw" / "final" / "pretrain" / "data.json").read_text())
     assert len(pretraining["training"]) == 13
     assert exit_status("test", "-c", run / "config.yaml") == 2
-    assert "none is left to test it on" in capsys.readouterr().err
+    assert "a final model has no test cases" in capsys.readouterr().err
     assert exit_status("predict", "--model", run, "--images", dataset / "imagesTs", "--out", tmp_path / "masks") == 0
     for path in (dataset / "imagesTs").iterdir():
         assert nib.load(tmp_path / "masks" / path.name).shape == nib.load(path).shape

@@ -158,7 +158,7 @@ WRONG = {
     "{segmentation} {out} --format onnx --size 8 8": "--size: expected 3 sides in voxels, got 8 8",
     "{segmentation} {out} --format monai-bundle --part encoder": "holds a network that predicts, not an encoder",
     "{rotation} {out} --format monai-bundle": "holds a network that predicts, not a pretraining run",
-    "{segmentation} {out} --format nnunet": "needs a residual encoder, as nnU-Net's ResidualEncoderUNet has; this is",
+    "{segmentation} {out} --format nnunet": "this is UNetEncoder: train the run with --encoder residual",
     "{segmentation} {out} --format safetensor": "did you mean safetensors?",
     "{scan} {out}": "is not a finished run; give the directory of one",
     "{segmentation} {segmentation}": "exists; give a new or an empty folder",
