@@ -16,7 +16,7 @@ SIZE ?= quick
 OPTIONS = --data "$(DATA)" --preset "$(PRESET)" --out "$(OUT)" --runs "$(RUNS)" --executor $(EXECUTOR) --wandb $(WANDB) \
   $(if $(POOL),--pool "$(POOL)") $(if $(SOURCE),--source "$(SOURCE)") $(if $(ARMS),--arms $(ARMS)) $(if $(ENCODER),--encoder $(ENCODER)) $(if $(FINETUNING),--finetuning $(FINETUNING)) \
   $(if $(FRACTIONS),--fractions $(FRACTIONS)) $(if $(LABELS),--labels $(LABELS)) $(if $(FOLDS),--folds $(FOLDS)) \
-  $(if $(SEEDS),--seeds $(SEEDS)) $(if $(JOBS),--jobs $(JOBS)) $(if $(DEVICES),--devices $(DEVICES)) $(if $(PROFILE),--profile "$(PROFILE)")
+  $(if $(PROBES),--probes) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(JOBS),--jobs $(JOBS)) $(if $(DEVICES),--devices $(DEVICES)) $(if $(PROFILE),--profile "$(PROFILE)")
 
 .DEFAULT_GOAL := help
 .PHONY: help setup reproduce-fig2 reproduce-fig3 reproduce-fig4 test test-all lint docs benchmark clean
@@ -37,7 +37,7 @@ $(READY): pyproject.toml constraints.txt
 reproduce-fig2: $(READY) ## Figure 2: brain tumour segmentation in multi-channel MRI (variables as for Figure 3)
 	$(BIN)/sslmed reproduce fig2 $(OPTIONS)
 
-reproduce-fig3: $(READY) ## Figure 3: pancreas tumour segmentation in CT (DATA= POOL= SOURCE= PRESET= ARMS= ENCODER= FINETUNING= FRACTIONS= LABELS= FOLDS= SEEDS= JOBS= DEVICES= EXECUTOR= PROFILE= WANDB= OUT= RUNS=)
+reproduce-fig3: $(READY) ## Figure 3: pancreas tumour segmentation in CT (DATA= POOL= SOURCE= PRESET= ARMS= ENCODER= FINETUNING= FRACTIONS= LABELS= FOLDS= SEEDS= JOBS= DEVICES= PROBES= EXECUTOR= PROFILE= WANDB= OUT= RUNS=)
 	$(BIN)/sslmed reproduce fig3 $(OPTIONS)
 
 reproduce-fig4: $(READY) ## Figure 4: grading of diabetic retinopathy in fundus photographs (variables as for Figure 3)

@@ -2,19 +2,22 @@
 
 import contextlib
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from jsonargparse import Namespace
+from jsonargparse import ArgumentParser, Namespace
 
+from sslmed import pretext
 from sslmed.core.errors import UserError
-from sslmed.encoders import Encoder, load_encoder
+from sslmed.encoders import Encoder, UNetEncoder, load_encoder
 from sslmed.experiments.arms import Arm
 from sslmed.experiments.plan import Run
+from sslmed.experiments.settings import config_root, read_yaml
 from sslmed.experiments.workflow import is_done
 from sslmed.learning.distributed import share_size
 from sslmed.preparation.readers.dataset import Dataset
+from sslmed.pretext import PretextTask
 from sslmed.training.lightning_cli import SSLMedCLI, main
 
 
@@ -32,7 +35,12 @@ class _ParseOnly(SSLMedCLI):
 
 
 def check_runs(
-    runs: Sequence[Run], work: Path, dataset: Dataset | None, pool: Dataset | None, source: Dataset | None
+    runs: Sequence[Run],
+    work: Path,
+    dataset: Dataset | None,
+    pool: Dataset | None,
+    source: Dataset | None,
+    tasks: Mapping[str, str | None],
 ) -> None:
     """Parse the configuration of one run of each kind, and load the weights of finished pretraining runs.
 
@@ -42,10 +50,11 @@ def check_runs(
         dataset: Dataset for fine-tuning; `None` if it does not exist yet, in which case nothing has been pretrained.
         pool: External pool for pretraining, if there is one.
         source: Labelled dataset for pretraining, if there is one.
+        tasks: The figure's arms -> YAML of the pretext task, if there is one.
 
     Raises:
-        UserError: If a configuration is not valid, a batch cannot be divided among devices, or a checkpoint does not
-            fit.
+        UserError: If a configuration is not valid, a batch cannot be divided among devices, a pretext task whose
+            decoder is to be handed over has none, or a checkpoint does not fit.
     """
     kinds = {(run.arm, run.labels is None): run for run in reversed(runs)}
     settings = {kind: parse(run.arguments) for kind, run in kinds.items()}
@@ -57,9 +66,18 @@ def check_runs(
     for run in runs:
         arm = Arm.parse(run.arm)
         images = source if arm.is_supervised else pool if arm.external else dataset
-        if run.labels is None and images is not None and is_done(work, run):
-            spatial_dims = 2 if arm.slices else images.spatial_dims
-            encoder = _build_encoder(settings[run.arm, True], spatial_dims, len(images.modalities))
+        if run.labels is not None or images is None:
+            continue
+        spatial_dims = 2 if arm.slices else images.spatial_dims
+        built_from = settings[run.arm, True], spatial_dims, len(images.modalities)
+        of_task = arm.hands_over_decoder and not arm.is_supervised
+        if of_task and not hasattr(_build_task(*built_from), "decoder"):
+            raise UserError(
+                f"{arm.name}: {arm.pretext} has no decoder to hand over; tasks of this figure that have one: "
+                f"{', '.join(_with_decoder(tasks)) or 'none'}"
+            )
+        if is_done(work, run):
+            encoder = _build_encoder(*built_from)
             with contextlib.redirect_stdout(io.StringIO()):
                 load_encoder(encoder, work / run.name / "checkpoints" / _handed_over(settings[run.arm, False]))
 
@@ -91,6 +109,24 @@ def parse(arguments: Sequence[str]) -> Namespace:
 
 def _handed_over(finetuning: Any) -> str:  # noqa: ANN401 - a jsonargparse Namespace
     return Path(finetuning.model.init_args.pretrained.checkpoint).name
+
+
+def _build_task(settings: Any, spatial_dims: int, in_channels: int) -> PretextTask[Any]:  # noqa: ANN401 - a jsonargparse Namespace
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(PretextTask, "model")
+    model = settings.model.as_dict()
+    model["init_args"]["encoder"]["init_args"] |= {"spatial_dims": spatial_dims, "in_channels": in_channels}
+    task: PretextTask[Any] = parser.instantiate(parser.parse_object({"model": model})).model
+    return task
+
+
+def _with_decoder(tasks: Mapping[str, str | None]) -> list[str]:
+    """Name the arms whose tasks have a decoder, with the tasks' default arguments."""
+    models = {arm: read_yaml(config_root() / file).get("model", {}) for arm, file in tasks.items() if file}
+    names = {arm: str(model.get("class_path")) for arm, model in models.items()}
+    classes = {arm: getattr(pretext, name.rpartition(".")[2], None) for arm, name in names.items()}
+    encoder = UNetEncoder(2, 1)
+    return [arm for arm, task in classes.items() if task is not None and hasattr(task(encoder), "decoder")]
 
 
 def _build_encoder(settings: Any, spatial_dims: int, in_channels: int) -> Encoder:  # noqa: ANN401 - a jsonargparse Namespace

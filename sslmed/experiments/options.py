@@ -41,6 +41,8 @@ class Options:
         runs: Where runs and prepared data go.
         downloads: Where generated and downloaded data go.
         wandb: Whether runs are mirrored to Weights & Biases.
+        probes: Score while pretraining what the encoder's features tell of the labels, for the report; runs that are
+            done stay as they are.
         dry_run: List what is done and to do, and what it would cost.
         final: Train one model on all labels, for use: of the arm of --arms, or of the best in validation so far.
     """
@@ -67,5 +69,6 @@ class Options:
     runs: Path = Path("runs")
     downloads: Path = Path("data")
     wandb: Literal["disabled", "offline", "online"] = "disabled"
+    probes: bool = False
     dry_run: bool = False
     final: bool = False

@@ -17,6 +17,9 @@ from sslmed.experiments.seen import SeenData
 from sslmed.experiments.settings import config_root, find_setting, read_yaml
 from sslmed.preparation.readers.dataset import LABELS_OF_TASKS, Labels
 
+NOT_RESULTS = ("wandb", "data.store", "probes")
+"""Options that do not determine what a run learns."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -85,7 +88,9 @@ class Places:
     seen: SeenData | None = None
 
 
-def plan_runs(grid: Grid, places: Places, *, dataset: str, wandb: str, devices: int = 1) -> list[Run]:
+def plan_runs(
+    grid: Grid, places: Places, *, dataset: str, wandb: str, devices: int = 1, probes: bool = False
+) -> list[Run]:
     """List all runs, each pretraining run before the runs that start from it.
 
     Args:
@@ -94,6 +99,7 @@ def plan_runs(grid: Grid, places: Places, *, dataset: str, wandb: str, devices: 
         dataset: Name of the dataset in tables.
         wandb: `disabled`, `offline` or `online`.
         devices: GPUs, or processes on the CPU, per run.
+        probes: Whether pretraining scores what features tell of the labels. External pools have none.
     """
     common = {
         "labels.figure": grid.experiment.figure,
@@ -114,7 +120,8 @@ def plan_runs(grid: Grid, places: Places, *, dataset: str, wandb: str, devices: 
             if weights is not None:
                 options |= {"model.pretrained.checkpoint": str(weights), "labels.source": describe_file(weights)}
             elif arm.is_pretrained:
-                parent = _pretraining_run(grid, places, arm, fold, options)
+                probed = {"probes": "true"} if probes and arm.sees_the_dataset else {}
+                parent = _pretraining_run(grid, places, arm, fold, options | probed)
                 runs.append(parent)
             runs += [
                 _finetuning_run(grid, places, arm, fold, seed, labels, parent, options)
@@ -252,7 +259,7 @@ def _run(
 
 def _fingerprint(contents: Sequence[Any], options: dict[str, str], parent: Run | None) -> str:
     """Hash all settings that determine a run's result. Comments and paths do not."""
-    relevant = {name: value for name, value in options.items() if name not in ("wandb", "data.store")}
+    relevant = {name: value for name, value in options.items() if name not in NOT_RESULTS}
     checkpoint = "model.pretrained.checkpoint"
     relevant |= {checkpoint: Path(relevant[checkpoint]).name} if checkpoint in relevant else {}
     identity = json.dumps([[*contents], relevant, None if parent is None else parent.key], sort_keys=True)

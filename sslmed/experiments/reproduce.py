@@ -1,7 +1,7 @@
 """`sslmed reproduce`: from the name of a dataset to a figure, in one command that resumes after an interruption."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -120,7 +120,7 @@ def reproduce(options: Options) -> Outcome | None:
         spatial_dims=3 if dataset is None else dataset.spatial_dims,
     )
     settings = grid.prepare_settings(places.spatial_dims)
-    plan = partial(plan_runs, dataset=source.name, wandb=options.wandb, devices=options.devices)
+    plan = partial(plan_runs, dataset=source.name, wandb=options.wandb, devices=options.devices, probes=options.probes)
     if dataset is not None:
         of_pool = preview(pool, unusable, places.pool, settings, pool=True) if pool and places.pool else None
         of_source = preview(labelled, (), places.source.store, settings) if labelled and places.source else None
@@ -129,7 +129,7 @@ def reproduce(options: Options) -> Outcome | None:
         places = replace(places, seen=seen)
     runs = plan(grid, places)
     if not all(is_done(work, run) for run in runs):
-        _check_configuration(runs, work, dataset, pool, labelled)
+        _check_configuration(runs, work, dataset, pool, labelled, experiment.arms)
     if options.dry_run:
         print_dry_run(grid, runs, source, places.seen, pool=options.pool, rival=rival, places=places, executor=executor)
         return None
@@ -253,9 +253,14 @@ def _key(dataset: Dataset | None, grid: Grid) -> str:
 
 
 def _check_configuration(
-    runs: Sequence[Run], work: Path, dataset: Dataset | None, pool: Dataset | None, source: Dataset | None
+    runs: Sequence[Run],
+    work: Path,
+    dataset: Dataset | None,
+    pool: Dataset | None,
+    source: Dataset | None,
+    tasks: Mapping[str, str | None],
 ) -> None:
     with importing():
         from sslmed.experiments.check import check_runs  # takes seconds
 
-    check_runs(runs, work, dataset, pool, source)
+    check_runs(runs, work, dataset, pool, source, tasks)

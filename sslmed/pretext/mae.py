@@ -19,8 +19,8 @@ from sslmed.pretext.base import Answer, PretextTask
 from sslmed.pretext.sparse import check_sparse, only_visible
 
 Normalisation = Literal["image", "block"]
-Targets = tuple[Tensor, Tensor]
-"""Images `(B, C, *spatial)`, and which of their voxels are hidden, `(B, 1, *spatial)`."""
+Targets = tuple[Tensor, Tensor, Tensor, Tensor]
+"""Standardised images `(B, C, *spatial)`, which voxels are hidden `(B, 1, *spatial)`, mean and scale of the images."""
 
 Inputs = Any
 """Images `(B, C, *spatial)`; with `sparse` a pair of them and of which voxels are hidden, `(B, 1, *spatial)`."""
@@ -202,13 +202,14 @@ class MaskedAutoencoder(PretextTask[Targets]):
         """
         self.encoder.check(images)
         hidden = random_blocks(len(images), images.shape[2:], self.block, self.ratio, images.device, generator)
-        inputs = images.masked_fill(hidden, 0)
+        standardised, mean, scale = standardise(images, self.block if self.normalise == "block" else None)
+        inputs, targets = images.masked_fill(hidden, 0), (standardised, hidden, mean, scale)
         if not self.sparse:
-            return inputs, (images, hidden)
+            return inputs, targets
         if any(side % self.block for side in images.shape[2:]):
             msg = f"sparse needs images of whole blocks of {self.block} voxels, got {tuple(images.shape[2:])}"
             raise InputError(msg)
-        return (inputs, hidden), (images, hidden)
+        return (inputs, hidden), targets
 
     def encode(self, inputs: Inputs) -> list[Tensor]:
         """Compute the feature maps, see `PretextTask.encode`; with `sparse` of the visible voxels."""
@@ -233,25 +234,21 @@ class MaskedAutoencoder(PretextTask[Targets]):
 
     def loss(self, outputs: Tensor, targets: Targets) -> Tensor:
         """Compute the `masked_error` `()` of outputs `(B, C, *spatial)` to the standardised images."""
-        images, hidden = targets
-        return masked_error(outputs, self._standardised(images)[0], hidden)
+        standardised, hidden, *_ = targets
+        return masked_error(outputs, standardised, hidden)
 
     def chance_answer(self, outputs: Tensor, targets: Targets) -> Tensor:
         """Return the mean of the hidden voxels of all cases, for each channel: `(B, C, *spatial)`."""
-        images, hidden = targets
-        everywhere = (0, *range(2, images.ndim))
-        means = (self._standardised(images)[0] * hidden).sum(everywhere, keepdim=True) / hidden.sum()
+        standardised, hidden, *_ = targets
+        everywhere = (0, *range(2, standardised.ndim))
+        means = (standardised * hidden).sum(everywhere, keepdim=True) / hidden.sum()
         return means.expand_as(outputs)
 
     def answers(self, outputs: Tensor, targets: Targets) -> list[Answer]:
         """Return each image with its hidden blocks as the network restores them."""
-        images, hidden = targets
-        _, mean, scale = self._standardised(images)
-        restored = torch.where(hidden, outputs.float() * scale + mean, images.float())
+        standardised, hidden, mean, scale = targets
+        restored = torch.where(hidden, outputs.float(), standardised) * scale + mean
         return [Answer("hidden blocks restored", image) for image in restored]
-
-    def _standardised(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        return standardise(images, self.block if self.normalise == "block" else None)
 
 
 def _as_map(vector: Tensor, maps: Tensor) -> Tensor:

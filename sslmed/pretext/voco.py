@@ -89,8 +89,8 @@ class VoCo(PretextTask[Tensor]):
 
     The grid is in the plane of the first two axes; crops have the whole length of the third. Base crops of a case
     should not be similar. The embeddings that crops are compared with come from a teacher, whose weights follow the
-    student's: in each update, they move a tenth of the way (`momentum`). The loss at chance level is that of base crops
-    that have nothing in common, and random crops that are equally similar to all of them.
+    student's: in each update, they move a tenth of the way (`momentum`). The loss at chance level is that of embeddings
+    which do not tell crops apart: any two, also those of base crops, are equally similar.
 
     Differences from the authors' code: crops are not resized or turned by quarter turns, and the head is smaller.
 
@@ -105,7 +105,7 @@ class VoCo(PretextTask[Tensor]):
         crops: Random crops per image.
         flip: Probability of flipping an axis of a crop, for each axis.
         intensity: Brightness and contrast of a crop.
-        embedding_size: Length of the embedding: at least the number of base crops, grid².
+        embedding_size: Length of the embedding: above the number of base crops, grid².
         momentum: Fraction of the teacher's weights that an update keeps.
         regularization: Weight of `base_similarity`.
         head: Builds the head that embeds a crop.
@@ -131,10 +131,8 @@ class VoCo(PretextTask[Tensor]):
         super().__init__(encoder, optimization)
         if grid < 2 or crops < 1:
             raise InputError(f"VoCo needs a grid of at least 2 and at least 1 crop, got {grid} and {crops}")
-        if embedding_size < grid**2:
-            raise InputError(
-                f"embedding_size must be at least the number of base crops, {grid**2}, got {embedding_size}"
-            )
+        if embedding_size <= grid**2:
+            raise InputError(f"embedding_size must be above the number of base crops, {grid**2}, got {embedding_size}")
         if not 0 <= momentum <= 1:
             raise InputError(f"momentum must be in 0 to 1, got {momentum}")
         self.grid = grid
@@ -231,10 +229,17 @@ class VoCo(PretextTask[Tensor]):
             return overlap_loss(self.predicted_overlaps(outputs), targets) + self.regularization * similarity
 
     def chance_answer(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Return base crops that have nothing in common, and random crops that are as similar to one as to another."""
-        bases = torch.eye(targets.shape[2], outputs.shape[3], device=outputs.device)
-        crops = bases.sum(0, keepdim=True).expand(self.crops, -1)
-        return torch.cat((crops, bases)).expand(outputs.shape)
+        """Return embeddings with the same similarity for all pairs of crops: that which costs least, to 0.05."""
+        similarities = torch.linspace(0, 0.95, 20, device=outputs.device)
+        losses = [
+            overlap_loss(each.expand_as(targets), targets) + self.regularization * each.square()
+            for each in similarities
+        ]
+        similarity = similarities[torch.stack(losses).argmin()]
+        number = targets.shape[2] + 1
+        cosines = similarity + (1 - similarity) * torch.eye(number, device=outputs.device)
+        equal = F.pad(torch.linalg.cholesky(cosines), (0, outputs.shape[3] - number))
+        return torch.cat((equal[-1:].expand(self.crops, -1), equal[:-1])).expand(outputs.shape)
 
     def measures(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """Return the mean absolute error of the predicted overlaps, `overlap_error`."""

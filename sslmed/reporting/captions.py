@@ -41,10 +41,9 @@ def caption(tables: Tables, metric: str) -> list[str]:
     if not published_curves(experiment["figure"], experiment["dataset"]).empty:
         lines.append(OUR_LABELS)
     lines += [CORRECTED] if n_folds >= ENOUGH_RUNS else []
+    lines += [] if tables.tests.empty else [holm_family(tables)]
     lines += [] if tables.null_bands.empty else [null_band(tables)]
     lines += [NO_DIFFERENCES] if few else []
-    if not tables.tests.empty:
-        lines.append(f"Tests: one for each arm; p-values are corrected by Holm's method for all {len(tables.tests)}.")
     scores = tables.summary[tables.summary["metric"] == metric]
     if scores["n_runs"].nunique() > 1 and not tables.missing:
         lines.append(f"{INCOMPLETE} fewer runs than elsewhere.")
@@ -55,6 +54,12 @@ def caption(tables: Tables, metric: str) -> list[str]:
         if not few:
             lines.append(f"Where fewer than {ENOUGH_RUNS} are left, bars are {OVER_CASES}, and bands {RANGE}.")
     return lines
+
+
+def holm_family(tables: Tables) -> str:
+    """Say over which tests p-values are corrected."""
+    arms = _count(len(tables.tests), "tested arm")
+    return f"p-values of the figure's {arms} are one family, corrected by Holm's method."
 
 
 def notes_of(records: Collection[Mapping[str, Any]]) -> list[str]:

@@ -1,14 +1,12 @@
-"""Pretraining that has learned nothing: the arm's scores are then no evidence for or against its task."""
+"""Pretraining that learned nothing or collapsed: the arm's scores are then no evidence for or against its task."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+from sslmed.evaluation.learned import Row, collapse, is_learned
 from sslmed.experiments.plan import Run
-
-LEARNED = 0.98
-"""Validation loss over the loss of guessing below which a task counts as learned: a few cases vary by a percent."""
 
 RULE = "its validation loss is not 2 % below that of guessing"
 
@@ -41,15 +39,47 @@ def unlearned(records: Mapping[Run, Mapping[str, Any]], runs: Sequence[Run]) -> 
         records: Finished pretraining runs -> their `results.json`.
         runs: The plan, which says whether fine-tuning starts from the last or the best checkpoint.
     """
-    best = {run.needs for run in runs if any(argument.endswith("/best.ckpt") for argument in run.arguments)}
     found = []
-    for run, record in records.items():
-        losses = [row.get("val/loss") for row in record["validation"]] if run.name in best else [record["val_loss"]]
-        finite = [loss for loss in losses if loss is not None]
-        loss, chance = min(finite, default=None), record["chance_loss"]
-        if loss is None or chance is None or loss >= LEARNED * chance:
+    for run, row in _handed_over(records, runs).items():
+        loss, chance = row.get("val/loss"), records[run]["chance_loss"]
+        if not is_learned(loss, chance):
             found.append(Unlearned(run.arm, run.fold, loss, chance))
     return found
+
+
+def collapsed(records: Mapping[Run, Mapping[str, Any]], runs: Sequence[Run]) -> list[str]:
+    """Name the pretraining runs whose features have collapsed: `vicreg in fold 1 (spread 0.0012, effective rank 3.1)`.
+
+    Args:
+        records: See `unlearned`.
+        runs: See `unlearned`.
+    """
+    found = {run: collapse(row) for run, row in _handed_over(records, runs).items()}
+    return [f"{run.arm} in fold {run.fold} ({numbers})" for run, numbers in found.items() if numbers]
+
+
+def sentences(records: Mapping[Run, Mapping[str, Any]], runs: Sequence[Run], *, losses: bool) -> list[str]:
+    """Say what is wrong with pretraining, in a sentence for each kind.
+
+    Args:
+        records: See `unlearned`.
+        runs: See `unlearned`.
+        losses: See `in_one_line`.
+    """
+    no_task, no_features = unlearned(records, runs), collapsed(records, runs)
+    lines = [in_one_line(no_task, losses=losses)] if no_task else []
+    return lines + ([f"Features of pretraining have collapsed: {', '.join(no_features)}."] if no_features else [])
+
+
+def _handed_over(records: Mapping[Run, Mapping[str, Any]], runs: Sequence[Run]) -> dict[Run, Row]:
+    """Return the validation pass of the weights that fine-tuning starts from: the last one, or that of least loss."""
+    best = {run.needs for run in runs if any(argument.endswith("/best.ckpt") for argument in run.arguments)}
+
+    def row(run: Run, rows: Sequence[Row]) -> Row:
+        losses = {loss: row for row in rows if (loss := row["val/loss"]) is not None}  # of equals, the later one
+        return losses[min(losses)] if run.name in best and losses else rows[-1]
+
+    return {run: row(run, record["validation"]) for run, record in records.items()}
 
 
 def labelled_sources(records: Iterable[Mapping[str, Any]]) -> list[str]:

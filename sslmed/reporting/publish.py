@@ -8,9 +8,10 @@ from sslmed.experiments.reproduce import Outcome
 from sslmed.experiments.workflow import read_results, sole_command
 from sslmed.reporting.captions import notes_of
 from sslmed.reporting.figures import draw_figure
+from sslmed.reporting.html.formatting import effect, p_value
 from sslmed.reporting.html.page import NAME, write_report
 from sslmed.reporting.paper_figure import draw_paper_figure
-from sslmed.reporting.pretraining import in_one_line, unlearned
+from sslmed.reporting.pretraining import collapsed, sentences, unlearned
 from sslmed.reporting.tables import NothingFinishedError, Tables, collect, write_tables
 from sslmed.reporting.wandb.summary import log_summary
 
@@ -46,11 +47,10 @@ def _write(outcome: Outcome, tables: Tables) -> None:
     missing = {failure.run for failure in failures(work, outcome.whole, tables.unusable)}
     records = {run: read_results(work, run) for run in outcome.whole if run.name not in missing}
     pretraining = {run: record for run, record in records.items() if run.labels is None}
-    not_learned = unlearned(pretraining, outcome.whole)
-    for each in not_learned:
-        print(f"not learned: {each}", file=sys.stderr)
-    of_pretraining = [in_one_line(not_learned, losses=True)] if not_learned else []
-    notes = [*outcome.notes, *notes_of(records.values()), *of_pretraining]
+    for kind, found in (("not learned", unlearned), ("collapsed", collapsed)):
+        for each in found(pretraining, outcome.whole):
+            print(f"{kind}: {each}", file=sys.stderr)
+    notes = [*outcome.notes, *notes_of(records.values()), *sentences(pretraining, outcome.whole, losses=True)]
     draw_figure(tables, figure, svg, phantom=outcome.phantom, metrics=outcome.metrics, notes=notes)
     pdf, text = figure.with_suffix(".pdf"), out / f"{figure.stem}-caption.txt"
     draw_paper_figure(tables, pdf, text, phantom=outcome.phantom, metric=outcome.metrics[0], notes=notes)
@@ -58,6 +58,11 @@ def _write(outcome: Outcome, tables: Tables) -> None:
     earlier = sum(run.labels is not None for run in outcome.whole) - sum(run.labels is not None for run in outcome.runs)
     if earlier:
         print(f"they show {earlier} finished runs of earlier commands with the same settings as well")
+    for test in tables.tests.to_dict("records"):
+        p_values = (
+            f"p {p_value(test['p'])}, {p_value(test['p_holm'])} with Holm's correction for {len(tables.tests)} arms"
+        )
+        print(f"{effect(test)} to the baseline, {p_values}")
     write_report(out / NAME, work, outcome.whole, tables)
     print(f"to look at: {out / NAME}")
     if outcome.wandb != "disabled":

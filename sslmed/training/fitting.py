@@ -15,6 +15,7 @@ from sslmed.core.text import image_counts
 from sslmed.data.datamodule import StoreDataModule
 from sslmed.downstream.base import DownstreamTask
 from sslmed.encoders.weights_file import read_state
+from sslmed.evaluation.learned import warnings
 from sslmed.evaluation.metrics import summarise
 from sslmed.learning.distributed import alone, rank
 from sslmed.pretext.base import PretextTask
@@ -108,7 +109,10 @@ class Fitting:
     def _finish_pretraining(self, results: dict[str, Any]) -> None:
         last = self.history.rows[-1]
         results |= {"kind": "pretrain", "val_loss": last["val/loss"], "chance_loss": last["val/chance_loss"]}
+        results |= {"warnings": warnings(last)}
         if rank() == 0:
+            for warning in results["warnings"]:
+                log.warning("%s", warning)
             self._back_on_device()
             if isinstance(self.model, PretextTask):
                 pictures, results["answers"] = zip(*draw_tasks(self.trainer, answered=True), strict=True)

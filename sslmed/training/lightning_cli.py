@@ -25,12 +25,14 @@ from sslmed.learning.distributed import check_processes, rank, world_size
 from sslmed.learning.layout import store_channels_last
 from sslmed.preparation.readers.dataset import LABELS_OF_TASKS
 from sslmed.preparation.recipe import Recipe
+from sslmed.pretext.base import PretextTask
 from sslmed.training.callbacks import History, IntervalBar, Rehearsal, SeedUpdates
 from sslmed.training.config_files import check_config_files
 from sslmed.training.divergence import StopAtDivergence
 from sslmed.training.fitting import Fitting
 from sslmed.training.own_modules import import_own_modules, record_own_modules
 from sslmed.training.paths import place_runs, resolve_paths
+from sslmed.training.probes import Probes
 from sslmed.training.run_directory import RunDirectory
 from sslmed.training.run_options import OneLineParser, add_run_options
 from sslmed.training.scoring import load_weights, print_scores, score
@@ -121,6 +123,7 @@ class SSLMedCLI(LightningCLI):
                 SeedUpdates(self.settings.seed_everything, self.datamodule.fold),
                 Rehearsal(),
                 StopAtDivergence(),
+                *self._probes(),
                 self.history,
                 *checkpoints,
             ],
@@ -137,6 +140,13 @@ class SSLMedCLI(LightningCLI):
         # Its handler of SIGTERM ends a run with status 0 and, with several ranks, makes them wait for each other.
         trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
         return trainer
+
+    def _probes(self) -> list[Callback]:
+        if isinstance(self.model, PretextTask):
+            return [Probes(self.datamodule, labels=self.settings.probes)]
+        if self.settings.probes:
+            raise UserError("--probes true is for pretraining; fine-tuning scores its own validation: leave it out")
+        return []
 
     def fit(
         self,

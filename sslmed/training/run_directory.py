@@ -16,7 +16,7 @@ from sslmed.core.files import atomic_path, remove_leftovers, write_text
 from sslmed.core.text import shorten
 from sslmed.data.selection import changed_data
 
-IGNORED_SETTINGS = ("run_dir", "ckpt_path", "weights_only", "keep_memory", "wandb", "wait")
+IGNORED_SETTINGS = ("run_dir", "ckpt_path", "weights_only", "keep_memory", "wandb", "wait", "probes")
 """Settings that do not change the result of a run."""
 
 

@@ -72,6 +72,9 @@ def add_run_options(parser: LightningArgumentParser) -> None:
     parser.add_argument("--compile", type=bool, default=False, help="compile the network; takes a minute at the start")
     parser.add_argument("--keep_memory", type=bool, default=True, help="keep freed memory: faster on CPU")
     parser.add_argument("--wandb", type=Wandb, default="disabled", help="mirror the run to Weights & Biases")
+    parser.add_argument(
+        "--probes", type=bool, default=False, help="while pretraining, score what the features tell of the labels"
+    )
     parser.add_argument("--select", type=Selection, default="last", help="checkpoint that is scored")
     parser.add_argument(
         "--initial_weights",

@@ -291,3 +291,11 @@ def test_other_names_of_null_arms_are_refused(arm: str) -> None:
 
 def test_null_is_short_for_a_name_that_pandas_does_not_read_as_missing() -> None:
     assert [Arm.parse(name).name for name in ("null", "null-2d", "null-2")] == ["null-1", "null-1-2d", "null-2"]
+
+
+def test_probes_are_an_option_of_pretraining_on_labelled_data_that_makes_no_run_stale() -> None:
+    grid = _grid(arms=("rotation", "rotation-external"))
+    plain, probed = (_plan(grid, Path("/stores/pool"), probes=probes) for probes in (False, True))
+    assert [run.key for run in plain] == [run.key for run in probed]
+    assert {run.name for run in probed if "probes" in _options(run)} == {f"rotation/fold{k}/pretrain" for k in (0, 2)}
+    assert parse(probed[0].arguments).probes is True

@@ -189,6 +189,19 @@ def test_unusable_data_is_refused_before_anything_runs(decathlon_dataset, tmp_pa
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_decoder_that_a_task_does_not_have_is_refused_before_anything_runs(
+    decathlon_dataset, tmp_path: Path, capsys
+) -> None:
+    data = ["--data", str(decathlon_dataset(labelled=12))]
+    for arm, options in (("rotation-decoder", ["--dry-run"]), ("simclr-decoder-2d", [])):
+        assert _reproduce(tmp_path, *data, *options, arms=["joint-decoder", arm]) == 2
+        error = capsys.readouterr().err.splitlines()[-1]
+        task = arm.partition("-")[0]
+        has_one = "tasks of this figure that have one: mae, genesis, joint"
+        assert error.endswith(f"{arm}: {task} has no decoder to hand over; {has_one}")
+    assert not (tmp_path / "runs").exists()
+
+
 def test_a_wrong_checkpoint_is_refused_before_anything_runs(finished: Path, tmp_path: Path, capsys) -> None:
     shutil.copytree(finished, tmp_path / "copy")
     work = _work(tmp_path / "copy")

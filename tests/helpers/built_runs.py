@@ -80,6 +80,6 @@ def _write_store(root: Path, grid: Grid, spatial_dims: int) -> None:
         **{"settings": asdict(grid.prepare_settings(spatial_dims)), "labels": grid.experiment.label_kind},
         **{"label_names": dict(enumerate(classes)), "codes": list(range(len(classes)))},
         **{"labelled": cases, "unlabelled": [], "records": records, "groups": {c: c for c in cases}},
-        **{"left_out": {}, "problems": []},
+        **{"left_out": {}, "problems": [], "sources": {}},
     }
     (root / "store.json").write_text(json.dumps(content))

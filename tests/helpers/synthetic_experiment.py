@@ -87,7 +87,7 @@ def _write_store(root, figure):
         "label_names": dict(enumerate(CLASSES[figure])),
         "codes": list(range(len(CLASSES[figure]))),
         **{"labelled": ["a", "b", "c"], "unlabelled": ["d"], "records": {}, "groups": {}},
-        **{"left_out": {}, "problems": []},
+        **{"left_out": {}, "problems": [], "sources": {}},
     }
     (root / "store.json").write_text(json.dumps(content))
 

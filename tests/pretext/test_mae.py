@@ -4,7 +4,7 @@ import torch
 
 from sslmed.core.errors import InputError
 from sslmed.encoders import UNetEncoder
-from sslmed.pretext import MaskedAutoencoder
+from sslmed.pretext import Joint, MaskedAutoencoder, mae
 from sslmed.pretext.mae import masked_error, random_blocks, standardise
 
 CPU = torch.device("cpu")
@@ -40,10 +40,10 @@ def test_something_is_hidden_and_something_visible(ratio):
 def test_inputs_are_zero_where_hidden_and_unchanged_elsewhere(dims, channels):
     task = MaskedAutoencoder(_encoder(dims, channels), ratio=0.6)
     images = 1 + torch.rand(3, channels, *(12,) * dims)
-    inputs, (targets, hidden) = task.make_task(images)
+    inputs, (targets, hidden, *_) = task.make_task(images)
     expected = images.numpy() * ~hidden.numpy()
     np.testing.assert_array_equal(inputs, expected)
-    assert torch.equal(targets, images)
+    assert torch.equal(targets, standardise(images)[0])
     assert hidden.float().mean().item() == pytest.approx(0.6, abs=0.5 / 3**dims)
 
 
@@ -98,6 +98,15 @@ def test_the_answer_is_the_image_with_its_hidden_blocks_restored():
     wrong = task.answers(perfect + 1, targets)[0].image
     assert wrong is not None
     assert torch.equal((wrong - images[0]).abs() > 1e-5, targets[1][0])
+
+
+def test_targets_are_standardised_once_per_update_however_often_losses_are_asked_for(monkeypatch):
+    calls = []
+    monkeypatch.setattr(mae, "standardise", lambda *arguments: calls.append(1) or standardise(*arguments))
+    task = Joint(_encoder(2), [MaskedAutoencoder])
+    inputs, targets = task.make_task(torch.rand(2, 1, 16, 16))
+    task.loss(task(inputs), targets)
+    assert calls == [1]
 
 
 def test_without_skips_the_finer_maps_do_not_reach_the_decoder():

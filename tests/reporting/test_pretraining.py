@@ -42,12 +42,18 @@ def test_a_task_is_learned_if_what_is_handed_over_is_two_percent_better_than_gue
         assert f": rpl (fold 1: {shown}; guessing 2.00)." in in_one_line(found, losses=True)
 
 
+def _end_with(pretraining, **last):
+    path = pretraining / "results.json"
+    record = json.loads(path.read_text())
+    record["validation"][-1] |= last
+    path.write_text(json.dumps(record))
+
+
 def test_terminal_figure_and_headline_name_arm_and_folds(tmp_path, capsys):
     work = write_experiment(tmp_path, arms=("baseline", "rpl", "exemplar"), cases=3, examples=False)
-    for arm, fold in (("rpl", 1), ("exemplar", 0), ("exemplar", 1)):
-        path = work / arm / f"fold{fold}" / "pretrain" / "results.json"
-        record = json.loads(path.read_text())
-        path.write_text(json.dumps(record | {"val_loss": 1.25 * record["chance_loss"]}))
+    for arm, fold, loss in (("rpl", 1, 4.07), ("exemplar", 0, 1.25), ("exemplar", 1, 1.25)):
+        _end_with(work / arm / f"fold{fold}" / "pretrain", **{"val/loss": loss})
+    _end_with(work / "rpl" / "fold0" / "pretrain", **{"features/spread": 0.3, "features/rank": 1.7})
     runs = read_plan(work / "plan.json")
     out = tmp_path / "out"
     assert publish(Outcome(work, runs, runs, out, ["dice_foreground"], phantom=True, notes=[], wandb="disabled")) == 0
@@ -57,8 +63,13 @@ def test_terminal_figure_and_headline_name_arm_and_folds(tmp_path, capsys):
         "exemplar in fold 0 (1.25, guessing 1.00)",
         "exemplar in fold 1 (1.25, guessing 1.00)",
     ]
+    collapsed = "rpl in fold 0 (spread 0.3000, effective rank 1.7)"
+    assert f"collapsed: {collapsed}\n" in shown
+    assert f"Features of pretraining have collapsed: {collapsed}." in (out / "fig3.svg").read_text()
     assert "rpl (fold 1: 4.07; guessing 3.26), exemplar (folds 0, 1: 1.25, 1.25" in (out / "fig3.svg").read_text()
     headline = re.search(r'<h2 id="answer"[^>]*>(.*)</h2>', (out / "report.html").read_text())[1]
     assert headline == (
-        "This experiment is too small to tell. Pretraining did not learn its task: rpl (fold 1), exemplar (folds 0, 1)."
+        "This experiment is too small to tell. "
+        "Pretraining did not learn its task: rpl (fold 1), exemplar (folds 0, 1). "
+        f"Features of pretraining have collapsed: {collapsed}."
     )

@@ -136,8 +136,8 @@ def test_an_interrupted_and_resumed_run_is_one_run_with_every_step_once(
     with monkeypatch.context() as patch:
         _stop_after(2, patch)
         with pytest.raises(RuntimeError, match="killed"):
-            fit("rotation", run_dir, f"--wandb={mode}")
-    assert fit("rotation", run_dir, f"--wandb={mode}") == 0
+            fit("rotation", run_dir, f"--wandb={mode}", "--probes=true")
+    assert fit("rotation", run_dir, f"--wandb={mode}", "--probes=true") == 0
     if mode == "offline":
         _sync(*(run_dir / "wandb").glob("offline-run-*"))
     (run,) = server.runs.values()
@@ -147,6 +147,11 @@ def test_an_interrupted_and_resumed_run_is_one_run_with_every_step_once(
     assert all(re.fullmatch(r"\w+: class \d, answered \d with a probability of 0\.\d\d", each) for each in captions)
     assert [row["val/loss"] for row in run.history[1:-1]] == pd.read_csv(run_dir / "metrics.csv")["val/loss"].tolist()
     assert run.finished == ([0] if mode == "offline" else [1, 0])
+    results = json.loads((run_dir / "results.json").read_text())
+    assert "not learned" in run.summary["warnings"]
+    assert run.summary["warnings"] == "; ".join(results["warnings"])
+    probed = [row["probe/dice"] for row in run.history[1:-1]]
+    assert probed == [row["probe/dice"] for row in results["validation"]]
 
 
 def test_a_run_begun_anew_is_another_run_and_a_moved_one_is_the_same(

@@ -7,10 +7,9 @@ import pandas as pd
 from sslmed.evaluation.metrics import find
 from sslmed.evaluation.statistics import ENOUGH_RUNS
 from sslmed.experiments.arms import BASELINE, Arm, baseline_of
-from sslmed.reporting.captions import CORRECTED, NO_DIFFERENCES, null_band
+from sslmed.reporting.captions import CORRECTED, NO_DIFFERENCES, holm_family, null_band
 from sslmed.reporting.html.experiment import FinishedExperiment
-from sslmed.reporting.html.formatting import count, difference, interval, listing, p_value, score
-from sslmed.reporting.pretraining import in_one_line
+from sslmed.reporting.html.formatting import count, difference, effect, interval, listing, p_value, score
 from sslmed.reporting.summary import main_fractions
 
 LEVEL = 0.05
@@ -32,7 +31,7 @@ def answer(experiment: FinishedExperiment) -> dict[str, Any]:
                     can_be_compared=_can_be_compared(cells, arms),
                     lower_is_better=not find(metric).higher_is_better,
                 ),
-                *([in_one_line(experiment.unlearned, losses=False)] if experiment.unlearned else []),
+                *experiment.pretraining_warnings(losses=False),
             ]
         ),
         "amounts": _amounts(experiment),
@@ -66,15 +65,16 @@ def headline(tests: pd.DataFrame, *, can_be_compared: bool, lower_is_better: boo
         return "This experiment is too small to tell."
     significant = tests[tests["p_holm"] < LEVEL]
     gain = -significant["diff"] if lower_is_better else significant["diff"]
-    better, worse = (significant.loc[side, "arm"].tolist() for side in (gain > 0, gain < 0))
+    better, worse = ([*map(effect, significant[side].to_dict("records"))] for side in (gain > 0, gain < 0))
     of_all = f"of {count(len(tests), 'arm')}"
     if better and worse:
         return f"It depends on the task: {listing(better)} helped, {listing(worse)} did harm."
     if better:
         return f"Yes, with {len(better)} {of_all}: {listing(better)}."
     if worse:
-        return f"No: worse than the baseline with {len(worse)} {of_all}, better with none."
-    return f"Not shown: with none {of_all} is the difference to the baseline more than chance."
+        return f"No: worse than the baseline with {len(worse)} {of_all}, {listing(worse)}, better with none."
+    largest = effect(tests.sort_values("diff", key=abs).iloc[-1].to_dict())
+    return f"Not shown: with none {of_all} is the difference to the baseline more than chance. The largest: {largest}."
 
 
 def _amounts(experiment: FinishedExperiment) -> str:
@@ -88,7 +88,7 @@ def _amounts(experiment: FinishedExperiment) -> str:
 def _grounds(experiment: FinishedExperiment) -> list[str]:
     """Explain the grounds of the answer, in paragraphs."""
     tables = experiment.tables
-    lines = [in_one_line(experiment.unlearned, losses=True)] if experiment.unlearned else []
+    lines = experiment.pretraining_warnings(losses=True)
     if tables.tests.empty:
         lines.append(
             f"{NO_DIFFERENCES} The scores' intervals are over test cases only: they do not include the noise of "
@@ -98,8 +98,8 @@ def _grounds(experiment: FinishedExperiment) -> list[str]:
     else:
         lines.append(
             f"Each arm is tested once, on its difference to the baseline averaged over {_amounts(experiment)}. "
-            f"Significant is what has p < {LEVEL} after Holm's correction for all arms. A difference that is not "
-            f"significant is not shown to be zero: its interval says how large it may be. {CORRECTED}"
+            f"{holm_family(tables)} Significant is what then has p < {LEVEL}. A difference that is not significant is "
+            f"not shown to be zero: its interval says how large it may be. {CORRECTED}"
         )
     untested = [
         style.arm.name

@@ -32,6 +32,15 @@ CHANCE: dict[str, Any] = {"color": COLOURS["quiet"], "linestyle": "--", "linewid
 """Style of reference lines."""
 
 
+PROBES = {
+    "probe/dice": "Dice, linear probe",
+    "probe/linear": "accuracy, linear probe",
+    "probe/knn": "accuracy, 5 neighbours",
+    "probe/r2": "r², linear probe",
+}
+"""Score in metrics.csv -> label of its axis."""
+
+
 def charts(experiment: FinishedExperiment) -> dict[str, list[dict[str, Any]]]:
     """Draw what the figure shows, the pretext losses, and predicted values.
 
@@ -108,25 +117,41 @@ def _published(tables: Tables, arms: Sequence[ArmStyle], published: pd.DataFrame
 
 
 def _pretext(i: int, style: ArmStyle, experiment: FinishedExperiment) -> dict[str, Any]:
-    """Draw the validation loss of every fold and the chance loss; return the first fold's answers."""
+    """Draw the validation loss of every fold and the chance loss, and probes; return the first fold's answers."""
     records = {run: record for run, record in experiment.pretraining.items() if run.arm == style.arm.name}
     found = (_answers(experiment.work / run.name, record) for run, record in records.items())
     answers = next(filter(None, found), None)
 
-    def draw(axes: Axes) -> None:
+    def draw(axes: Axes, measured: str, reference: str, label: str) -> None:
         for record in records.values():
             rows = record["validation"]
             updates = [row["update"] for row in rows]
-            axes.plot(updates, _numbers(row["val/chance_loss"] for row in rows), **CHANCE)
+            axes.plot(updates, _numbers(row.get(reference) for row in rows), **CHANCE)
             line = style.line_options | {"markersize": 4, "linewidth": 1.2}
-            axes.plot(updates, _numbers(row["val/loss"] for row in rows), **line)
-        axes.set_ylim(bottom=0)
+            axes.plot(updates, _numbers(row.get(measured) for row in rows), **line)
         axes.set_xlabel("updates")
-        axes.set_ylabel("validation loss")
+        axes.set_ylabel(label)
 
+    def draw_loss(axes: Axes) -> None:
+        draw(axes, "val/loss", "val/chance_loss", "validation loss")
+        axes.set_ylim(bottom=0)
+
+    logged = {name for record in records.values() for row in record["validation"] for name in row}
+    probes = [
+        _chart(
+            f"{style.arm.name}, {label}",
+            f"{name}-{i}",
+            partial(draw, measured=name, reference=f"{name}_untrained", label=label),
+            [style],
+            size=LOW,
+        )
+        for name, label in PROBES.items()
+        if name in logged
+    ]
     ends = [_losses(record[key] for record in records.values()) for key in ("val_loss", "chance_loss")]
     final = f"{ends[0]} at the end, {ends[1]} by chance" if records else ""
-    return {**_chart(style.arm.name, f"pretext-{i}", draw, [style], size=LOW), "final": final, "answers": answers}
+    losses = _chart(style.arm.name, f"pretext-{i}", draw_loss, [style], size=LOW)
+    return {**losses, "final": final, "probes": probes, "answers": answers}
 
 
 def _answers(run: Path, record: dict[str, Any]) -> dict[str, Any] | None:

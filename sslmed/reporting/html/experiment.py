@@ -14,7 +14,7 @@ from sslmed.experiments.settings import kept_experiment
 from sslmed.experiments.sources import PHANTOM
 from sslmed.experiments.workflow import read_results
 from sslmed.preparation.store import Store
-from sslmed.reporting.pretraining import Unlearned, unlearned
+from sslmed.reporting.pretraining import sentences
 from sslmed.reporting.styles import ArmStyle, arm_styles
 from sslmed.reporting.tables import Tables
 
@@ -54,10 +54,9 @@ class FinishedExperiment:
         """The runs without usable results."""
         return failures(self.work, self.runs, self.tables.unusable)
 
-    @property
-    def unlearned(self) -> list[Unlearned]:
-        """Pretraining runs that have not learned their task."""
-        return unlearned(self.pretraining, self.runs)
+    def pretraining_warnings(self, *, losses: bool) -> list[str]:
+        """Say which pretraining runs have not learned their task or have collapsed, with or without the losses."""
+        return sentences(self.pretraining, self.runs, losses=losses)
 
     @property
     def arm_styles(self) -> list[ArmStyle]:

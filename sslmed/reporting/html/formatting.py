@@ -1,7 +1,8 @@
 """Formats of numbers in the report."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import isnan
+from typing import Any
 
 MINUS = "\N{MINUS SIGN}"
 NONE = "\N{EN DASH}"
@@ -22,6 +23,11 @@ def interval(low: float, high: float, *, signed: bool = False) -> str:
     """`[0.790, 0.834]`; nothing if there is none."""
     write = difference if signed else score
     return "" if isnan(low) or isnan(high) else f"[{write(low)}, {write(high)}]"
+
+
+def effect(test: Mapping[Any, Any]) -> str:
+    """`cpc +0.061 [+0.030, +0.092]`: an arm's difference to the baseline, in a row of tests.csv."""
+    return f"{test['arm']} {difference(test['diff'])} {interval(test['diff_low'], test['diff_high'], signed=True)}"
 
 
 def p_value(value: float) -> str:

@@ -19,6 +19,12 @@ WIDTH, HEIGHT = 8, 7
 """Size of a panel; a row has three panels."""
 ROW = 3
 
+PRETRAINING = (
+    *("val/loss", "val/chance_loss", "val/accuracy", "train/loss", "features/spread", "features/rank"),
+    *("probe/dice", "probe/linear", "probe/knn", "probe/r2"),
+)
+"""What pretraining runs log; of the probes, those that were run."""
+
 Panel = wr.LinePlot | wr.ScatterPlot | wr.MediaBrowser
 
 
@@ -95,7 +101,7 @@ def build_dashboard(work: Path, entity: str) -> wr.Report:
             wr.P("Losses of different tasks do not compare; each compares with the loss of chance."),
             _grid(
                 runs_of("pretrain", by_arm=True),
-                [_curve(name) for name in ("val/loss", "val/chance_loss", "val/accuracy", "train/loss")],
+                [_curve(name) for name in PRETRAINING],
             ),
             wr.H1("What the networks see and answer"),
             _grid(runs_of("pretrain"), [_images("puzzles"), _images("answers")]),

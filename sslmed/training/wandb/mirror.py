@@ -112,10 +112,11 @@ class _Mirror(Callback):
                     self._log(int(row["update"]), row)
 
     def log_results(self, results: Mapping[str, Any]) -> None:
-        """Add test scores and cost to the summary."""
+        """Add test scores, cost and the warnings of pretraining to the summary."""
         scores = {f"test/{name}": value for name, value in results.get("metrics", {}).items()}
         cost = {key: results[key] for key in ("seconds", "peak_memory_bytes", "device")}
-        self.run.summary.update(scores | cost)
+        warned = {"warnings": "; ".join(results["warnings"])} if results.get("warnings") else {}
+        self.run.summary.update(scores | cost | warned)
 
     def log_examples(self, directory: RunDirectory, trainer: Trainer) -> None:
         """Log pictures of the answers of a finished run."""

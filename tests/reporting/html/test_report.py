@@ -13,6 +13,8 @@ from sslmed import cli
 from sslmed.core.label_amount import LabelAmount
 from sslmed.core.text import duration
 from sslmed.downstream.examples import load_examples
+from sslmed.experiments.plan import read_plan
+from sslmed.experiments.reproduce import Outcome
 from sslmed.reporting.html import formatting as numbers
 from sslmed.reporting.html import viewer
 from sslmed.reporting.html.answer import headline as headline_of
@@ -20,6 +22,7 @@ from sslmed.reporting.html.page import report_experiment
 from sslmed.reporting.html.tables import efficiency
 from sslmed.reporting.html.viewer import outlines
 from sslmed.reporting.label_axis import LabelAxis
+from sslmed.reporting.publish import publish
 
 
 def page_of(root, **runs):
@@ -78,7 +81,8 @@ def test_a_small_phantom_experiment_claims_nothing(tmp_path):
 def test_five_folds_of_patients_get_an_answer_with_p_values(tmp_path):
     page = page_of(tmp_path, arms=("baseline", "cpc"), folds=5, cases=6, dataset="pancreas", fractions=(0.05, 1.0))
     assert "<strong>PHANTOM</strong>" not in page
-    assert headline(page) == "Yes, with 1 of 1 arm: cpc."
+    assert re.fullmatch(r"Yes, with 1 of 1 arm: cpc \+0\.\d{3} \[\+0\.\d{3}, \+0\.\d{3}\]\.", headline(page))
+    assert page.count("p-values of the figure&#39;s 1 tested arm are one family, corrected by Holm&#39;s method.") == 2
     assert "Mean difference to the baseline over all amounts of labels" in page
     assert "Secondary: difference to the baseline" in page
     assert "▲" in page
@@ -89,18 +93,58 @@ def test_five_folds_of_patients_get_an_answer_with_p_values(tmp_path):
 @pytest.mark.parametrize(
     ("gains", "said"),
     [
-        ((0.1, 0.1), "Yes, with 2 of 2 arms: rotation and cpc."),
-        ((0.1, -0.1), "It depends on the task: rotation helped, cpc did harm."),
-        ((0.0, -0.1), "No: worse than the baseline with 1 of 2 arms, better with none."),
-        ((0.0, 0.0), "Not shown: with none of 2 arms is the difference to the baseline more than chance."),
+        ((0.1, 0.1), "Yes, with 2 of 2 arms: rotation +0.100 [+0.050, +0.150] and cpc +0.100 [+0.050, +0.150]."),
+        (
+            (0.1, -0.1),
+            "It depends on the task: rotation +0.100 [+0.050, +0.150] helped, cpc -0.100 [-0.150, -0.050] did harm.",
+        ),
+        (
+            (0.0, -0.1),
+            "No: worse than the baseline with 1 of 2 arms, cpc -0.100 [-0.150, -0.050], better with none.",
+        ),
+        (
+            (0.0, -0.01),
+            "Not shown: with none of 2 arms is the difference to the baseline more than chance. "
+            "The largest: cpc -0.010 [-0.060, +0.040].",
+        ),
     ],
 )
 def test_the_headline_is_that_of_the_primary_tests(gains, said):
-    p_values = [0.01 if gain else 0.8 for gain in gains]
-    tests = pd.DataFrame({"arm": ["rotation", "cpc"], "diff": gains, "p_holm": p_values})
-    assert headline_of(tests, can_be_compared=True) == said
+    tests = pd.DataFrame({"arm": ["rotation", "cpc"], "diff": gains, "p_holm": [0.8, 0.8]})
+    tests = tests.assign(diff_low=tests["diff"] - 0.05, diff_high=tests["diff"] + 0.05)
+    tests.loc[tests["diff"].abs() > 0.05, "p_holm"] = 0.01
+    assert headline_of(tests, can_be_compared=True).replace(numbers.MINUS, "-") == said
     assert headline_of(pd.DataFrame(), can_be_compared=True) == "This experiment is too small to tell."
     assert headline_of(pd.DataFrame(), can_be_compared=False).startswith("No answer")
+
+
+def test_terminal_and_caption_name_the_effect_first_and_the_family(tmp_path, capsys):
+    arms, folds = ("baseline", "cpc", "exemplar"), {"folds": 5, "cases": 4, "fractions": (1.0,)}
+    work = write_experiment(tmp_path, arms=arms, examples=False, **folds)
+    runs = read_plan(work / "plan.json")
+    out = tmp_path / "out"
+    assert publish(Outcome(work, runs, runs, out, ["dice_foreground"], phantom=True, notes=[], wandb="disabled")) == 0
+    number, p = rf"[+{numbers.MINUS}]0\.\d{{3}}", r"(< )?\d\.\d{3}"
+    shown = capsys.readouterr().out
+    for arm in arms[1:]:
+        line = rf"{arm} {number} \[{number}, {number}\] to the baseline, p {p}, {p} with Holm's correction for 2 arms"
+        assert re.search(line, shown)
+    assert "p-values of the figure's 2 tested arms are one family" in (out / "fig3.svg").read_text()
+
+
+def test_probes_are_shown_beside_the_loss_of_the_arms_that_have_them(tmp_path):
+    work = write_experiment(tmp_path, arms=("baseline", "rotation", "cpc"), cases=3, fractions=(1.0,), examples=False)
+    plain = report_experiment(work, tmp_path / "out").read_text()
+    assert "probe" not in plain
+    path = work / "cpc" / "fold1" / "pretrain" / "results.json"
+    record = json.loads(path.read_text())
+    for number, row in enumerate(record["validation"]):
+        row |= {"probe/dice": 0.3 + 0.02 * number, "probe/dice_untrained": 0.3}
+    path.write_text(json.dumps(record))
+    page = report_experiment(work, tmp_path / "out").read_text()
+    assert re.findall(r'class="chart" id="(pretext-\d|probe[^"]*)"', page) == ["pretext-0", "pretext-1", "probe-1-0"]
+    assert "Dice, linear probe" in page
+    assert "The dashed line is the score of the encoder before training" in page
 
 
 def test_null_arms_are_a_band_and_in_the_tables_of_numbers(tmp_path):
