@@ -15,6 +15,9 @@ from sslmed.core.files import expand_home
 from sslmed.core.numbers import Count, Index
 from sslmed.core.parsing import one_line, shield_numbers
 
+WORDS = {("--spacing", "auto"): "--auto-spacing"}
+"""An option and a word in place of its numbers -> the flag that means the same."""
+
 METAVARS = {int: "N", Count: "N", Index: "N", float: "X", Path: "PATH"}
 
 
@@ -62,7 +65,7 @@ def parse(arguments: Sequence[str], parser: Parser, kinds: Sequence[type], posit
     for kind in kinds:
         _add(parser, kind, positional)
     several = [action.option_strings[0] for action in parser._actions if action.option_strings and action.nargs == "+"]
-    gathered = _gather(shield_numbers(arguments), several)
+    gathered = _gather(shield_numbers(_without_words(arguments)), several)
     given = {name: _expanded(value) for name, value in vars(parser.parse_args(gathered)).items()}
     return [kind(**{field.name: given[field.name] for field in fields(kind)}) for kind in kinds]
 
@@ -80,6 +83,15 @@ def _gather(arguments: Sequence[str], several: Collection[str]) -> list[str]:
         else:
             values[option].append(argument)
     return [*values.pop(""), *(word for name, words in values.items() for word in (name, *words))]
+
+
+def _without_words(arguments: Sequence[str]) -> list[str]:
+    """Replace the pairs in `WORDS`."""
+    plain: list[str] = []
+    for argument in arguments:
+        flag = WORDS.get((plain[-1], argument)) if plain else None
+        plain = [*plain, argument] if flag is None else [*plain[:-1], flag]
+    return plain
 
 
 def _expanded(value: Any) -> Any:  # noqa: ANN401 - any option

@@ -1,7 +1,7 @@
 """`sslmed prepare`: check a dataset's files and write them as normalised, memory-mapped arrays."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,7 @@ class Options:
         pool: Take all images and no label, and leave out those that cannot be used.
         jobs: Processes; all cores by default.
         downloads: Where downloads go.
+        auto_spacing: Resample to a spacing that is chosen from the volumes; the same as --spacing auto.
     """
 
     data: Sequence[str]
@@ -40,6 +41,7 @@ class Options:
     pool: bool = False
     jobs: Count | None = None
     downloads: Path = Path("data")
+    auto_spacing: bool = False
 
 
 OPTIONS = (Options, PrepareSettings)
@@ -49,10 +51,16 @@ def run(options: Options, settings: PrepareSettings) -> None:
     """Prepare the dataset, and say what is in it."""
     from sslmed.evaluation.resolution import label_round_trip
     from sslmed.preparation.download.fetch import fetch
+    from sslmed.preparation.fingerprint import describe, measure
     from sslmed.preparation.prepare import prepare
+    from sslmed.preparation.readers.layouts import scan_all
 
     data = [fetch(name, options.downloads) if name in KNOWN else Path(name) for name in options.data]
     labels = None if options.task is None else LABELS_OF_TASKS[options.task]
+    if options.auto_spacing:
+        found = measure(scan_all(data, labels=labels, pool=options.pool)[0])
+        print("\n".join(describe(found)))
+        settings = replace(settings, geometry="spacing", spacing=found.spacing)
     store = prepare(data, options.store, settings, options.jobs, labels=labels, pool=options.pool)
     print(f"{options.store}: {len(store.labelled)} labelled and {len(store.unlabelled)} unlabelled cases are ready")
     _say_copies(store)

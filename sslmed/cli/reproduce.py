@@ -17,9 +17,13 @@ def run(options: Options) -> int:
     """Do the figure's runs, and publish them."""
     from sslmed.experiments.reproduce import reproduce
 
-    experiment = reproduce(options)
-    if experiment is None:
+    outcome = reproduce(options)
+    if outcome is None:
         return 0
+    if options.final:
+        from sslmed.experiments.final import conclude
+
+        return conclude(outcome.work, outcome.runs, outcome.out, outcome.metrics[0])
     from sslmed.reporting.publish import publish  # pandas and matplotlib take a while to import
 
-    return publish(experiment)
+    return publish(outcome)

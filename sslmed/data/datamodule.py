@@ -39,7 +39,8 @@ class StoreDataModule(LightningDataModule):
         updates: Length of training in updates. Give this or `epochs`.
         epochs: Length of training in passes over the training images, as in papers; of volumes, over all slices.
         validations: Number of validation passes, evenly spaced, the last one at the end.
-        crop_size: Train on random crops of this size in voxels. Required if prepared images differ in size.
+        crop_size: Train on random crops of this size in voxels, and evaluate whole images. Only the crop is read.
+            Images that are smaller are padded with zeros. Required if prepared images differ in size.
         num_workers: Processes that read ahead. 0 reads in the training process, which is fast with a memory map.
         device_memory: Fraction of a GPU's free memory for images and labels. If those of the training cases fit, they
             are copied there once, and those of the validation cases too if both fit. Nothing is then read ahead. 0
@@ -55,6 +56,8 @@ class StoreDataModule(LightningDataModule):
     """
 
     label: ClassVar[Label | None] = None
+    foreground_fraction: float = 0.0
+    final: bool = False
     selection: Selection
 
     def __init__(
@@ -134,7 +137,8 @@ class StoreDataModule(LightningDataModule):
             smallest, largest = min(sizes), max(sizes)
             msg = (
                 f"{self.store.root}: volumes differ in size ({smallest} to {largest} voxels) and do not stack: "
-                f"train on crops, e.g. --data.crop_size {str([64] * self.spatial_dims).replace(' ', '')}"
+                f"train on crops, e.g. --data.crop_size {str([64] * self.spatial_dims).replace(' ', '')}; "
+                "`sslmed reproduce --spacing auto` chooses them"
             )
             raise UserError(msg)
 
@@ -191,7 +195,14 @@ class StoreDataModule(LightningDataModule):
 
     def _training_dataset(self, cases: tuple[str, ...]) -> StoreDataset:
         """Return cases that are cropped and sliced as in training, if a sample has a seed."""
-        return StoreDataset(self.store, cases, label=self.label, slices=self.slices, crop_size=self.crop_size)
+        return StoreDataset(
+            self.store,
+            cases,
+            label=self.label,
+            slices=self.slices,
+            crop_size=self.crop_size,
+            foreground_fraction=self.foreground_fraction,
+        )
 
     def _pretext_validation_loader(self, cases: tuple[str, ...]) -> DataLoader[Sample]:
         """Return cases that are cropped and sliced as in training, always at the same place."""

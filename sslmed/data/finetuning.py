@@ -4,6 +4,7 @@ from pathlib import Path
 from statistics import fmean, pstdev
 from typing import Literal
 
+from sslmed.core.numbers import Fraction
 from sslmed.data.fold import LabelledData
 from sslmed.data.regions import brain_tumour_regions
 
@@ -14,6 +15,8 @@ class SegmentationData(LabelledData):
     Args:
         regions: Scheme of overlapping regions that are scored in addition to the classes. `brain_tumour` builds whole
             tumour, tumour core and enhancing tumour from the classes, by their names.
+        foreground_fraction: Fraction of training crops, if there are any, that are centred on a random voxel of a
+            random foreground class of the case. Default as in nnU-Net (https://doi.org/10.1038/s41592-020-01008-z).
         kwargs: See `LabelledData`.
 
     Attributes:
@@ -26,8 +29,15 @@ class SegmentationData(LabelledData):
 
     label = "map"
 
-    def __init__(self, store: Path, regions: Literal["brain_tumour"] | None = None, **kwargs: object) -> None:
+    def __init__(
+        self,
+        store: Path,
+        regions: Literal["brain_tumour"] | None = None,
+        foreground_fraction: Fraction = 0.33,
+        **kwargs: object,
+    ) -> None:
         super().__init__(store, **kwargs)  # type: ignore[arg-type]
+        self.foreground_fraction = foreground_fraction
         self.label_values = self.store.label_values
         self.region_classes = None if regions is None else brain_tumour_regions(self.store.label_names)
 

@@ -29,6 +29,8 @@ class FoldData(StoreDataModule):
         fold: The fold that is the test set.
         n_folds: Number of folds over the labelled cases.
         split_seed: Seed of folds and validation cases.
+        final: Train on all labelled cases, for a model that is used and not scored: none is held out for a test. The
+            validation cases are among them, so their scores are no estimate.
         testing: Whether there are test cases. Without them, all but a tenth are for training: to pretrain on labels.
         kwargs: See `StoreDataModule`.
 
@@ -46,13 +48,19 @@ class FoldData(StoreDataModule):
         n_folds: Folds = 5,
         split_seed: int = 0,
         testing: bool = True,
+        final: bool = False,
         **kwargs: object,
     ) -> None:
         super().__init__(store, fold=fold, **kwargs)  # type: ignore[arg-type]
+        self.final = final
         if testing:
-            self.split = split_store(self.store, fold=fold, n_folds=n_folds, split_seed=split_seed)
+            self.split = split_store(self.store, fold=fold, n_folds=n_folds, split_seed=split_seed, final=final)
         else:
             self.split = split_without_test(self.store, split_seed=split_seed)
+
+    def describe(self) -> dict[str, Any]:
+        """Return `StoreDataModule.describe`, and whether the model is a final one."""
+        return super().describe() | ({"final": True} if self.final else {})
 
 
 class LabelledData(FoldData):

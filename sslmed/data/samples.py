@@ -1,15 +1,14 @@
 """Reads prepared cases as a torch Dataset."""
 
-import random
 from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
 from sslmed.data.batches import Draw
+from sslmed.data.crops import foreground_voxel, pad, random_crop, random_slice
 from sslmed.preparation.store import Store
 
 Sample = dict[str, Any]
@@ -30,6 +29,7 @@ class StoreDataset(Dataset[Sample]):
         native: Whether samples have the geometry and label of the original grid.
         slices: Whether a `Draw` with a seed gives a random axial slice instead of the volume.
         crop_size: Sides in voxels of the crop for a `Draw` with a seed. Smaller images are padded with zeros.
+        foreground_fraction: Fraction of the crops that are centred on a foreground voxel, if labels are maps.
     """
 
     def __init__(
@@ -41,6 +41,7 @@ class StoreDataset(Dataset[Sample]):
         native: bool = False,
         slices: bool = False,
         crop_size: Sequence[int] | None = None,
+        foreground_fraction: float = 0.0,
     ) -> None:
         self.store = store
         self.cases = tuple(cases)
@@ -48,6 +49,7 @@ class StoreDataset(Dataset[Sample]):
         self.native = native
         self.slices = slices
         self.crop_size = crop_size
+        self.foreground_fraction = foreground_fraction
         self.kept_on: torch.device | None = None
         self._kept: dict[str, dict[str, Tensor]] = {}
         self._numbers: dict[str, Tensor] = {}
@@ -75,11 +77,13 @@ class StoreDataset(Dataset[Sample]):
     def __getitem__(self, draw: Draw) -> Sample:
         case = self.cases[draw.case]
         arrays = self._mapped(case) if self.kept_on is None else self._resident(case, self.kept_on)
-        if self.slices and draw.seed is not None:
-            arrays = _slice(arrays, f"{draw.seed} {case}")
+        if draw.seed is not None:
+            part = self._part(arrays["image"].shape[1:], case, draw.seed)
+            arrays = {key: array[(..., *part)] for key, array in arrays.items()}
+        tensors = self._read(arrays) if self.kept_on is None else arrays
         if self.crop_size is not None and draw.seed is not None:
-            arrays = _crop(arrays, self.crop_size, draw.seed)
-        sample: Sample = {"case": case, **{key: _tensor(array) for key, array in arrays.items()}}
+            tensors = {key: pad(tensor, self.crop_size) for key, tensor in tensors.items()}
+        sample: Sample = {"case": case, **tensors}
         if self.label in ("class", "value"):
             sample["label"] = self._number(case)
         if self.native:
@@ -91,12 +95,31 @@ class StoreDataset(Dataset[Sample]):
     def _mapped(self, case: str) -> dict[str, Any]:
         arrays: dict[str, Any] = {"image": self.store.image(case)}
         if self.label == "map":
-            arrays["label"] = self.store.label(case)
+            arrays["label"] = self.store.label_map(case)
         return arrays
+
+    def _part(self, sides: Sequence[int], case: str, seed: str) -> tuple[slice | int, ...]:
+        """Choose the slice and the crop that a training sample shows of an image with these sides."""
+        centre = None
+        if self.crop_size is not None and self.label == "map":
+            centre = foreground_voxel(self.store.foreground(case), self.foreground_fraction, seed)
+        position: tuple[int, ...] = ()
+        if self.slices:
+            at = random_slice(sides[-1], f"{seed} {case}") if centre is None else centre[-1]
+            sides, centre, position = sides[:-1], centre and centre[:-1], (at,)
+        if self.crop_size is None:
+            return (*(slice(None) for _ in sides), *position)
+        return (*random_crop(sides, self.crop_size, seed, centre), *position)
+
+    def _read(self, arrays: dict[str, Any]) -> dict[str, Tensor]:
+        """Read arrays of the memory map, with class indices in label maps."""
+        if "label" in arrays:
+            arrays = arrays | {"label": self.store.to_indices(arrays["label"])}
+        return {key: torch.tensor(array) for key, array in arrays.items()}
 
     def _resident(self, case: str, device: torch.device) -> dict[str, Any]:
         if case not in self._kept:
-            self._kept[case] = {key: torch.tensor(array, device=device) for key, array in self._mapped(case).items()}
+            self._kept[case] = {key: each.to(device) for key, each in self._read(self._mapped(case)).items()}
         return self._kept[case]
 
     def _number(self, case: str) -> Tensor:
@@ -115,23 +138,3 @@ def collate(samples: Sequence[Sample]) -> Sample:
         else [sample[key] for sample in samples]
         for key in samples[0]
     }
-
-
-def _slice(arrays: dict[str, Any], seed: str) -> dict[str, Any]:
-    n_slices = arrays["image"].shape[-1]
-    position = random.Random(f"slice {seed}").randrange(n_slices)  # noqa: S311 - not for secrets
-    return {key: array[..., position] for key, array in arrays.items()}
-
-
-def _crop(arrays: dict[str, Any], size: Sequence[int], seed: str) -> dict[str, Any]:
-    generator = random.Random(f"crop {seed}")  # noqa: S311 - not for secrets
-    sides = arrays["image"].shape[1:]
-    starts = [generator.randint(0, max(0, side - wanted)) for side, wanted in zip(sides, size, strict=True)]
-    window = tuple(slice(start, start + wanted) for start, wanted in zip(starts, size, strict=True))
-    missing = [max(0, wanted - side) for side, wanted in zip(sides, size, strict=True)]
-    padding = [amount for axis in reversed(missing) for amount in (0, axis)]  # torch starts with the last axis
-    return {key: F.pad(_tensor(array[(..., *window)]), padding) for key, array in arrays.items()}
-
-
-def _tensor(array: Any) -> Tensor:  # noqa: ANN401 - a tensor, or an array of the memory map
-    return array if torch.is_tensor(array) else torch.tensor(array)

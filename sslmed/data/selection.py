@@ -37,13 +37,20 @@ class Selection:
         return {"used": len(self.training), "for validation": len(self.validation), **self.left_out}
 
 
-def split_store(store: Store, *, fold: int, n_folds: int, split_seed: int = 0) -> Split:
+def split_store(store: Store, *, fold: int, n_folds: int, split_seed: int = 0, final: bool = False) -> Split:
     """Split the labelled cases of a store. Patients and copies of an image stay together.
+
+    Args:
+        store: The store.
+        fold: The fold that is the test set.
+        n_folds: Number of folds.
+        split_seed: Seed of the folds and the validation sets.
+        final: Train on all labelled cases and test none. The validation cases are then training cases as well.
 
     Raises:
         UserError: If there are too few labelled cases or patients.
     """
-    return split_cases(
+    split = split_cases(
         store.labelled,
         fold=fold,
         n_folds=n_folds,
@@ -51,6 +58,7 @@ def split_store(store: Store, *, fold: int, n_folds: int, split_seed: int = 0) -
         groups=store.groups,
         classes=strata(store.labels, targets(store)),
     )
+    return Split(tuple(sorted(store.labelled)), split.validation, ()) if final else split
 
 
 def split_without_test(store: Store, *, split_seed: int = 0) -> Split:
@@ -91,7 +99,7 @@ def select_pretraining(store: Store, split: Split, *, transductive: bool) -> Sel
     Unlabelled cases of patients in the validation or test set are left out, and so is every copy of an image but one,
     because contrastive tasks treat other cases as different images.
     """
-    held_out = {store.groups[case] for case in (*split.validation, *split.test)}
+    held_out = {store.groups[case] for case in {*split.validation, *split.test}.difference(split.train)}
     unlabelled = [case for case in store.unlabelled if store.groups[case] not in held_out]
     cases = (*split.train, *unlabelled, *(split.test if transductive else ()))
     training = store.distinct(cases)

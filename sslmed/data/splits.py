@@ -22,7 +22,10 @@ VALIDATION_PARTS = 5  # validation is one fifth of the cases that are not tested
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Holds the cases of one fold. Each tuple is sorted; they are disjoint, and together they have all cases."""
+    """Holds the cases of one fold. Each tuple is sorted; they are disjoint, and together they have all cases.
+
+    For a final model, `train` has all cases, and `validation` some of them.
+    """
 
     train: tuple[str, ...]
     validation: tuple[str, ...]

@@ -35,6 +35,21 @@ def gpus() -> list[str]:
     return names if len(set(names)) == len(names) else []
 
 
+def gpu_memory() -> int | None:
+    """Return the memory of the first GPU in bytes; `None` if there is no GPU."""
+    names = gpus()
+    if not names:
+        return None
+    pynvml.nvmlInit()
+    try:
+        name = names[0]
+        is_index = name.isdecimal()
+        find = pynvml.nvmlDeviceGetHandleByIndex if is_index else pynvml.nvmlDeviceGetHandleByUUID
+        return int(pynvml.nvmlDeviceGetMemoryInfo(find(int(name) if is_index else name)).total)
+    finally:
+        pynvml.nvmlShutdown()
+
+
 def _present() -> dict[str, list[str]]:
     """Map the UUID of each GPU of this machine to those of its parts; a GPU that is not divided is its only part."""
     try:

@@ -131,7 +131,7 @@ def _unprepared_line(store: Store) -> str:
 
 
 def _split(grid: Grid, store: Store, fold: int) -> Split:
-    return split_store(store, fold=fold, n_folds=grid.preset.n_folds)
+    return split_store(store, fold=fold, n_folds=grid.preset.n_folds, final=grid.final)
 
 
 def _fold_lines(grid: Grid, store: Store, fold: int, *, transductive: bool) -> list[str]:

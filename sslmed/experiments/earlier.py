@@ -46,6 +46,8 @@ def with_earlier(grid: Grid, places: Places, runs: Sequence[Run], plan: Plan) ->
         runs: This command's runs.
         plan: Plans the runs of a grid.
     """
+    if grid.final:
+        return Whole(runs, grid.experiment, ())
     own = {run.name: run for run in runs}
     found = _finished(places.work) - own.keys()
     if not found:

@@ -30,6 +30,7 @@ class Grid:
         encoder: YAML of an encoder that replaces the figure's.
         finetuning: `frozen` trains only what follows the encoder, also the baseline's, which stays random.
         balanced_pools: Whether batches have as many images of each of several external pools.
+        final: Whether to train a final model on all labels instead of comparing arms.
     """
 
     experiment: Experiment
@@ -42,6 +43,7 @@ class Grid:
     encoder: Path | None = None
     finetuning: Finetuning = "full"
     balanced_pools: bool = False
+    final: bool = False
 
     @property
     def takes_slices(self) -> bool:

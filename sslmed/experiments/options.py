@@ -23,6 +23,8 @@ class Options:
         source: Another labelled dataset, as for data, for the arm supervised; by default it is then run as well.
             `phantom` is one of other synthetic patients.
         preset: quick, sound, paper, or a folder with a preset.yaml.
+        auto_spacing: Choose spacing and crops from volumes and memory, and write them to a preset of your own, which
+            starts from --preset; the same as --spacing auto.
         arms: Arms to compare: names, groups (@paper, @modern, @all), and YAML files of your own pretext tasks; the
             figure's first group by default.
         encoder: Name or YAML of an encoder; the figure's by default.
@@ -42,6 +44,7 @@ class Options:
         probes: Score while pretraining what the encoder's features tell of the labels, for the report; runs that are
             done stay as they are.
         dry_run: List what is done and to do, and what it would cost.
+        final: Train one model on all labels, for use: of the arm of --arms, or of the best in validation so far.
     """
 
     figure: str
@@ -50,6 +53,7 @@ class Options:
     balanced_pools: bool = False
     source: str | None = None
     preset: str = "quick"
+    auto_spacing: bool = False
     arms: Sequence[str] | None = None
     encoder: str | None = None
     finetuning: Finetuning = "full"
@@ -67,3 +71,4 @@ class Options:
     wandb: Literal["disabled", "offline", "online"] = "disabled"
     probes: bool = False
     dry_run: bool = False
+    final: bool = False

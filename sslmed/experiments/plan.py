@@ -14,7 +14,7 @@ from sslmed.core.label_amount import LabelAmount
 from sslmed.experiments.arms import EXTERNAL, SLICES, Arm
 from sslmed.experiments.grid import Grid
 from sslmed.experiments.seen import SeenData
-from sslmed.experiments.settings import config_root, read_yaml
+from sslmed.experiments.settings import config_root, find_setting, read_yaml
 from sslmed.preparation.readers.dataset import LABELS_OF_TASKS, Labels
 
 NOT_RESULTS = ("wandb", "data.store", "probes")
@@ -132,7 +132,7 @@ def plan_runs(
 
 
 def _pretraining_run(grid: Grid, places: Places, arm: Arm, fold: int, options: dict[str, str]) -> Run:
-    place = f"{arm.name}/fold{fold}"
+    place = _place(grid, arm, fold)
     # Pools and sources are the same for all folds. Pretraining is repeated, so that intervals include its noise.
     if arm.is_supervised and places.source is not None:
         options = options | {"data.store": str(places.source.store), "data.fold": str(fold), "data.testing": "false"}
@@ -158,8 +158,9 @@ def _pretraining_run(grid: Grid, places: Places, arm: Arm, fold: int, options: d
             arm,
             fold=fold,
             n_folds=grid.preset.n_folds,
-            split_seed=_data_option(contents, "split_seed", 0),
-            transductive=_data_option(contents, "transductive", False),
+            split_seed=find_setting(contents, "data.init_args.split_seed", 0),
+            final=grid.final,
+            transductive=find_setting(contents, "data.init_args.transductive", False),
         )
     )
     key = _fingerprint(contents, options, None)
@@ -177,16 +178,19 @@ def _finetuning_run(
     parent: Run | None,
     options: dict[str, str],
 ) -> Run:
-    place = f"{arm.name}/fold{fold}"
+    place = _place(grid, arm, fold)
     options = options | _fold_options(grid, places, fold)
     amount, value = labels.option
     options |= {"seed_everything": str(seed), f"data.{amount}": value}
+    if grid.final:
+        options["select"] = "last"
     if grid.experiment.regions is not None:
         options["data.regions"] = grid.experiment.regions
     if arm.initial_weights:
         options["initial_weights"] = str(arm.initial_weights)
     if parent is not None:
-        checkpoint = places.work / parent.name / "checkpoints" / f"{grid.preset.handover}.ckpt"
+        handover = "last" if grid.final else grid.preset.handover  # a final model has no cases to select by
+        checkpoint = places.work / parent.name / "checkpoints" / f"{handover}.ckpt"
         options["model.pretrained.checkpoint"] = str(checkpoint)
     if grid.finetuning == "frozen":
         options |= {"model.pretrained.frozen_fraction": "1", "model.pretrained.unfreezing_fraction": "0"}
@@ -200,8 +204,8 @@ def _finetuning_run(
     job = f"{place}/seed{seed}" if len(grid.seeds) > 1 else place
     name = f"{place}/seed{seed}/{labels.path}"
     contents = [read_yaml(path) for path in configs]
-    split_seed = _data_option(contents, "split_seed", 0)
-    folds = {"fold": fold, "n_folds": grid.preset.n_folds, "split_seed": split_seed}
+    split_seed = find_setting(contents, "data.init_args.split_seed", 0)
+    folds = {"fold": fold, "n_folds": grid.preset.n_folds, "split_seed": split_seed, "final": grid.final}
     data = None
     if places.seen is not None and (parent is None or parent.data is not None):
         pretraining = None if parent is None else parent.data
@@ -209,6 +213,10 @@ def _finetuning_run(
     key = _fingerprint(contents, options, parent)
     identity = {"arm": arm.name, "fold": fold, "seed": seed, "labels": labels, "name": name, "job": job, "data": data}
     return _run(places, configs, options, key, parent, **identity)
+
+
+def _place(grid: Grid, arm: Arm, fold: int) -> str:
+    return f"{arm.name}/final" if grid.final else f"{arm.name}/fold{fold}"
 
 
 def _supervised_files(grid: Grid, source: LabelledSource) -> tuple[list[str], list[str]]:
@@ -220,7 +228,8 @@ def _supervised_files(grid: Grid, source: LabelledSource) -> tuple[list[str], li
 
 
 def _fold_options(grid: Grid, places: Places, fold: int) -> dict[str, str]:
-    return {"data.store": str(places.store), "data.fold": str(fold), "data.n_folds": str(grid.preset.n_folds)}
+    options = {"data.store": str(places.store), "data.fold": str(fold), "data.n_folds": str(grid.preset.n_folds)}
+    return options | ({"data.final": "true"} if grid.final else {})
 
 
 def _configs(grid: Grid, places: Places, arm: Arm, stage: Sequence[str], overlays: Sequence[str]) -> list[Path]:
@@ -246,16 +255,6 @@ def _run(
     needs = None if parent is None else parent.name
     devices = int(options.get("trainer.devices", 1))
     return Run(**identity, needs=needs, arguments=tuple(arguments), key=key, devices=devices)
-
-
-def _data_option(contents: Sequence[Any], name: str, default: Any) -> Any:  # noqa: ANN401 - any YAML
-    """Find an argument of the data module in the contents of YAML files, of which later ones take precedence."""
-    for content in reversed(contents):
-        for section in ("data", "init_args"):
-            content = content.get(section) if isinstance(content, dict) else None
-        if isinstance(content, dict) and name in content:
-            return content[name]
-    return default
 
 
 def _fingerprint(contents: Sequence[Any], options: dict[str, str], parent: Run | None) -> str:

@@ -12,18 +12,20 @@ from sslmed.core.files import check_writable
 from sslmed.core.label_amount import label_amounts
 from sslmed.core.startup import importing
 from sslmed.experiments.arms import EXTERNAL, SUPERVISED, Arm, null_arms
+from sslmed.experiments.auto_preset import with_own_spacing
 from sslmed.experiments.data_checks import check_data, check_folds, check_source, refuse_common_images
 from sslmed.experiments.devices import check_devices, check_gpus, default_jobs, gpus
 from sslmed.experiments.dry_run import print_dry_run
 from sslmed.experiments.earlier import with_earlier
 from sslmed.experiments.executors.local import Executor, Local
 from sslmed.experiments.executors.slurm import slurm
+from sslmed.experiments.final import final_grid
 from sslmed.experiments.grid import Grid
 from sslmed.experiments.options import Options
 from sslmed.experiments.own import add_arms, expand_groups, find_encoder
 from sslmed.experiments.plan import LabelledSource, Places, Run, plan_runs, write_plan
 from sslmed.experiments.seen import SeenData
-from sslmed.experiments.settings import keep_experiment, preset_folder, read_experiment, read_preset
+from sslmed.experiments.settings import config_root, keep_experiment, preset_folder, read_experiment, read_preset
 from sslmed.experiments.sources import Source, pool_name, scan_pool
 from sslmed.experiments.workflow import (
     is_done,
@@ -80,8 +82,18 @@ def reproduce(options: Options) -> Outcome | None:
     first, *others = options.data
     source = Source(first, options.downloads, experiment.label_kind, *phantom, more=tuple(map(Path, others)))
     rival = None if options.source is None else Source(options.source, options.downloads, None, *phantom, seed=1)
+    if options.auto_spacing:
+        if options.dry_run and source.is_absent:
+            raise UserError(f"{source.folder}: is not here yet, and --spacing auto looks at it: leave out --dry-run")
+        presets = options.out / "presets" / experiment.figure / source.name
+        jobs = executor.jobs if isinstance(executor, Local) else None
+        grid = with_own_spacing(grid, source.fetch(), presets, jobs)
     name = f"{source.name}-{grid.name}"
     out = options.out / grid.experiment.figure / name
+    work = (options.runs / grid.experiment.figure / name).absolute()
+    if options.final:
+        grid = final_grid(grid, work, options.arms)
+        _require_images(grid.arms, options)
     if not options.dry_run:
         for option, folder in (("--out", out), ("--runs", options.runs), ("--downloads", options.downloads)):
             check_writable(folder, option)
@@ -92,9 +104,10 @@ def reproduce(options: Options) -> Outcome | None:
         check_source(labelled)
     if dataset is not None:
         check_data(dataset, filter(None, (pool, labelled)), grid)
+        _say_what_quick_is_for(grid, source, dataset.spatial_dims)
     stores = (options.runs / "stores").absolute()
     places = Places(
-        work=(options.runs / grid.experiment.figure / name).absolute(),
+        work=work,
         store=stores / f"{source.name}-{_key(dataset, grid)}",
         pool=stores / f"pool-{pool_name(options.pool)}-{_key(pool, grid)}" if options.pool else None,
         source=None
@@ -106,7 +119,7 @@ def reproduce(options: Options) -> Outcome | None:
         ),
         spatial_dims=3 if dataset is None else dataset.spatial_dims,
     )
-    work, settings = places.work, grid.prepare_settings(places.spatial_dims)
+    settings = grid.prepare_settings(places.spatial_dims)
     plan = partial(plan_runs, dataset=source.name, wandb=options.wandb, devices=options.devices, probes=options.probes)
     if dataset is not None:
         of_pool = preview(pool, unusable, places.pool, settings, pool=True) if pool and places.pool else None
@@ -136,7 +149,8 @@ def reproduce(options: Options) -> Outcome | None:
             places = replace(places, seen=SeenData(store, prepared_pool, prepared_source))
             runs = plan(grid, places)
         whole = with_earlier(grid, places, runs, plan)
-        write_plan(work / "plan.json", whole.runs)
+        if not grid.final:  # the plan is of what is compared
+            write_plan(work / "plan.json", whole.runs)
         if not all(is_done(work, run) for run in runs):
             set_stale_runs_aside(work, runs)
             keep_experiment(work, whole.experiment)
@@ -191,17 +205,10 @@ def _grid(options: Options) -> Grid:
     if options.arms is None and options.source is not None:
         arms.append(SUPERVISED)
     experiment, arms = add_arms(experiment, arms)
-    external = [arm for arm in arms if Arm.parse(arm).external]
-    if external and options.pool is None:
-        raise UserError(f"{external[0]} is pretrained on an external pool: give its folder by --pool (make: POOL=)")
-    if options.pool is not None and not external:
+    _require_images(arms, options)
+    if options.pool is not None and not any(Arm.parse(arm).external for arm in arms):
         raise UserError(f"--pool {options.pool[0]}: no arm is pretrained on it; add some, e.g. rotation{EXTERNAL}")
-    supervised = [arm for arm in arms if Arm.parse(arm).is_supervised]
-    if supervised and options.source is None:
-        raise UserError(
-            f"{supervised[0]} is pretrained on the labels of another dataset: give it by --source (make: SOURCE=)"
-        )
-    if options.source is not None and not supervised:
+    if options.source is not None and not any(Arm.parse(arm).is_supervised for arm in arms):
         raise UserError(f"--source {options.source}: no arm is pretrained on it; add {SUPERVISED}")
     grid = Grid(
         experiment=experiment,
@@ -218,6 +225,25 @@ def _grid(options: Options) -> Grid:
     for path, meant in grid.left_out.items():
         print(f"{path}: is ignored, as it is for {meant} and the encoder is another one", file=sys.stderr)
     return grid
+
+
+def _require_images(arms: Sequence[str], options: Options) -> None:
+    """Check that there is what arms are pretrained on."""
+    for arm in map(Arm.parse, arms):
+        if arm.external and options.pool is None:
+            raise UserError(f"{arm.name} is pretrained on an external pool: give its folder by --pool (make: POOL=)")
+        if arm.is_supervised and options.source is None:
+            raise UserError(
+                f"{arm.name} is pretrained on the labels of another dataset: give it by --source (make: SOURCE=)"
+            )
+
+
+def _say_what_quick_is_for(grid: Grid, source: Source, spatial_dims: int) -> None:
+    if grid.preset_folder.name != "quick" or not grid.preset_folder.is_relative_to(config_root()) or source.is_public:
+        return
+    size, form = grid.prepare_settings(spatial_dims).size, {2: "² pixels", 3: "³ voxels"}[spatial_dims]
+    other = "--spacing auto, which keeps volumes whole, or " if spatial_dims == 3 else ""
+    print(f"quick is for demonstrations: it reduces images to {size}{form}; try {other}--preset sound", file=sys.stderr)
 
 
 def _key(dataset: Dataset | None, grid: Grid) -> str:

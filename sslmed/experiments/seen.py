@@ -35,19 +35,29 @@ class SeenData:
     pool: Store | None = None
     source: Store | None = None
 
-    def of_pretraining(self, arm: Arm, *, fold: int, n_folds: int, split_seed: int, transductive: bool) -> str | None:
+    def of_pretraining(
+        self, arm: Arm, *, fold: int, n_folds: int, split_seed: int, final: bool, transductive: bool
+    ) -> str | None:
         """Return the fingerprint of a pretraining run: its images, and labels if it sees them; `None` if not here."""
         if arm.is_supervised:
             return None if self.source is None else _of_source(self.source, fold, split_seed)
         if arm.external:
             return None if self.pool is None else _of_pool(self.pool, split_seed)
-        return _of_pretraining(self.store, fold, n_folds, split_seed, transductive)
+        return _of_pretraining(self.store, fold, n_folds, split_seed, final, transductive)
 
     def of_finetuning(
-        self, amount: LabelAmount, *, fold: int, n_folds: int, split_seed: int, seed: int, pretraining: str | None
+        self,
+        amount: LabelAmount,
+        *,
+        fold: int,
+        n_folds: int,
+        split_seed: int,
+        final: bool,
+        seed: int,
+        pretraining: str | None,
     ) -> str:
         """Return the fingerprint of a fine-tuning run: images and labels of training, validation and test cases."""
-        return _of_finetuning(self.store, amount, fold, n_folds, split_seed, seed, pretraining)
+        return _of_finetuning(self.store, amount, fold, n_folds, split_seed, final, seed, pretraining)
 
 
 @lru_cache
@@ -63,17 +73,24 @@ def _of_source(store: Store, fold: int, split_seed: int) -> str:
 
 
 @lru_cache
-def _of_pretraining(store: Store, fold: int, n_folds: int, split_seed: int, transductive: bool) -> str:
-    split = split_store(store, fold=fold, n_folds=n_folds, split_seed=split_seed)
+def _of_pretraining(store: Store, fold: int, n_folds: int, split_seed: int, final: bool, transductive: bool) -> str:
+    split = split_store(store, fold=fold, n_folds=n_folds, split_seed=split_seed, final=final)
     selection = select_pretraining(store, split, transductive=transductive)
     return data_fingerprint(describe_selection(store, selection, labelled=False))
 
 
 @lru_cache
 def _of_finetuning(
-    store: Store, amount: LabelAmount, fold: int, n_folds: int, split_seed: int, seed: int, pretraining: str | None
+    store: Store,
+    amount: LabelAmount,
+    fold: int,
+    n_folds: int,
+    split_seed: int,
+    final: bool,
+    seed: int,
+    pretraining: str | None,
 ) -> str:
-    split = split_store(store, fold=fold, n_folds=n_folds, split_seed=split_seed)
+    split = split_store(store, fold=fold, n_folds=n_folds, split_seed=split_seed, final=final)
     try:
         selection = select_labelled(store, split, amount, fold=fold, seed=seed)
     except UserError:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -260,6 +260,23 @@ def read_yaml(path: Path) -> Any:  # noqa: ANN401 - any YAML
     except yaml.YAMLError as error:
         msg = f"{path}: not valid YAML ({' '.join(str(error).split())})"
         raise UserError(msg) from error
+
+
+def find_setting(contents: Iterable[Any], place: str, default: Any) -> Any:  # noqa: ANN401 - any YAML
+    """Find a setting in the contents of YAML files, of which later ones take precedence.
+
+    Args:
+        contents: Results of `read_yaml`.
+        place: Its keys, as `data.init_args.split_seed`.
+        default: Value if no file has it.
+    """
+    *sections, name = place.split(".")
+    for content in reversed([*contents]):
+        for section in sections:
+            content = content.get(section) if isinstance(content, dict) else None
+        if isinstance(content, dict) and name in content:
+            return content[name]
+    return default
 
 
 def _read(kind: type[Settings], path: Path) -> Settings:

@@ -47,7 +47,7 @@ class Source:
     @property
     def name(self) -> str:
         """The dataset's name in tables and paths."""
-        if self.data in (PHANTOM, *KNOWN):
+        if self.is_public:
             first = self.data if self.seed == 0 else f"{self.data}-seed{self.seed}"
         else:
             first = name_of(Path(self.data))
@@ -75,9 +75,14 @@ class Source:
         return self.data == PHANTOM
 
     @property
+    def is_public(self) -> bool:
+        """Whether the data is generated, or a known dataset, rather than the user's own."""
+        return self.data in (PHANTOM, *KNOWN)
+
+    @property
     def is_absent(self) -> bool:
         """Whether the dataset must be generated or downloaded first."""
-        return self.data in (PHANTOM, *KNOWN) and not layouts.has_layout(self.folder)
+        return self.is_public and not layouts.has_layout(self.folder)
 
     def __post_init__(self) -> None:
         if self.is_phantom and (self.phantom_kind is None or self.phantom is None):

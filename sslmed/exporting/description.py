@@ -23,7 +23,7 @@ TRAINING_ONLY = ("affine", "intensity", "optimization", "pretrained")
 
 FACTS = (
     *("kind", "figure", "dataset", "preset", "arm", "source", "fold", "seed", "label_fraction", "n_labels", "n_train"),
-    *("transductive", "val_loss", "chance_loss", "git", "versions"),
+    *("final", "transductive", "val_loss", "chance_loss", "git", "versions"),
 )
 """What is known of a run, from `results.json`."""
 
@@ -42,7 +42,8 @@ class Description:
         in_channels: Number of channels of its images.
         window: Sides in voxels of the sliding window; `None` if the network sees whole images.
         recipe: How images are prepared.
-        run: What is known of the run: `FACTS`, `TRAINING`, whether its encoder was pretrained, and its scores.
+        run: What is known of the run: `FACTS`, `TRAINING`, whether its encoder was pretrained, and its scores, or the
+            scores to be expected of a final model.
         version: Version of sslmed.
     """
 
@@ -113,6 +114,8 @@ def _facts(run: TrainedRun) -> dict[str, Any]:
     facts |= {name: run.settings["data"]["init_args"].get(name) for name in TRAINING}
     facts |= {"select": run.settings["select"], "pretrained": pretrained.get("checkpoint") is not None}
     facts["scores"] = [asdict(score) for score in scores_of(run)]
+    if run.files.expected.is_file():
+        facts["expected"] = json.loads(run.files.expected.read_text(encoding="utf-8"))
     return {name: value for name, value in facts.items() if value not in (None, "")}
 
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sslmed.core.errors import UserError
+from sslmed.experiments.best_arm import runs_of
 from sslmed.exporting.description import Description
 from sslmed.exporting.model import Model, load
-from sslmed.prediction.experiment import runs_of
 from sslmed.preparation.recipe import Recipe
 from sslmed.preparation.settings import preparation_differences
 from sslmed.training.run_directory import RunDirectory

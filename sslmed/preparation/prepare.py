@@ -20,6 +20,7 @@ from sslmed.core.errors import DataError, UserError
 from sslmed.core.files import remove_leftovers, write_text
 from sslmed.core.text import shorten
 from sslmed.core.workers import run_in_processes
+from sslmed.preparation.foreground import foreground_voxels
 from sslmed.preparation.geometry import Geometry
 from sslmed.preparation.photograph import digest_of_pixels, prepare_photo, read_mask
 from sslmed.preparation.readers import layouts
@@ -204,6 +205,7 @@ def _prepare_case(dataset: Dataset, settings: PrepareSettings, store: Path, case
     record |= {"digest": digest, "classes": [], "geometry": geometry.to_json()}
     if dataset.labels == "map" and case.is_labelled:
         record["classes"] = _occurring(arrays["label"])
+        arrays["foreground"] = foreground_voxels(arrays["label"])
         if not label_values:
             record["values"] = _occurring(arrays["native_label"])
     _write_case(store, case.id, arrays, record)

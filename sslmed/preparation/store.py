@@ -101,14 +101,22 @@ class Store:
         return self._map(case, "image.npy")
 
     def label(self, case: str) -> NDArray[np.uint8]:
-        """Memory-map the label `(*grid)` of class indices."""
-        return self._to_indices(self._map(case, "label.npy"))
+        """Read the label `(*grid)` of class indices."""
+        return self.to_indices(self.label_map(case))
+
+    def label_map(self, case: str) -> NDArray[np.uint8]:
+        """Memory-map the label `(*grid)`, whose numbers `to_indices` converts."""
+        return self._map(case, "label.npy")
+
+    def foreground(self, case: str) -> NDArray[np.int32]:
+        """Memory-map some voxels of the label `(*grid)`; see `foreground_voxels`."""
+        return self._map(case, "foreground.npy")
 
     def native_label(self, case: str) -> NDArray[np.uint8]:
         """Read the label `(*original)` of class indices."""
         compressed = self._file(case, "native_label.npy.gz").read_bytes()
         label: NDArray[np.uint8] = np.load(io.BytesIO(igzip.decompress(compressed)))  # type: ignore[no-untyped-call]
-        return self._to_indices(label)
+        return self.to_indices(label)
 
     def classes(self, case: str) -> frozenset[int]:
         """Return the classes in the label `(*grid)`, or the case's class; empty for an unlabelled case."""
@@ -122,8 +130,8 @@ class Store:
         """Return the geometry, which maps the grid back to that of the original file."""
         return Geometry.from_json(json.loads(self._file(case, "case.json").read_text(encoding="utf-8"))["geometry"])
 
-    def _to_indices(self, label: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Convert the numbers in an array to class indices, if they differ."""
+    def to_indices(self, label: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Convert the numbers in a label map, or a part of one, to class indices, if they differ."""
         if self._codes == list(range(len(self._codes))):
             return label
         indices = np.zeros(256, dtype=np.uint8)

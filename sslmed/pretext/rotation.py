@@ -7,7 +7,6 @@ https://arxiv.org/abs/2006.03829.
 import torch
 from torch import Tensor
 
-from sslmed.core.errors import InputError
 from sslmed.encoders import Encoder
 from sslmed.encoders.heads import Head, HeadCallable
 from sslmed.learning.augmentation import RandomAffine, apply_affine
@@ -70,6 +69,8 @@ def turn(images: Tensor, classes: Tensor, tables: Tensor) -> Tensor:
 class Rotation(ClassificationTask):
     """Predicts the rotation of an image: 10 classes in 3-D (none, and 90°, 180°, 270° about each axis), 4 in 2-D.
 
+    If the sides of the images differ, as those of crops may, it is the cube in their middle that is rotated.
+
     Sources: in 2-D Gidaris et al. 2018, https://arxiv.org/abs/1803.07728; in 3-D Taleb et al. 2020, section 3,
     https://arxiv.org/abs/2006.03829.
 
@@ -97,19 +98,14 @@ class Rotation(ClassificationTask):
         """Rotate every image by a random class.
 
         Args:
-            images: `(B, C, *spatial)` with equal sides.
+            images: `(B, C, *spatial)`.
             generator: See `PretextTask.make_task`.
 
         Returns:
-            The rotated images `(B, C, *spatial)` and the classes `(B,)`.
-
-        Raises:
-            InputError: If the sides differ: rotated images would have different shapes.
+            The rotated images `(B, C, *cube)`, with the shortest side of the images, and the classes `(B,)`.
         """
-        sides = tuple(images.shape[2:])
-        if len(set(sides)) > 1:
-            msg = f"rotation needs images with equal sides, got {sides}: prepare them as a cube, or crop or pad them"
-            raise InputError(msg)
+        sides = images.shape[2:]
+        images = images[:, :, *(slice((side - min(sides)) // 2, (side + min(sides)) // 2) for side in sides)]
         targets = torch.randint(self.num_classes, (len(images),), generator=generator, device=images.device)
         if self.affine is not None:
             images = apply_affine(images, self.affine.sample(len(images), len(sides), images.device, generator))

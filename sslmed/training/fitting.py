@@ -51,7 +51,10 @@ class Fitting:
     selected: Path
 
     def fit(self) -> None:
-        """Train, resuming from the last checkpoint if there is one; score the test cases once; write the results."""
+        """Train, resuming from the last checkpoint if there is one; score the test cases once; write the results.
+
+        The results of a final model, which has no test cases, have no scores.
+        """
         self.trainer.strategy.setup_environment()  # connects the ranks; the first one holds the lock now
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()  # an earlier run of this process may have used more
@@ -59,7 +62,7 @@ class Fitting:
         if resumed is not None:
             log.info("resuming from %s", resumed)
             read_state(resumed)  # refuses what cannot be resumed
-        if not self.data.selection.test:
+        if not self._is_finetuning:
             log.info("pretraining sees %s", image_counts(self.data.selection.counts))
         self.trainer.fit(self.model, datamodule=self.data, ckpt_path=resumed, weights_only=True)
         self._check_budget()
@@ -69,10 +72,15 @@ class Fitting:
             "seconds": round(self.history.seconds, 1),
             **provenance(self.trainer.strategy.root_device),
         }
-        if isinstance(self.model, DownstreamTask) and self.data.selection.test:
+        if isinstance(self.model, DownstreamTask) and self._is_finetuning:
             self._finish_finetuning(self.model, results)
         else:
             self._finish_pretraining(results)
+
+    @property
+    def _is_finetuning(self) -> bool:
+        """Whether the model is to be used; a final one has no test cases, as has one that is pretrained on labels."""
+        return isinstance(self.model, DownstreamTask) and (self.data.final or bool(self.data.selection.test))
 
     def _check_budget(self) -> None:
         done, budget = self.trainer.global_step, self.data.updates_per_validation * self.data.validations
@@ -84,8 +92,13 @@ class Fitting:
             )
 
     def _finish_finetuning(self, model: DownstreamTask, results: dict[str, Any]) -> None:
+        results |= {"kind": "finetune", "metrics": {}}
+        if self.data.final:
+            if rank() == 0:
+                self._write(results)
+            return
         cases = score(self.trainer, model, self.data, self.selected)
-        results |= {"kind": "finetune", "metrics": summarise(cases, model.kind)}
+        results["metrics"] = summarise(cases, model.kind)
         if rank() == 0:
             self._back_on_device()
             with alone():

@@ -181,7 +181,7 @@ class SSLMedCLI(LightningCLI):
     def test(self, model: LightningModule, ckpt_path: Path | str | None = None, **_: Any) -> None:  # noqa: ANN401
         """Score the test cases of a run again and print the result. The run directory does not change."""
         if not isinstance(model, DownstreamTask) or not self.datamodule.selection.test:
-            msg = f"{self.run.path}: a pretraining run has no test cases; use `sslmed validate`"
+            msg = f"{self.run.path}: a pretraining run or a final model has no test cases; use `sslmed validate`"
             raise UserError(msg)
         self.run.require_results("a test")
         rows = score(self.trainer, model, self.datamodule, self._checkpoint(ckpt_path))
@@ -195,7 +195,7 @@ class SSLMedCLI(LightningCLI):
 
     def predict(self, model: LightningModule, ckpt_path: Path | str | None = None, **_: Any) -> None:  # noqa: ANN401
         """Predict test and unlabelled cases, and write the predictions to the run directory."""
-        if not isinstance(model, DownstreamTask) or not self.datamodule.selection.test:
+        if not isinstance(model, DownstreamTask) or not (self.datamodule.selection.test or self.datamodule.final):
             msg = f"{self.run.path}: a pretraining run cannot predict; give a fine-tuning run"
             raise UserError(msg)
         self.run.require_results("a prediction")

@@ -23,6 +23,8 @@ IGNORED_SETTINGS = ("run_dir", "ckpt_path", "weights_only", "keep_memory", "wand
 class RunDirectory:
     """Holds the paths of all files of one training run. `results.json` is written last: it exists if the run is done.
 
+    Beside the results of a final model, `expected.json` has the scores of its arm in cross-validation.
+
     Args:
         path: The directory. It is created at the first write.
     """
@@ -41,6 +43,7 @@ class RunDirectory:
         self.examples = path / "examples.npz"
         self.answers = path / "answers.png"
         self.results = path / "results.json"
+        self.expected = path / "expected.json"
 
     @property
     def is_done(self) -> bool:

@@ -28,7 +28,7 @@ ENCODERS: dict[str, Callable[[], Encoder]] = {
     "transformer-2d": lambda: PatchTransformer(2, 1, reductions=(2, 4)),
 }
 OTHERS = ["unet-3d", "densenet-2d"]  # the transformer takes long to overfit
-# Images of unequal sides, except for rotation; every patch is at least 5 voxels wide.
+# Images of unequal sides; every patch is at least 5 voxels wide.
 SHAPES = {2: (26, 31), 3: (18, 19, 21)}
 
 every_task = pytest.mark.parametrize("name", TASKS)
@@ -43,7 +43,7 @@ def build(name: str, encoder: str, device: torch.device | str = "cpu") -> Pretex
 def draw_images(task: PretextTask[Any], batch_size: int) -> Tensor:
     """Draw smooth images with a little noise, other ones for every case and channel."""
     dims = task.encoder.spatial_dims
-    shape = (20,) * dims if isinstance(task, Rotation) else SHAPES[dims]
+    shape = SHAPES[dims]
     generator = torch.Generator().manual_seed(1)
     coarse = torch.rand(batch_size, task.encoder.in_channels, *(5,) * dims, generator=generator)
     smooth = F.interpolate(coarse, shape, mode={2: "bilinear", 3: "trilinear"}[dims])

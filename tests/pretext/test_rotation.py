@@ -5,6 +5,7 @@ import torch
 from sslmed.encoders import UNetEncoder
 from sslmed.learning.augmentation import RandomAffine
 from sslmed.pretext import Rotation
+from sslmed.pretext.rotation import turn
 
 # Class -> (quarter turns, plane), as the authors' code was found to turn.
 MEANINGS = {
@@ -43,11 +44,12 @@ def test_classes_are_equally_likely():
     assert targets.bincount().sub(500).abs().max() < 100  # 4.7 standard deviations
 
 
-@pytest.mark.parametrize("shape", [(8, 9), (8, 8, 9)])
-def test_unequal_sides_are_refused(shape):
-    task = Rotation(UNetEncoder(len(shape), 1, widths=(2, 4)))
-    with pytest.raises(ValueError, match=r"equal sides, got \(8, .*9\).*cube"):
-        task.make_task(torch.rand(2, 1, *shape))
+@pytest.mark.parametrize("shape", [(8, 9), (8, 8, 11)])
+def test_of_unequal_sides_the_middle_is_turned(shape):
+    task, images = Rotation(UNetEncoder(len(shape), 1, widths=(2, 4))), torch.rand(9, 1, *shape)
+    turned, targets = task.make_task(images)
+    middle = {9: slice(0, 8), 11: slice(1, 9)}[shape[-1]]
+    assert torch.equal(turned, turn(images[..., middle], targets, task.tables))
 
 
 def test_half_precision_stays_so_until_the_encoder():

@@ -1,4 +1,4 @@
-"""Chooses the runs of an experiment that predict new images: by validation cases, never by test cases."""
+"""Chooses the arm of an experiment for new images and for a final model: by validation cases, never by test cases."""
 
 import logging
 from collections import defaultdict

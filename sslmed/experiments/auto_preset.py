@@ -1,0 +1,96 @@
+"""`--spacing auto`: a preset of the user's own, with spacing and crops chosen from the data and this machine."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from math import prod
+from pathlib import Path
+from shutil import copyfile
+from typing import Any
+
+import psutil
+import yaml
+
+from sslmed.core.files import atomic_folder
+from sslmed.experiments.arms import SLICES
+from sslmed.experiments.devices import gpu_memory
+from sslmed.experiments.grid import Grid
+from sslmed.experiments.own import encoder_class
+from sslmed.experiments.settings import find_setting, read_preset, read_yaml
+from sslmed.preparation.fingerprint import Fingerprint, choose_crop, describe, measure, times
+from sslmed.preparation.readers.dataset import Dataset
+
+LARGEST = {True: 128**3, False: 48**3}
+"""Most voxels of a crop with and without a GPU: nnU-Net's usual crop, and what a core trains on in minutes."""
+
+COSTS = ("pretrain_seconds", "finetune_seconds", "memory_gib")
+"""Estimates of a preset that grow with the voxels of an image."""
+
+DEEPEST = 32
+"""Reduction of encoders whose YAML does not say it."""
+
+
+def with_own_spacing(grid: Grid, dataset: Dataset, out: Path, jobs: int | None) -> Grid:
+    """Replace the preset by one for this dataset. The first command writes it; later ones use it as it is.
+
+    Args:
+        grid: What the command compares, with the preset to start from.
+        dataset: The dataset.
+        out: Where the preset's folder goes.
+        jobs: Jobs side by side, which share the memory of a machine without GPU; `None` if they run on a cluster.
+
+    Raises:
+        UserError: If the images are photographs.
+    """
+    folder = out / f"{grid.preset_folder.name}-auto"
+    if folder.is_dir():
+        print(f"{folder}: is used as it is; remove it to have it made anew", file=sys.stderr)
+    else:
+        _make(folder, grid, measure(dataset), jobs)
+        print(f"{folder}: holds these settings, to be edited and given as --preset {folder}")
+    return replace(grid, preset=read_preset(folder), preset_folder=folder.resolve())
+
+
+def _make(folder: Path, grid: Grid, found: Fingerprint, jobs: int | None) -> None:
+    """Choose crops, say in a few lines what was found and chosen, and write the preset."""
+    estimate, bytes_of_gpu = grid.preset.estimate, gpu_memory()
+    room = estimate.memory_gib  # what is asked of a cluster
+    if jobs is not None:
+        room = (bytes_of_gpu or psutil.virtual_memory().total / jobs) / 2**30
+    usual = grid.preset.prepare.size**3  # voxels that the preset's estimate is for
+    most = min(usual * room / estimate.memory_gib, LARGEST[jobs is None or bytes_of_gpu is not None])
+    crop = choose_crop(found, voxels=most, reduction=_reduction(grid))
+    words = [
+        *describe(found),
+        f"training: crops of {times(crop)} voxels ({room:.0f} GiB of memory for a job); smaller volumes are padded",
+        "validation and test: whole volumes, by a sliding window",
+    ]
+    print("\n".join(words))
+    ratio = max(1.0, prod(crop) / usual)
+    costs = {name: round(getattr(estimate, name) * ratio, 1) for name in COSTS}
+    content = read_yaml(grid.preset_folder / "preset.yaml")
+    content["prepare"] |= {"geometry": "spacing", "spacing": [*found.spacing]}
+    content["prepare"].pop("size", None)  # of cubes
+    content["estimate"] |= costs
+    _write(folder, grid, content, crop, words)
+
+
+def _write(folder: Path, grid: Grid, content: Mapping[str, Any], crop: Sequence[int], words: Sequence[str]) -> None:
+    with atomic_folder(folder) as partial:
+        for path in grid.preset_folder.glob("*.yaml"):
+            copyfile(path, partial / path.name)
+        comment = "".join(f"# {line}\n" for line in [f"Made from the preset {grid.preset_folder.name}.", *words])
+        (partial / "preset.yaml").write_text(comment + yaml.safe_dump(content, sort_keys=False))
+        for suffix, size in (("", crop), (SLICES, crop[:2])):
+            path = partial / f"run{suffix}.yaml"
+            settings: dict[str, Any] = next(map(read_yaml, grid.overlay(path.name)), {})
+            settings.setdefault("data", {}).setdefault("init_args", {})["crop_size"] = [*size]
+            path.write_text(yaml.safe_dump(settings, sort_keys=False))
+
+
+def _reduction(grid: Grid) -> int:
+    """Return the voxels of an image for each voxel of the coarsest map, along an axis."""
+    files = grid.encoder_files([""])
+    widths = find_setting(map(read_yaml, files), "model.init_args.encoder.init_args.widths", None)
+    is_unet = encoder_class(files[0]) == "UNetEncoder" and widths is not None
+    return int(2 ** (len(widths) - 1)) if is_unet else DEEPEST

@@ -1,0 +1,101 @@
+"""The final model: after the comparison of arms, one of them is trained on all labels, for use."""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from sslmed.core.errors import UserError
+from sslmed.core.files import write_text
+from sslmed.core.label_amount import LabelAmount
+from sslmed.core.startup import importing
+from sslmed.experiments.failures import failures
+from sslmed.experiments.grid import Grid
+from sslmed.experiments.plan import Run
+from sslmed.experiments.settings import kept_experiment
+from sslmed.training.run_directory import RunDirectory
+
+ALL_LABELS = LabelAmount(fraction=1.0)
+
+
+def final_grid(grid: Grid, work: Path, arms: Sequence[str] | None) -> Grid:
+    """Return the grid of the final model: one arm, all labels, one seed.
+
+    Args:
+        grid: What the command compares.
+        work: The experiment's directory.
+        arms: Arms that the user has named; by default the best in validation is taken.
+
+    Raises:
+        UserError: If several arms are named, or none, and there are no finished runs to choose by.
+    """
+    if (work / "experiment.json").is_file():  # it may have had arms of the user's own
+        kept = kept_experiment(work, grid.experiment.figure)
+        grid = replace(grid, experiment=replace(grid.experiment, arms=kept.arms | grid.experiment.arms))
+    if arms is not None and len(grid.arms) > 1:
+        raise UserError(
+            f"--final trains one arm, got {', '.join(grid.arms)}: name one, or none to take the best so far"
+        )
+    arm = grid.arms[0] if arms is not None else _best_arm(work)
+    return replace(grid, arms=(arm,), labels=(ALL_LABELS,), folds=(0,), seeds=grid.seeds[:1], final=True)
+
+
+def _best_arm(work: Path) -> str:
+    """Return the arm that is best in validation, as `sslmed predict` chooses it."""
+    with importing():
+        from sslmed.experiments.best_arm import runs_of
+
+    runs = runs_of(work)
+    if runs == [work]:
+        raise UserError(
+            f"{work}: has no finished runs by which the arm of a final model could be chosen: run the same command "
+            "without --final first, or name the arm by --arms (make: ARMS=)"
+        )
+    return runs[0].relative_to(work).parts[0]
+
+
+def conclude(work: Path, runs: Sequence[Run], out: Path, metric: str) -> int:
+    """Say where the final model is and what to expect of it.
+
+    Args:
+        work: The experiment's directory.
+        runs: The runs of the final model.
+        out: Folder of the experiment's tables.
+        metric: The experiment's main score.
+
+    Returns:
+        0 if it is done, 1 if a run failed.
+    """
+    failed = failures(work, runs, {})
+    for failure in failed:
+        print(f"failed: {failure}", file=sys.stderr)
+    if failed:
+        return 1
+    directory = RunDirectory(work / runs[-1].name)
+    print(f"{directory.path}: the final model, trained on all labels; no case is left to test it on")
+    expected = _expected(out / "summary.csv", runs[-1].arm)
+    if expected:
+        write_text(directory.expected, json.dumps(expected, indent=1) + "\n")
+    for score in (each for each in expected if each["metric"] == metric):
+        print(
+            f"what to expect: the cross-validation of this arm with {score['n_labels']} labels found {metric} "
+            f"{score['mean']:.3f} ({score['ci_low']:.3f} to {score['ci_high']:.3f}; {score['n_runs']} runs)"
+        )
+    print(f"next: sslmed predict --model {directory.path} --images SCANS --out MASKS")
+    print(f"or, to hand it on: sslmed export {directory.path} OUT")
+    return 0
+
+
+def _expected(summary: Path, arm: str) -> list[dict[str, float | str]]:
+    """Read what the cross-validation found of the arm with most labels; nothing if there was none."""
+    if not summary.is_file():
+        return []
+    table = pd.read_csv(summary)
+    table = table[table["arm"] == arm]
+    table = table[table["label_fraction"] == table["label_fraction"].max()]
+    columns = ["metric", "mean", "ci_low", "ci_high", "n_labels", "n_runs", "n_cases"]
+    rows: list[dict[str, float | str]] = json.loads(table[columns].to_json(orient="records"))
+    return rows
