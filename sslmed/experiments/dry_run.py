@@ -20,7 +20,7 @@ from sslmed.experiments.grid import Grid
 from sslmed.experiments.plan import Places, Run
 from sslmed.experiments.seen import SeenData
 from sslmed.experiments.settings import Estimate
-from sslmed.experiments.sources import Source
+from sslmed.experiments.sources import Pool, Source
 from sslmed.experiments.workflow import is_done
 from sslmed.preparation.settings import PrepareSettings
 from sslmed.preparation.store import Store
@@ -36,7 +36,7 @@ def print_dry_run(
     source: Source,
     seen: SeenData | None,
     *,
-    pool: Path | None,
+    pool: Pool | None,
     places: Places,
     executor: Executor,
 ) -> None:
@@ -47,7 +47,7 @@ def print_dry_run(
         runs: The plan.
         source: Source of the data.
         seen: What runs see of the data, if they exist already.
-        pool: Folder of the external pool, if there is one.
+        pool: The external pool, if there is one.
         places: Paths of the experiment.
         executor: Executor that would run the jobs.
     """
@@ -69,7 +69,7 @@ def print_dry_run(
     n_train = None if seen is None else len(_split(grid, seen.store, grid.folds[0]).train)
     stores = [] if seen is None else [store for store in (seen.store, seen.pool) if store is not None]
     lines += _cost_lines(grid, todo, stores, n_train, executor)
-    if todo and seen is not None:
+    if todo and seen is not None and (pool is None or seen.pool is not None):
         lines += ["by hand, e.g.:", *_commands(todo[0], places, seen, source.folder, pool, grid)]
     for line in lines:
         console.print(line, highlight=False, markup=False)
@@ -79,7 +79,7 @@ def _names(runs: Sequence[Run]) -> str:
     return ", ".join("pretraining" if run.labels is None else str(run.labels) for run in runs)
 
 
-def _data_lines(grid: Grid, runs: Sequence[Run], source: Source, seen: SeenData | None, pool: Path | None) -> list[str]:
+def _data_lines(grid: Grid, runs: Sequence[Run], source: Source, seen: SeenData | None, pool: Pool | None) -> list[str]:
     """Count cases: of each fold, for pretraining, and with labels."""
     lines = []
     if seen is None:
@@ -91,9 +91,11 @@ def _data_lines(grid: Grid, runs: Sequence[Run], source: Source, seen: SeenData 
     transductive = _is_transductive(runs)
     for fold in grid.folds:
         lines += _fold_lines(grid, store, fold, transductive=transductive)
-    if seen.pool is not None:
-        lines.append(f"external pool: {pool}: pretraining sees {image_counts(select_pool(seen.pool).counts)}")
+    if pool is not None and seen.pool is not None:
+        lines.append(f"external pool: {pool.folder}: pretraining sees {image_counts(select_pool(seen.pool).counts)}")
         lines += [f"left out, e.g.: {problem}" for problem in seen.pool.problems[:1]]
+    elif pool is not None:
+        lines.append(f"external pool: {pool.folder} (not here yet: it will be downloaded)")
     return lines
 
 
@@ -183,11 +185,11 @@ def _cost_lines(
     return lines
 
 
-def _commands(run: Run, places: Places, seen: SeenData, folder: Path, pool: Path | None, grid: Grid) -> list[str]:
+def _commands(run: Run, places: Places, seen: SeenData, folder: Path, pool: Pool | None, grid: Grid) -> list[str]:
     """Return the commands that do a run in a shell, preparing its images first if necessary."""
     lines = []
     external = run.labels is None and Arm.parse(run.arm).external
-    data, store = (pool, seen.pool) if external and pool and seen.pool else (folder, seen.store)
+    data, store = (pool.folder, seen.pool) if external and pool and seen.pool else (folder, seen.store)
     if store.unprepared or not (store.root / "store.json").is_file():
         command = [*SSLMED, "prepare", str(data.absolute()), "--store", str(store.root)]
         command += _options(grid.prepare_settings(places.spatial_dims))

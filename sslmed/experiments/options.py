@@ -15,7 +15,8 @@ class Options:
     Attributes:
         figure: Name of a figure, or the path of a YAML of your own, like those in `configs/experiments`.
         data: `phantom`, a known dataset, a table (CSV), or a folder with one or in MSD or APTOS layout.
-        pool: Folder of unlabelled images for arms <task>-external; by default these are then run as well.
+        pool: Folder, table or known dataset with images for arms <task>-external, whose labels are not read; by default
+            these arms are then run as well.
         preset: quick, sound, paper, or a folder with a preset.yaml.
         arms: Arms to compare: names, groups (@paper, @modern, @all), and YAML files of your own pretext tasks; the
             figure's first group by default.
@@ -37,7 +38,7 @@ class Options:
 
     figure: str
     data: str = "phantom"
-    pool: Path | None = None
+    pool: str | None = None
     preset: str = "quick"
     arms: Sequence[str] | None = None
     encoder: str | None = None

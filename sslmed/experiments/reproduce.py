@@ -24,7 +24,7 @@ from sslmed.experiments.own import add_arms, expand_groups, find_encoder
 from sslmed.experiments.plan import Places, Run, plan_runs, write_plan
 from sslmed.experiments.seen import SeenData
 from sslmed.experiments.settings import keep_experiment, preset_folder, read_experiment, read_preset
-from sslmed.experiments.sources import Source, name_of, scan_pool
+from sslmed.experiments.sources import Pool, Source, refuse_same_people
 from sslmed.experiments.workflow import (
     is_done,
     run_workflow,
@@ -82,15 +82,20 @@ def reproduce(options: Options) -> Outcome | None:
     if not options.dry_run:
         for option, folder in (("--out", out), ("--runs", options.runs), ("--downloads", options.downloads)):
             check_writable(folder, option)
+    external = None if options.pool is None else Pool(options.pool, options.downloads)
+    if external is not None:
+        refuse_same_people(source, external)
     dataset = None if options.dry_run and source.is_absent else source.fetch()
-    pool, unusable = (None, []) if options.pool is None else scan_pool(options.pool)
+    pool, unusable = None, list[str]()
+    if external is not None and not (options.dry_run and external.is_absent):
+        pool, unusable = external.scan()
     if dataset is not None:
         check_data(dataset, pool, grid)
     stores = (options.runs / "stores").absolute()
     places = Places(
         work=(options.runs / grid.experiment.figure / name).absolute(),
         store=stores / f"{source.name}-{_key(dataset, grid)}",
-        pool=None if pool is None else stores / f"pool-{name_of(pool.root)}-{_key(pool, grid)}",
+        pool=None if external is None else stores / f"pool-{external.name}-{_key(pool, grid)}",
         spatial_dims=3 if dataset is None else dataset.spatial_dims,
     )
     work, settings = places.work, grid.prepare_settings(places.spatial_dims)
@@ -104,7 +109,7 @@ def reproduce(options: Options) -> Outcome | None:
     if not all(is_done(work, run) for run in runs):
         _check_configuration(runs, work, dataset, pool)
     if options.dry_run:
-        print_dry_run(grid, runs, source, places.seen, pool=options.pool, places=places, executor=executor)
+        print_dry_run(grid, runs, source, places.seen, pool=external, places=places, executor=executor)
         return None
     with sole_command(work) as lock:
         executor.wait_for_others(work)
@@ -131,7 +136,7 @@ def reproduce(options: Options) -> Outcome | None:
         out=out,
         metrics=grid.experiment.metrics,
         phantom=source.is_phantom,
-        notes=[] if pool is None else [f"External pool: {name_of(pool.root)}."],
+        notes=[] if external is None else [f"External pool: {external.name}."],
         wandb=options.wandb,
     )
 
@@ -173,7 +178,7 @@ def _grid(options: Options) -> Grid:
     experiment, arms = add_arms(experiment, arms)
     external = [arm for arm in arms if Arm.parse(arm).external]
     if external and options.pool is None:
-        raise UserError(f"{external[0]} is pretrained on an external pool: give its folder by --pool (make: POOL=)")
+        raise UserError(f"{external[0]} is pretrained on an external pool: give it by --pool (make: POOL=)")
     if options.pool is not None and not external:
         raise UserError(f"--pool {options.pool}: no arm is pretrained on it; add some, e.g. rotation{EXTERNAL}")
     grid = Grid(

@@ -30,7 +30,8 @@ class Source:
         phantom: Size of the phantom.
 
     Raises:
-        UserError: If the name of a folder is one that sslmed uses itself, or there is no phantom to generate.
+        UserError: If the name of a folder is one that sslmed uses itself, the labels of a known dataset are of another
+            kind, or there is no phantom to generate.
     """
 
     data: str
@@ -71,6 +72,9 @@ class Source:
             raise UserError(
                 "there is no synthetic data for this figure: give a table or a folder by --data (make: DATA=)"
             )
+        if self.data in KNOWN and KNOWN[self.data].labels != self.labels:
+            there, wanted = (layouts.KINDS[kind] for kind in (KNOWN[self.data].labels, self.labels))
+            raise UserError(f"{self.data}: its labels are {there}, not {wanted}")
         if self.name != self.data and self.name in (PHANTOM, *KNOWN):
             msg = f"{self.data}: sslmed uses the name of this folder itself; rename the folder or link to it"
             raise UserError(msg)
@@ -100,14 +104,54 @@ def name_of(path: Path) -> str:
     return dataset_name(path) if path.is_file() else path.resolve().name
 
 
-def scan_pool(folder: Path) -> tuple[Dataset, list[str]]:
-    """Find the images of an external pool, and the problems of those that cannot be used, one line each.
+@dataclass(frozen=True)
+class Pool:
+    """Finds or downloads an external pool.
+
+    Attributes:
+        data: A known dataset's name, or the path of a table or a folder.
+        downloads: Folder for downloaded datasets.
+    """
+
+    data: str
+    downloads: Path
+
+    @property
+    def folder(self) -> Path:
+        """Folder or table of the pool, which may not exist yet."""
+        return self.downloads / KNOWN[self.data].name if self.data in KNOWN else Path(self.data)
+
+    @property
+    def name(self) -> str:
+        """The pool's name in reports and paths."""
+        return name_of(self.folder)
+
+    @property
+    def is_absent(self) -> bool:
+        """Whether the pool must be downloaded first."""
+        return self.data in KNOWN and not layouts.has_layout(self.folder)
+
+    def scan(self) -> tuple[Dataset, list[str]]:
+        """Download the pool if it is absent, and return its images and the problems of those that cannot be used.
+
+        Raises:
+            UserError: If it does not exist, has no image, or cannot be downloaded.
+        """
+        if self.data in KNOWN:
+            fetch(self.data, self.downloads)
+        if not self.folder.exists():
+            expected = "--pool is a table, a folder of images or one in the layout of MSD or APTOS, or a known dataset"
+            near = did_you_mean(self.data, KNOWN) or did_you_mean_path(self.folder)
+            raise UserError(f"{self.data}: no such folder; {expected} ({', '.join(KNOWN)}){near}")
+        check_name(self.name, self.folder)
+        return layouts.scan(self.folder, pool=True)
+
+
+def refuse_same_people(source: Source, pool: Pool) -> None:
+    """Refuse IXI as a pool for IXITiny, or the reverse: they are of the same people, in images that differ.
 
     Raises:
-        UserError: If the folder does not exist or has no image.
+        UserError: If it is so.
     """
-    if not folder.exists():
-        expected = "--pool is a table, a folder of images, or one in the layout of MSD or APTOS"
-        raise UserError(f"{folder}: no such folder; {expected}{did_you_mean_path(folder)}")
-    check_name(name_of(folder), folder)
-    return layouts.scan(folder, pool=True)
+    if all(each.data in KNOWN and KNOWN[each.data].name.startswith("IXI") for each in (source, pool)):
+        raise UserError(f"--pool {pool.data}: shows the people of {source.data}, whose test cases it would give away")

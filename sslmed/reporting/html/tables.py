@@ -9,6 +9,7 @@ import pandas as pd
 from sslmed.core.text import duration, image_counts
 from sslmed.evaluation.metrics import find
 from sslmed.experiments.arms import Arm
+from sslmed.preparation.download.known import licence_of
 from sslmed.reporting.efficiency import LABELS, UPDATES
 from sslmed.reporting.html.experiment import FinishedExperiment
 from sslmed.reporting.html.formatting import (
@@ -131,7 +132,7 @@ def data(experiment: FinishedExperiment) -> list[tuple[str, str]]:
     store, cases = experiment.store, experiment.tables.cases
     n_labels = experiment.tables.results.groupby("label_fraction")["n_labels"].agg(["min", "max"])
     terms = [
-        ("Dataset", experiment.dataset),
+        ("Dataset", _with_licence(experiment.dataset)),
         ("Test cases scored", f"{cases['case'].nunique():,}"),
         ("Labelled training cases", ", ".join(_n_labels(experiment, *row) for row in n_labels.itertuples())),
     ]
@@ -146,6 +147,11 @@ def data(experiment: FinishedExperiment) -> list[tuple[str, str]]:
     side = TIMES.join([str(settings.size)] * store.spatial_dims)
     grid = side if settings.geometry == "cube" else f"spacing {TIMES.join(f'{s:g}' for s in settings.spacing)} mm"
     return [*terms, ("Prepared grid", grid)]
+
+
+def _with_licence(dataset: str) -> str:
+    licence = licence_of(dataset)
+    return dataset if licence is None else f"{dataset} (licence: {licence})"
 
 
 def protocol(experiment: FinishedExperiment) -> list[tuple[str, str]]:
@@ -170,7 +176,12 @@ def protocol(experiment: FinishedExperiment) -> list[tuple[str, str]]:
     counts = _image_counts(experiment)
     terms += [("Images of pretraining", counts)] if counts else []
     if experiment.pools:
-        terms.append(("External pool", f"{listing(experiment.pools)}: pretrains the arms with -external instead"))
+        terms.append(
+            (
+                "External pool",
+                f"{listing([*map(_with_licence, experiment.pools)])}: pretrains the arms with -external instead",
+            )
+        )
     return terms
 
 
