@@ -69,6 +69,37 @@ def _cells(scores: pd.DataFrame, experiment: FinishedExperiment) -> list[dict[st
     ]
 
 
+def robustness(experiment: FinishedExperiment) -> dict[str, Any] | None:
+    """Return the scores under artefacts at the greatest amount of labels that has them; `None` if there are none."""
+    table, metric = experiment.tables.robustness, experiment.metrics[0]
+    if table.empty:
+        return None
+    most = table["label_fraction"].max()
+    corrupted = table[table["label_fraction"] == most]
+    clean = experiment.tables.summary.query("metric == @metric and label_fraction == @most").assign(strength=0)
+    rows = []
+    for artefact, of_artefact in corrupted.groupby("artefact", sort=False):
+        cells = pd.concat([clean[clean["arm"].isin(of_artefact["arm"])], of_artefact])
+        for arm in [arm for arm in experiment.arms if arm in {*cells["arm"]}]:
+            of_arm = cells[cells["arm"] == arm].sort_values("strength")
+            rows.append(
+                {"artefact": artefact, "arm": arm, "cells": [_robust_cell(cell) for _, cell in of_arm.iterrows()]}
+            )
+    return {
+        "metric": _name(metric, experiment),
+        "labels": str(experiment.tables.labels.amounts[most]),
+        "differs": bool(corrupted["diff"].notna().any()),
+        "rows": rows,
+    }
+
+
+def _robust_cell(cell: "pd.Series[float]") -> dict[str, str]:
+    """Return a score, and below it its difference to the baseline with its interval, or its own interval."""
+    ends = interval(cell["diff_low"], cell["diff_high"], signed=True)
+    below = f"{difference(cell['diff'])} {ends}" if ends else interval(cell["ci_low"], cell["ci_high"])
+    return {"score": score(cell["mean"]), "below": below}
+
+
 def efficiency(experiment: FinishedExperiment) -> list[dict[str, str]]:
     """Return the labels and updates that each arm needs to reach the baseline, for the figure's metrics."""
     table, labels = experiment.tables.efficiency, experiment.tables.labels
