@@ -10,6 +10,7 @@ from sslmed.experiments.reproduce import Outcome
 from sslmed.experiments.workflow import read_results, sole_command
 from sslmed.reporting.figures import draw_figure
 from sslmed.reporting.html.page import NAME, write_report
+from sslmed.reporting.paper_figure import draw_paper_figure
 from sslmed.reporting.pretraining import in_one_line, unlearned
 from sslmed.reporting.tables import NothingFinishedError, Tables, collect, write_tables
 from sslmed.reporting.wandb.summary import log_summary
@@ -52,7 +53,9 @@ def _write(outcome: Outcome, tables: Tables) -> None:
     of_pretraining = [in_one_line(not_learned, losses=True)] if not_learned else []
     notes = [*outcome.notes, *_notes(records.values()), *of_pretraining]
     draw_figure(tables, figure, svg, phantom=outcome.phantom, metrics=outcome.metrics, notes=notes)
-    print(f"the tables, {figure.name} and {figure.stem}.svg are in {out}")
+    pdf, text = figure.with_suffix(".pdf"), out / f"{figure.stem}-caption.txt"
+    draw_paper_figure(tables, pdf, text, phantom=outcome.phantom, metric=outcome.metrics[0], notes=notes)
+    print(f"the tables, {figure.name}, {svg.name}, and {pdf.name} for papers with {text.name}, are in {out}")
     earlier = sum(run.labels is not None for run in outcome.whole) - sum(run.labels is not None for run in outcome.runs)
     if earlier:
         print(f"they show {earlier} finished runs of earlier commands with the same settings as well")

@@ -63,11 +63,13 @@ class ArmStyle:
         arm: The arm.
         colour: Colour of line and marker.
         marker: Matplotlib's marker.
+        scale: Factor on the sizes of line and marker.
     """
 
     arm: Arm
     colour: str
     marker: str
+    scale: float = 1.0
 
     @property
     def kind(self) -> Kind:
@@ -83,8 +85,8 @@ class ArmStyle:
             "linestyle": self.kind.line,
             "fillstyle": self.kind.filling,
             "markerfacecoloralt": "white",
-            "linewidth": 2.2 if self.arm.task == BASELINE else 1.5,
-            "markersize": 6,
+            "linewidth": self.scale * (2.2 if self.arm.task == BASELINE else 1.5),
+            "markersize": self.scale * 6,
         }
 
 

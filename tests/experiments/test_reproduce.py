@@ -56,7 +56,14 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_ends_with_tables_and_figure(finished: Path) -> None:
-    assert {path.name for path in _results(finished).iterdir()} == {*TABLES, "fig3.png", "fig3.svg", "report.html"}
+    assert {path.name for path in _results(finished).iterdir()} == {
+        *TABLES,
+        "fig3.png",
+        "fig3.svg",
+        "fig3.pdf",
+        "fig3-caption.txt",
+        "report.html",
+    }
     results = pd.read_csv(_results(finished) / "results.csv")
     foreground = results[results["metric"] == "dice_foreground"]
     assert len(foreground) == len(ARMS) * 2
@@ -75,7 +82,9 @@ def test_again_it_takes_no_run_and_changes_no_byte(finished: Path) -> None:
     before = {
         path: (path.read_bytes(), path.stat().st_mtime_ns) for path in _work(finished).rglob("*.*") if path.is_file()
     }
-    tables = {name: (_results(finished) / name).read_bytes() for name in (*TABLES, "fig3.svg", "report.html")}
+    tables = {
+        name: (_results(finished) / name).read_bytes() for name in (*TABLES, "fig3.svg", "fig3.pdf", "report.html")
+    }
     assert _reproduce(finished) == 0
     assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in before} == before
     assert {name: (_results(finished) / name).read_bytes() for name in tables} == tables

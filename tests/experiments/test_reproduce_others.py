@@ -53,7 +53,14 @@ def test_figure_4_grades_photographs_also_after_pretraining_on_any_folder_of_ima
     assert "broken.png" in capsys.readouterr().err
     out = tmp_path / "out" / "fig4" / "phantom-tiny-fundus"
     tables = {f"{name}.csv" for name in ("results", "cases", "summary", "tests", "null_bands", "efficiency")}
-    assert {path.name for path in out.iterdir()} == {*tables, "fig4.png", "fig4.svg", "report.html"}
+    assert {path.name for path in out.iterdir()} == {
+        *tables,
+        "fig4.png",
+        "fig4.svg",
+        "fig4.pdf",
+        "fig4-caption.txt",
+        "report.html",
+    }
     results = pd.read_csv(out / "results.csv")
     assert results["value"].notna().all()
     assert set(results["metric"]) == {"qwk", "accuracy", "auroc"}

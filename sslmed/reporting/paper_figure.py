@@ -1,0 +1,121 @@
+"""Draws an experiment as a paper prints it: each arm against its baseline, and all differences in one panel."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from string import ascii_lowercase
+from typing import Any
+
+import matplotlib
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from sslmed.core.files import atomic_path
+from sslmed.evaluation.metrics import find
+from sslmed.experiments.arms import BASELINE, baseline_of
+from sslmed.reporting.captions import CHANCE, caption
+from sslmed.reporting.figures import STYLE
+from sslmed.reporting.panels import NULL_BAND, draw_scores
+from sslmed.reporting.styles import ArmStyle, arm_styles
+from sslmed.reporting.tables import Tables
+
+WIDTH, PANEL_HEIGHT = 7.2, 1.9
+"""Inches: two columns of most journals, and a panel with its labels."""
+
+PRINTED: dict[Any, Any] = STYLE | {
+    "font.size": 7,
+    "axes.titlesize": 8,
+    "axes.titleweight": "bold",
+    "figure.constrained_layout.w_pad": 0.03,
+    "figure.constrained_layout.h_pad": 0.03,
+    "pdf.fonttype": 42,  # text stays text
+}
+SCALE = 0.6
+"""Factor on lines and markers, which are made for panels of twice the size."""
+
+EVEN: dict[str, Any] = {"color": "#808080", "linestyle": "--", "linewidth": 0.8}
+
+
+def draw_paper_figure(
+    tables: Tables, pdf: Path, caption_file: Path, *, phantom: bool, metric: str, notes: Sequence[str] = ()
+) -> None:
+    """Write the figure without a title as PDF, and its caption beside it; equal tables give equal bytes.
+
+    Args:
+        tables: Finished runs of one experiment.
+        pdf: File to write.
+        caption_file: Text file to write.
+        phantom: Whether the images are synthetic; an axis and the caption then say so.
+        metric: Score to plot.
+        notes: Additional lines of the caption.
+    """
+    with matplotlib.rc_context(PRINTED), atomic_path(pdf) as temporary:
+        figure = paper_figure(tables, phantom=phantom, metric=metric)
+        figure.savefig(temporary, format="pdf", metadata={"CreationDate": None})
+    subject = ["Phantom: synthetic images, not patients."] if phantom else []
+    differences = ["Last panel: difference to the baseline, mean over the amounts of labels."] * (
+        not tables.tests.empty
+    )
+    with atomic_path(caption_file) as temporary:
+        lines = [*subject, *caption(tables, metric), *differences, *notes]
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def paper_figure(tables: Tables, *, phantom: bool, metric: str) -> Figure:
+    """Draw one panel for each arm, and a last one with the differences to the baseline where there are tests.
+
+    Small panels stay readable however many arms there are. Markers tell the two curves of a panel apart in greyscale.
+    """
+    chosen = arm_styles(tables.results["arm"].unique())
+    styles = {style.arm.name: replace(style, scale=SCALE) for style in chosen}
+    pairs = [(styles.get(baseline_of(name)), style) for name, style in styles.items() if style.arm.task != BASELINE]
+    pairs = pairs or [(None, style) for style in styles.values()]  # baselines alone
+    panels = len(pairs) + (not tables.tests.empty)
+    columns = min(panels, 3 if panels <= 6 else 4)
+    rows = -(-panels // columns)
+    figure = Figure(figsize=(WIDTH, 0.3 + PANEL_HEIGHT * rows), layout="constrained")
+    grid = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for number, (axes, pair) in enumerate(zip(grid, pairs, strict=False)):
+        if number:
+            axes.sharey(grid[0])
+        _draw_pair(axes, tables, [style for style in pair if style], metric, explain=number == 0)
+        lowest, leftmost = number + columns >= panels, number % columns == 0
+        axes.set_xlabel(("labelled cases" + ", synthetic images" * phantom) * lowest)
+        axes.set_ylabel(find(metric).axis * leftmost)
+    if not tables.tests.empty:
+        _draw_differences(grid[len(pairs)], tables, styles, metric)
+    for axes, letter in zip(grid[:panels], ascii_lowercase, strict=False):
+        axes.set_title(letter, loc="left")
+    for axes in grid[panels:]:
+        axes.remove()
+    return figure
+
+
+def _draw_pair(axes: Axes, tables: Tables, styles: Sequence[ArmStyle], metric: str, *, explain: bool) -> None:
+    """Draw an arm over its baseline and the null band. The first panel names them as well."""
+    draw_scores(axes, tables, styles, metric)
+    cells = tables.summary[tables.summary["metric"] == metric].groupby("label_fraction")["n_labels"].first()
+    axes.set_xticks(cells.index, [f"{number:.0f}" for number in cells])
+    named = styles if explain else styles[-1:]
+    handles: list[Artist] = [Line2D([], [], label=each.arm.name, **each.line_options) for each in named]
+    if explain and not tables.null_bands.empty:
+        handles.append(Patch(label=CHANCE, **NULL_BAND))
+    axes.legend(handles=handles, loc="lower right", frameon=False, borderpad=0, handlelength=2.4)
+
+
+def _draw_differences(axes: Axes, tables: Tables, styles: dict[str, ArmStyle], metric: str) -> None:
+    """Draw each arm's primary test: the mean difference to its baseline, over amounts of labels, with its interval."""
+    tests = tables.tests.set_index("arm")
+    arms = [name for name in styles if name in tests.index]
+    axes.axvline(0, **EVEN)
+    ends = tests.loc[arms, ["diff_low", "diff", "diff_high"]].to_numpy(float)
+    for at, (name, (low, middle, high)) in enumerate(zip(arms, ends, strict=True)):
+        interval = [[middle - low], [high - middle]]
+        axes.errorbar(middle, at, xerr=interval, capsize=2, elinewidth=1, **styles[name].line_options)
+        axes.text(middle, at - 0.15, name, ha="center", va="bottom", size=6)
+    axes.set_ylim(len(arms) - 0.5, -1)
+    axes.set_yticks([])
+    axes.set_xlabel(f"difference in {find(metric).axis}")
