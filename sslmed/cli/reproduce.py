@@ -17,9 +17,14 @@ def run(options: Options) -> int:
     """Do the figure's runs, and publish them."""
     from sslmed.experiments.reproduce import reproduce
 
+    if options.check:
+        from sslmed.reporting.measured import check, refuse_incomparable
+
+        refuse_incomparable(options)
     experiment = reproduce(options)
     if experiment is None:
         return 0
     from sslmed.reporting.publish import publish  # pandas and matplotlib take a while to import
 
-    return publish(experiment)
+    status = publish(experiment)
+    return max(status, check(experiment.out, options.figure)) if options.check else status

@@ -33,6 +33,8 @@ class Options:
         runs: Where runs and prepared data go.
         downloads: Where generated and downloaded data go.
         wandb: Whether runs are mirrored to Weights & Biases.
+        check: Compare the scores of a phantom, preset quick, with those measured; exit status 1 if some lie outside the
+            range between processors.
         dry_run: List what is done and to do, and what it would cost.
     """
 
@@ -54,4 +56,5 @@ class Options:
     runs: Path = Path("runs")
     downloads: Path = Path("data")
     wandb: Literal["disabled", "offline", "online"] = "disabled"
+    check: bool = False
     dry_run: bool = False

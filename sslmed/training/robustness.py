@@ -48,7 +48,7 @@ def score_corrupted(
     tables: list[list[pd.DataFrame]] = [[] for _ in networks]
     for artefact, strength in product(applicable(artefacts, data.store.spatial_dims), STRENGTHS):
         corrupted = [_corrupted(batch, artefact, strength) for batch in batches]
-        loader = DataLoader(corrupted, batch_size=None)  # type: ignore[arg-type]  # a list is one
+        loader: DataLoader[Sample] = DataLoader(corrupted, batch_size=None)  # type: ignore[arg-type]  # a list is one
         for (trainer, model), of_model in zip(networks, tables, strict=True):
             trainer.test(model, dataloaders=loader, verbose=False)
             rows = pd.DataFrame(model.test_rows).sort_values("case", ignore_index=True)
