@@ -1,6 +1,7 @@
 """`sslmed robustness`: scores the test cases of a whole experiment under artefacts, the same for every arm."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from pytorch_lightning import LightningModule
 
 from sslmed.core.errors import UserError
 from sslmed.core.progress import Advance, progress
-from sslmed.evaluation.artefacts import STRENGTHS, Artefact
+from sslmed.evaluation.artefacts import STRENGTHS, Artefact, applicable
 from sslmed.experiments.plan import Run, read_plan
 from sslmed.experiments.workflow import is_done, sole_command
 from sslmed.training.lightning_cli import SSLMedCLI, main
@@ -41,17 +42,26 @@ def score_experiment(work: Path, artefacts: Sequence[Artefact]) -> None:
         runs = [run for run in read_plan(work / "plan.json") if run.labels is not None and is_done(work, run)]
         if not runs:
             raise UserError(f"{work}: no fine-tuning run has finished; `sslmed reproduce` resumes it")
-        wanted = {*artefacts}
-        todo = [run for run in runs if not wanted <= {*RunDirectory(work / run.name).read_corrupted()["artefact"]}]
-        with progress("scoring", len(todo) * len(wanted) * len(STRENGTHS), unit="test sets") as advance:
+        missing = {run: _missing(work, run, artefacts) for run in runs}
+        todo = [run for run in runs if missing[run]]
+        with progress("scoring", len(STRENGTHS) * sum(map(len, missing.values())), unit="test sets") as advance:
             for fold in sorted({run.fold for run in todo}):
-                _score_fold(work, [run for run in todo if run.fold == fold], artefacts, advance)
+                _score_fold(work, {run: missing[run] for run in todo if run.fold == fold}, advance)
 
 
-def _score_fold(work: Path, runs: Sequence[Run], artefacts: Sequence[Artefact], advance: Advance) -> None:
-    """Score the runs of one fold together, so that each image is corrupted once."""
-    configs = [str(work / run.name / "config.yaml") for run in runs]
-    loaded = [main(["test", "-c", path, "--trainer.enable_progress_bar", "false"], _LoadOnly) for path in configs]
-    tables = score_corrupted([(each.trainer, each.model) for each in loaded], loaded[0].datamodule, artefacts, advance)
-    for run, table in zip(runs, tables, strict=True):
-        RunDirectory(work / run.name).write_corrupted(table)
+def _missing(work: Path, run: Run, artefacts: Sequence[Artefact]) -> list[Artefact]:
+    scored = {*RunDirectory(work / run.name).read_corrupted()["artefact"]}
+    return [artefact for artefact in dict.fromkeys(artefacts) if artefact not in scored]
+
+
+def _score_fold(work: Path, missing: Mapping[Run, Sequence[Artefact]], advance: Advance) -> None:
+    """Score the runs of one fold together, so that each image is corrupted once. Write after each artefact."""
+    options = ["--trainer.enable_progress_bar", "false"]
+    loaded = {run: main(["test", "-c", str(work / run.name / "config.yaml"), *options], _LoadOnly) for run in missing}
+    data = next(iter(loaded.values())).datamodule
+    for artefact in applicable([*chain.from_iterable(missing.values())], data.store.spatial_dims):
+        runs = [run for run in missing if artefact in missing[run]]
+        networks = [(loaded[run].trainer, loaded[run].model) for run in runs]
+        tables = score_corrupted(networks, data, [artefact], advance)
+        for run, table in zip(runs, tables, strict=True):
+            RunDirectory(work / run.name).write_corrupted(table)
