@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from sslmed.core.errors import UserError
-from sslmed.core.seeds import derived_seed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,7 +44,9 @@ def corrupt(image: "Tensor", artefact: Artefact, strength: int, case: str) -> "T
     Returns:
         float32 `(C, *spatial)`, clipped to [0, 1] as prepared images are.
     """
-    import torch  # takes seconds, and the command's help does not need it
+    import torch  # takes seconds, and the command's help needs nothing of it
+
+    from sslmed.core.seeds import derived_seed
 
     volume = image.float() if image.ndim == 4 else image.float()[..., None]
     transform = MAKERS[artefact](strength, sum(volume.shape[1:]) / 3)

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from sslmed.preparation.download.archive import Archive
 from sslmed.preparation.readers.dataset import Labels
-from sslmed.preparation.readers.table import write_table
 
 LICENCE = "CC BY-SA 3.0, name https://brain-development.org/ixi-dataset as the source"
 VOLUMES = "[!.]*.nii.gz"
@@ -46,6 +45,8 @@ class IXI(Archive):
         """Extract the archive, and list its images in a table; see `Archive`."""
         from monai.apps.utils import extractall
 
+        from sslmed.preparation.readers.table import write_table
+
         extractall(archive, folder / "images", has_base=False)
         write_table(folder, [("image",), *((f"images/{path.name}",) for path in _sorted(folder / "images"))])
         return folder
@@ -77,6 +78,8 @@ class IXITiny(Archive):
     def extract(self, archive: Path, folder: Path) -> Path:
         """Extract the archive, and list its images and masks in a table; see `Archive`."""
         from monai.apps.utils import extractall
+
+        from sslmed.preparation.readers.table import write_table
 
         extractall(archive, folder, has_base=False)
         root = folder / "ixi_tiny"

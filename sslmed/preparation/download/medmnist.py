@@ -3,12 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from sslmed.core.progress import progress
 from sslmed.preparation.download.archive import Archive
 from sslmed.preparation.readers.dataset import Labels
-from sslmed.preparation.readers.table import write_table
 
 SPLITS = ("train", "val", "test")
 
@@ -51,6 +48,9 @@ class MedMNIST3D(Archive):
     def extract(self, archive: Path, folder: Path) -> Path:
         """Write a NIfTI file of each image, and a table of their classes; see `Archive`."""
         import nibabel as nib
+        import numpy as np
+
+        from sslmed.preparation.readers.table import write_table
 
         (folder / "images").mkdir(parents=True)
         rows = [("image", "class")]
