@@ -22,6 +22,7 @@ LIGHTNING_COMMANDS = {
 }
 OWN_COMMANDS = {
     "phantom": "generate a dataset: CT-like or MRI-like volumes in the layout of MSD, or photographs in that of APTOS",
+    "check": "look at any folder of images: what it holds, what cannot be used, a table to edit and the next command",
     "prepare": "check a dataset's files and write them as normalised, memory-mapped arrays",
     "reproduce": "pretrain, fine-tune, score and draw a figure's data-efficiency curves",
     "robustness": "score an experiment's test cases under artefacts, such as motion and noise",

@@ -1,7 +1,7 @@
 """Options of a subcommand, made from dataclasses: their fields, types, defaults and docstrings."""
 
 from argparse import SUPPRESS, Action
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import MISSING, fields
 from pathlib import Path
 from types import NoneType, UnionType
@@ -61,8 +61,25 @@ def parse(arguments: Sequence[str], parser: Parser, kinds: Sequence[type], posit
     """
     for kind in kinds:
         _add(parser, kind, positional)
-    given = {name: _expanded(value) for name, value in vars(parser.parse_args(shield_numbers(arguments))).items()}
+    several = [action.option_strings[0] for action in parser._actions if action.option_strings and action.nargs == "+"]
+    gathered = _gather(shield_numbers(arguments), several)
+    given = {name: _expanded(value) for name, value in vars(parser.parse_args(gathered)).items()}
     return [kind(**{field.name: given[field.name] for field in fields(kind)}) for kind in kinds]
+
+
+def _gather(arguments: Sequence[str], several: Collection[str]) -> list[str]:
+    """Put the values of an option that is given again together: `--pool a --pool b` is `--pool a b`."""
+    values: dict[str, list[str]] = {"": []}
+    option = ""
+    for argument in arguments:
+        name, is_given, value = argument.partition("=")
+        if argument.startswith("-"):
+            option = name if name in several else ""
+        if name in several:
+            values.setdefault(name, []).extend([value] if is_given else [])
+        else:
+            values[option].append(argument)
+    return [*values.pop(""), *(word for name, words in values.items() for word in (name, *words))]
 
 
 def _expanded(value: Any) -> Any:  # noqa: ANN401 - any option

@@ -1,5 +1,6 @@
 """`sslmed prepare`: check a dataset's files and write them as normalised, memory-mapped arrays."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,15 +25,16 @@ class Options:
     """What to prepare.
 
     Attributes:
-        data: A table (CSV), a folder with a table.csv or in MSD or APTOS layout, or a known dataset to download.
+        data: A table (CSV), a folder with a table.csv, in MSD or APTOS layout, or of loose images, or a known dataset;
+            or several, which become one.
         store: Folder for the prepared arrays.
         task: Task whose labels to take from a table that has several columns of them: mask, class or value.
-        pool: Take all images, which may be any folder's, and no label.
+        pool: Take all images and no label, and leave out those that cannot be used.
         jobs: Processes; all cores by default.
         downloads: Where downloads go.
     """
 
-    data: str
+    data: Sequence[str]
     store: Path
     task: Task | None = None
     pool: bool = False
@@ -49,7 +51,7 @@ def run(options: Options, settings: PrepareSettings) -> None:
     from sslmed.preparation.download.fetch import fetch
     from sslmed.preparation.prepare import prepare
 
-    data = fetch(options.data, options.downloads) if options.data in KNOWN else Path(options.data)
+    data = [fetch(name, options.downloads) if name in KNOWN else Path(name) for name in options.data]
     labels = None if options.task is None else LABELS_OF_TASKS[options.task]
     store = prepare(data, options.store, settings, options.jobs, labels=labels, pool=options.pool)
     print(f"{options.store}: {len(store.labelled)} labelled and {len(store.unlabelled)} unlabelled cases are ready")

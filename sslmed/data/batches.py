@@ -2,8 +2,8 @@
 
 import random
 from collections import deque
-from collections.abc import Callable, Iterator
-from itertools import islice, pairwise
+from collections.abc import Callable, Iterator, Sequence
+from itertools import cycle, islice, pairwise
 from typing import NamedTuple
 
 from torch.utils.data import Sampler
@@ -31,7 +31,7 @@ class EndlessBatches(Sampler[list[Draw]]):
     is false, it has one sample of every case. With several ranks, each gets an equal part of every batch.
 
     Args:
-        n_cases: Number of cases.
+        groups: Positions of the cases. Each group is shuffled alone, and batches take a case of each in turn.
         batch_size: Samples per batch, over all ranks.
         length: Batches per validation interval.
         seed: Seed of the order.
@@ -46,7 +46,7 @@ class EndlessBatches(Sampler[list[Draw]]):
 
     def __init__(
         self,
-        n_cases: int,
+        groups: Sequence[Sequence[int]],
         batch_size: int,
         *,
         length: int,
@@ -55,7 +55,8 @@ class EndlessBatches(Sampler[list[Draw]]):
         repeats: bool,
         updates_done: Callable[[], int],
     ) -> None:
-        self.n_cases = n_cases
+        self.groups = groups
+        n_cases = sum(map(len, groups))
         self.batch_size = batch_size if repeats else min(batch_size, n_cases)
         self.length = length
         self.stream = f"{seed} {fold}"
@@ -76,17 +77,22 @@ class EndlessBatches(Sampler[list[Draw]]):
         return (batch[self._share] for batch in islice(self._batches, self.length))
 
     def _all_batches(self) -> Iterator[list[Draw]]:
-        cases = range(self.n_cases)
-        queue: deque[int] = deque()
+        queues: list[deque[int]] = [deque() for _ in self.groups]
+        turns = cycle(zip(self.groups, queues, strict=True))
+        n_cases = sum(map(len, self.groups))
         update = 0
         generator = random.Random(f"batches {self.stream}")  # noqa: S311 - not for secrets
         while True:
             batch: list[int] = []
             while len(batch) < self.batch_size:
+                cases, queue = next(turns)
                 if not queue:
-                    queue = deque(generator.sample(cases, self.n_cases))
+                    queue.extend(generator.sample(cases, len(cases)))
                 # If a new shuffle begins within a batch, cases that are already in it wait for the next batch.
-                position = next((i for i, case in enumerate(queue) if case not in batch), 0)
+                position = next((i for i, case in enumerate(queue) if case not in batch), None)
+                if position is None and len(batch) < n_cases:
+                    continue  # the whole group is in the batch, but not yet all of the others
+                position = position or 0
                 batch.append(queue[position])
                 del queue[position]
             yield [Draw(case, f"{self.stream} {update} {place}") for place, case in enumerate(batch)]

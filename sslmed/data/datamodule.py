@@ -1,6 +1,7 @@
 """Base class of all LightningDataModules over a prepared store: length of training, batches, loaders."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -114,6 +115,11 @@ class StoreDataModule(LightningDataModule):
         """The cases to train on."""
         return self.selection.training
 
+    @property
+    def training_groups(self) -> Sequence[Sequence[int]]:
+        """Positions of the training cases, in groups of which batches have equally many; see `EndlessBatches`."""
+        return [range(len(self.training_cases))]
+
     def seen(self) -> dict[str, Any]:
         """Describe what the run sees of the data, as it is in the store at the moment; see `describe_selection`.
 
@@ -173,7 +179,7 @@ class StoreDataModule(LightningDataModule):
         dataset = self._training_dataset(self.training_cases)
         self._keep_on_device(dataset)
         batches = EndlessBatches(
-            len(dataset),
+            self.training_groups,
             self.batch_size,
             length=self.updates_per_validation,
             seed=self.seed,

@@ -1,5 +1,6 @@
 """Loads images for pretext tasks: from the dataset itself, or from an external pool."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,18 +42,31 @@ class PoolData(StoreDataModule):
 
     Args:
         split_seed: Seed of the validation cases.
+        balanced: Take as many images of each source into the batches, if the store was prepared from several folders or
+            tables. By default all images are equal, so that sources count as they are large.
         kwargs: See `StoreDataModule`.
 
     Raises:
         UserError: If there are fewer than 4 different images: contrastive tasks need 2 in training and 2 in validation.
     """
 
-    def __init__(self, store: Path, split_seed: int = 0, **kwargs: object) -> None:
+    def __init__(self, store: Path, split_seed: int = 0, balanced: bool = False, **kwargs: object) -> None:
         super().__init__(store, **kwargs)  # type: ignore[arg-type]
+        self.balanced = balanced
         n_images = len(self.store.distinct(self.store.cases))
         if n_images < 4:
             raise UserError(f"{store}: a pool needs at least 4 different images, got {n_images}")
         self.selection = select_pool(self.store, split_seed=split_seed)
+
+    @property
+    def training_groups(self) -> Sequence[Sequence[int]]:
+        """Positions of the training cases, of each source apart if these are balanced."""
+        if not (self.balanced and self.store.sources):
+            return super().training_groups
+        groups: dict[str, list[int]] = {}
+        for position, case in enumerate(self.training_cases):
+            groups.setdefault(self.store.sources[case], []).append(position)
+        return [*groups.values()]
 
     def val_dataloader(self) -> DataLoader[Sample]:
         """Return the pool's validation cases."""

@@ -15,7 +15,12 @@ from pytorch_lightning.callbacks import BasePredictionWriter
 from sslmed.core.files import TEMPORARY, atomic_path
 from sslmed.data.samples import Sample
 from sslmed.preparation.geometry import Geometry
+from sslmed.preparation.readers.itk import write_labels
+from sslmed.preparation.readers.names import ITK
 from sslmed.preparation.readers.nifti_header import mask_image
+
+MASKS = (".nii", ".nii.gz", ".nrrd", ".mha")
+"""Endings of the files of masks of volumes."""
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +58,7 @@ def write_mask(path: Path, labels: np.ndarray[Any, Any], geometry: Geometry) -> 
     """Write a segmentation atomically.
 
     Args:
-        path: A `.nii` or `.nii.gz` file, or of a photograph a `.png` file.
+        path: A file of one of the `MASKS`, or of a photograph a `.png` file.
         labels: `(*original)`.
         geometry: Of the image.
     """
@@ -62,6 +67,8 @@ def write_mask(path: Path, labels: np.ndarray[Any, Any], geometry: Geometry) -> 
     try:
         if labels.ndim == 2:
             Image.fromarray(labels).save(partial)
+        elif ending in ITK:
+            write_labels(partial, labels, geometry.affine)
         else:
             nibabel.save(mask_image(labels, geometry.affine, geometry.header), partial)
         partial.replace(path)

@@ -70,7 +70,7 @@ def print_dry_run(
     stores = [] if seen is None else [store for store in (seen.store, seen.pool) if store is not None]
     lines += _cost_lines(grid, todo, stores, n_train, executor)
     if todo and seen is not None and (pool is None or seen.pool is not None):
-        lines += ["by hand, e.g.:", *_commands(todo[0], places, seen, source.folder, pool, grid)]
+        lines += ["by hand, e.g.:", *_commands(todo[0], places, seen, source.folders, pool, grid)]
     for line in lines:
         console.print(line, highlight=False, markup=False)
 
@@ -86,17 +86,24 @@ def _data_lines(grid: Grid, runs: Sequence[Run], source: Source, seen: SeenData 
         verb = "generated" if source.is_phantom else "downloaded"
         return [f"data: {source.folder} (not here yet: it will be {verb})"]
     store = seen.store
-    lines.append(f"data: {source.folder}: {len(store.labelled)} labelled, {len(store.unlabelled)} unlabelled cases")
+    counts = f"{len(store.labelled)} labelled, {len(store.unlabelled)} unlabelled cases"
+    lines.append(f"data: {_listed(source.folders)}: {counts}")
     lines += [_unprepared_line(each) for each in (store, seen.pool) if each is not None and each.unprepared]
     transductive = _is_transductive(runs)
     for fold in grid.folds:
         lines += _fold_lines(grid, store, fold, transductive=transductive)
-    if pool is not None and seen.pool is not None:
-        lines.append(f"external pool: {pool.folder}: pretraining sees {image_counts(select_pool(seen.pool).counts)}")
+    if seen.pool is not None and pool is not None:
+        lines.append(
+            f"external pool: {_listed(pool.folders)}: pretraining sees {image_counts(select_pool(seen.pool).counts)}"
+        )
         lines += [f"left out, e.g.: {problem}" for problem in seen.pool.problems[:1]]
     elif pool is not None:
-        lines.append(f"external pool: {pool.folder} (not here yet: it will be downloaded)")
+        lines.append(f"external pool: {_listed(pool.folders)} (not here yet: it will be downloaded)")
     return lines
+
+
+def _listed(paths: Sequence[Path]) -> str:
+    return ", ".join(map(str, paths))
 
 
 def _unprepared_line(store: Store) -> str:
@@ -185,13 +192,15 @@ def _cost_lines(
     return lines
 
 
-def _commands(run: Run, places: Places, seen: SeenData, folder: Path, pool: Pool | None, grid: Grid) -> list[str]:
+def _commands(
+    run: Run, places: Places, seen: SeenData, folders: Sequence[Path], pool: Pool | None, grid: Grid
+) -> list[str]:
     """Return the commands that do a run in a shell, preparing its images first if necessary."""
     lines = []
     external = run.labels is None and Arm.parse(run.arm).external
-    data, store = (pool.folder, seen.pool) if external and pool and seen.pool else (folder, seen.store)
+    data, store = (pool.folders, seen.pool) if external and pool and seen.pool else (folders, seen.store)
     if store.unprepared or not (store.root / "store.json").is_file():
-        command = [*SSLMED, "prepare", str(data.absolute()), "--store", str(store.root)]
+        command = [*SSLMED, "prepare", *(str(each.absolute()) for each in data), "--store", str(store.root)]
         command += _options(grid.prepare_settings(places.spatial_dims))
         command += ["--pool"] if external else ["--task", grid.experiment.task]
         lines.append(shlex.join(command))

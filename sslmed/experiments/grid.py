@@ -27,6 +27,7 @@ class Grid:
         folds: Chosen folds.
         seeds: Chosen seeds.
         encoder: YAML of an encoder that replaces the figure's.
+        balanced_pools: Whether batches have as many images of each of several external pools.
     """
 
     experiment: Experiment
@@ -37,6 +38,7 @@ class Grid:
     folds: tuple[int, ...]
     seeds: tuple[int, ...]
     encoder: Path | None = None
+    balanced_pools: bool = False
 
     @property
     def takes_slices(self) -> bool:

@@ -14,9 +14,11 @@ class Options:
 
     Attributes:
         figure: Name of a figure, or the path of a YAML of your own, like those in `configs/experiments`.
-        data: `phantom`, a known dataset, a table (CSV), or a folder with one or in MSD or APTOS layout.
-        pool: Folder, table or known dataset with images for arms <task>-external, whose labels are not read; by default
-            these arms are then run as well.
+        data: `phantom`, a known dataset, a table (CSV), or a folder with one or in MSD or APTOS layout; and more of
+            them, or folders of loose images as unlabelled cases.
+        pool: Folders, tables or known datasets with images for arms <task>-external, whose labels are not read; by
+            default these arms are then run as well.
+        balanced_pools: Take as many images from each pool, whatever their sizes; by default all images are equal.
         preset: quick, sound, paper, or a folder with a preset.yaml.
         arms: Arms to compare: names, groups (@paper, @modern, @all), and YAML files of your own pretext tasks; the
             figure's first group by default.
@@ -39,8 +41,9 @@ class Options:
     """
 
     figure: str
-    data: str = "phantom"
-    pool: str | None = None
+    data: Sequence[str] = ("phantom",)
+    pool: Sequence[str] | None = None
+    balanced_pools: bool = False
     preset: str = "quick"
     arms: Sequence[str] | None = None
     encoder: str | None = None

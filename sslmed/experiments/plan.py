@@ -104,7 +104,8 @@ def _pretraining_run(grid: Grid, places: Places, arm: Arm, fold: int, options: d
     place = f"{arm.name}/fold{fold}"
     if arm.external:
         # The pool is the same for all folds. Pretraining is repeated per fold, so that intervals include its noise.
-        options = options | {"data.store": str(places.pool), "data.fold": str(fold)}
+        balanced = {"data.balanced": "true"} if grid.balanced_pools else {}
+        options = options | {"data.store": str(places.pool), "data.fold": str(fold)} | balanced
     else:
         options = options | _fold_options(grid, places, fold)
     options |= {"seed_everything": "0"}

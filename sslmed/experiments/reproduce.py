@@ -76,7 +76,9 @@ def reproduce(options: Options) -> Outcome | None:
     if options.wandb == "online" and not options.dry_run:
         check_account(verify=True)
     experiment = grid.experiment
-    source = Source(options.data, options.downloads, experiment.label_kind, experiment.phantom, grid.preset.phantom)
+    first, *others = options.data
+    more = tuple(map(Path, others))
+    source = Source(first, options.downloads, experiment.label_kind, experiment.phantom, grid.preset.phantom, more)
     name = f"{source.name}-{grid.name}"
     out = options.out / grid.experiment.figure / name
     if not options.dry_run:
@@ -116,9 +118,9 @@ def reproduce(options: Options) -> Outcome | None:
         if not all(is_done(work, run) for run in runs):
             if isinstance(executor, Local):
                 check_gpus(executor.gpus)
-            store, prepared_pool = prepare(source.folder, places.store, settings, labels=experiment.label_kind), None
-            if pool is not None and places.pool is not None:
-                prepared_pool = prepare(pool.root, places.pool, settings, pool=True)
+            store, prepared_pool = prepare(source.folders, places.store, settings, labels=experiment.label_kind), None
+            if external is not None and places.pool is not None:
+                prepared_pool = prepare(external.folders, places.pool, settings, pool=True)
                 refuse_common_images(prepared_pool, store)
             places = replace(places, seen=SeenData(store, prepared_pool))
             runs = plan(grid, places)
@@ -180,7 +182,7 @@ def _grid(options: Options) -> Grid:
     if external and options.pool is None:
         raise UserError(f"{external[0]} is pretrained on an external pool: give it by --pool (make: POOL=)")
     if options.pool is not None and not external:
-        raise UserError(f"--pool {options.pool}: no arm is pretrained on it; add some, e.g. rotation{EXTERNAL}")
+        raise UserError(f"--pool {options.pool[0]}: no arm is pretrained on it; add some, e.g. rotation{EXTERNAL}")
     grid = Grid(
         experiment=experiment,
         preset=preset,
@@ -190,6 +192,7 @@ def _grid(options: Options) -> Grid:
         folds=tuple(preset.folds if options.folds is None else options.folds),
         seeds=tuple(preset.seeds if options.seeds is None else options.seeds),
         encoder=None if options.encoder is None else find_encoder(options.encoder),
+        balanced_pools=options.balanced_pools,
     )
     for path, meant in grid.left_out.items():
         print(f"{path}: is ignored, as it is for {meant} and the encoder is another one", file=sys.stderr)

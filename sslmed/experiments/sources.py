@@ -1,5 +1,6 @@
 """Sources of an experiment's data: a generated phantom, a known dataset, a folder or a table."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from sslmed.phantoms import KINDS
 from sslmed.preparation.download.fetch import fetch
 from sslmed.preparation.download.known import KNOWN
 from sslmed.preparation.readers import layouts
+from sslmed.preparation.readers.dataset import KINDS as LABEL_KINDS
 from sslmed.preparation.readers.dataset import Dataset, Labels
 from sslmed.preparation.readers.table import dataset_name
 
@@ -28,6 +30,7 @@ class Source:
         labels: Kind of labels to read from a table with several kinds.
         phantom_kind: Kind of synthetic data, if there is one.
         phantom: Size of the phantom.
+        more: Other folders and tables, whose cases are added.
 
     Raises:
         UserError: If the name of a folder is one that sslmed uses itself, the labels of a known dataset are of another
@@ -39,13 +42,18 @@ class Source:
     labels: Labels
     phantom_kind: str | None = None
     phantom: PhantomSettings | None = None
+    more: tuple[Path, ...] = ()
 
     @property
     def name(self) -> str:
         """The dataset's name in tables and paths."""
-        if self.data in (PHANTOM, *KNOWN):
-            return self.data
-        return name_of(Path(self.data))
+        first = self.data if self.data in (PHANTOM, *KNOWN) else name_of(Path(self.data))
+        return "+".join([first, *map(name_of, self.more)])
+
+    @property
+    def folders(self) -> list[Path]:
+        """All folders and tables of the dataset; see `folder`."""
+        return [self.folder, *self.more]
 
     @property
     def folder(self) -> Path:
@@ -73,7 +81,7 @@ class Source:
                 "there is no synthetic data for this figure: give a table or a folder by --data (make: DATA=)"
             )
         if self.data in KNOWN and KNOWN[self.data].labels != self.labels:
-            there, wanted = (layouts.KINDS[kind] for kind in (KNOWN[self.data].labels, self.labels))
+            there, wanted = (LABEL_KINDS[kind] for kind in (KNOWN[self.data].labels, self.labels))
             raise UserError(f"{self.data}: its labels are {there}, not {wanted}")
         if self.name != self.data and self.name in (PHANTOM, *KNOWN):
             msg = f"{self.data}: sslmed uses the name of this folder itself; rename the folder or link to it"
@@ -96,7 +104,9 @@ class Source:
             known = (PHANTOM, *KNOWN)
             near = did_you_mean(self.data, known) or did_you_mean_path(self.folder)
             raise UserError(f"{self.data}: neither a folder, a table nor a known dataset ({', '.join(known)}){near}")
-        return layouts.read(self.folder, labels=self.labels)
+        for path in self.more:
+            _require(path, "--data")
+        return layouts.read(*self.folders, labels=self.labels)
 
 
 def name_of(path: Path) -> str:
@@ -109,42 +119,41 @@ class Pool:
     """Finds or downloads an external pool.
 
     Attributes:
-        data: A known dataset's name, or the path of a table or a folder.
+        names: Known datasets' names, and paths of tables or folders; several are one pool.
         downloads: Folder for downloaded datasets.
     """
 
-    data: str
+    names: Sequence[str]
     downloads: Path
 
     @property
-    def folder(self) -> Path:
-        """Folder or table of the pool, which may not exist yet."""
-        return self.downloads / KNOWN[self.data].name if self.data in KNOWN else Path(self.data)
+    def folders(self) -> list[Path]:
+        """Folders or tables of the pool, which may not exist yet."""
+        return [self.downloads / KNOWN[name].name if name in KNOWN else Path(name) for name in self.names]
 
     @property
     def name(self) -> str:
-        """The pool's name in reports and paths."""
-        return name_of(self.folder)
+        """The pool's name in tables and paths."""
+        return "+".join(map(name_of, self.folders))
 
     @property
     def is_absent(self) -> bool:
-        """Whether the pool must be downloaded first."""
-        return self.data in KNOWN and not layouts.has_layout(self.folder)
+        """Whether a part of the pool must be downloaded first."""
+        pairs = zip(self.names, self.folders, strict=True)
+        return any(name in KNOWN and not layouts.has_layout(folder) for name, folder in pairs)
 
     def scan(self) -> tuple[Dataset, list[str]]:
-        """Download the pool if it is absent, and return its images and the problems of those that cannot be used.
+        """Download what is absent, and return the images and the problems of those that cannot be used.
 
         Raises:
-            UserError: If it does not exist, has no image, or cannot be downloaded.
+            UserError: If a folder does not exist or has no image, or a dataset cannot be downloaded.
         """
-        if self.data in KNOWN:
-            fetch(self.data, self.downloads)
-        if not self.folder.exists():
-            expected = "--pool is a table, a folder of images or one in the layout of MSD or APTOS, or a known dataset"
-            near = did_you_mean(self.data, KNOWN) or did_you_mean_path(self.folder)
-            raise UserError(f"{self.data}: no such folder; {expected} ({', '.join(KNOWN)}){near}")
-        check_name(self.name, self.folder)
-        return layouts.scan(self.folder, pool=True)
+        for name, folder in zip(self.names, self.folders, strict=True):
+            if name in KNOWN:
+                fetch(name, self.downloads)
+            _require(folder, "--pool")
+        check_name(self.name, self.folders[0])
+        return layouts.scan_all(self.folders, pool=True)
 
 
 def refuse_same_people(source: Source, pool: Pool) -> None:
@@ -153,5 +162,13 @@ def refuse_same_people(source: Source, pool: Pool) -> None:
     Raises:
         UserError: If it is so.
     """
-    if all(each.data in KNOWN and KNOWN[each.data].name.startswith("IXI") for each in (source, pool)):
-        raise UserError(f"--pool {pool.data}: shows the people of {source.data}, whose test cases it would give away")
+    ixi = {name for name, known in KNOWN.items() if known.name.startswith("IXI")}
+    for name in ixi.intersection(pool.names) if source.data in ixi else ():
+        raise UserError(f"--pool {name}: shows the people of {source.data}, whose test cases it would give away")
+
+
+def _require(path: Path, option: str) -> None:
+    if not path.exists():
+        expected = f"{option} is a table, a folder of images or one in the layout of MSD or APTOS, or a known dataset"
+        near = did_you_mean(str(path), KNOWN) or did_you_mean_path(path)
+        raise UserError(f"{path}: no such folder; {expected} ({', '.join(KNOWN)}){near}")

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from sslmed.core.errors import UserError
 from sslmed.downstream.base import DownstreamTask
-from sslmed.downstream.writers import write_mask
+from sslmed.downstream.writers import MASKS, write_mask
 from sslmed.encoders import Encoder
 from sslmed.encoders.weights_file import read_state
 from sslmed.exporting.build import build_network, fill
@@ -42,13 +42,13 @@ class Mask:
         return np.array(self.labels, dtype=dtype, copy=copy)
 
     def save(self, path: str | Path) -> None:
-        """Write the mask: as NIfTI that lies where the image does, or of a photograph as PNG.
+        """Write the mask: as NIfTI, NRRD or MetaImage that lies where the image does, or of a photograph as PNG.
 
         Raises:
             UserError: If the file name has another ending.
         """
         path = Path(path)
-        endings = (".png",) if self.labels.ndim == 2 else (".nii", ".nii.gz")
+        endings = (".png",) if self.labels.ndim == 2 else MASKS
         if not path.name.endswith(endings):
             raise UserError(f"{path}: a mask of this image is written as {' or '.join(endings)}; rename it")
         write_mask(path, self.labels, self.geometry)
@@ -110,8 +110,9 @@ class Model(nn.Module):
         """Segment or classify an image, or predict its value.
 
         Args:
-            image: A NIfTI file or a photograph; a torchio image or subject, whose images are the channels; or an array
-                `(I, J, K)`, `(C, I, J, K)`, or of a photograph uint8 `(rows, columns[, 3])`.
+            image: A file of a volume, the folder of a DICOM series, or a photograph; a torchio image or subject, whose
+                images are the channels; or an array `(I, J, K)`, `(C, I, J, K)`, or of a photograph uint8 `(rows,
+                columns[, 3])`.
             affine: For an array: `(4, 4)`, from voxel indices to mm. By default voxels of 1 mm that run to the right,
                 anterior and superior.
 

@@ -14,7 +14,7 @@ from sslmed.core.files import write_text
 from sslmed.preparation.geometry import Geometry
 from sslmed.preparation.photograph import place_photo, prepare_photo
 from sslmed.preparation.readers.dataset import Case, Labels
-from sslmed.preparation.readers.nifti import Volume, read_image
+from sslmed.preparation.readers.volumes import Volume, read_image
 from sslmed.preparation.settings import VERSION, PrepareSettings
 from sslmed.preparation.store import Store
 from sslmed.preparation.volume import prepare_read
@@ -77,7 +77,7 @@ class Recipe:
         """Read, check and prepare an image.
 
         Args:
-            path: A NIfTI file, or a photograph.
+            path: A file of a volume, the folder of a DICOM series, or a photograph.
 
         Returns:
             float16 `(C, *grid)` in [0, 1], and the position of the grid in the image.

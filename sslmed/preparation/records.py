@@ -2,9 +2,11 @@
 
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from sslmed.preparation.readers.dataset import Case, Dataset
+from sslmed.preparation.readers.formats import source_files
 
 Record = dict[str, Any]
 """Record of a case: `files` (size and time of each), `hashes` of their contents, `read_as`, `digest` of the prepared
@@ -20,18 +22,28 @@ def describe_files(case: Case, dataset: Dataset) -> Record:
     Returns:
         `files` and `read_as`: what else determines the prepared arrays, beside files and settings.
     """
-    files = [[file.st_size, file.st_mtime_ns] for file in (path.stat() for path in case.files)]
+    files = [_size_and_time(path) for path in case.files]
     values = [*dataset.label_names] if case.mask is not None else []
     return {"files": files, "read_as": [[*dataset.modalities], values]}
 
 
 def hash_files(case: Case) -> list[str]:
     """Hash the contents of a case's files: the image, then the label map if there is one."""
-    hashes = []
-    for path in case.files:
+    return [_hash(source_files(path)) for path in case.files]
+
+
+def _size_and_time(path: Path) -> list[int]:
+    """Return the bytes of all files of an image, and the time of the last one."""
+    found = [file.stat() for file in source_files(path)]
+    return [sum(each.st_size for each in found), max((each.st_mtime_ns for each in found), default=0)]
+
+
+def _hash(files: Sequence[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in files:
         with path.open("rb") as file:
-            hashes.append(hashlib.file_digest(file, "sha256").hexdigest()[:DIGITS])
-    return hashes
+            hashlib.file_digest(file, lambda: digest)
+    return digest.hexdigest()[:DIGITS]
 
 
 def current_record(record: Record | None, case: Case, dataset: Dataset) -> Record | None:

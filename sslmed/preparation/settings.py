@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from sslmed.core.errors import UserError
 
-VERSION = 6  # of the prepared arrays and their files; increase it if one of them changes
+VERSION = 7  # of the prepared arrays and their files; increase it if one of them changes
 
 LARGEST = 4096  # side that still fits the memory of a machine
 SHORTEST = 0.01  # mm

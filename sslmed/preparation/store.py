@@ -29,7 +29,9 @@ class Store:
         unprepared: Cases of a planned store that are not prepared yet.
 
     Attributes:
-        digests: Case id -> SHA-256 of its prepared image.
+        digests: Case id -> SHA-256 of the image's voxels, the same in every format and preparation; of a photograph, of
+            its prepared pixels.
+        sources: Case id -> the dataset that it comes from, if the store was prepared from several.
         groups: Case id -> group, the same for the cases of a patient and for copies of an image.
         problems: What is wrong with the entries and images of the dataset that are not in the store, one line each.
 
@@ -53,6 +55,7 @@ class Store:
         self._records: dict[str, Record] = content["records"]
         self.digests: dict[str, str] = {case: record["digest"] for case, record in self._records.items()}
         self.groups: dict[str, str] = content["groups"]
+        self.sources: dict[str, str] = content["sources"]
         unusable = (problem for record in content["left_out"].values() for problem in record["problems"])
         self.problems: tuple[str, ...] = (*content["problems"], *unusable)
 

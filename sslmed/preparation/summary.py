@@ -48,6 +48,7 @@ def summarise_store(
         "unlabelled": [case.id for case in cases if not case.is_labelled],
         "records": {case.id: _with_label(records[case.id], case, dataset) for case in cases},
         # Images that are equal after preparation are copies, whatever their file names and compression.
+        "sources": {case.id: case.source for case in cases if case.source},
         "groups": merge_groups({case: [f"digest {digests[case]}", *patients.get(case, ())] for case in digests}),
         "left_out": dict(left_out),
         "problems": [*problems],

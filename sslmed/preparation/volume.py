@@ -1,5 +1,6 @@
 """Prepares one volume: checks, normalises, reorients, crops and resizes it."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -18,7 +19,7 @@ from sslmed.preparation.normalise import (
     normalise,
 )
 from sslmed.preparation.readers.dataset import Case
-from sslmed.preparation.readers.nifti import Volume, read_case
+from sslmed.preparation.readers.volumes import Volume, read_case
 from sslmed.preparation.settings import PrepareSettings, is_ct
 
 LARGEST_GRID = 2**30  # voxels; a grid beyond it is a wrong unit of spacing, not a scan
@@ -27,7 +28,7 @@ SHORTEST_SIDE = 2  # voxels; the same at the other end
 
 def prepare_volume(
     case: Case, modalities: Sequence[str], label_values: Sequence[int], settings: PrepareSettings
-) -> tuple[dict[str, NDArray[Any]], Geometry]:
+) -> tuple[dict[str, NDArray[Any]], Geometry, str]:
     """Prepare one case.
 
     Args:
@@ -38,7 +39,7 @@ def prepare_volume(
 
     Returns:
         Arrays `image` float16 `(C, *grid)` and, for a labelled case, uint8 `label` `(*grid)` and `native_label`
-        `(*original)`; and the position of the grid in the original grid.
+        `(*original)`; the position of the grid in the original grid; and the digest of the voxels.
 
     Raises:
         DataError: If files of the case cannot be used.
@@ -47,7 +48,16 @@ def prepare_volume(
 
     torch.set_num_threads(1)  # other processes use the other cores
     image, label = read_case(case, modalities, label_values)
-    return prepare_read(case, image, label, modalities, settings)
+    digest = digest_of(image)
+    return *prepare_read(case, image, label, modalities, settings), digest
+
+
+def digest_of(image: Volume) -> str:
+    """Return the SHA-256 of the voxels in the order of the body's axes, which copies in other formats have as well."""
+    digest = hashlib.sha256()
+    for plane in Geometry.closest_to_ras(image.voxels.shape[1:], image.affine).orient(image.voxels).swapaxes(0, -1):
+        digest.update(plane.tobytes())
+    return digest.hexdigest()
 
 
 def prepare_read(
@@ -82,7 +92,7 @@ def _check_units(case: Case, channel: NDArray[np.float32]) -> None:
     if not in_hounsfield_units(channel):
         low, high = extremes(channel)
         found = f"its values go from {low:g} to {high:g}, with neither air near -1000 nor fat near -100"
-        cure = 'rescale it, or name its modality otherwise in dataset.json, as "CT rescaled", to use percentiles'
+        cure = 'rescale it, or name its modality otherwise, as "CT rescaled", to use percentiles'
         raise DataError([f"{case.image}: is not in Hounsfield units, although its modality is CT: {found}; {cure}"])
 
 

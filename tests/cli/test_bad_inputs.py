@@ -18,12 +18,13 @@ from bad_inputs import (
     photographs,
     run_directories,
     tables,
+    volumes,
     yamls,
 )
 from bad_inputs.start import write_start
 from commands import exit_status
 
-KINDS = (options, tables, dataset_json, nifti, photographs, checkpoints, run_directories, yamls, environments)
+KINDS = (options, tables, dataset_json, nifti, volumes, photographs, checkpoints, run_directories, yamls, environments)
 INPUTS = [bad for kind in KINDS for bad in kind.INPUTS]
 PROGRESS = re.compile(r"(preparing|generating phantoms): \d+ of \d+ cases")
 FINISHED = {"store.json", "results.json", "report.html", "last.ckpt", "best.ckpt", "dataset.json"}

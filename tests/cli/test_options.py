@@ -45,4 +45,15 @@ def test_values_arrive_as_their_dataclass_has_them(monkeypatch: pytest.MonkeyPat
         cli.main(arguments.split())
     options, settings = command.OPTIONS
     expected = settings(hu_window=(-100, 200), spacing=(1, 1, 2))
-    assert arrived == [(options("d", Path("s"), task="regression", pool=True, jobs=3), expected)]
+    assert arrived == [(options(["d"], Path("s"), task="regression", pool=True, jobs=3), expected)]
+
+
+@pytest.mark.parametrize("given", ["--pool a b --data c", "--pool a --data c --pool b", "--pool=a --data c --pool=b"])
+def test_an_option_of_several_values_may_be_given_several_times(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    command = import_module("sslmed.cli.reproduce")
+    arrived = []
+    monkeypatch.setattr(command, "run", lambda options: arrived.append(options))
+    with pytest.raises(SystemExit):
+        cli.main(["reproduce", "fig3", *given.split(), "--dry-run", "--folds", "0"])
+    (options,) = arrived
+    assert (options.pool, options.data, options.dry_run) == ([Path("a"), Path("b")], ["c"], True)

@@ -134,7 +134,7 @@ def test_unequal_shares_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"TORCHELASTIC_RUN_ID": "x", "RANK": "0", "WORLD_SIZE": "2"}.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(UserError, match="batches of 3 cases cannot be divided equally among 2 devices"):
-        EndlessBatches(9, 3, length=6, seed=0, fold=0, repeats=False, updates_done=lambda: 0)
+        EndlessBatches([range(9)], 3, length=6, seed=0, fold=0, repeats=False, updates_done=lambda: 0)
 
 
 @pytest.mark.slow

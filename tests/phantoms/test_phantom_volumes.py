@@ -9,7 +9,7 @@ from drawn import SIZES, draw
 
 from sslmed.core.errors import UserError
 from sslmed.preparation.readers.layouts import read
-from sslmed.preparation.readers.nifti import read_case
+from sslmed.preparation.readers.volumes import read_case
 
 
 @pytest.mark.parametrize(

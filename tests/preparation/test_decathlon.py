@@ -70,7 +70,7 @@ A = CONTENT["training"][0]
         ({"training": ["../a.nii.gz"]}, "inside the dataset's folder"),
         ({"training": ["/tmp/a.nii.gz"]}, "inside the dataset's folder"),
         ({"training": ["C:\\a.nii.gz"]}, "inside the dataset's folder"),
-        ({"training": ["imagesTr/a.mha"]}, "must end in .nii or .nii.gz"),
+        ({"training": ["imagesTr/a.png"]}, "must end in .nii.gz, .nii"),
         ({"training": ["imagesTr/...nii.gz"]}, "hidden file"),
         (
             {"validation": [A]},

@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 
 from sslmed.preparation.geometry import Geometry, resize
 from sslmed.preparation.readers.layouts import read
-from sslmed.preparation.readers.nifti import read_case
+from sslmed.preparation.readers.volumes import read_case
 
 STS_CT = Path(__file__).parents[3] / "shared" / "data" / "Task_STS_CT"
 

@@ -6,7 +6,7 @@ import pytest
 
 from sslmed.core.errors import DataError
 from sslmed.preparation.readers.decathlon import Case
-from sslmed.preparation.readers.nifti import read_case
+from sslmed.preparation.readers.volumes import read_case
 
 SHAPE = (6, 5, 4)
 AFFINE = np.array([[-0.8, 0.1, 0, 30], [0.1, 0.8, 0, -20], [0, 0, 2.5, 5], [0, 0, 0, 1]])

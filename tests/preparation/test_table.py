@@ -1,5 +1,8 @@
 """Tables of the user's own: what is read from them, and how bad ones are refused."""
 
+import re
+
+import nibabel as nib
 import numpy as np
 import pytest
 from generated_tables import write_table
@@ -9,6 +12,7 @@ from sslmed import cli
 from sslmed.core.errors import DataError
 from sslmed.preparation.prepare import PrepareSettings, prepare
 from sslmed.preparation.readers.layouts import read
+from sslmed.preparation.readers.volumes import read_case
 
 
 @pytest.fixture
@@ -180,3 +184,60 @@ def test_volumes_and_their_values(tmp_path):
     assert (store.labels, store.spatial_dims, store.modalities, store.num_classes) == ("value", 3, ("channel",), 0)
     assert store.image(store.labelled[0]).shape == (1, 8, 8, 8)
     assert store.value("images%2Fcase_00") == pytest.approx(15)
+
+
+def channels_table(tmp_path, modality="PT;ct", mask_shape=(6, 5, 4)):
+    """Cases whose channels are files of their own, one of them with a mask."""
+    generator = np.random.default_rng(0)
+    for number in range(2):
+        for channel in range(2):
+            voxels = generator.integers(-1000, 1000, (6, 5, 4)).astype(np.int16)
+            nib.save(nib.Nifti1Image(voxels, np.eye(4)), tmp_path / f"{number}_{channel}.nii")
+    nib.save(nib.Nifti1Image(np.ones(mask_shape, np.uint8), np.eye(4)), tmp_path / "mask.nii")
+    rows = [f"0_0.nii; 0_1.nii,mask.nii,{modality}", f"1_0.nii;1_1.nii,,{modality}"]
+    (tmp_path / "table.csv").write_text("\n".join(["image,mask,modality", *rows]))
+    return tmp_path / "table.csv"
+
+
+def test_several_files_are_the_channels_of_an_image(tmp_path):
+    table = channels_table(tmp_path)
+    dataset = read(table)
+    assert dataset.modalities == ("PT", "ct")
+    first = dataset.cases[0]
+    assert [path.name for path in first.files] == ["0_0.nii", "0_1.nii", "mask.nii"]
+    image, label = read_case(first, dataset.modalities, ())
+    expected = [nib.load(tmp_path / f"0_{channel}.nii").get_fdata() for channel in range(2)]
+    np.testing.assert_array_equal(image.voxels, expected)
+    assert label.voxels.all()
+    store = prepare(table, tmp_path / "store", PrepareSettings(size=4), jobs=1)
+    before = store.image("0_0").copy()
+    assert before.shape == (2, 4, 4, 4)
+    (tmp_path / "0_1.nii").write_bytes((tmp_path / "1_1.nii").read_bytes())
+    after = prepare(table, tmp_path / "store", PrepareSettings(size=4), jobs=1).image("0_0")
+    np.testing.assert_array_equal(before[0], after[0])
+    assert not np.array_equal(before[1], after[1])
+
+
+def test_channels_that_do_not_fit_are_refused(tmp_path):
+    table = channels_table(tmp_path)
+    nib.save(nib.Nifti1Image(np.arange(60, dtype=np.int16).reshape(3, 5, 4), np.eye(4)), tmp_path / "1_1.nii")
+    with pytest.raises(DataError, match=r"1_1\.nii: has shape \(3, 5, 4\), but its image \(6, 5, 4\)"):
+        prepare(table, tmp_path / "store", PrepareSettings(size=4), jobs=1)
+    rewrite(table, ("1_0.nii;1_1.nii", "1_0.nii"))
+    with pytest.raises(DataError, match=r"1_0\.nii: has 1 channels, but the dataset has 2"):
+        prepare(table, tmp_path / "store", PrepareSettings(size=4), jobs=1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ([("1_0.nii;1_1.nii,,PT;ct", "1_0.nii;1_1.nii,,CT;PT")], "line 3: modality is 'CT;PT', but 'PT;ct' on line 2"),
+        ([("PT;ct", "CT")], "line 2: modality 'CT' must name 2 channels, as 'MR;MR'"),
+        ([("modality", "modalty")], "has a column modalty, which would be ignored"),
+        ([("1_0.nii;1_1.nii", "1_0.nii;absent.nii")], "line 3: image"),
+        ([("1_0.nii;1_1.nii", "1_0.nii;0_1.nii")], "line 3: image 0_1.nii is already listed on line 2"),
+    ],
+)
+def test_bad_channels_of_a_table(tmp_path, changes, words):
+    with pytest.raises(DataError, match=re.escape(words)):
+        read(rewrite(channels_table(tmp_path), *changes))

@@ -42,7 +42,7 @@ def test_a_ct_in_other_units_is_refused_by_file(data, tmp_path, name, geometry):
         prepare(data, tmp_path / "store", PrepareSettings(size=8, geometry=geometry), jobs=1)
     (line,) = caught.value.problems
     assert line.startswith(f"{path}: is not in Hounsfield units")
-    assert "name its modality otherwise in dataset.json" in line
+    assert "name its modality otherwise" in line
 
 
 def test_what_the_message_says_is_a_cure(data, tmp_path):

@@ -10,6 +10,9 @@ from typing import Literal, Self
 Labels = Literal["none", "map", "class", "value"]
 """Kind of labels, which determines the task: none, or a map, a class or a value for each image."""
 
+KINDS: dict[Labels, str] = {"none": "absent", "map": "label maps", "class": "classes", "value": "values"}
+"""Names of the kinds of labels in messages."""
+
 WHOLE_NUMBER = re.compile(r"[+-]?\d+(\.0*)?|\d(\.\d+)?[eE]\+\d\d?", re.ASCII)
 """A whole number as table programs write it: 12, 12.0, 012, or 1.2E+10."""
 
@@ -25,16 +28,20 @@ class Case:
 
     Args:
         id: Name of the case as text: 007 stays 007.
-        image: Path of the image.
+        image: Path of the image, or of its first channel if each channel is a file.
         label: Path of its label map, or its class as a key of `Dataset.label_names`, or its value; `None` if the case
             is unlabelled.
         patient: Patient of the image, in the form of `patient_name`; `None` if unknown.
+        channels: Paths of the other channels, if each channel is a file.
+        source: The dataset that the image comes from, if there are several.
     """
 
     id: str
     image: Path
     label: Path | int | float | None = None
     patient: str | None = None
+    channels: tuple[Path, ...] = ()
+    source: str | None = None
 
     def __post_init__(self) -> None:
         if self.patient is not None:
@@ -48,7 +55,12 @@ class Case:
     @property
     def files(self) -> tuple[Path, ...]:
         """All files of the case."""
-        return (self.image,) if self.mask is None else (self.image, self.mask)
+        return (*self.images, *([] if self.mask is None else [self.mask]))
+
+    @property
+    def images(self) -> tuple[Path, ...]:
+        """The files of the image."""
+        return self.image, *self.channels
 
     @property
     def is_labelled(self) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 from sslmed.core.errors import DataError
 from sslmed.core.nearest import did_you_mean
 from sslmed.preparation.readers.dataset import Case, Dataset
+from sslmed.preparation.readers.dicom import find_series
 from sslmed.preparation.readers.names import VOLUMES, find_file, name_cases, strip_extension
 from sslmed.preparation.readers.photo_files import LONGEST_ID, is_id
 
@@ -122,7 +123,7 @@ def _named(root: Path, usable: Sequence[tuple[str, str, str | None]], problems: 
 
 
 def _find(root: Path, file: str) -> Path:
-    return find_file(root, file) or root / file
+    return find_file(root, file) or find_series(root, file) or root / file
 
 
 def _entries(path: Path, content: dict[str, Any], problems: list[str]) -> Iterator[tuple[str, Any]]:
@@ -176,10 +177,11 @@ def _file_problem(place: str, root: Path, file: str) -> str | None:
     pure = PurePath(file)
     if pure.is_absolute() or PureWindowsPath(file).drive or ".." in pure.parts:
         return f"{place}: {file!r} must be a path inside the dataset's folder, without '..'"
-    if strip_extension(pure.name, VOLUMES) == pure.name:
-        return f"{place}: {file!r} must end in .nii or .nii.gz; convert it to NIfTI"
+    series = find_series(root, file)
+    if series is None and strip_extension(pure.name, VOLUMES) == pure.name:
+        return f"{place}: {file!r} must end in {', '.join(VOLUMES)}, or be the folder of a DICOM series"
     if pure.name.startswith("."):
         return f"{place}: {file!r} is a hidden file; its name must not begin with a dot"
-    if find_file(root, file) is None:
+    if series is None and find_file(root, file) is None:
         return f"{place}: {root / pure} does not exist; add the file, or remove the entry"
     return None

@@ -5,14 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from sslmed.core.errors import DataError
-from sslmed.preparation.readers.dataset import Case, Dataset, Labels
+from sslmed.preparation.readers.dataset import Case, Dataset
 from sslmed.preparation.readers.fundus_table import Row, read_grades, read_patients
-from sslmed.preparation.readers.names import escape, nfc
-from sslmed.preparation.readers.photo_files import is_id, list_folder, name_images, select_images, walk_folder
+from sslmed.preparation.readers.names import nfc
+from sslmed.preparation.readers.photo_files import is_id, list_folder, name_images, select_images
 
 GRADES = {0: "no DR", 1: "mild", 2: "moderate", 3: "severe", 4: "proliferative"}
 COLOURS = ("red", "green", "blue")
-VOLUMES = (".nii", ".nii.gz", ".dcm")
 
 
 def scan_fundus(root: Path) -> tuple[Dataset, list[str]]:
@@ -37,57 +36,17 @@ def scan_fundus(root: Path) -> tuple[Dataset, list[str]]:
     photos = _match(table, rows, folder, graded, cure, problems)
     unlabelled = {photo_id: path for photo_id, path in images.items() if path.parent != folder}
     photos += _unlabelled_photos(root, unlabelled, problems)
-    return _dataset(root, photos, problems, "class")
-
-
-def scan_images(root: Path) -> tuple[Dataset, list[str]]:
-    """Find the unlabelled photographs of a pool: a folder and its subfolders, also through links.
-
-    The id of a photograph is its path within the pool without the extension, with `%2F` for `/` and `%25` for `%`.
-
-    Returns:
-        The usable photographs, and the problems of others, one line each.
-
-    Raises:
-        DataError: If no photograph can be used.
-    """
-    problems: list[str] = []
-    files = walk_folder(root, problems)
-    volumes = [path for path in files if _is_volume(path)]
-    if volumes:
-        problems.append(
-            f"{root}: holds {len(volumes)} files of volumes, as {volumes[0].relative_to(root)}; volumes need a "
-            "dataset.json that lists them, in the layout of the Medical Segmentation Decathlon, several channels "
-            "merged in one 4-D NIfTI (see docs/your-own-data.md); photographs must be .png, .jpg or .jpeg"
-        )
-    images = select_images((path for path in files if not _is_volume(path)), problems)
-    named = name_images([(_id_in_pool(path.relative_to(root)), path) for path in images], problems)
-    if not (images or problems):
-        problems.append(f"{root}: holds no .png, .jpg or .jpeg; give a folder of photographs")
-    return _dataset(root, [Case(photo_id, path) for photo_id, path in named.items()], problems, "none")
-
-
-def _dataset(root: Path, photos: list[Case], problems: list[str], labels: Labels) -> tuple[Dataset, list[str]]:
     if not photos:
         raise DataError(problems)
-    dataset = Dataset(
+    return Dataset(
         root=root,
         name=root.resolve().name,
         spatial_dims=2,
         modalities=COLOURS,
-        labels=labels,
-        label_names=GRADES if labels == "class" else {},
+        labels="class",
+        label_names=GRADES,
         cases=tuple(sorted(photos, key=lambda photo: photo.id)),
-    )
-    return dataset, problems
-
-
-def _is_volume(path: Path) -> bool:
-    return path.name.lower().endswith(VOLUMES)
-
-
-def _id_in_pool(path: Path) -> str:
-    return escape(nfc(path.with_suffix("").as_posix()))
+    ), problems
 
 
 def _unlabelled_photos(root: Path, images: dict[str, Path], problems: list[str]) -> list[Case]:

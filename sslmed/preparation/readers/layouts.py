@@ -1,13 +1,12 @@
 """Detects the layout of a dataset: a table, the Medical Segmentation Decathlon, APTOS, or any images as a pool."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from sslmed.core.errors import DataError
-from sslmed.preparation.readers import decathlon, fundus, table
-from sslmed.preparation.readers.dataset import Dataset, Labels
-
-KINDS: dict[Labels, str] = {"none": "absent", "map": "label maps", "class": "classes", "value": "values"}
-"""Names of the kinds of labels in messages."""
+from sslmed.preparation.readers import decathlon, folder, fundus, table
+from sslmed.preparation.readers.dataset import KINDS, Dataset, Labels
+from sslmed.preparation.readers.merged import merge
 
 
 def has_layout(root: Path) -> bool:
@@ -32,8 +31,8 @@ def scan(root: Path, *, labels: Labels | None = None, pool: bool = False) -> tup
         dataset, problems = decathlon.scan_dataset(root)
     elif (root / "train.csv").is_file():
         dataset, problems = fundus.scan_fundus(root)
-    elif pool and root.is_dir():
-        dataset, problems = fundus.scan_images(root)
+    elif root.is_dir() and labels is None:
+        dataset, problems = folder.scan_images(root)
     else:
         expected = f"{table.NAME}, dataset.json, as an MSD task does, or train.csv, as APTOS 2019 does"
         raise DataError([f"{root}: no such dataset; give a table, or a folder that holds {expected}"])
@@ -42,13 +41,33 @@ def scan(root: Path, *, labels: Labels | None = None, pool: bool = False) -> tup
     return dataset.without_labels() if pool else dataset, problems
 
 
-def read(root: Path, *, labels: Labels | None = None, pool: bool = False) -> Dataset:
-    """Find the cases of a dataset; all must be usable. For the arguments see `scan`.
+def scan_all(roots: Sequence[Path], *, labels: Labels | None = None, pool: bool = False) -> tuple[Dataset, list[str]]:
+    """Find the cases of one dataset or of several, which become one; see `scan`.
+
+    Where there are several, those that have no labels, such as folders of loose images, are unlabelled cases.
+
+    Raises:
+        DataError: If no case can be used, or the datasets are of different kinds.
+    """
+    if len(roots) == 1:
+        return scan(roots[0], labels=labels, pool=pool)
+    found = [scan(root, labels=labels if _is_labelled(root) else None, pool=pool) for root in roots]
+    return merge([dataset for dataset, _ in found]), [problem for _, problems in found for problem in problems]
+
+
+def _is_labelled(root: Path) -> bool:
+    if root.is_file() or (root / table.NAME).is_file():
+        return table.has_labels(root if root.is_file() else root / table.NAME)
+    return has_layout(root) or not root.is_dir()
+
+
+def read(*roots: Path, labels: Labels | None = None, pool: bool = False) -> Dataset:
+    """Find the cases of one dataset or of several; all must be usable. For the arguments see `scan`.
 
     Raises:
         DataError: If there is a problem; one line for each.
     """
-    dataset, problems = scan(root, labels=labels, pool=pool)
+    dataset, problems = scan_all(roots, labels=labels, pool=pool)
     if problems:
         raise DataError(problems)
     return dataset

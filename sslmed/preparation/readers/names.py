@@ -5,7 +5,12 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path, PurePath
 
-VOLUMES = (".nii.gz", ".nii")
+NIFTI = (".nii.gz", ".nii")
+ANALYZE = (".hdr", ".img")
+ITK = (".nrrd", ".nhdr", ".mha", ".mhd")
+FREESURFER = (".mgz", ".mgh")
+VOLUMES = (*NIFTI, *ANALYZE, *ITK, *FREESURFER)
+"""Endings of the files of volumes. A DICOM series is a folder."""
 
 
 def nfc(name: str) -> str:
@@ -15,8 +20,14 @@ def nfc(name: str) -> str:
 
 def find_file(folder: Path, file: str) -> Path | None:
     """Return the file of this path within a folder, whose name may be composed otherwise; `None` if there is none."""
+    found = find_path(folder, file)
+    return found if found is not None and found.is_file() else None
+
+
+def find_path(folder: Path, file: str) -> Path | None:
+    """Return the file or folder of this path within a folder; see `find_file`."""
     try:
-        if (folder / file).is_file():
+        if (folder / file).exists():
             return folder / file
         found = folder
         for part in PurePath(file).parts:
@@ -25,7 +36,7 @@ def find_file(folder: Path, file: str) -> Path | None:
                 composed = _by_composed_name(found, found.stat().st_mtime_ns)
                 there = found / composed.get(nfc(part), part)
             found = there
-        return found if found.is_file() else None
+        return found if found.exists() else None
     except OSError:  # a name that is too long, or a folder that cannot be read
         return None
 

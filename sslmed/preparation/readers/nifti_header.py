@@ -8,12 +8,13 @@ another: left, front and up, with the origin in the middle.)
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
 import nibabel as nib
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from sslmed.core.errors import DataError
 
@@ -94,19 +95,50 @@ def check_offset(path: Path, header: NiftiHeader, n_bytes: int) -> None:
         refuse(path, f"is truncated: {place}, but it has {n_bytes} bytes; copy or download it again")
 
 
-def check_header(path: Path, image: NiftiImage, spacing: Sequence[float], n_bytes: int) -> None:
-    """Refuse a file that holds no volume of numbers, or whose place in space is impossible.
-
-    Args:
-        path: The file, for the message.
-        image: The file, as nibabel parsed it.
-        spacing: Voxel size in the header, before nibabel repaired it.
-        n_bytes: Length of the file.
+def check_length(path: Path, image: NiftiImage, n_bytes: int) -> None:
+    """Refuse a file that is shorter than its header says.
 
     Raises:
         DataError: In this case.
     """
     shape, dtype = image.shape, image.get_data_dtype()
+    if image.dataobj.offset + math.prod(shape) * dtype.itemsize > n_bytes:
+        refuse(path, f"is truncated: its header promises {shape} voxels of {dtype}; copy or download it again")
+
+
+def make_header(shape: Sequence[int], kind: DTypeLike, affine: Affine, *, placed: bool = True) -> NiftiHeader:
+    """Return what a NIfTI file of a volume of another format would say: NIfTI-2, in double precision as the others.
+
+    Args:
+        shape: `(I, J, K)`, or with channels `(I, J, K, C)`.
+        kind: Type of the voxels, or `"RGB"`.
+        affine: `(4, 4)`, from voxel indices to mm, towards right, anterior and superior.
+        placed: Whether the file says where its voxels lie. Otherwise the affine gives their size alone.
+    """
+    header: NiftiHeader = nib.Nifti2Header()  # type: ignore[no-untyped-call]
+    header.set_data_dtype(kind)
+    header.set_data_shape(shape)
+    header["pixdim"][1:4] = np.linalg.norm(affine[:3, :3], axis=0)
+    header.set_xyzt_units("mm")
+    if placed:
+        header.set_sform(affine, code="scanner")
+        with suppress(nib.spatialimages.HeaderDataError):  # it cannot hold the tilt of a gantry
+            header.set_qform(affine, code="scanner", strip_shears=False)
+    return header
+
+
+def check_header(path: Path, header: NiftiHeader, spacing: Sequence[float]) -> None:
+    """Refuse a file that holds no volume of numbers, or whose place in space is impossible.
+
+    Args:
+        path: The file, for the message.
+        header: Its header, as nibabel parsed it.
+        spacing: Voxel size in the header, before nibabel repaired it.
+
+    Raises:
+        DataError: In this case.
+    """
+    shape, dtype = header.get_data_shape(), header.get_data_dtype()
     if dtype.kind not in "iuf":
         kind = "complex" if dtype.kind == "c" else "RGB"
         refuse(path, f"holds {kind} voxels; convert it to one real number per voxel and channel")
@@ -114,18 +146,16 @@ def check_header(path: Path, image: NiftiImage, spacing: Sequence[float], n_byte
         refuse(path, f"has shape {shape}, fewer than 3 spatial dimensions or one slice; give a volume")
     if math.prod(shape[4:]) != 1 or min(shape) < 1:
         refuse(path, f"has shape {shape}, more than 4 dimensions; give (I, J, K) or (I, J, K, channels)")
-    if image.dataobj.offset + math.prod(shape) * dtype.itemsize > n_bytes:
-        refuse(path, f"is truncated: its header promises {shape} voxels of {dtype}; copy or download it again")
     if not (np.isfinite(spacing).all() and all(spacing)):
         refuse(path, f"has a zero or NaN spacing {tuple(map(float, spacing))} mm; set pixdim to the true voxel size")
-    affine = forms(image.header)[0]
+    affine = forms(header)[0]
     directions = affine[:3, :3]
     if (
         not np.isfinite(affine).all()
         or abs(np.linalg.det(directions)) <= 1e-6 * np.linalg.norm(directions, axis=0).prod()
     ):
         refuse(path, "has a singular or NaN affine; export it again with its orientation")
-    units = int(image.header["xyzt_units"]) & 7
+    units = int(header["xyzt_units"]) & 7
     if units in OTHER_UNITS:
         cure = "convert its spacing and affine to mm, and set xyzt_units to 2"
         refuse(path, f"is measured in {OTHER_UNITS[units]} (xyzt_units is {units}); {cure}")

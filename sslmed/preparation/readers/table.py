@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sslmed.core.errors import DataError
-from sslmed.preparation.readers import nifti
-from sslmed.preparation.readers.csv_file import by_column, read_lines, refuse_misspelt
+from sslmed.preparation.readers.csv_file import Line, by_column, read_lines, refuse_misspelt
 from sslmed.preparation.readers.dataset import LABELS_OF_TASKS, Case, Dataset, Labels
 from sslmed.preparation.readers.fundus import COLOURS
-from sslmed.preparation.readers.table_rows import COLUMNS, Rows
+from sslmed.preparation.readers.table_rows import COLUMNS, SEVERAL, Rows
+from sslmed.preparation.readers.volumes import channel_names
 
 NAME = "table.csv"
 """File name of a table that is given by its folder."""
@@ -18,8 +18,9 @@ NAME = "table.csv"
 def scan_table(path: Path, labels: Labels | None = None) -> tuple[Dataset, list[str]]:
     """Read a table, and return the usable cases and the problems of the other rows, one line each.
 
-    Each row has an `image`, a path relative to the table, and optionally a `mask`, `class` or `value`, and a `patient`.
-    An image with an empty label cell is unlabelled. Other columns are ignored.
+    Each row has an `image`, a path relative to the table, or one for each channel, and optionally a `mask`, `class` or
+    `value`, a `patient`, and a `modality`, which names the channels. An image with an empty label cell is unlabelled.
+    Other columns are ignored.
 
     Args:
         path: The CSV file.
@@ -47,11 +48,15 @@ def scan_table(path: Path, labels: Labels | None = None) -> tuple[Dataset, list[
     if not cases or len(reader.dimensions) > 1:
         raise DataError(problems)
     (spatial_dims,) = reader.dimensions
+    modalities: tuple[str, ...] = COLOURS
+    if spatial_dims == 3:
+        modalities, found = _name_channels(rows, cases)
+        problems += [f"{path}: {problem}" for problem in found]
     return Dataset(
         root=path,
         name=dataset_name(path),
         spatial_dims=spatial_dims,
-        modalities=COLOURS if spatial_dims == 2 else nifti.channel_names(cases[0].image),
+        modalities=modalities,
         labels=chosen,
         label_names=dict(enumerate(reader.class_names)),
         cases=tuple(sorted(cases, key=lambda case: case.id)),
@@ -64,6 +69,12 @@ def write_table(folder: Path, rows: Sequence[Sequence[str]]) -> None:
         csv.writer(file, lineterminator="\n").writerows(rows)
 
 
+def has_labels(path: Path) -> bool:
+    """Return whether a table has a column of labels."""
+    lines = read_lines(path)
+    return bool(lines) and not {name.lower() for name in lines[0][1]}.isdisjoint(COLUMNS.values())
+
+
 def dataset_name(path: Path) -> str:
     """Return the name of a table's dataset: that of the file, or of the folder if the file is `table.csv`."""
     return path.resolve().parent.name if path.name == NAME else path.stem
@@ -72,12 +83,13 @@ def dataset_name(path: Path) -> str:
 def _choose_labels(path: Path, header: Sequence[str], labels: Labels | None) -> Labels:
     """Choose the column of labels to read."""
     named = f"its first line is {','.join(header)!r}"
-    again = [name for name in ("image", "patient", *COLUMNS.values()) if header.count(name) > 1]
+    again = [name for name in ("image", "patient", "modality", *COLUMNS.values()) if header.count(name) > 1]
     if again:
         raise DataError([f"{path}: has the column {again[0]} twice; {named}"])
     if "image" not in header:
         expected = "the first line must name it, and mask, class or value for labels, separated by commas"
         raise DataError([f"{path}: has no column image; {expected}; {named}"])
+    refuse_misspelt(path, header, ["modality"])
     if labels != "none":
         refuse_misspelt(path, header, ["patient"])
         refuse_misspelt(path, header, [*COLUMNS.values()])
@@ -90,6 +102,25 @@ def _choose_labels(path: Path, header: Sequence[str], labels: Labels | None) -> 
     if chosen not in ("none", *there):
         raise DataError([f"{path}: has no column {COLUMNS[chosen]}, which is to hold the labels; {named}"])
     return chosen
+
+
+def _name_channels(rows: Sequence[Line], cases: Sequence[Case]) -> tuple[tuple[str, ...], list[str]]:
+    """Return the names of the channels, by the column `modality` if there is one, and problems of this column."""
+    several = tuple(f"channel {number}" for number, _ in enumerate(cases[0].images, 1))
+    default = several if len(several) > 1 else channel_names([case.image for case in cases])
+    first, *others = ((row.number, row.cells.get("modality", "")) for row in rows)
+    problems = [
+        f"line {line}: modality is {text!r}, but {first[1]!r} on line {first[0]}; it must be the same in all rows"
+        for line, text in others
+        if text != first[1]
+    ]
+    if not first[1]:
+        return default, problems
+    names = tuple(name.strip() for name in first[1].split(SEVERAL))
+    if len(names) != len(default) or not all(names):
+        cure = f"as {SEVERAL.join(['MR'] * len(default))!r}"
+        problems.append(f"line {first[0]}: modality {first[1]!r} must name {len(default)} channels, {cure}")
+    return names, problems
 
 
 def _label_problems(path: Path, cases: Sequence[Case], labels: Labels, class_names: Sequence[str]) -> list[str]:

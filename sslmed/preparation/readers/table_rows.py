@@ -10,11 +10,15 @@ from typing import Literal
 from sslmed.preparation.photograph import FORMATS
 from sslmed.preparation.readers.csv_file import Line
 from sslmed.preparation.readers.dataset import Case, Labels
+from sslmed.preparation.readers.dicom import find_series
 from sslmed.preparation.readers.names import VOLUMES, escape, find_file, strip_extension
 from sslmed.preparation.readers.photo_files import LONGEST_ID, is_id
 
 COLUMNS: dict[Labels, str] = {"map": "mask", "class": "class", "value": "value"}
 """Kind of labels -> their column."""
+
+SEVERAL = ";"
+"""Separates the files of an image's channels, and their names."""
 
 MASKS = (".png", ".tif", ".tiff")  # JPEG changes the values of pixels
 NOT_AVAILABLE = {"na", "n/a", "#n/a", "nan", "null"}
@@ -49,9 +53,12 @@ class Rows:
         """Return the case of a row, or its problems."""
         if row.surplus:
             return None, [f"has {row.surplus} more cells than the first line; fix the row"]
-        image = row.cells["image"]
-        dims: Literal[2, 3] = 3 if image.lower().endswith(VOLUMES) else 2
+        cell = row.cells["image"]
+        image, *others = [cell] if find_file(self.folder, cell) else map(str.strip, cell.split(SEVERAL))
+        dims: Literal[2, 3] = 3 if image.lower().endswith(VOLUMES) or self._series(image) else 2
         problems = self._file_problems("image", image, (*FORMATS, *VOLUMES), row.number)
+        for other in others:
+            problems += self._file_problems("image", other, VOLUMES, row.number)
         case_id = _id(image)
         if not problems:
             self.dimensions.add(dims)
@@ -62,7 +69,9 @@ class Rows:
             problems.append("has no patient, but other rows have; name the patient in each, or remove the column")
         label, of_label = self._label(row, dims)
         problems += of_label
-        return (None if problems else Case(case_id, self._path(image), label, patient)), problems
+        if problems:
+            return None, problems
+        return Case(case_id, self._path(image), label, patient, channels=tuple(map(self._path, others))), []
 
     def _label(self, row: Line, dims: int) -> tuple[Path | float | None, list[str]]:
         text = "" if self.column is None else row.cells[self.column]
@@ -79,15 +88,19 @@ class Rows:
         return number, [f"value must be a number, as 3.5, not {text!r}"] if number is None else []
 
     def _path(self, file: str) -> Path:
-        return find_file(self.folder, file) or self.folder / file
+        return find_file(self.folder, file) or self._series(file) or self.folder / file
+
+    def _series(self, file: str) -> Path | None:
+        return find_series(self.folder, file) if file else None
 
     def _file_problems(self, column: str, file: str, extensions: Sequence[str], line: int) -> list[str]:
         """Check a file's name, and that it is listed once; images are compared by their ids, which must be unique."""
         if not file:
             return [f"has no {column}; give its path, relative to the table, or remove the row"]
-        if not file.lower().endswith(tuple(extensions)):
-            return [f"{column} {file} must end in {', '.join(extensions)}; convert it"]
-        if find_file(self.folder, file) is None:
+        series = self._series(file)
+        if series is None and not file.lower().endswith(tuple(extensions)):
+            return [f"{column} {file} must end in {', '.join(extensions)}, or be the folder of a DICOM series"]
+        if series is None and find_file(self.folder, file) is None:
             return [f"{column} {self.folder / file} does not exist; its path must be relative to the table"]
         first = self._lines.setdefault(f"{column} {_id(file) if column == 'image' else os.path.normpath(file)}", line)
         return [] if first == line else [f"{column} {file} is already listed on line {first}; keep one row"]

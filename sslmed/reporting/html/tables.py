@@ -180,9 +180,11 @@ def data(experiment: FinishedExperiment) -> list[tuple[str, str]]:
     return [*terms, ("Prepared grid", grid)]
 
 
-def _with_licence(dataset: str) -> str:
-    licence = licence_of(dataset)
-    return dataset if licence is None else f"{dataset} (licence: {licence})"
+def _with_licence(names: str) -> str:
+    """Add the licences of those of the datasets `a+b` that are known."""
+    licences = filter(None, dict.fromkeys(map(licence_of, names.split("+"))))
+    listed = "; ".join(licences)
+    return f"{names} (licence: {listed})" if listed else names
 
 
 def protocol(experiment: FinishedExperiment) -> list[tuple[str, str]]:
@@ -207,12 +209,8 @@ def protocol(experiment: FinishedExperiment) -> list[tuple[str, str]]:
     counts = _image_counts(experiment)
     terms += [("Images of pretraining", counts)] if counts else []
     if experiment.pools:
-        terms.append(
-            (
-                "External pool",
-                f"{listing([*map(_with_licence, experiment.pools)])}: pretrains the arms with -external instead",
-            )
-        )
+        pools = listing([*map(_with_licence, experiment.pools)])
+        terms.append(("External pool", f"{pools}: pretrains the arms with -external instead"))
     return terms
 
 

@@ -7,6 +7,13 @@ LONG = "n" * 120
 COMMANDS = [
     Bad("mistyped command", "reproduse fig3", ("reproduse: no such command; did you mean reproduce?",)),
     Bad("no command", "", ("give a command (fit, ",)),
+    Bad("check of no folder", "check Tsk", ("Tsk: no such folder; did you mean Task?",)),
+    Bad("check of a file", "check figure.yaml", ("figure.yaml: is a file; give a folder of images",)),
+    Bad(
+        "table in the data",
+        "check Task --table Task/new.csv",
+        ("--table Task/new.csv", "nothing is written into a data"),
+    ),
     Bad("no figure", "reproduce", ("required, and not given: figure",)),
     Bad("mistyped figure", "reproduce fg3", ("fg3: no such figure", "did you mean fig3?")),
     Bad("empty figure", "reproduce ''", ("expected a value, got an empty one",)),
@@ -88,7 +95,7 @@ PLANNING = [
     Bad("null arm 0", plan("--arms baseline null-0"), ("unknown arm null-0",)),
     Bad("mistyped preset", plan("--preset quik"), ("quik: no such preset", "did you mean quick?")),
     Bad("mistyped encoder", plan("--encoder rsnet"), ("unknown encoder rsnet", "did you mean resnet?")),
-    Bad("mistyped dataset", plan("--data pancras"), ("pancras: neither a folder", "did you mean pancreas?")),
+    Bad("mistyped dataset", plan(data="pancras"), ("pancras: neither a folder", "did you mean pancreas?")),
     Bad(
         "mistyped executor",
         plan("--executor lokal"),

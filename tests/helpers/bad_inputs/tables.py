@@ -34,5 +34,5 @@ INPUTS = [
     Bad("image that is not there", TABLE, ("mine/table.csv: line 2", "does not exist"), make=replace("images/case_00.png", "images/absent.png"), leaves=STORE),
     Bad("image of another kind", TABLE, ("mine/table.csv: line 2", "must end in"), make=replace("images/case_00.png", "images/case_00.dcm"), leaves=STORE),
     Bad("image twice", TABLE, ("mine/table.csv: line 3", "already listed on line 2"), make=replace("images/case_01.png", "images/case_00.png"), leaves=STORE),
-    Bad("table that is a folder", "prepare folder.csv --store new", ("folder.csv: no such dataset",), make=lambda folder: (folder / "folder.csv").mkdir()),
+    Bad("table that is a folder", "prepare folder.csv --store new", ("folder.csv: holds no image",), make=lambda folder: (folder / "folder.csv").mkdir()),
 ]  # fmt: skip

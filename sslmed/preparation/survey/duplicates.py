@@ -1,0 +1,41 @@
+"""Finds images of equal content, by size first: most files are not read."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Hashable, Iterable
+from pathlib import Path
+
+from isal import igzip
+
+from sslmed.preparation.readers.formats import source_files
+from sslmed.preparation.survey.image import Image
+
+TRAILER = 8  # bytes at the end of a gzip file: checksum and length of the content
+
+
+def duplicates(images: Iterable[Image]) -> list[list[Image]]:
+    """Return the groups of images whose files have equal contents, whatever their names and gzip's settings."""
+    alike: dict[Hashable, list[tuple[Image, list[Path]]]] = defaultdict(list)
+    for image in images:
+        files = [file for path in image.files for file in (source_files(path) if image.dims == 3 else (path,))]
+        alike[image.shape, tuple(map(_size, files))].append((image, files))
+    equal: dict[Hashable, list[Image]] = defaultdict(list)
+    for same in alike.values():
+        for image, files in same if len(same) > 1 else ():
+            equal[tuple(map(_digest, files))].append(image)
+    return [group for group in equal.values() if len(group) > 1]
+
+
+def _size(path: Path) -> bytes | int:
+    """Return the size of a file, or the checksum and the length of what is packed in it."""
+    if path.suffix.lower() != ".gz":
+        return path.stat().st_size
+    with path.open("rb") as file:
+        file.seek(-TRAILER, 2)
+        return file.read()
+
+
+def _digest(path: Path) -> str:
+    packed = path.suffix.lower() == ".gz"
+    with igzip.open(path) if packed else path.open("rb") as file:  # type: ignore[no-untyped-call]
+        return hashlib.file_digest(file, "sha256").hexdigest()

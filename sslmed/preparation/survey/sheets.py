@@ -1,0 +1,95 @@
+"""Finds CSV files that list the images of a folder, and the classes or values that they give them."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+
+from sslmed.core.errors import DataError
+from sslmed.preparation.photograph import FORMATS
+from sslmed.preparation.readers.csv_file import Line, by_column, read_lines
+from sslmed.preparation.readers.names import VOLUMES, nfc, strip_extension
+from sslmed.preparation.readers.table_rows import NOT_AVAILABLE
+
+CLASSES = ("class", "label", "diagnosis", "grade", "level", "category", "dx", "severity")
+VALUES = ("value", "score", "age")
+PATIENTS = ("patient", "patient_id", "subject", "subject_id", "participant_id")
+"""Names of columns, the most certain first."""
+
+LARGEST = 50_000_000  # bytes of a CSV file that lists images
+LEAST_FOUND = 0.5  # of the rows of a CSV file that lists images
+MOST_CLASSES = 20
+
+
+@dataclass
+class Sheet:
+    """Holds what a CSV file says about images.
+
+    Args:
+        path: The file.
+        column: Name of the column of labels; empty if there is none, or which it is remains unclear.
+        kind: What they are: `class` or `value`.
+        labels: Image -> cell of the label.
+        patients: Image -> cell of the patient.
+        others: Names of columns that could be labels.
+    """
+
+    path: Path
+    column: str = ""
+    kind: str = "class"
+    labels: dict[PurePath, str] = field(default_factory=dict)
+    patients: dict[PurePath, str] = field(default_factory=dict)
+    others: list[str] = field(default_factory=list)
+
+
+def find_sheet(tables: Iterable[Path], images: Sequence[PurePath]) -> Sheet | None:
+    """Return the first CSV file that lists these images, by path, file name, or file name without extension."""
+    by_name = {_named(text): image for image in images for text in (image.name, image.as_posix())}
+    for path in tables:
+        if path.stat().st_size > LARGEST:
+            continue
+        try:
+            rows = by_column(read_lines(path))
+        except DataError:
+            continue
+        for column in rows[0].cells if rows else ():
+            found = {by_name[key]: row for row in rows if (key := _named(row.cells[column])) in by_name}
+            if len(found) >= LEAST_FOUND * len(rows):
+                return _sheet(path, column, found)
+    return None
+
+
+def _named(text: str) -> str:
+    return strip_extension(nfc(text), (*VOLUMES, *FORMATS))
+
+
+def _sheet(path: Path, column: str, rows: Mapping[PurePath, Line]) -> Sheet:
+    sheet = Sheet(path)
+    names = [name for name in next(iter(rows.values())).cells if name != column]
+    lower = {re.sub(r"\W+", "_", name.lower()): name for name in names}
+    patient = next((lower[name] for name in PATIENTS if name in lower), None)
+    if patient is not None:
+        sheet.patients = {image: row.cells[patient] for image, row in rows.items()}
+    sheet.others = [name for name in names if name != patient]
+    known = [lower[name] for name in (*CLASSES, *VALUES) if name in lower]
+    chosen = known[0] if known else sheet.others[0] if len(sheet.others) == 1 else None
+    if chosen is not None:
+        sheet.column = chosen
+        sheet.labels = {
+            image: text
+            for image, row in rows.items()
+            if (text := row.cells[chosen]) and text.lower() not in NOT_AVAILABLE
+        }
+        sheet.kind = _kind(chosen, sheet.labels.values())
+    return sheet
+
+
+def _kind(column: str, texts: Iterable[str]) -> str:
+    """Tell classes from values: these are numbers that are many or fractional."""
+    different = set(texts)
+    try:
+        numbers = [float(text) for text in different]
+    except ValueError:
+        return "class"
+    is_whole = all(number.is_integer() for number in numbers)
+    return "value" if column.lower() in VALUES or len(different) > MOST_CLASSES or not is_whole else "class"

@@ -1,0 +1,252 @@
+"""`sslmed check` on folders as people have them: what it says, the table it writes, and the commands it gives."""
+
+import csv
+import gzip
+import json
+import shlex
+from importlib import import_module
+from pathlib import Path
+
+import generated_folders
+import numpy as np
+import pytest
+import volume_files
+from commands import exit_status
+from drawn import contents
+from generated_folders import SHAPE, save, scan
+from volume_files import DATES, PATIENT, UID, write_series
+
+from sslmed.cli.options import Parser, parse
+from sslmed.preparation.readers.dataset import Dataset
+from sslmed.preparation.readers.layouts import read
+from sslmed.preparation.readers.volumes import read_case
+
+
+@pytest.fixture
+def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
+    """Return a function that checks a folder and returns the report; the folder stays as it was."""
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+
+    def run(folder: Path, *options: str, status: int = 0) -> dict:
+        before = contents(folder)
+        assert exit_status(["check", str(folder), "--json", *options]) == status
+        assert contents(folder) == before
+        return json.loads(capsys.readouterr().out)
+
+    return run
+
+
+def rows(path: str = "table.csv") -> list[dict[str, str]]:
+    with Path(path).open() as file:
+        return [*csv.DictReader(file)]
+
+
+def datasets_of(report: dict) -> list[Dataset]:
+    """Return what the commands are to read; all their options are known, and all cases can be used."""
+    datasets = []
+    for command in report["commands"]:
+        program, name, *arguments = shlex.split(command)
+        assert program == "sslmed"
+        module = import_module(f"sslmed.cli.{name}")
+        options, *_ = parse(arguments, Parser(), module.OPTIONS, module.POSITIONAL)
+        kinds = {"segmentation": "map", "classification": "class", "regression": "value", "fig4": "class"}
+        paths = [Path(each) for each in options.data]
+        labels = None if name == "prepare" else kinds[options.figure]
+        datasets.append(read(*paths, labels=labels, pool=name == "prepare" and options.pool))
+        if name != "prepare" and options.pool:
+            datasets.append(read(*options.pool, pool=True))
+    return datasets
+
+
+def test_nested_scans_of_equal_names_with_masks_beside_some(check, tmp_path: Path) -> None:
+    folder = generated_folders.nested(tmp_path / "scans")
+    report = check(folder)
+    (group,) = report["groups"]
+    assert (group["kind"], group["images"], group["formats"]) == ("volumes", 8, {".nii.gz": 8})
+    assert group["size"]["median"] == [*SHAPE]
+    assert group["spacing_mm"]["most"] == [1.5, 1.5, 3]
+    assert group["orientations"] == {"LAS": 8}
+    assert group["looks_like"] == {"CT in Hounsfield units": 8}
+    organs = sum(int(scan(number)[1].sum()) for number in range(6))
+    (label,) = group["labels"]
+    assert (label["name"], label["images"], label["maps_read"]) == ("seg", 6, 6)
+    assert label["voxels"] == {"0": 6 * int(np.prod(SHAPE)) - organs, "1": organs}
+    dataset, _ = datasets_of(report)
+    assert len(dataset.cases) == 8
+    assert {case.image.parent for case in dataset.cases if case.is_labelled} == {
+        path.parent for path in folder.rglob("ct_seg.nii.gz")
+    }
+    assert all(case.mask is None or case.mask.parent == case.image.parent for case in dataset.cases)
+
+
+def test_bids_masks_go_to_the_image_that_they_name_and_derived_images_are_left_out(check, tmp_path: Path) -> None:
+    report = check(generated_folders.bids(tmp_path / "study"))
+    (group,) = report["groups"]
+    assert (group["images"], group["patients"], group["modalities"]) == (12, 6, {"FLAIR": 6, "T1w": 6})
+    assert list(group["looks_like"]) == ["MR or another scan without units: no value is below 0"]
+    for row in rows():
+        assert bool(row["mask"]) == row["image"].endswith("_T1w.nii.gz")
+        assert row["patient"] in row["image"]
+        assert row["patient"] in row["mask"] or not row["mask"]
+    assert any("6 images in folders called derivatives" in note for note in report["notes"])
+    assert len(datasets_of(report)[0].cases) == 12
+
+
+def test_nnunet_files_are_joined_to_channels(check, tmp_path: Path) -> None:
+    folder = generated_folders.nnunet(tmp_path / "Dataset001_Toy")
+    (folder / "imagesTs/case_007_0001.nii.gz").unlink()
+    report = check(folder)
+    (group,) = report["groups"]
+    assert (group["images"], group["channels"], group["modalities"]) == (7, 2, {"CT, PET": 7})
+    assert (group["labels"][0]["images"], group["labels"][0]["names"]) == (6, {"0": "background", "1": "tumour"})
+    assert ["case_007.nii.gz: has the channels 0000" in line for line in report["cannot_be_used"]] == [True]
+    dataset, _ = datasets_of(report)
+    assert dataset.modalities == ("CT", "PET")
+    first = dataset.cases[0]
+    names = ["case_000_0000.nii.gz", "case_000_0001.nii.gz", "case_000.nii.gz"]
+    assert [path.name for path in first.files] == names
+    image, label = read_case(first, dataset.modalities, ())
+    np.testing.assert_array_equal(image.voxels[0], scan(0)[0])
+    np.testing.assert_array_equal(label.voxels, scan(0)[1])
+
+
+def test_four_digits_of_a_case_are_no_channel(check, tmp_path: Path) -> None:
+    for number in range(6):
+        save(tmp_path / f"Task/imagesTr/liver_{number:04}.nii.gz", scan(number)[0])
+        save(tmp_path / f"Task/labelsTr/liver_{number:04}.nii.gz", scan(number)[1])
+    (group,) = check(tmp_path / "Task")["groups"]
+    assert (group["images"], group["channels"], group["labels"][0]["images"]) == (6, 1, 6)
+
+
+def test_photographs_with_a_csv_file_of_classes(check, tmp_path: Path) -> None:
+    report = check(generated_folders.photographs(tmp_path / "eyes"))
+    (group,) = report["groups"]
+    assert (group["kind"], group["images"], group["formats"]) == ("photographs", 12, {".png": 12})
+    assert group["looks_like"] == {"photographs of the fundus": 12}
+    assert group["labels"][0]["classes"] == {"0": 4, "1": 4, "2": 4}
+    dataset, _ = datasets_of(report)
+    assert dataset.labels == "class"
+    assert {case.image.stem: case.patient for case in dataset.cases} == {f"eye_{n}": f"p{n // 2}" for n in range(12)}
+
+
+def test_a_folder_in_a_known_layout_is_taken_as_it_is(check, decathlon_dataset, aptos_dataset) -> None:
+    report = check(decathlon_dataset(labels=("background", "organ", "lesion")))
+    assert report["layout"] == "the Medical Segmentation Decathlon"
+    assert report["groups"][0]["labels"][0]["names"] == {"0": "background", "1": "organ", "2": "lesion"}
+    assert report["groups"][0]["modalities"] == {"CT": 4}
+    assert "3 images, or patients, have a label in mask, and 5 folds need 5" in report["advice"][0]
+    assert len(datasets_of(report)[0].cases) == 4
+    report = check(aptos_dataset())
+    assert report["layout"] == "APTOS 2019"
+    assert report["commands"][-1].startswith("sslmed reproduce fig4 --data ")
+    assert len(datasets_of(report)[0].cases) == 5
+    assert not Path("table.csv").exists()
+
+
+def test_what_cannot_be_used_is_named_with_its_reason(check, tmp_path: Path) -> None:
+    folder = generated_folders.nested(tmp_path / "scans")
+    whole = (folder / "hospital_0/p00/ct.nii.gz").read_bytes()
+    (folder / "copy.nii.gz").write_bytes(gzip.compress(gzip.decompress(whole), 1))
+    (folder / "cut.nii.gz").write_bytes(whole[: len(whole) // 2])
+    (folder / "no.nii").write_bytes(b"not an image" * 50)
+    (folder / "dangling.nii.gz").symlink_to(folder / "absent.nii.gz")
+    (folder / "again").symlink_to(folder)
+    (folder / "link.nii.gz").symlink_to(folder / "hospital_0/p00/ct.nii.gz")
+    save(folder / "hospital_1/p07/other_seg.nii.gz", np.ones((3, 4, 5), np.uint8))
+    save(folder / "hospital_0/p06/ct_seg.nii.gz", scan(6)[1] + 0.5)
+    save(folder / "bold.nii.gz", np.stack([scan(0)[0]] * 5, axis=-1))
+    report = check(folder)
+    assert sum(group["images"] for group in report["groups"]) == 10
+    assert report["copies"] == [["copy.nii.gz", "hospital_0/p00/ct.nii.gz"]]
+    problems = {Path(line.split(": ")[0]).name: line for line in report["cannot_be_used"]}
+    assert problems.keys() == {"cut.nii.gz", "no.nii", "dangling.nii.gz", "other_seg.nii.gz", "ct_seg.nii.gz"}
+    assert "truncated" in problems["cut.nii.gz"]
+    assert "3 x 4 x 5" in problems["other_seg.nii.gz"]
+    assert "fractional" in problems["ct_seg.nii.gz"]
+    assert any("1 links" in note for note in report["notes"])
+    assert [table["path"] for table in report["tables"]] == ["table.csv", "table-2.csv"]
+    assert [len(dataset.cases) for dataset in datasets_of(report)] == [9] * 2
+    assert any("--pool table-2.csv pretrains on them as well" in line for line in report["advice"])
+    assert len(read(Path("table-2.csv"), pool=True).cases) == 1
+
+
+def test_dicom_series_are_all_listed_and_nothing_tells_of_the_patient(check, tmp_path: Path, capsys) -> None:
+    folder = tmp_path / "archive"
+    voxels = scan(0)[0] // 2 * 2
+    for number in range(6):
+        write_series(folder / f"a{number}" / "ct", voxels, uid=f"{UID}.{number}", t0010_0020=f"PID{number // 2}")
+    save(folder / "a0/ct_seg.nii.gz", scan(0)[1], volume_files.AFFINE)
+    save(folder / "a1/ct_seg.nii.gz", scan(0)[1])
+    write_series(folder / "a1/more", voxels, uid=f"{UID}.191", modality="PT", t0010_0020="PID0")
+    localiser = "ORIGINAL\\PRIMARY\\LOCALIZER"
+    write_series(folder / "a1/more", voxels[..., :2], uid=f"{UID}.192", t0008_0008=localiser, t0010_0020="PID0")
+    write_series(folder / "a1/more", voxels, uid=f"{UID}.193", modality="PT", t0010_0020="PID0")
+    write_series(folder / "a2/gap", voxels, uid=f"{UID}.194")[4].unlink()
+    cut = write_series(folder / "a3/cut", voxels, uid=f"{UID}.195")[0]
+    cut.write_bytes(cut.read_bytes()[:300])
+    report = check(folder)
+    ct, pet = report["groups"]
+    assert (ct["images"], ct["formats"], ct["modalities"], ct["patients"]) == (6, {"DICOM": 6}, {"CT": 6}, 3)
+    assert (pet["images"], pet["modalities"]) == (2, {"PT": 2})
+    assert ct["size"]["most"] == [*SHAPE]
+    assert ct["labels"][0]["images"] == 1
+    assert any("a1/ct_seg.nii.gz: has another affine" in problem for problem in report["cannot_be_used"])
+    assert [row["patient"] for row in rows()] == ["1", "1", "2", "2", "3", "3"]
+    assert {Path(row["image"]).name for row in rows()} == {"ct"}
+    assert {Path(row["image"]).name for row in rows("table-2.csv")} == {f"{UID}.191", f"{UID}.193"}
+    (note,) = [note for note in report["notes"] if "series" in note]
+    assert all(f"{UID}.{number}" in note for number in (191, 192, 193))
+    problems = "\n".join(report["cannot_be_used"])
+    assert f"{UID}.192: is not a volume: a localiser" in problems
+    assert "slices are missing" in problems
+    assert str(cut) in problems
+    exit_status(["check", str(folder)])
+    said = json.dumps(report) + capsys.readouterr().out + Path("table.csv").read_text()
+    secrets = {word for text in (*PATIENT.values(), *DATES.values(), "PID") for word in (text, *text.split("^"))}
+    assert not [secret for secret in secrets if secret in said]
+
+
+def test_images_without_labels_are_a_pool(check, tmp_path: Path) -> None:
+    report = check(generated_folders.nested(tmp_path / "scans", labelled=0))
+    assert report["groups"][0]["labels"] == []
+    assert any("--pool table.csv" in line for line in report["advice"])
+    assert len(datasets_of(report)[0].cases) == 8
+    for command in report["commands"]:
+        assert exit_status(shlex.split(command)[1:]) == 0
+
+
+@pytest.mark.slow
+def test_the_commands_run(check, tmp_path: Path) -> None:
+    dry_run, command = (
+        shlex.split(each)[1:] for each in check(generated_folders.nested(tmp_path / "scans"))["commands"]
+    )
+    tiny = Path(__file__).parents[1] / "experiments" / "tiny"
+    options = ["--preset", str(tiny), "--arms", "baseline", "--fractions", "1", "--folds", "0"]
+    assert exit_status([*dry_run, *options]) == 0
+    assert not Path("runs").exists()
+    assert exit_status([*command, *options]) == 0
+    assert [*Path("results/segmentation").rglob("report.html")]
+
+
+def test_an_edited_table_is_kept(check, tmp_path: Path, capsys) -> None:
+    folder = generated_folders.nested(tmp_path / "scans")
+    first = check(folder)
+    assert check(folder) == first
+    Path("table.csv").write_text("image\nmine.nii.gz\n")
+    assert check(folder)["tables"] == [{"path": "table.csv", "images": 8, "kept": True}]
+    assert Path("table.csv").read_text() == "image\nmine.nii.gz\n"
+    assert any("mine.nii.gz does not exist" in line for line in check(folder)["cannot_be_used"])
+    assert exit_status(["check", str(folder)]) == 0
+    page = capsys.readouterr().out
+    assert "table.csv is there and says something else: it was kept" in page
+    assert "8 volumes" in page
+    assert "\x1b" not in page
+
+
+def test_a_folder_without_images(check, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty/notes.txt").touch()
+    report = check(tmp_path / "empty", status=1)
+    assert (report["groups"], report["commands"], report["other_files"]) == ([], [], {".txt": 1})
+    assert not [*Path().iterdir()]
