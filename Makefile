@@ -14,7 +14,7 @@ EXECUTOR ?= local
 WANDB ?= disabled
 SIZE ?= quick
 OPTIONS = --data "$(DATA)" --preset "$(PRESET)" --out "$(OUT)" --runs "$(RUNS)" --executor $(EXECUTOR) --wandb $(WANDB) \
-  $(if $(POOL),--pool "$(POOL)") $(if $(ARMS),--arms $(ARMS)) $(if $(ENCODER),--encoder $(ENCODER)) \
+  $(if $(POOL),--pool "$(POOL)") $(if $(SOURCE),--source "$(SOURCE)") $(if $(ARMS),--arms $(ARMS)) $(if $(ENCODER),--encoder $(ENCODER)) $(if $(FINETUNING),--finetuning $(FINETUNING)) \
   $(if $(FRACTIONS),--fractions $(FRACTIONS)) $(if $(LABELS),--labels $(LABELS)) $(if $(FOLDS),--folds $(FOLDS)) \
   $(if $(SEEDS),--seeds $(SEEDS)) $(if $(JOBS),--jobs $(JOBS)) $(if $(DEVICES),--devices $(DEVICES)) $(if $(PROFILE),--profile "$(PROFILE)")
 
@@ -30,12 +30,14 @@ $(READY): pyproject.toml constraints.txt
 	@echo "installing sslmed and the pinned versions of its libraries into $(VENV): some GB, which takes minutes the first time"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@# nnU-Net's network, for tests; what it asks for would break a torch for CPUs, and is not used
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps dynamic-network-architectures==0.4.4
 	@touch $(READY)
 
 reproduce-fig2: $(READY) ## Figure 2: brain tumour segmentation in multi-channel MRI (variables as for Figure 3)
 	$(BIN)/sslmed reproduce fig2 $(OPTIONS)
 
-reproduce-fig3: $(READY) ## Figure 3: pancreas tumour segmentation in CT (DATA= POOL= PRESET= ARMS= ENCODER= FRACTIONS= LABELS= FOLDS= SEEDS= JOBS= DEVICES= EXECUTOR= PROFILE= WANDB= OUT= RUNS=)
+reproduce-fig3: $(READY) ## Figure 3: pancreas tumour segmentation in CT (DATA= POOL= SOURCE= PRESET= ARMS= ENCODER= FINETUNING= FRACTIONS= LABELS= FOLDS= SEEDS= JOBS= DEVICES= EXECUTOR= PROFILE= WANDB= OUT= RUNS=)
 	$(BIN)/sslmed reproduce fig3 $(OPTIONS)
 
 reproduce-fig4: $(READY) ## Figure 4: grading of diabetic retinopathy in fundus photographs (variables as for Figure 3)

@@ -11,6 +11,7 @@ import torch
 from commands import Command, exit_status, run_arguments
 from hypothesis import settings
 from PIL import Image
+from trained_runs import Trained, train_runs
 
 settings.register_profile("sslmed", deadline=None)  # a busy machine is not a failure
 settings.load_profile("sslmed")
@@ -131,3 +132,9 @@ def sslmed(store: Path, tmp_path: Path) -> Command:
         return exit_status([subcommand, *run_arguments(kind, store, tmp_path), *options])
 
     return run
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A run of each kind of labels; their stores and former places are gone."""
+    return train_runs(tmp_path_factory.mktemp("there"), tmp_path_factory.mktemp("here"))

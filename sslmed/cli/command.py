@@ -18,7 +18,7 @@ LIGHTNING_COMMANDS = {
     "fit": "train a run: pretrain or fine-tune, then score its test cases once",
     "validate": "score a run's validation cases",
     "test": "score a run's test cases again; its record is not touched",
-    "predict": "segment test and unlabelled cases on their original grids, or tell their classes or values",
+    "predict": "segment new images on their own grids, or tell their classes or values; or the cases of a run's store",
 }
 OWN_COMMANDS = {
     "phantom": "generate a dataset: CT-like or MRI-like volumes in the layout of MSD, or photographs in that of APTOS",
@@ -26,6 +26,7 @@ OWN_COMMANDS = {
     "prepare": "check a dataset's files and write them as normalised, memory-mapped arrays",
     "reproduce": "pretrain, fine-tune, score and draw a figure's data-efficiency curves",
     "robustness": "score an experiment's test cases under artefacts, such as motion and noise",
+    "predict": LIGHTNING_COMMANDS["predict"],
     "export": "hand a trained network on: weights with a model card, ONNX, or a MONAI bundle",
     "report": "write an experiment's report: one HTML file with curves, numbers, slices, protocol and cost",
 }
@@ -71,7 +72,7 @@ def main(args: Sequence[str] | None = None) -> None:
         print(_words(error), file=sys.stderr)
         sys.exit(1 if isinstance(error, RunError) else 2)
     except Interrupted as interruption:
-        resumes = arguments[:1] and arguments[0] in RESUMING
+        resumes = arguments[:1] and (arguments[0] in RESUMING or _is_of_new_images(arguments))
         cure = "the same command resumes where this one stopped" if resumes else "start it again"
         print(f"{interruption}: {cure}", file=sys.stderr)
         sys.exit(interruption.status)
@@ -89,7 +90,7 @@ def _run(arguments: Sequence[str]) -> int | None:
     if name in ("-h", "--help", "--version"):
         print(f"sslmed {__version__}" if name == "--version" else HELP)
         return None
-    if name in LIGHTNING_COMMANDS:
+    if name in LIGHTNING_COMMANDS and not _is_of_new_images(arguments):
         with importing():
             from sslmed.training.lightning_cli import main as lightning_main
 
@@ -99,6 +100,12 @@ def _run(arguments: Sequence[str]) -> int | None:
         given = f"{name}: no such command{did_you_mean(name, COMMANDS)}" if name else "give a command"
         raise UserError(f"{given} ({', '.join(COMMANDS)})")
     return _run_own(name, arguments[1:])
+
+
+def _is_of_new_images(arguments: Sequence[str]) -> bool:
+    """Whether a command is `predict` for any images; LightningCLI's takes a run's configuration, or its folder."""
+    of_runs = ("-c", "--config", "--run_dir")
+    return arguments[:1] == ["predict"] and not any(each.partition("=")[0] in of_runs for each in arguments)
 
 
 def _run_own(name: str, arguments: Sequence[str]) -> int | None:

@@ -108,7 +108,7 @@ class StoreDataModule(LightningDataModule):
     def describe(self) -> dict[str, Any]:
         """Return the description of a run's data for tables, and for pretraining the numbers of images."""
         described = {"seed": self.seed, "fold": self.fold, "spatial_dims": self.spatial_dims}
-        return described if self.label is not None else described | {"images": self.selection.counts}
+        return described if self.selection.test else described | {"images": self.selection.counts}
 
     @property
     def training_cases(self) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from sslmed.core.label_amount import LabelAmount
 from sslmed.core.numbers import Count, Folds, Index
 from sslmed.data.datamodule import StoreDataModule
 from sslmed.data.samples import Sample
-from sslmed.data.selection import select_labelled, split_store
+from sslmed.data.selection import select_labelled, split_store, split_without_test
 
 STORED = {
     "none": "no labels: use PretrainingData or PoolData",
@@ -29,6 +29,7 @@ class FoldData(StoreDataModule):
         fold: The fold that is the test set.
         n_folds: Number of folds over the labelled cases.
         split_seed: Seed of folds and validation cases.
+        testing: Whether there are test cases. Without them, all but a tenth are for training: to pretrain on labels.
         kwargs: See `StoreDataModule`.
 
     Attributes:
@@ -38,9 +39,20 @@ class FoldData(StoreDataModule):
         UserError: If there are too few labelled cases.
     """
 
-    def __init__(self, store: Path, fold: Index = 0, n_folds: Folds = 5, split_seed: int = 0, **kwargs: object) -> None:
+    def __init__(
+        self,
+        store: Path,
+        fold: Index = 0,
+        n_folds: Folds = 5,
+        split_seed: int = 0,
+        testing: bool = True,
+        **kwargs: object,
+    ) -> None:
         super().__init__(store, fold=fold, **kwargs)  # type: ignore[arg-type]
-        self.split = split_store(self.store, fold=fold, n_folds=n_folds, split_seed=split_seed)
+        if testing:
+            self.split = split_store(self.store, fold=fold, n_folds=n_folds, split_seed=split_seed)
+        else:
+            self.split = split_without_test(self.store, split_seed=split_seed)
 
 
 class LabelledData(FoldData):

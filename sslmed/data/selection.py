@@ -53,6 +53,17 @@ def split_store(store: Store, *, fold: int, n_folds: int, split_seed: int = 0) -
     )
 
 
+def split_without_test(store: Store, *, split_seed: int = 0) -> Split:
+    """Divide the labelled cases of a store into training cases and a tenth for validation, to pretrain on labels.
+
+    Raises:
+        UserError: If there are too few labelled cases or patients.
+    """
+    n_parts = min(10, len({store.groups[case] for case in store.labelled}))
+    split = split_store(store, fold=0, n_folds=n_parts, split_seed=split_seed)
+    return Split(tuple(sorted((*split.train, *split.validation))), split.test, ())
+
+
 def targets(store: Store) -> dict[str, float]:
     """Return the class index or the value of each labelled case; an empty mapping for label maps."""
     if store.labels == "class":

@@ -1,6 +1,7 @@
 """Base class of downstream tasks: loads the pretrained encoder, freezes it for the warm-up, sets the optimizer up."""
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -8,10 +9,12 @@ from typing import Any, Literal, Self
 import pandas as pd
 from pytorch_lightning import Callback, LightningModule
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
+from torch import Tensor
 from torch.nn import Parameter
 
 from sslmed.core.errors import InputError
 from sslmed.core.numbers import Fraction
+from sslmed.downstream.inference import Network, apply_whole, mean_over
 from sslmed.downstream.unfreezing import count_frozen, stages
 from sslmed.encoders import Encoder, load_encoder
 from sslmed.encoders.checkpoint import load_decoder
@@ -34,7 +37,8 @@ class Pretrained:
             random weights.
         load: `encoder`, or `all` for the decoder too, except its last layer. `all` needs a pretrained decoder.
         adapt_channels: Accept a checkpoint pretrained on images with another number of channels; see `load_encoder`.
-        frozen_fraction: Fraction of training during which a loaded encoder stays frozen; 1 trains the rest alone.
+        frozen_fraction: Fraction of training during which a loaded encoder stays frozen. 1 trains the rest alone, a
+            probe of the encoder, also of one with random weights.
         unfreezing_fraction: Fraction of training after that in which the encoder's stages are unfrozen one by one,
             the coarsest first; 0 unfreezes all at once. Source: https://arxiv.org/abs/1801.06146, section 3.3.
         layer_decay: Factor on the learning rate of a loaded encoder from each stage to the one before it, and from the
@@ -70,12 +74,12 @@ RANDOM = Pretrained()
 """Random weights."""
 
 
-class DownstreamTask(LightningModule):
+class DownstreamTask(LightningModule, ABC):
     """Fine-tunes an encoder, pretrained or not, on labelled cases.
 
     A loaded encoder can stay frozen for the first updates, as in https://arxiv.org/abs/2006.03829. Random weights are
-    never frozen: that would handicap the baseline. Frozen means no gradients *and* evaluation mode, so that the running
-    statistics of batch normalisation do not change and dropout is off.
+    not, which would handicap the baseline, unless encoders are frozen to the end. Frozen means no gradients *and*
+    evaluation mode, so that the running statistics of batch normalisation do not change and dropout is off.
 
     Args:
         encoder: The encoder, also the network's contracting path.
@@ -127,15 +131,48 @@ class DownstreamTask(LightningModule):
                 load_decoder(decoder, pretrained.checkpoint, pretrained.key_map)
 
     @property
+    def window(self) -> Sequence[int] | None:
+        """Sides in voxels of the windows in which it is applied to whole images; `None` to apply it to all at once."""
+        return None
+
+    @abstractmethod
+    def outputs(self, images: Tensor) -> Tensor:
+        """Compute what is averaged over networks: class probabilities `(B, K[, *spatial])`, or values `(B,)`."""
+
+    def infer(self, images: Tensor, others: Sequence["DownstreamTask"] = (), *, flips: bool = False) -> Tensor:
+        """Compute the outputs of whole images, in the way that the network was trained.
+
+        Args:
+            images: `(B, C, *spatial)`. For a 2-D network they may be volumes.
+            others: Other networks, to take the mean over all; they must have the same window.
+            flips: Take the mean over flipped images, too.
+
+        Returns:
+            See `outputs`; where the images are, which may be on another device than the network.
+        """
+        outputs = [task.outputs for task in (self, *others)]
+        return self.apply_whole(mean_over(outputs, self.encoder.spatial_dims, flips=flips), images)
+
+    def apply_whole(self, network: Network, images: Tensor) -> Tensor:
+        """Apply something to whole images in the way that the network was trained; see `infer`."""
+        device = next(self.parameters()).device  # `self.device` does not change if a module around it is moved
+        return apply_whole(network, images, self.encoder.spatial_dims, window=self.window, device=device)
+
+    @property
     def monitor_mode(self) -> str:
         """Whether the best value of `monitor` is the smallest or the largest: `min` or `max`."""
         return best_is(self.monitor)
 
     @property
+    def is_probe(self) -> bool:
+        """Whether the encoder is frozen to the end."""
+        return self.pretrained.frozen_fraction == 1
+
+    @property
     def can_freeze(self) -> bool:
-        """Whether the encoder is frozen during the first part of training."""
+        """Whether the encoder is frozen during a part of training."""
         fractions = self.pretrained.frozen_fraction, self.pretrained.unfreezing_fraction
-        return self.pretrained.checkpoint is not None and max(fractions) > 0
+        return self.is_probe or (self.pretrained.checkpoint is not None and max(fractions) > 0)
 
     def freeze_encoder(self, frozen: bool) -> None:
         """Freeze or unfreeze the encoder."""
@@ -203,4 +240,4 @@ class DownstreamTask(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """One optimizer over all parameters, for the whole run."""
-        return self.optimization.configure(self, self.learning_rate_factors)
+        return self.optimization.configure(self, self.learning_rate_factors, self.pretrained.frozen_fraction)

@@ -13,6 +13,7 @@ from torchmetrics.functional.classification import multiclass_cohen_kappa
 from sslmed.core.errors import InputError
 from sslmed.data.samples import Sample
 from sslmed.downstream.base import RANDOM, DownstreamTask, Pretrained
+from sslmed.downstream.guessing import guessed_classes, guessed_grades
 from sslmed.downstream.ordinal import class_probabilities, decode, ordinal_loss
 from sslmed.downstream.writers import WriteTable
 from sslmed.encoders import Encoder
@@ -31,13 +32,15 @@ class Objective:
         num_outputs: Returns the number of outputs for K classes.
         loss: Takes logits `(B, outputs)` and class indices `(B,)`.
         probabilities: Turns logits `(B, outputs)` into probabilities `(B, K)`.
-        decide: Turns logits `(B, outputs)` into class indices `(B,)`.
+        decide: Turns probabilities `(B, K)` into class indices `(B,)`.
+        guess: Returns the best logits `(outputs,)` for all images, given class indices `(B,)` and K.
     """
 
     num_outputs: Callable[[int], int]
     loss: Callable[[Tensor, Tensor], Tensor]
     probabilities: Callable[[Tensor], Tensor]
     decide: Callable[[Tensor], Tensor]
+    guess: Callable[[Tensor, int], Tensor]
 
 
 OBJECTIVES = {
@@ -46,12 +49,14 @@ OBJECTIVES = {
         loss=F.cross_entropy,
         probabilities=partial(torch.softmax, dim=1),
         decide=partial(torch.argmax, dim=1),
+        guess=guessed_classes,
     ),
     "ordinal": Objective(
         num_outputs=lambda num_classes: num_classes - 1,
         loss=ordinal_loss,
         probabilities=class_probabilities,
         decide=decode,
+        guess=guessed_grades,
     ),
 }
 
@@ -122,6 +127,10 @@ class Classification(DownstreamTask):
         logits: Tensor = self.head(self.encoder(images))
         return logits.float()
 
+    def outputs(self, images: Tensor) -> Tensor:
+        """Compute the probabilities `(B, K)` of the classes."""
+        return self.objective.probabilities(self(images))
+
     def training_step(self, batch: Sample, batch_idx: int) -> Tensor:  # noqa: ARG002
         """Compute the loss of one augmented batch: images `(B, C, *spatial)`, class indices `(B,)`."""
         images = augment(batch["image"].float(), self.affine, self.intensity)
@@ -133,9 +142,13 @@ class Classification(DownstreamTask):
         """Collect predictions. Kappa and AUROC are not means over batches, so they are computed at the end."""
         logits, labels = self(batch["image"].float()), batch["label"]
         probabilities = self.objective.probabilities(logits)
-        answers = zip(self.objective.decide(logits).tolist(), labels.tolist(), probabilities.tolist(), strict=True)
+        answers = zip(
+            self.objective.decide(probabilities).tolist(), labels.tolist(), probabilities.tolist(), strict=True
+        )
         self._answers |= zip(batch["case"], answers, strict=True)
-        self._validation.add(batch["case"], {"val/loss": self.objective.loss(logits, labels)})
+        guess = self.objective.guess(labels, self.num_classes).expand_as(logits)
+        losses = {"val/loss": logits, "val/chance_loss": guess}
+        self._validation.add(batch["case"], {name: self.objective.loss(each, labels) for name, each in losses.items()})
 
     def on_validation_epoch_end(self) -> None:
         """Log the scores of the whole validation set."""
@@ -156,8 +169,8 @@ class Classification(DownstreamTask):
 
     def predict_step(self, batch: Sample, batch_idx: int) -> list[dict[str, Any]]:  # noqa: ARG002
         """Classify cases. Returns one row per case with `case`, `prediction` and `probability_<i>`."""
-        logits = self(batch["image"].float())
-        predictions, probabilities = self.objective.decide(logits), self.objective.probabilities(logits)
+        probabilities = self.infer(batch["image"].float())
+        predictions = self.objective.decide(probabilities)
         return [
             {"case": case, "prediction": prediction, **{f"probability_{i}": value for i, value in enumerate(values)}}
             for case, prediction, values in zip(

@@ -61,15 +61,15 @@ def class_probabilities(logits: Tensor) -> Tensor:
     return torch.cat((certain, above), dim=1) - torch.cat((above, torch.zeros_like(certain)), dim=1)
 
 
-def decode(logits: Tensor) -> Tensor:
-    """Decode grades: the number of bits that are on before the first that is off.
+def decode(probabilities: Tensor) -> Tensor:
+    """Decode grades: the median of their probabilities, which is not always the most probable grade.
 
-    This is the median of `class_probabilities`, which is not always the most probable grade.
+    Of one network it is the number of bits that are on (above 0.5) before the first that is off.
 
     Args:
-        logits: Logits of the bits, `(B, K − 1)`; a bit is on where its logit is above 0.
+        probabilities: Of the grades, `(B, K)`.
 
     Returns:
         Grades from 0 to K − 1, `(B,)`.
     """
-    return (logits > 0).cumprod(dim=1).sum(dim=1)
+    return (1 - probabilities.cumsum(dim=1)[:, :-1] > 0.5).sum(dim=1)

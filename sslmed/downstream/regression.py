@@ -87,6 +87,10 @@ class Regression(DownstreamTask):
         answers: Tensor = self.head(self.encoder(images))
         return answers.float()[:, 0]
 
+    def outputs(self, images: Tensor) -> Tensor:
+        """Compute the values `(B,)`, in their unit."""
+        return self._in_unit(self(images))
+
     def training_step(self, batch: Sample, batch_idx: int) -> Tensor:  # noqa: ARG002
         """Compute the loss of one augmented batch: images `(B, C, *spatial)`, values `(B,)`."""
         images = augment(batch["image"].float(), self.affine, self.intensity)
@@ -99,7 +103,9 @@ class Regression(DownstreamTask):
         answers = self(batch["image"].float())
         pairs = zip(batch["label"].tolist(), self._in_unit(answers).tolist(), strict=True)
         self._answers |= zip(batch["case"], pairs, strict=True)
-        self._validation.add(batch["case"], {"val/loss": self._loss(answers, batch["label"])})
+        guess = torch.zeros_like(answers)  # the mean of the training cases
+        losses = {"val/loss": answers, "val/chance_loss": guess}
+        self._validation.add(batch["case"], {name: self._loss(each, batch["label"]) for name, each in losses.items()})
 
     def on_validation_epoch_end(self) -> None:
         """Log the scores of the whole validation set. If a prediction is not finite, no score is."""
@@ -118,7 +124,7 @@ class Regression(DownstreamTask):
 
     def predict_step(self, batch: Sample, batch_idx: int) -> list[dict[str, Any]]:  # noqa: ARG002
         """Predict values. Returns one row per case with `case` and `prediction`, in the unit of the values."""
-        answers = self._in_unit(self(batch["image"].float())).tolist()
+        answers = self.infer(batch["image"].float()).tolist()
         return [{"case": case, "prediction": answer} for case, answer in zip(batch["case"], answers, strict=True)]
 
     def _loss(self, answers: Tensor, values: Tensor) -> Tensor:

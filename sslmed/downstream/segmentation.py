@@ -1,14 +1,12 @@
 """Fine-tune a U-Net for segmentation. Test cases are scored on the prepared and on the original grid."""
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from monai.inferers.inferer import SlidingWindowInferer
 from monai.losses.dice import DiceCELoss
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -17,6 +15,7 @@ from sslmed.core.errors import InputError
 from sslmed.data.samples import Sample
 from sslmed.downstream.base import RANDOM, DownstreamTask, Pretrained
 from sslmed.downstream.examples import Example, examples_of, save_examples
+from sslmed.downstream.guessing import guessed_classes
 from sslmed.downstream.writers import WriteSegmentations
 from sslmed.encoders import Encoder
 from sslmed.encoders.decoder import UNetDecoder
@@ -121,26 +120,15 @@ class Segmentation(DownstreamTask):
             images = apply_intensity(images, *self.intensity.sample(len(images), images.device))
         return images, labels
 
-    @cached_property
-    def _window(self) -> SlidingWindowInferer | None:
-        if self.crop_size is None:
-            return None
-        return SlidingWindowInferer(self.crop_size, sw_batch_size=4, overlap=0.5, mode="gaussian")
+    @property
+    def window(self) -> Sequence[int] | None:
+        """Sides in voxels of the windows in which it is applied to whole images."""
+        return self.crop_size
 
-    def predict(self, images: Tensor) -> Tensor:
-        """Compute the logits of whole images, with a sliding window where training uses crops.
-
-        Args:
-            images: `(B, C, *spatial)`. For a 2-D network they may be volumes.
-
-        Returns:
-            Logits `(B, K, *spatial)`.
-        """
-        if images.ndim == self.encoder.spatial_dims + 3:
-            # The slices of one volume form a batch, so that a large volume needs no more memory than in 3-D.
-            return torch.stack([self.predict(volume.movedim(-1, 0)).movedim(0, -1) for volume in images])
-        logits: Tensor = self(images) if self._window is None else self._window(images, self)  # type: ignore[assignment]
-        return logits
+    def outputs(self, images: Tensor) -> Tensor:
+        """Compute the probabilities `(B, K, *spatial)` of the classes."""
+        logits: Tensor = self(images)
+        return logits.float().softmax(1)
 
     def training_step(self, batch: Sample, batch_idx: int) -> Tensor:  # noqa: ARG002
         """Compute the loss of one augmented batch: images `(B, C, *spatial)`, class indices `(B, *spatial)`."""
@@ -151,15 +139,17 @@ class Segmentation(DownstreamTask):
 
     def validation_step(self, batch: Sample, batch_idx: int) -> None:  # noqa: ARG002
         """Score validation cases on the prepared grid."""
-        logits = self.predict(batch["image"].float())
-        loss = self.segmentation_loss(logits, batch["label"][:, None])
+        logits = self.apply_whole(self, batch["image"].float())
+        guess = guessed_classes(batch["label"], logits.shape[1]).view(-1, *[1] * (logits.ndim - 2)).expand_as(logits)
+        losses = {"val/loss": logits, "val/chance_loss": guess}
+        means = {name: self.segmentation_loss(each, batch["label"][:, None]) for name, each in losses.items()}
         pairs = list(zip(_highest(logits), batch["label"], strict=True))
         scores = {"foreground": [foreground_dice(*pair, len(self.label_values)) for pair in pairs]}
         scores |= {region: [region_dice(*pair, classes) for pair in pairs] for region, classes in self.regions.items()}
-        means = {f"val/dice_{name}": sum(of_cases) / len(pairs) for name, of_cases in scores.items()}
+        means |= {f"val/dice_{name}": sum(of_cases) / len(pairs) for name, of_cases in scores.items()}
         if self.regions:
             means[self.monitor] = sum(means[f"val/dice_{region}"] for region in self.regions) / len(self.regions)
-        self._validation.add(batch["case"], {"val/loss": loss, **means})
+        self._validation.add(batch["case"], means)
 
     def on_validation_epoch_end(self) -> None:
         """Log the means over all validation cases."""
@@ -167,7 +157,7 @@ class Segmentation(DownstreamTask):
 
     def test_step(self, batch: Sample, batch_idx: int) -> None:  # noqa: ARG002
         """Score test cases on the prepared grid and, mapped back, on the original grid, if the batch has it."""
-        probabilities = self.predict(batch["image"].float()).float().softmax(1)
+        probabilities = self.infer(batch["image"].float())
         prediction = _highest(probabilities)
         for i, case in enumerate(batch["case"]):
             row = case_row(prediction[i], batch["label"][i], self.label_values, self.regions)
@@ -185,13 +175,13 @@ class Segmentation(DownstreamTask):
 
     def predict_step(self, batch: Sample, batch_idx: int) -> list[np.ndarray[Any, Any]]:  # noqa: ARG002
         """Segment cases on their original grids, with the values of the label files."""
-        probabilities = self.predict(batch["image"].float()).float().softmax(1).cpu().numpy()
-        values = np.array(self.label_values)
-        values = values.astype(np.min_scalar_type(int(values.max())))
-        return [
-            values[geometry.restore_scores(scores)]
-            for geometry, scores in zip(batch["geometry"], probabilities, strict=True)
-        ]
+        probabilities = self.infer(batch["image"].float()).cpu().numpy()
+        return [self.label_map(*each) for each in zip(probabilities, batch["geometry"], strict=True)]
+
+    def label_map(self, probabilities: np.ndarray[Any, Any], geometry: Geometry) -> np.ndarray[Any, Any]:
+        """Map probabilities `(K, *grid)` to the values of the label files, on the original grid."""
+        values = np.array(self.label_values, dtype=np.min_scalar_type(max(self.label_values)))
+        return values[geometry.restore_scores(probabilities)]
 
     @torch.inference_mode()
     def write_examples(self, store: Store, scores: pd.DataFrame, path: Path) -> None:
@@ -200,7 +190,7 @@ class Segmentation(DownstreamTask):
         examples = {}
         for role, case, dice in examples_of(scores):
             image = torch.tensor(store.image(case), device=self.device)[None].float()
-            prediction = _highest(self.predict(image))[0].to(torch.uint8).cpu().numpy()
+            prediction = _highest(self.infer(image))[0].to(torch.uint8).cpu().numpy()
             kept = Example.of_volume if store.spatial_dims == 3 else Example.of_photograph
             examples[role] = kept(case, dice, store.image(case), store.label(case), prediction)
         save_examples(path, examples)

@@ -50,27 +50,27 @@ class WriteSegmentations(BasePredictionWriter):
         self.folder.mkdir(parents=True, exist_ok=True)
         for case, geometry, labels in zip(batch["case"], batch["geometry"], prediction, strict=True):
             path = self.folder / f"{case}{'.png' if labels.ndim == 2 else '.nii.gz'}"
-            write_mask(path, labels, geometry)
+            write_map(path, labels, geometry)
             log.info("wrote %s", path)
 
 
-def write_mask(path: Path, labels: np.ndarray[Any, Any], geometry: Geometry) -> None:
-    """Write a segmentation atomically.
+def write_map(path: Path, voxels: np.ndarray[Any, Any], geometry: Geometry) -> None:
+    """Write a segmentation, or one number for each voxel, atomically.
 
     Args:
-        path: A file of one of the `MASKS`, or of a photograph a `.png` file.
-        labels: `(*original)`.
+        path: A file of one of the `MASKS`, or of a photograph a `.png` or `.tif` file.
+        voxels: `(*original)`.
         geometry: Of the image.
     """
     ending = "".join(path.suffixes[-2:]) if path.suffix == ".gz" else path.suffix
     partial = path.with_name(f"{path.name.removesuffix(ending)}{TEMPORARY}{ending}")
     try:
-        if labels.ndim == 2:
-            Image.fromarray(labels).save(partial)
+        if voxels.ndim == 2:
+            Image.fromarray(voxels).save(partial)
         elif ending in ITK:
-            write_labels(partial, labels, geometry.affine)
+            write_labels(partial, voxels, geometry.affine)
         else:
-            nibabel.save(mask_image(labels, geometry.affine, geometry.header), partial)
+            nibabel.save(mask_image(voxels, geometry.affine, geometry.header), partial)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

@@ -1,10 +1,13 @@
 """Defines the interface of encoders, which heads and decoders are built on."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar
 
 from torch import Tensor, nn
 
 from sslmed.core.errors import InputError
+from sslmed.encoders.blocks import Norm, conv_block
 
 
 class Encoder(nn.Module, ABC):
@@ -17,18 +20,29 @@ class Encoder(nn.Module, ABC):
         in_channels: Number of channels of the image.
         out_channels: Number of channels of each feature map, finest first.
         reductions: Voxels of the image per voxel of each map, along each axis, finest first: `(1, 2, 4)` if maps halve,
-            `(16,)` for a transformer on patches of 16. For a decoder, each must be a multiple of the one before.
+            `(16,)` for a transformer on patches of 16, `(1, (2, 2, 1))` if axes differ. For a decoder, each must be a
+            multiple of the one before.
+        norm: Normalisation layers of a decoder, which should be those of the encoder.
+        published_names: Regular expression in the names of tensors that others publish for this network -> replacement
+            that gives `encoder.` and the name here, e.g. of torchvision's and timm's weights from ImageNet.
     """
 
     spatial_dims: int
     in_channels: int
     out_channels: tuple[int, ...]
-    reductions: tuple[int, ...]
+    reductions: tuple[int | tuple[int, ...], ...]
+    norm: Norm = "batch"
+    published_names: ClassVar[Mapping[str, str]] = {}
 
     @property
     def reduction(self) -> int:
-        """Voxels of the image per voxel of the coarsest map, along each axis."""
-        return self.reductions[-1]
+        """Voxels of the image per voxel of the coarsest map, along the axis where they are most."""
+        return max(self.axis_reductions[-1])
+
+    @property
+    def axis_reductions(self) -> list[tuple[int, ...]]:
+        """Reductions of each map, one for each axis, finest first."""
+        return [(each,) * self.spatial_dims if isinstance(each, int) else tuple(each) for each in self.reductions]
 
     @property
     def minimum_side(self) -> int:
@@ -48,6 +62,27 @@ class Encoder(nn.Module, ABC):
         Raises:
             InputError: If the images have another number of dimensions or channels, or a shorter side.
         """
+
+    def decoder_block(self, level: int, *, dropout: float, norm_momentum: float, norm_eps: float) -> nn.Module:
+        """Build the convolutions of a decoder that join a feature map and what was upsampled to its size.
+
+        Args:
+            level: Index of the map, in `out_channels`.
+            dropout: Fraction of activations dropped.
+            norm_momentum: Weight of the current batch in running statistics.
+            norm_eps: Added to the variance by normalisation.
+
+        Returns:
+            A module from `(B, 2 · out_channels[level], *spatial)` to `(B, out_channels[level], *spatial)`.
+        """
+        width = self.out_channels[level]
+        return conv_block(
+            *(self.spatial_dims, 2 * width, width),
+            dropout=dropout,
+            norm=self.norm,
+            norm_momentum=norm_momentum,
+            norm_eps=norm_eps,
+        )
 
     def check(self, images: Tensor) -> None:
         """Check the shape of images, for a clearer error than that of a layer.

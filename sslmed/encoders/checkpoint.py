@@ -1,5 +1,6 @@
 """Loads the weights of an encoder or a decoder from a file of tensors: all must fit, and are counted."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -24,7 +25,8 @@ def load_encoder(
 
     Args:
         encoder: The encoder to fill, in place.
-        path: See `read_state`. The tensors whose names start with `encoder.` are read; the others are counted.
+        path: See `read_state`. The tensors whose names start with `encoder.` are read; the others are counted. Without
+            any, names are changed by the encoder's `published_names`.
         adapt_channels: Accept a checkpoint that was pretrained on images with another number of channels. The weights
             of the first convolution are averaged over the old channels, repeated for the new ones, and scaled by
             old/new. If all channels are equal, the output is the same as before.
@@ -35,13 +37,15 @@ def load_encoder(
             has another shape. The message lists all of them, and `encoder` is not changed.
     """
     weights, others = _weights_of("encoder.", Path(path), key_map)
+    own = encoder.state_dict()
+    if not weights:
+        weights, others = _published(encoder, Path(path), key_map)
     if not weights:
         msg = (
             f"{path}: holds no encoder (no tensor is named encoder.…); names begin with {first_parts(others)}: "
             'give a key_map, as {"backbone.": "encoder."}'
         )
         raise UserError(msg)
-    own = encoder.state_dict()
     first = _adaptable_convolution(encoder, weights)
     adapted = ""
     if adapt_channels and first is not None:
@@ -112,6 +116,19 @@ def _weights_of(prefix: str, path: Path, key_map: Mapping[str, str] | None) -> t
     state = read_state(path, key_map)
     weights = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
     return weights, [key for key in state if not key.startswith(prefix)]
+
+
+def _published(encoder: Encoder, path: Path, key_map: Mapping[str, str] | None) -> tuple[dict[str, Tensor], list[str]]:
+    """Return what `_weights_of` does, of a file with the names that others give the tensors of this encoder.
+
+    Files written by torch before 0.4.1 do not count the batches of batch normalisation.
+    """
+    state = read_state(path, key_map)
+    for pattern, replacement in encoder.published_names.items():
+        state = {re.sub(pattern, replacement, name): tensor for name, tensor in state.items()}
+    weights = {name.removeprefix("encoder."): each for name, each in state.items() if name.startswith("encoder.")}
+    counters = {name: each for name, each in encoder.state_dict().items() if name.endswith("num_batches_tracked")}
+    return weights and {**counters, **weights}, [name for name in state if not name.startswith("encoder.")]
 
 
 def _adaptable_convolution(encoder: Encoder, weights: dict[str, Tensor]) -> str | None:

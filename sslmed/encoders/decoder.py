@@ -17,7 +17,6 @@ from sslmed.core.errors import InputError
 from sslmed.core.numbers import Dropout
 from sslmed.encoders.base import Encoder
 from sslmed.encoders.heads import Readout
-from sslmed.encoders.unet import conv_block
 from sslmed.learning.convolutions import correct_convolutions
 
 
@@ -33,11 +32,11 @@ class UNetDecoder(Readout):
     https://arxiv.org/abs/1606.06650.
 
     Args:
-        encoder: Defines dimensions, channels and reductions. It is not stored.
+        encoder: Defines dimensions, channels, reductions and the blocks. It is not stored.
         out_channels: Number of outputs per voxel.
         dropout: Fraction of activations dropped within each block.
         norm_momentum: Weight of the current batch in the running statistics.
-        norm_eps: Added to the variance by batch normalisation.
+        norm_eps: Added to the variance by normalisation.
         extra_pooling: First max-pool the coarsest map by 2 and enlarge it again by repeating voxels, as in the authors'
             fine-tuning. Their encoder ends with the pooling of the pretext heads (`get_prediction_model` in
             `utils/model_utils.py` of https://github.com/HealthML/self-supervised-3d-tasks). Fine detail is lost.
@@ -60,28 +59,22 @@ class UNetDecoder(Readout):
         extra_pooling: bool = False,
     ) -> None:
         super().__init__()
-        dims, widths, reductions = encoder.spatial_dims, encoder.out_channels, tuple(encoder.reductions)
-        if len(reductions) != len(widths) or any(coarse % fine for fine, coarse in pairwise((1, *reductions))):
-            msg = (
-                f"{type(encoder).__name__} has reductions {reductions} for {len(widths)} feature maps: a decoder needs "
-                "one for each map, finest first, each a whole multiple of the one before"
-            )
-            raise InputError(msg)
-        coarse_to_fine = list(zip(pairwise(widths), pairwise(reductions), strict=True))[::-1]
+        dims, widths = encoder.spatial_dims, encoder.out_channels
+        stride, *steps = _steps(encoder)
+        levels = range(len(steps) - 1, -1, -1)  # coarse to fine
         self.ups = nn.ModuleList(
-            UpSample(dims, coarse, fine, scale_factor=reduction // finer, mode="deconv")
-            for (fine, coarse), (finer, reduction) in coarse_to_fine
+            UpSample(dims, widths[level + 1], widths[level], scale_factor=steps[level], mode="deconv")
+            for level in levels
         )
         self.blocks = nn.ModuleList(
-            conv_block(dims, 2 * fine, fine, dropout=dropout, norm_momentum=norm_momentum, norm_eps=norm_eps)
-            for (fine, _), _ in coarse_to_fine
+            encoder.decoder_block(level, dropout=dropout, norm_momentum=norm_momentum, norm_eps=norm_eps)
+            for level in levels
         )
         self.extra_pool = Pool["MAX", dims](2, ceil_mode=True) if extra_pooling else None
         self.output = Conv["conv", dims](widths[0], out_channels, kernel_size=1)
-        stride = reductions[0]
         self.enlarge = (
             nn.Identity()
-            if stride == 1
+            if max(stride) == 1
             else UpSample(
                 dims, out_channels, out_channels, scale_factor=stride, mode="nontrainable", align_corners=False
             )
@@ -99,13 +92,27 @@ class UNetDecoder(Readout):
         Returns:
             `(B, out_channels, *sides)`.
         """
-        sides = [self.stride * side for side in maps[0].shape[2:]] if sides is None else sides
+        if sides is None:
+            sides = [step * side for step, side in zip(self.stride, maps[0].shape[2:], strict=True)]
         x = maps[-1]
         if self.extra_pool is not None:
             x = F.interpolate(self.extra_pool(x), x.shape[2:], mode="nearest")
         for up, block, skip in zip(self.ups, self.blocks, maps[-2::-1], strict=True):
             x = block(torch.cat((skip, _fit(up(x), skip.shape[2:])), dim=1))
         return _fit(self.enlarge(self.output(x)), sides)
+
+
+def _steps(encoder: Encoder) -> list[tuple[int, ...]]:
+    """Return by how much each map is coarser than the one before, the first than the image, along each axis."""
+    reductions = encoder.axis_reductions
+    pairs = [[*zip(*pair, strict=True)] for pair in pairwise(((1,) * encoder.spatial_dims, *reductions))]
+    if len(reductions) != len(encoder.out_channels) or any(coarse % fine for pair in pairs for fine, coarse in pair):
+        msg = (
+            f"{type(encoder).__name__} has reductions {tuple(encoder.reductions)} for {len(encoder.out_channels)} "
+            "feature maps: a decoder needs one for each map, finest first, each a whole multiple of the one before"
+        )
+        raise InputError(msg)
+    return [tuple(coarse // fine for fine, coarse in pair) for pair in pairs]
 
 
 def _fit(x: Tensor, sides: Sequence[int]) -> Tensor:

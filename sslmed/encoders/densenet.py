@@ -3,7 +3,8 @@
 Source: Huang et al. 2017, https://arxiv.org/abs/1608.06993.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from monai.networks.nets.densenet import DenseNet
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from sslmed.core.errors import InputError
 from sslmed.core.numbers import Count, Dropout
 from sslmed.encoders.base import Encoder, halving
+from sslmed.encoders.blocks import Norm, norm_layer, voxels_needed
 
 
 class DenseNetEncoder(Encoder):
@@ -28,7 +30,14 @@ class DenseNetEncoder(Encoder):
         init_features: Number of channels of the stem.
         dropout: Fraction of a layer's new channels that are dropped.
         norm_momentum: Weight of the current batch in the running statistics (the authors' Keras code: 0.01).
+        norm: Normalisation layers.
     """
+
+    # https://github.com/pytorch/vision/blob/main/torchvision/models/densenet.py; its files have norm.1 for norm1
+    published_names: ClassVar[Mapping[str, str]] = {
+        r"(denselayer\d+)\.(norm|conv)\.?([12])\.": r"\1.layers.\2\3.",
+        r"^features\.": "encoder.features.",
+    }
 
     def __init__(
         self,
@@ -39,6 +48,7 @@ class DenseNetEncoder(Encoder):
         init_features: Count = 64,
         dropout: Dropout = 0.0,
         norm_momentum: float = 0.1,
+        norm: Norm = "batch",
     ) -> None:
         super().__init__()
         if not block_config:
@@ -51,6 +61,7 @@ class DenseNetEncoder(Encoder):
             channels.append(before + layers * growth_rate)
         self.out_channels = tuple(channels)
         self.reductions = halving(len(channels), first=2)
+        self.norm = norm
         self.features = DenseNet(
             spatial_dims,
             in_channels,
@@ -58,7 +69,7 @@ class DenseNetEncoder(Encoder):
             init_features,
             growth_rate,
             block_config,
-            norm=("batch", {"momentum": norm_momentum}),
+            norm=norm_layer(norm, norm_momentum),
             dropout_prob=dropout,
         ).features
         self.relu = nn.ReLU(inplace=True)
@@ -68,7 +79,7 @@ class DenseNetEncoder(Encoder):
     @property
     def minimum_side(self) -> int:
         """Shortest side in voxels. The stem's two halvings round up, later ones down: 29 becomes 15, 8, 4, 2, 1."""
-        return self.reduction - 3
+        return self.reduction * voxels_needed(self.norm) - 3
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Compute the feature maps, see `Encoder.forward`."""

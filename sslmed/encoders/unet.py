@@ -6,53 +6,13 @@ https://arxiv.org/abs/1606.06650; the widths Taleb et al. 2020, https://arxiv.or
 
 from collections.abc import Sequence
 
-from monai.networks.blocks.convolutions import Convolution
 from monai.networks.layers.factories import Pool
 from torch import Tensor, nn
 
 from sslmed.core.errors import InputError
 from sslmed.core.numbers import Count, Dropout
 from sslmed.encoders.base import Encoder, halving
-
-
-def conv_block(
-    spatial_dims: int,
-    in_channels: int,
-    out_channels: int,
-    *,
-    dropout: float = 0.0,
-    norm_momentum: float = 0.1,
-    norm_eps: float = 1e-5,
-) -> nn.Sequential:
-    """Build two 3-wide convolutions, each followed by ReLU and batch normalisation, with dropout between them.
-
-    It maps `(B, in_channels, *spatial)` to `(B, out_channels, *spatial)`. Weights are initialised as in the authors'
-    code, He-normal.
-
-    Sources: `models/unet3d.py` of https://github.com/HealthML/self-supervised-3d-tasks; initialisation He et al. 2015,
-    https://arxiv.org/abs/1502.01852.
-
-    Args:
-        spatial_dims: 2 or 3.
-        in_channels: Number of input channels.
-        out_channels: Number of channels of both convolutions.
-        dropout: Fraction of single activations dropped after the first convolution.
-        norm_momentum: Weight of the current batch in batch normalisation's running statistics.
-        norm_eps: Added to the variance by batch normalisation.
-    """
-    norm = ("batch", {"momentum": norm_momentum, "eps": norm_eps})
-    block = nn.Sequential(
-        Convolution(
-            spatial_dims, in_channels, out_channels, adn_ordering="AND", act="relu", norm=norm, dropout=dropout or None
-        ),
-        Convolution(spatial_dims, out_channels, out_channels, adn_ordering="AN", act="relu", norm=norm),
-    )
-    for name, parameter in block.named_parameters():
-        if name.endswith("conv.weight"):
-            nn.init.kaiming_normal_(parameter, nonlinearity="relu")
-        elif name.endswith("conv.bias"):
-            nn.init.zeros_(parameter)
-    return block
+from sslmed.encoders.blocks import Norm, conv_block, voxels_needed
 
 
 class UNetEncoder(Encoder):
@@ -69,7 +29,8 @@ class UNetEncoder(Encoder):
         widths: Number of channels of the feature maps, finest first.
         dropout: Fraction of activations dropped within each block.
         norm_momentum: Weight of the current batch in the running statistics (the authors' Keras code: 0.01).
-        norm_eps: Added to the variance by batch normalisation (the authors' Keras code: 0.001).
+        norm_eps: Added to the variance by normalisation (the authors' Keras code: 0.001).
+        norm: Normalisation layers.
     """
 
     def __init__(
@@ -80,6 +41,7 @@ class UNetEncoder(Encoder):
         dropout: Dropout = 0.5,
         norm_momentum: float = 0.1,
         norm_eps: float = 1e-5,
+        norm: Norm = "batch",
     ) -> None:
         super().__init__()
         if not widths:
@@ -88,11 +50,23 @@ class UNetEncoder(Encoder):
         self.in_channels = in_channels
         self.out_channels = tuple(widths)
         self.reductions = halving(len(widths))
+        self.norm = norm
         self.blocks = nn.ModuleList(
-            conv_block(spatial_dims, before, after, dropout=dropout, norm_momentum=norm_momentum, norm_eps=norm_eps)
+            conv_block(
+                *(spatial_dims, before, after),
+                dropout=dropout,
+                norm=norm,
+                norm_momentum=norm_momentum,
+                norm_eps=norm_eps,
+            )
             for before, after in zip((in_channels, *widths), widths, strict=False)
         )
         self.pool = Pool["MAX", spatial_dims](2)
+
+    @property
+    def minimum_side(self) -> int:
+        """Shortest side in voxels. Pooling rounds down."""
+        return self.reduction * voxels_needed(self.norm)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Compute the feature maps, see `Encoder.forward`."""

@@ -17,6 +17,9 @@ IN_FOLDERS = ("model.safetensors", "models/model.pt", "checkpoints/last.ckpt")
 NESTED = ("state_dict", "network_weights", "model_state_dict", "model")
 """Names under which files hold their tensors: Lightning's, nnU-Net's and others'."""
 
+SECOND_NAME = ".all_modules."
+"""Part of the second name that nnU-Net gives to every tensor of a convolution or its normalisation."""
+
 
 def read_state(path: Path, key_map: Mapping[str, str] | None = None) -> dict[str, Tensor]:
     """Read all tensors, by name.
@@ -106,7 +109,14 @@ def _tensors(content: Any) -> dict[str, Tensor]:  # noqa: ANN401 - whatever a fi
     if not tensors:
         msg = "it holds no tensors by name"
         raise ValueError(msg)
+    if any(SECOND_NAME in name for name in tensors):
+        return {name: turned(tensor) for name, tensor in tensors.items() if SECOND_NAME not in name}
     return tensors
+
+
+def turned(tensor: Tensor) -> Tensor:
+    """Turn a 3-D kernel from our axes (i, j, k) to nnU-Net's (k, j, i), or back; return other tensors as they are."""
+    return tensor.transpose(2, 4).contiguous() if tensor.ndim == 5 else tensor
 
 
 def _renamed(state: dict[str, Tensor], key_map: Mapping[str, str], file: Path) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Names of arms: `<task>[-decoder][-external][-2d]`, `baseline[-2d]`, or `null-<n>[-2d]`."""
+"""Names of arms: `<task>[-decoder][-external][-2d]`, `supervised[-decoder][-2d]`, `baseline[-2d]`, `null-<n>[-2d]`."""
 
 import re
 from dataclasses import dataclass
@@ -9,6 +9,9 @@ NULL = "null"
 
 `null` is short for `null-1`. Tables use the full name, as pandas and R read `null` as a missing value.
 """
+
+SUPERVISED = "supervised"
+"""Pretrained on another labelled dataset, with its labels: the rival of pretraining without labels."""
 
 EXTERNAL = "-external"
 SLICES = "-2d"
@@ -22,7 +25,8 @@ class Arm:
 
     Attributes:
         name: Name in tables and folders.
-        task: `baseline`, `null-1`, `null-2` and so on, or the pretext task with `-decoder`, if it has that.
+        task: `baseline`, `null-1`, `null-2` and so on, or the pretext task, or `supervised`, with `-decoder` if it has
+            that.
         external: Whether pretraining is on an external pool.
         slices: Whether the network is 2-D and sees axial slices of volumes.
     """
@@ -46,6 +50,16 @@ class Arm:
     def hands_over_decoder(self) -> bool:
         """Whether fine-tuning starts from the pretrained decoder, too."""
         return self.task != self.pretext
+
+    @property
+    def is_supervised(self) -> bool:
+        """Whether pretraining is on another dataset's labels."""
+        return self.pretext == SUPERVISED
+
+    @property
+    def sees_the_dataset(self) -> bool:
+        """Whether its pretraining, if it has one, is on the dataset's own images."""
+        return not (self.external or self.is_supervised)
 
     @property
     def is_pretrained(self) -> bool:

@@ -31,7 +31,9 @@ class _ParseOnly(SSLMedCLI):
         raise _ParsedError(self.settings)
 
 
-def check_runs(runs: Sequence[Run], work: Path, dataset: Dataset | None, pool: Dataset | None) -> None:
+def check_runs(
+    runs: Sequence[Run], work: Path, dataset: Dataset | None, pool: Dataset | None, source: Dataset | None
+) -> None:
     """Parse the configuration of one run of each kind, and load the weights of finished pretraining runs.
 
     Args:
@@ -39,6 +41,7 @@ def check_runs(runs: Sequence[Run], work: Path, dataset: Dataset | None, pool: D
         work: The experiment's directory.
         dataset: Dataset for fine-tuning; `None` if it does not exist yet, in which case nothing has been pretrained.
         pool: External pool for pretraining, if there is one.
+        source: Labelled dataset for pretraining, if there is one.
 
     Raises:
         UserError: If a configuration is not valid, a batch cannot be divided among devices, or a checkpoint does not
@@ -48,13 +51,27 @@ def check_runs(runs: Sequence[Run], work: Path, dataset: Dataset | None, pool: D
     settings = {kind: parse(run.arguments) for kind, run in kinds.items()}
     for kind, run in kinds.items():
         share_size(settings[kind].data.init_args.batch_size, run.devices)
+    for kind, run in kinds.items():
+        if run.labels is not None and run.needs is None and dataset is not None:
+            _check_weights(settings[kind], run, dataset)
     for run in runs:
-        images = pool if Arm.parse(run.arm).external else dataset
+        arm = Arm.parse(run.arm)
+        images = source if arm.is_supervised else pool if arm.external else dataset
         if run.labels is None and images is not None and is_done(work, run):
-            spatial_dims = 2 if Arm.parse(run.arm).slices else images.spatial_dims
+            spatial_dims = 2 if arm.slices else images.spatial_dims
             encoder = _build_encoder(settings[run.arm, True], spatial_dims, len(images.modalities))
             with contextlib.redirect_stdout(io.StringIO()):
                 load_encoder(encoder, work / run.name / "checkpoints" / _handed_over(settings[run.arm, False]))
+
+
+def _check_weights(settings: Any, run: Run, dataset: Dataset) -> None:  # noqa: ANN401 - a jsonargparse Namespace
+    """Load the weights that fine-tuning starts from, if they are a file's."""
+    pretrained = settings.model.init_args.pretrained
+    if pretrained.checkpoint is not None:
+        spatial_dims = 2 if Arm.parse(run.arm).slices else dataset.spatial_dims
+        encoder = _build_encoder(settings, spatial_dims, len(dataset.modalities))
+        with contextlib.redirect_stdout(io.StringIO()):
+            load_encoder(encoder, Path(pretrained.checkpoint), pretrained.adapt_channels, pretrained.key_map)
 
 
 def parse(arguments: Sequence[str]) -> Namespace:

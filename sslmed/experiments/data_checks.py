@@ -1,6 +1,7 @@
 """Checks that the data suit an experiment, before anything is trained."""
 
 import sys
+from collections.abc import Iterable
 
 from sslmed.core.errors import UserError
 from sslmed.core.text import shorten
@@ -12,8 +13,8 @@ from sslmed.preparation.readers.dataset import Dataset
 from sslmed.preparation.store import Store
 
 
-def check_data(dataset: Dataset, pool: Dataset | None, grid: Grid) -> None:
-    """Check that a dataset, and an external pool, suit what is compared.
+def check_data(dataset: Dataset, others: Iterable[Dataset], grid: Grid) -> None:
+    """Check that a dataset, and those that arms are pretrained on instead, suit what is compared.
 
     Raises:
         UserError: If they do not.
@@ -22,13 +23,14 @@ def check_data(dataset: Dataset, pool: Dataset | None, grid: Grid) -> None:
     sliced = [arm for arm in grid.arms if Arm.parse(arm).slices]
     if sliced and dataset.spatial_dims == 2:
         raise UserError(f"{dataset.root}: holds photographs, which have no slices: leave out {', '.join(sliced)}")
-    if pool is not None and pool.spatial_dims != dataset.spatial_dims:
-        kinds = {2: "photographs", 3: "volumes"}
-        found, wanted = kinds[pool.spatial_dims], kinds[dataset.spatial_dims]
-        raise UserError(f"{pool.root}: holds {found}, but {dataset.root} {wanted}")
-    if pool is not None and len(pool.modalities) == len(dataset.modalities) and pool.modalities != dataset.modalities:
-        names = f"{', '.join(pool.modalities)}, those of {dataset.root} {', '.join(dataset.modalities)}"
-        print(f"{pool.root}: its channels are {names}: make sure that they mean the same", file=sys.stderr)
+    for other in others:
+        if other.spatial_dims != dataset.spatial_dims:
+            kinds = {2: "photographs", 3: "volumes"}
+            found, wanted = kinds[other.spatial_dims], kinds[dataset.spatial_dims]
+            raise UserError(f"{other.root}: holds {found}, but {dataset.root} {wanted}")
+        if len(other.modalities) == len(dataset.modalities) and other.modalities != dataset.modalities:
+            names = f"{', '.join(other.modalities)}, those of {dataset.root} {', '.join(dataset.modalities)}"
+            print(f"{other.root}: its channels are {names}: make sure that they mean the same", file=sys.stderr)
     if not any(case.is_labelled for case in dataset.cases):
         raise UserError(f"{dataset.root}: has no labelled case, and without labels nothing can be fine-tuned or scored")
     if experiment.regions is not None:
@@ -50,16 +52,30 @@ def check_folds(store: Store, grid: Grid) -> None:
                 raise UserError(f"fold {fold}: {error}") from error
 
 
-def refuse_common_images(pool: Store, store: Store) -> None:
-    """Refuse a pool that contains a labelled image, under any name: pretraining must not see test cases.
+def check_source(source: Dataset) -> None:
+    """Check that a dataset can be pretrained on with its labels.
 
     Raises:
-        UserError: If it does.
+        UserError: If it has no labels.
+    """
+    if not any(case.is_labelled for case in source.cases):
+        raise UserError(f"{source.root}: has no labelled case; give images without labels by --pool (make: POOL=)")
+
+
+def refuse_common_images(pool: Store, store: Store, option: str) -> None:
+    """Refuse images for pretraining among which is a labelled one, under any name: it must not see test cases.
+
+    Args:
+        pool: The store of these images.
+        store: The store of the dataset.
+        option: Option that names the images.
+
+    Raises:
+        UserError: If there is one.
     """
     labelled = {store.digests[case]: case for case in store.labelled}
     common = [f"{case} is {labelled[digest]}" for case, digest in pool.digests.items() if digest in labelled]
     if common:
         raise UserError(
-            f"the external pool holds labelled images of the dataset, which are test cases ({shorten(common)}); take "
-            "them out of the pool"
+            f"{option}: holds labelled images of the dataset, which are test cases ({shorten(common)}); take them out"
         )

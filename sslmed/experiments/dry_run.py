@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sslmed.core.text import duration, image_counts, shorten
-from sslmed.data.selection import select_labelled, select_pool, select_pretraining, split_store
+from sslmed.data.selection import select_labelled, select_pool, select_pretraining, split_store, split_without_test
 from sslmed.data.splits import Split
 from sslmed.experiments.arms import Arm
 from sslmed.experiments.devices import gpus
@@ -37,6 +37,7 @@ def print_dry_run(
     seen: SeenData | None,
     *,
     pool: Pool | None,
+    rival: Source | None,
     places: Places,
     executor: Executor,
 ) -> None:
@@ -48,6 +49,7 @@ def print_dry_run(
         source: Source of the data.
         seen: What runs see of the data, if they exist already.
         pool: The external pool, if there is one.
+        rival: Source of the labelled dataset of the arm `supervised`, if there is one.
         places: Paths of the experiment.
         executor: Executor that would run the jobs.
     """
@@ -63,14 +65,16 @@ def print_dry_run(
     console.print(table)
     todo = [run for run in runs if run not in done]
     lines = _data_lines(grid, runs, source, seen, pool)
+    lines += [] if rival is None else [_rival_line(rival, None if seen is None else seen.source)]
     lines.append(
         f"runs: {len(runs)}, of which {len(done)} are done and {len(todo)} are to do, {executor.jobs} side by side"
     )
     n_train = None if seen is None else len(_split(grid, seen.store, grid.folds[0]).train)
-    stores = [] if seen is None else [store for store in (seen.store, seen.pool) if store is not None]
+    stores = [] if seen is None else [each for each in (seen.store, seen.pool, seen.source) if each is not None]
     lines += _cost_lines(grid, todo, stores, n_train, executor)
     if todo and seen is not None and (pool is None or seen.pool is not None):
-        lines += ["by hand, e.g.:", *_commands(todo[0], places, seen, source.folders, pool, grid)]
+        others = {"pool": None if pool is None else pool.folders, "source": None if rival is None else rival.folders}
+        lines += ["by hand, e.g.:", *_commands(todo[0], places, seen, source.folders, others, grid)]
     for line in lines:
         console.print(line, highlight=False, markup=False)
 
@@ -83,12 +87,12 @@ def _data_lines(grid: Grid, runs: Sequence[Run], source: Source, seen: SeenData 
     """Count cases: of each fold, for pretraining, and with labels."""
     lines = []
     if seen is None:
-        verb = "generated" if source.is_phantom else "downloaded"
-        return [f"data: {source.folder} (not here yet: it will be {verb})"]
+        return [f"data: {_absent(source)}"]
     store = seen.store
     counts = f"{len(store.labelled)} labelled, {len(store.unlabelled)} unlabelled cases"
     lines.append(f"data: {_listed(source.folders)}: {counts}")
-    lines += [_unprepared_line(each) for each in (store, seen.pool) if each is not None and each.unprepared]
+    stores = (store, seen.pool, seen.source)
+    lines += [_unprepared_line(each) for each in stores if each is not None and each.unprepared]
     transductive = _is_transductive(runs)
     for fold in grid.folds:
         lines += _fold_lines(grid, store, fold, transductive=transductive)
@@ -100,6 +104,20 @@ def _data_lines(grid: Grid, runs: Sequence[Run], source: Source, seen: SeenData 
     elif pool is not None:
         lines.append(f"external pool: {_listed(pool.folders)} (not here yet: it will be downloaded)")
     return lines
+
+
+def _absent(source: Source) -> str:
+    return f"{source.folder} (not here yet: it will be {'generated' if source.is_phantom else 'downloaded'})"
+
+
+def _rival_line(rival: Source, store: Store | None) -> str:
+    if store is None:
+        return f"labelled source: {_absent(rival) if rival.is_absent else rival.folder}"
+    split = split_without_test(store)
+    return (
+        f"labelled source: {rival.folder}: pretraining sees images and labels of {len(split.train)} cases, and "
+        f"{len(split.validation)} for validation"
+    )
 
 
 def _listed(paths: Sequence[Path]) -> str:
@@ -140,7 +158,8 @@ def _fold_lines(grid: Grid, store: Store, fold: int, *, transductive: bool) -> l
 
 def _is_transductive(runs: Sequence[Run]) -> bool:
     """Whether any pretraining run on the dataset's own images is configured as transductive."""
-    of_arms = {run.arm: run for run in runs if run.labels is None and not Arm.parse(run.arm).external}
+    own = (run for run in runs if run.labels is None and Arm.parse(run.arm).sees_the_dataset)
+    of_arms = {run.arm: run for run in own}
     return any(_data_settings(run).transductive for run in of_arms.values())
 
 
@@ -193,16 +212,25 @@ def _cost_lines(
 
 
 def _commands(
-    run: Run, places: Places, seen: SeenData, folders: Sequence[Path], pool: Pool | None, grid: Grid
+    run: Run,
+    places: Places,
+    seen: SeenData,
+    folders: Sequence[Path],
+    others: Mapping[str, Sequence[Path] | None],
+    grid: Grid,
 ) -> list[str]:
     """Return the commands that do a run in a shell, preparing its images first if necessary."""
     lines = []
-    external = run.labels is None and Arm.parse(run.arm).external
-    data, store = (pool.folders, seen.pool) if external and pool and seen.pool else (folders, seen.store)
+    arm = Arm.parse(run.arm)
+    external = run.labels is None and arm.external
+    data, store = folders, seen.store
+    if run.labels is None and not arm.sees_the_dataset:
+        kind = "source" if arm.is_supervised else "pool"
+        data, store = others[kind] or folders, getattr(seen, kind) or seen.store
     if store.unprepared or not (store.root / "store.json").is_file():
         command = [*SSLMED, "prepare", *(str(each.absolute()) for each in data), "--store", str(store.root)]
         command += _options(grid.prepare_settings(places.spatial_dims))
-        command += ["--pool"] if external else ["--task", grid.experiment.task]
+        command += ["--pool"] if external else [] if store is seen.source else ["--task", grid.experiment.task]
         lines.append(shlex.join(command))
     several = ["-m", "torch.distributed.run", "--nproc-per-node", str(run.devices)]
     launch = SSLMED if run.devices == 1 else [sys.executable, *several, *SSLMED[1:]]

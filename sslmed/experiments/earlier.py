@@ -9,7 +9,7 @@ from sslmed.core.errors import UserError
 from sslmed.core.label_amount import LabelAmount
 from sslmed.experiments.arms import Arm
 from sslmed.experiments.grid import Grid
-from sslmed.experiments.plan import Places, Run, read_plan
+from sslmed.experiments.plan import LabelledSource, Places, Run, read_plan
 from sslmed.experiments.settings import Experiment, config_root, kept_experiment
 from sslmed.experiments.workflow import is_done
 from sslmed.preparation.store import Store
@@ -50,9 +50,9 @@ def with_earlier(grid: Grid, places: Places, runs: Sequence[Run], plan: Plan) ->
     found = _finished(places.work) - own.keys()
     if not found:
         return Whole(runs, grid.experiment, ())
-    if places.pool is None:
-        places = _with_earlier_pool(places)
-    wide = _widened(grid, places.work, found)
+    places = _with_earlier_images(places)
+    usable = {name for name in found if places.source or not Arm.parse(name.partition("/")[0]).is_supervised}
+    wide = _widened(grid, places.work, usable)
     planned = [own.get(run.name, run) for run in plan(wide, places) if run.name in own or run.name in found]
     whole = [run for run in planned if run.name in own or is_done(places.work, run)]
     return Whole(whole, wide.experiment, sorted(found.difference(run.name for run in whole)))
@@ -109,17 +109,31 @@ def _valid(values: set[Value], use: Callable[[Value], Grid]) -> list[Value]:
     return valid
 
 
-def _with_earlier_pool(places: Places) -> Places:
-    """Add the external pool of earlier runs. What they saw of it is compared only while its store is there."""
-    pool = _earlier_pool(places.work)
-    if pool is None or places.seen is None or not (pool / "store.json").is_file():
-        return replace(places, pool=pool)
-    return replace(places, pool=pool, seen=replace(places.seen, pool=Store(pool)))
+def _with_earlier_images(places: Places) -> Places:
+    """Add the external pool and the labelled dataset of earlier runs, for a command that does not name them.
 
-
-def _earlier_pool(work: Path) -> Path | None:
-    """Return the external pool that earlier runs were pretrained on, for a command that does not name it."""
-    plan = work / "plan.json"
+    What they saw of a pool is compared only while its store is there. Without the store of the labelled dataset, which
+    kind of labels it has is not known.
+    """
+    plan = places.work / "plan.json"
     runs = read_plan(plan) if plan.is_file() else []
-    external = [run.arguments for run in runs if run.labels is None and Arm.parse(run.arm).external]
-    return next((Path(arguments[arguments.index("--data.store") + 1]) for arguments in external), None)
+    pretraining = [(Arm.parse(run.arm), run.arguments) for run in runs if run.labels is None]
+    external = next((arguments for arm, arguments in pretraining if arm.external), None)
+    if places.pool is None and external is not None:
+        pool = Path(_value(external, "--data.store"))
+        places = replace(places, pool=pool, seen=places.seen and replace(places.seen, pool=_store(pool)))
+    supervised = next((arguments for arm, arguments in pretraining if arm.is_supervised), None)
+    if places.source is None and supervised is not None:
+        store = _store(Path(_value(supervised, "--data.store")))
+        if store is not None:
+            source = LabelledSource(_value(supervised, "--labels.source"), store.root, store.labels)
+            places = replace(places, source=source, seen=places.seen and replace(places.seen, source=store))
+    return places
+
+
+def _store(folder: Path) -> Store | None:
+    return Store(folder) if (folder / "store.json").is_file() else None
+
+
+def _value(arguments: Sequence[str], option: str) -> str:
+    return arguments[arguments.index(option) + 1]

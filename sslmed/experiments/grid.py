@@ -8,8 +8,9 @@ from sslmed.core.errors import UserError
 from sslmed.core.label_amount import LabelAmount
 from sslmed.core.names import check_name
 from sslmed.core.nearest import did_you_mean
-from sslmed.experiments.arms import DECODER, EXTERNAL, NULL, SLICES, Arm
-from sslmed.experiments.own import RESERVED, encoder_class
+from sslmed.experiments.arms import DECODER, EXTERNAL, NULL, SLICES, SUPERVISED, Arm
+from sslmed.experiments.options import Finetuning
+from sslmed.experiments.own import RESERVED, encoder_class, weights_file
 from sslmed.experiments.settings import Experiment, Preset, config_root, read_experiment
 from sslmed.preparation.settings import PrepareSettings
 
@@ -27,6 +28,7 @@ class Grid:
         folds: Chosen folds.
         seeds: Chosen seeds.
         encoder: YAML of an encoder that replaces the figure's.
+        finetuning: `frozen` trains only what follows the encoder, also the baseline's, which stays random.
         balanced_pools: Whether batches have as many images of each of several external pools.
     """
 
@@ -38,6 +40,7 @@ class Grid:
     folds: tuple[int, ...]
     seeds: tuple[int, ...]
     encoder: Path | None = None
+    finetuning: Finetuning = "full"
     balanced_pools: bool = False
 
     @property
@@ -87,8 +90,9 @@ class Grid:
 
     @property
     def name(self) -> str:
-        """Name of the preset in paths and tables, plus the encoder where it is not the figure's."""
-        return self.preset_folder.name + ("" if self.encoder is None else f"-{self.encoder.stem}")
+        """Name of the preset in paths and tables, plus the encoder where it is not the figure's, plus `frozen`."""
+        encoder = [] if self.encoder is None else [self.encoder.stem]
+        return "-".join([self.preset_folder.name, *encoder, *(["frozen"] if self.finetuning == "frozen" else [])])
 
     def encoder_files(self, suffixes: Sequence[str]) -> list[Path]:
         """List the encoder's YAML and the preset's overlays. A YAML of the user's own takes precedence over both.
@@ -123,17 +127,26 @@ class Grid:
             figure = read_experiment(overlay.relative_to(presets).parts[0])
         return encoder_class(overlay) or encoder_class(config_root() / figure.encoder)
 
+    def weights(self, arm: Arm) -> Path | None:
+        """File of weights that an arm starts from instead of pretraining, if its YAML names one."""
+        file = self.experiment.arms.get(arm.pretext)
+        return None if file is None else weights_file(config_root() / file)
+
     def _check_arm(self, arm: Arm) -> None:
         figure, known = self.experiment.figure, self.experiment.arms
         varied = arm.external or arm.hands_over_decoder
-        if (arm.pretext not in known and not arm.is_null) or (varied and known.get(arm.pretext) is None):
+        of_ours = arm.is_null or (arm.is_supervised and not arm.external)
+        if not of_ours and (arm.pretext not in known or (varied and known[arm.pretext] is None)):
             suffixes = "<task>-external" + (f", <task>{DECODER}, each also with {SLICES}" if self.takes_slices else "")
-            near = did_you_mean(arm.name, [*known, NULL])
-            raise UserError(f"unknown arm {arm.name}: choose from {', '.join(known)}, {NULL} and {suffixes}{near}")
+            names = [*known, SUPERVISED, NULL]
+            near = did_you_mean(arm.name, names)
+            raise UserError(f"unknown arm {arm.name}: choose from {', '.join(names)} and {suffixes}{near}")
         if arm.hands_over_decoder and not self.takes_slices:
             raise UserError(
                 f"unknown arm {arm.name}: {figure} predicts no label maps and has no decoder; use {arm.pretext}"
             )
+        if arm.external and self.weights(arm) is not None:
+            raise UserError(f"unknown arm {arm.name}: {arm.pretext} starts from a file of weights and sees no pool")
         if arm.slices and not self.takes_slices:
             raise UserError(
                 f"unknown arm {arm.name}: labels of {figure} are of whole images, not slices; use {arm.task}"

@@ -7,6 +7,8 @@ from typing import Literal
 
 from sslmed.core.numbers import Count, Index
 
+Finetuning = Literal["full", "frozen"]
+
 
 @dataclass(frozen=True)
 class Options:
@@ -19,10 +21,13 @@ class Options:
         pool: Folders, tables or known datasets with images for arms <task>-external, whose labels are not read; by
             default these arms are then run as well.
         balanced_pools: Take as many images from each pool, whatever their sizes; by default all images are equal.
+        source: Another labelled dataset, as for data, for the arm supervised; by default it is then run as well.
+            `phantom` is one of other synthetic patients.
         preset: quick, sound, paper, or a folder with a preset.yaml.
         arms: Arms to compare: names, groups (@paper, @modern, @all), and YAML files of your own pretext tasks; the
             figure's first group by default.
         encoder: Name or YAML of an encoder; the figure's by default.
+        finetuning: Whether fine-tuning trains the whole network, or only what follows the frozen encoder.
         fractions: Label fractions, in (0, 1].
         labels: Numbers of labelled training cases, or `all`, instead of fractions.
         folds: Folds to run; the preset's by default.
@@ -44,9 +49,11 @@ class Options:
     data: Sequence[str] = ("phantom",)
     pool: Sequence[str] | None = None
     balanced_pools: bool = False
+    source: str | None = None
     preset: str = "quick"
     arms: Sequence[str] | None = None
     encoder: str | None = None
+    finetuning: Finetuning = "full"
     fractions: Sequence[float] | None = None
     labels: Sequence[int | str] | None = None
     folds: Sequence[Index] | None = None

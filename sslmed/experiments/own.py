@@ -5,14 +5,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from sslmed.core.errors import UserError
+from sslmed.core.files import expand_home
 from sslmed.core.names import PLAIN
 from sslmed.core.nearest import did_you_mean, did_you_mean_path
-from sslmed.experiments.arms import SLICES, Arm
+from sslmed.experiments.arms import SLICES, SUPERVISED, Arm
 from sslmed.experiments.settings import Experiment, config_root, is_yaml, known_names, read_yaml
 
 GROUP = "@"
 ALL = f"{GROUP}all"
-RESERVED = ("preset", "run", "encoder", "pretrain", "finetune")
+RESERVED = ("preset", "run", "encoder", "pretrain", "finetune", SUPERVISED)
 """Names of a preset's files, which arms must not have."""
 
 
@@ -98,6 +99,24 @@ def encoder_class(path: Path) -> str | None:
     for key in ("model", "init_args", "encoder", "class_path"):
         content = content.get(key) if isinstance(content, dict) else None
     return None if content is None else str(content).rpartition(".")[-1]
+
+
+def weights_file(path: Path) -> Path | None:
+    """Return the file of weights that an arm's YAML names instead of a pretext task; `None` if it names none.
+
+    Raises:
+        UserError: If there is no such file, beside the YAML or as it is written.
+    """
+    content = read_yaml(path)
+    for key in ("model", "init_args", "pretrained", "checkpoint"):
+        content = content.get(key) if isinstance(content, dict) else None
+    if content is None:
+        return None
+    written = expand_home(Path(str(content)))
+    found = next((each for each in (path.parent / written, written) if each.is_file()), None)
+    if found is None:
+        raise UserError(f"{path}: {written} is neither beside it nor in the current folder; download the weights first")
+    return found.resolve()
 
 
 def _existing(path: Path) -> Path:

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from sslmed.experiments.arms import EXTERNAL, SLICES, Arm
 from sslmed.experiments.grid import Grid
 from sslmed.experiments.seen import SeenData
 from sslmed.experiments.settings import config_root, read_yaml
+from sslmed.preparation.readers.dataset import LABELS_OF_TASKS, Labels
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,21 @@ class Run:
 
 
 @dataclass(frozen=True)
+class LabelledSource:
+    """Describes another labelled dataset, whose labels the arm `supervised` is pretrained on.
+
+    Attributes:
+        name: Its name in tables.
+        store: The prepared dataset.
+        labels: Kind of its labels.
+    """
+
+    name: str
+    store: Path
+    labels: Labels
+
+
+@dataclass(frozen=True)
 class Places:
     """Holds the paths of an experiment.
 
@@ -55,6 +72,7 @@ class Places:
         work: The experiment's directory, which holds the run directories.
         store: The prepared dataset.
         pool: The prepared external pool, for arms that use one.
+        source: The labelled dataset of the arm `supervised`.
         spatial_dims: Dimensions of the images. A preset's 2-D settings apply to photographs and to slices of volumes.
         seen: What runs see of the data, if it is here.
     """
@@ -62,6 +80,7 @@ class Places:
     work: Path
     store: Path
     pool: Path | None = None
+    source: LabelledSource | None = None
     spatial_dims: int = 3
     seen: SeenData | None = None
 
@@ -88,8 +107,13 @@ def plan_runs(grid: Grid, places: Places, *, dataset: str, wandb: str, devices: 
     for arm in map(Arm.parse, grid.arms):
         for fold in grid.folds:
             options = common | {"labels.arm": arm.name}
+            if arm.is_supervised and places.source is not None:
+                options["labels.source"] = places.source.name
             parent = None
-            if arm.is_pretrained:
+            weights = grid.weights(arm)
+            if weights is not None:
+                options |= {"model.pretrained.checkpoint": str(weights), "labels.source": describe_file(weights)}
+            elif arm.is_pretrained:
                 parent = _pretraining_run(grid, places, arm, fold, options)
                 runs.append(parent)
             runs += [
@@ -102,16 +126,19 @@ def plan_runs(grid: Grid, places: Places, *, dataset: str, wandb: str, devices: 
 
 def _pretraining_run(grid: Grid, places: Places, arm: Arm, fold: int, options: dict[str, str]) -> Run:
     place = f"{arm.name}/fold{fold}"
-    if arm.external:
-        # The pool is the same for all folds. Pretraining is repeated per fold, so that intervals include its noise.
+    # Pools and sources are the same for all folds. Pretraining is repeated, so that intervals include its noise.
+    if arm.is_supervised and places.source is not None:
+        options = options | {"data.store": str(places.source.store), "data.fold": str(fold), "data.testing": "false"}
+        stage, overlays = _supervised_files(grid, places.source)
+    elif arm.external:
         balanced = {"data.balanced": "true"} if grid.balanced_pools else {}
         options = options | {"data.store": str(places.pool), "data.fold": str(fold)} | balanced
+        stage, overlays = ["data/pool.yaml", str(grid.experiment.arms[arm.pretext])], []
     else:
         options = options | _fold_options(grid, places, fold)
+        stage, overlays = ["data/pretraining.yaml", str(grid.experiment.arms[arm.pretext])], []
     options |= {"seed_everything": "0"}
-    of_data = "data/pool.yaml" if arm.external else "data/pretraining.yaml"
-    stage = [of_data, str(grid.experiment.arms[arm.pretext])]
-    configs = _configs(grid, places, arm, stage, ["pretrain", arm.pretext])
+    configs = _configs(grid, places, arm, stage, [*overlays, "pretrain", arm.pretext])
     name = f"{place}/pretrain"
     # Several seeds wait for the pretraining, then run in parallel. A single seed continues in the same process, because
     # importing the libraries takes as long as a short run.
@@ -121,7 +148,7 @@ def _pretraining_run(grid: Grid, places: Places, arm: Arm, fold: int, options: d
         None
         if places.seen is None
         else places.seen.of_pretraining(
-            external=arm.external,
+            arm,
             fold=fold,
             n_folds=grid.preset.n_folds,
             split_seed=_data_option(contents, "split_seed", 0),
@@ -154,11 +181,15 @@ def _finetuning_run(
     if parent is not None:
         checkpoint = places.work / parent.name / "checkpoints" / f"{grid.preset.handover}.ckpt"
         options["model.pretrained.checkpoint"] = str(checkpoint)
-    if arm.external:
+    if grid.finetuning == "frozen":
+        options |= {"model.pretrained.frozen_fraction": "1", "model.pretrained.unfreezing_fraction": "0"}
+    if "labels.source" in options or arm.external:
         options["model.pretrained.adapt_channels"] = "true"
     if arm.hands_over_decoder:
         options["model.pretrained.load"] = "all"
     configs = _configs(grid, places, arm, grid.experiment.finetuning, ["finetune"])
+    if parent is None and arm.is_pretrained:
+        configs.append(config_root() / str(grid.experiment.arms[arm.pretext]))
     job = f"{place}/seed{seed}" if len(grid.seeds) > 1 else place
     name = f"{place}/seed{seed}/{labels.path}"
     contents = [read_yaml(path) for path in configs]
@@ -171,6 +202,14 @@ def _finetuning_run(
     key = _fingerprint(contents, options, parent)
     identity = {"arm": arm.name, "fold": fold, "seed": seed, "labels": labels, "name": name, "job": job, "data": data}
     return _run(places, configs, options, key, parent, **identity)
+
+
+def _supervised_files(grid: Grid, source: LabelledSource) -> tuple[list[str], list[str]]:
+    """List YAML files and overlays of pretraining on labels: those of fine-tuning, if labels are of the same kind."""
+    if source.labels == grid.experiment.label_kind:
+        return grid.experiment.finetuning, ["finetune"]
+    task = next(task for task, labels in LABELS_OF_TASKS.items() if labels == source.labels)
+    return [f"data/{task}.yaml", f"downstream/{task}.yaml"], []
 
 
 def _fold_options(grid: Grid, places: Places, fold: int) -> dict[str, str]:
@@ -219,6 +258,13 @@ def _fingerprint(contents: Sequence[Any], options: dict[str, str], parent: Run |
     relevant |= {checkpoint: Path(relevant[checkpoint]).name} if checkpoint in relevant else {}
     identity = json.dumps([[*contents], relevant, None if parent is None else parent.key], sort_keys=True)
     return hashlib.sha256(identity.encode()).hexdigest()[:16]
+
+
+@lru_cache
+def describe_file(path: Path) -> str:
+    """Return the name of a file of weights, and 16 hexadecimal digits of the hash of its contents."""
+    with path.open("rb") as file:
+        return f"{path.name} (SHA-256 {hashlib.file_digest(file, 'sha256').hexdigest()[:16]})"
 
 
 def write_plan(path: Path, runs: Sequence[Run]) -> None:

@@ -11,8 +11,8 @@ from sslmed.core.errors import UserError
 from sslmed.core.files import check_writable
 from sslmed.core.label_amount import label_amounts
 from sslmed.core.startup import importing
-from sslmed.experiments.arms import EXTERNAL, Arm, null_arms
-from sslmed.experiments.data_checks import check_data, check_folds, refuse_common_images
+from sslmed.experiments.arms import EXTERNAL, SUPERVISED, Arm, null_arms
+from sslmed.experiments.data_checks import check_data, check_folds, check_source, refuse_common_images
 from sslmed.experiments.devices import check_devices, check_gpus, default_jobs, gpus
 from sslmed.experiments.dry_run import print_dry_run
 from sslmed.experiments.earlier import with_earlier
@@ -21,7 +21,7 @@ from sslmed.experiments.executors.slurm import slurm
 from sslmed.experiments.grid import Grid
 from sslmed.experiments.options import Options
 from sslmed.experiments.own import add_arms, expand_groups, find_encoder
-from sslmed.experiments.plan import Places, Run, plan_runs, write_plan
+from sslmed.experiments.plan import LabelledSource, Places, Run, plan_runs, write_plan
 from sslmed.experiments.seen import SeenData
 from sslmed.experiments.settings import keep_experiment, preset_folder, read_experiment, read_preset
 from sslmed.experiments.sources import Pool, Source, refuse_same_people
@@ -76,9 +76,10 @@ def reproduce(options: Options) -> Outcome | None:
     if options.wandb == "online" and not options.dry_run:
         check_account(verify=True)
     experiment = grid.experiment
+    phantom = (experiment.phantom, grid.preset.phantom)
     first, *others = options.data
-    more = tuple(map(Path, others))
-    source = Source(first, options.downloads, experiment.label_kind, experiment.phantom, grid.preset.phantom, more)
+    source = Source(first, options.downloads, experiment.label_kind, *phantom, more=tuple(map(Path, others)))
+    rival = None if options.source is None else Source(options.source, options.downloads, None, *phantom, seed=1)
     name = f"{source.name}-{grid.name}"
     out = options.out / grid.experiment.figure / name
     if not options.dry_run:
@@ -91,38 +92,53 @@ def reproduce(options: Options) -> Outcome | None:
     pool, unusable = None, list[str]()
     if external is not None and not (options.dry_run and external.is_absent):
         pool, unusable = external.scan()
+    labelled = None if rival is None or (options.dry_run and rival.is_absent) else rival.fetch()
+    if labelled is not None:
+        check_source(labelled)
     if dataset is not None:
-        check_data(dataset, pool, grid)
+        check_data(dataset, filter(None, (pool, labelled)), grid)
     stores = (options.runs / "stores").absolute()
     places = Places(
         work=(options.runs / grid.experiment.figure / name).absolute(),
         store=stores / f"{source.name}-{_key(dataset, grid)}",
         pool=None if external is None else stores / f"pool-{external.name}-{_key(pool, grid)}",
+        source=None
+        if rival is None
+        else LabelledSource(
+            rival.name,
+            stores / f"source-{rival.name}-{_key(labelled, grid)}",
+            experiment.label_kind if labelled is None else labelled.labels,
+        ),
         spatial_dims=3 if dataset is None else dataset.spatial_dims,
     )
     work, settings = places.work, grid.prepare_settings(places.spatial_dims)
     plan = partial(plan_runs, dataset=source.name, wandb=options.wandb, devices=options.devices)
     if dataset is not None:
         of_pool = preview(pool, unusable, places.pool, settings, pool=True) if pool and places.pool else None
-        seen = SeenData(preview(dataset, (), places.store, settings), of_pool)
+        of_source = preview(labelled, (), places.source.store, settings) if labelled and places.source else None
+        seen = SeenData(preview(dataset, (), places.store, settings), of_pool, of_source)
         check_folds(seen.store, grid)
         places = replace(places, seen=seen)
     runs = plan(grid, places)
     if not all(is_done(work, run) for run in runs):
-        _check_configuration(runs, work, dataset, pool)
+        _check_configuration(runs, work, dataset, pool, labelled)
     if options.dry_run:
-        print_dry_run(grid, runs, source, places.seen, pool=external, places=places, executor=executor)
+        print_dry_run(grid, runs, source, places.seen, pool=external, rival=rival, places=places, executor=executor)
         return None
     with sole_command(work) as lock:
         executor.wait_for_others(work)
         if not all(is_done(work, run) for run in runs):
             if isinstance(executor, Local):
                 check_gpus(executor.gpus)
-            store, prepared_pool = prepare(source.folders, places.store, settings, labels=experiment.label_kind), None
+            store = prepare(source.folders, places.store, settings, labels=experiment.label_kind)
+            prepared_pool = prepared_source = None
             if external is not None and places.pool is not None:
                 prepared_pool = prepare(external.folders, places.pool, settings, pool=True)
-                refuse_common_images(prepared_pool, store)
-            places = replace(places, seen=SeenData(store, prepared_pool))
+                refuse_common_images(prepared_pool, store, "--pool")
+            if rival is not None and places.source is not None:
+                prepared_source = prepare(rival.folders, places.source.store, settings)
+                refuse_common_images(prepared_source, store, "--source")
+            places = replace(places, seen=SeenData(store, prepared_pool, prepared_source))
             runs = plan(grid, places)
         whole = with_earlier(grid, places, runs, plan)
         write_plan(work / "plan.json", whole.runs)
@@ -177,12 +193,21 @@ def _grid(options: Options) -> Grid:
         arms = expand_groups(experiment, options.arms)
     if options.arms is None and options.pool is not None:
         arms += [f"{arm}{EXTERNAL}" for arm in arms if Arm.parse(arm).is_pretrained]
+    if options.arms is None and options.source is not None:
+        arms.append(SUPERVISED)
     experiment, arms = add_arms(experiment, arms)
     external = [arm for arm in arms if Arm.parse(arm).external]
     if external and options.pool is None:
         raise UserError(f"{external[0]} is pretrained on an external pool: give it by --pool (make: POOL=)")
     if options.pool is not None and not external:
         raise UserError(f"--pool {options.pool[0]}: no arm is pretrained on it; add some, e.g. rotation{EXTERNAL}")
+    supervised = [arm for arm in arms if Arm.parse(arm).is_supervised]
+    if supervised and options.source is None:
+        raise UserError(
+            f"{supervised[0]} is pretrained on the labels of another dataset: give it by --source (make: SOURCE=)"
+        )
+    if options.source is not None and not supervised:
+        raise UserError(f"--source {options.source}: no arm is pretrained on it; add {SUPERVISED}")
     grid = Grid(
         experiment=experiment,
         preset=preset,
@@ -192,6 +217,7 @@ def _grid(options: Options) -> Grid:
         folds=tuple(preset.folds if options.folds is None else options.folds),
         seeds=tuple(preset.seeds if options.seeds is None else options.seeds),
         encoder=None if options.encoder is None else find_encoder(options.encoder),
+        finetuning=options.finetuning,
         balanced_pools=options.balanced_pools,
     )
     for path, meant in grid.left_out.items():
@@ -205,8 +231,10 @@ def _key(dataset: Dataset | None, grid: Grid) -> str:
     return grid.prepare_settings(dataset.spatial_dims).key(f"{dataset.name} {dataset.labels}")
 
 
-def _check_configuration(runs: Sequence[Run], work: Path, dataset: Dataset | None, pool: Dataset | None) -> None:
+def _check_configuration(
+    runs: Sequence[Run], work: Path, dataset: Dataset | None, pool: Dataset | None, source: Dataset | None
+) -> None:
     with importing():
         from sslmed.experiments.check import check_runs  # takes seconds
 
-    check_runs(runs, work, dataset, pool)
+    check_runs(runs, work, dataset, pool, source)

@@ -12,7 +12,9 @@ from sslmed.data.selection import (
     select_pool,
     select_pretraining,
     split_store,
+    split_without_test,
 )
+from sslmed.experiments.arms import Arm
 from sslmed.preparation.store import Store
 
 ABSENT = "absent"
@@ -26,16 +28,18 @@ class SeenData:
     Attributes:
         store: The dataset as it is, or will be, prepared.
         pool: The external pool, if there is one.
+        source: The labelled dataset of the arm `supervised`, if there is one.
     """
 
     store: Store
     pool: Store | None = None
+    source: Store | None = None
 
-    def of_pretraining(
-        self, *, external: bool, fold: int, n_folds: int, split_seed: int, transductive: bool
-    ) -> str | None:
-        """Return the fingerprint of a pretraining run: its images, no label; `None` if its pool is not here."""
-        if external:
+    def of_pretraining(self, arm: Arm, *, fold: int, n_folds: int, split_seed: int, transductive: bool) -> str | None:
+        """Return the fingerprint of a pretraining run: its images, and labels if it sees them; `None` if not here."""
+        if arm.is_supervised:
+            return None if self.source is None else _of_source(self.source, fold, split_seed)
+        if arm.external:
             return None if self.pool is None else _of_pool(self.pool, split_seed)
         return _of_pretraining(self.store, fold, n_folds, split_seed, transductive)
 
@@ -49,6 +53,13 @@ class SeenData:
 @lru_cache
 def _of_pool(store: Store, split_seed: int) -> str:
     return data_fingerprint(describe_selection(store, select_pool(store, split_seed=split_seed), labelled=False))
+
+
+@lru_cache
+def _of_source(store: Store, fold: int, split_seed: int) -> str:
+    split = split_without_test(store, split_seed=split_seed)
+    selection = select_labelled(store, split, LabelAmount(1.0), fold=fold, seed=0)
+    return data_fingerprint(describe_selection(store, selection, labelled=True))
 
 
 @lru_cache

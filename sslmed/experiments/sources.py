@@ -1,7 +1,7 @@
 """Sources of an experiment's data: a generated phantom, a known dataset, a folder or a table."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sslmed.core.errors import UserError
@@ -27,10 +27,11 @@ class Source:
         data: `phantom`, a known dataset's name, or the path of a table, or of a folder that holds one or is in the
             layout of MSD or APTOS.
         downloads: Folder for generated and downloaded datasets.
-        labels: Kind of labels to read from a table with several kinds.
+        labels: Kind of labels to read from a table with several kinds; `None` if it has one, of any kind.
         phantom_kind: Kind of synthetic data, if there is one.
         phantom: Size of the phantom.
         more: Other folders and tables, whose cases are added.
+        seed: Seed of the phantom.
 
     Raises:
         UserError: If the name of a folder is one that sslmed uses itself, the labels of a known dataset are of another
@@ -39,15 +40,19 @@ class Source:
 
     data: str
     downloads: Path
-    labels: Labels
+    labels: Labels | None
     phantom_kind: str | None = None
     phantom: PhantomSettings | None = None
     more: tuple[Path, ...] = ()
+    seed: int = 0
 
     @property
     def name(self) -> str:
         """The dataset's name in tables and paths."""
-        first = self.data if self.data in (PHANTOM, *KNOWN) else name_of(Path(self.data))
+        if self.data in (PHANTOM, *KNOWN):
+            first = self.data if self.seed == 0 else f"{self.data}-seed{self.seed}"
+        else:
+            first = name_of(Path(self.data))
         return "+".join([first, *map(name_of, self.more)])
 
     @property
@@ -60,7 +65,8 @@ class Source:
         """Folder of the dataset, which may not exist yet."""
         if self.phantom is not None and self.is_phantom:
             size = "x".join(map(str, self.phantom.size))
-            return self.downloads / f"phantom-{self.phantom_kind}-{self.phantom.cases}-{self.phantom.unlabelled}-{size}"
+            name = f"phantom-{self.phantom_kind}-{self.phantom.cases}-{self.phantom.unlabelled}-{size}"
+            return self.downloads / (name if self.seed == 0 else f"{name}-seed{self.seed}")
         if self.data in KNOWN:
             return self.downloads / KNOWN[self.data].name
         return Path(self.data)
@@ -80,7 +86,7 @@ class Source:
             raise UserError(
                 "there is no synthetic data for this figure: give a table or a folder by --data (make: DATA=)"
             )
-        if self.data in KNOWN and KNOWN[self.data].labels != self.labels:
+        if self.labels is not None and self.data in KNOWN and KNOWN[self.data].labels != self.labels:
             there, wanted = (LABEL_KINDS[kind] for kind in (KNOWN[self.data].labels, self.labels))
             raise UserError(f"{self.data}: its labels are {there}, not {wanted}")
         if self.name != self.data and self.name in (PHANTOM, *KNOWN):
@@ -96,8 +102,8 @@ class Source:
             UserError: If the name is neither known nor a folder, or the data cannot be downloaded or read.
         """
         if self.is_phantom and self.phantom is not None and self.phantom_kind is not None:
-            generate, size = KINDS[self.phantom_kind], self.phantom.size
-            generate(self.folder, cases=self.phantom.cases, unlabelled=self.phantom.unlabelled, size=size)
+            generate, numbers = KINDS[self.phantom_kind], asdict(self.phantom)
+            generate(self.folder, **numbers, seed=self.seed)
         elif self.data in KNOWN:
             fetch(self.data, self.downloads)
         elif not self.folder.exists():

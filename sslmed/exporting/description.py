@@ -22,7 +22,7 @@ TRAINING_ONLY = ("affine", "intensity", "optimization", "pretrained")
 """Arguments of a task that make no difference to a trained network."""
 
 FACTS = (
-    *("kind", "figure", "dataset", "preset", "arm", "fold", "seed", "label_fraction", "n_labels", "n_train"),
+    *("kind", "figure", "dataset", "preset", "arm", "source", "fold", "seed", "label_fraction", "n_labels", "n_train"),
     *("transductive", "val_loss", "chance_loss", "git", "versions"),
 )
 """What is known of a run, from `results.json`."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from sslmed.core.errors import UserError
 from sslmed.core.extras import require
 from sslmed.core.files import atomic_folder
-from sslmed.exporting import monai_bundle, onnx_file, safetensors_file
+from sslmed.exporting import monai_bundle, nnunet, onnx_file, safetensors_file
 from sslmed.exporting.description import Description, Part
 from sslmed.exporting.request import Request
 from sslmed.exporting.trained_run import read_run
@@ -58,17 +58,10 @@ def export(
         FORMATS[form].write(request, folder)
 
 
-def _refuse_nnunet(request: Request) -> None:
-    encoder = request.trained.settings["model"]["init_args"]["encoder"]["class_path"].rpartition(".")[2]
-    raise UserError(
-        f"--format nnunet needs a residual encoder, as nnU-Net's ResidualEncoderUNet has; this is {encoder}"
-    )
-
-
 FORMATS = {
     "safetensors": Format(safetensors_file.check, safetensors_file.write),
     "onnx": Format(onnx_file.check, onnx_file.write),
     "monai-bundle": Format(monai_bundle.check, monai_bundle.write),
-    "nnunet": Format(_refuse_nnunet, lambda *_: None),
+    "nnunet": Format(nnunet.check, nnunet.write),
 }
 """Name of the format -> how it is written."""

@@ -1,5 +1,6 @@
 """A trained network with its preprocessing, which is applied to any image: `sslmed.load`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from sslmed.core.errors import UserError
+from sslmed.downstream import Classification, Segmentation
 from sslmed.downstream.base import DownstreamTask
-from sslmed.downstream.writers import MASKS, write_mask
+from sslmed.downstream.writers import MASKS, write_map
 from sslmed.encoders import Encoder
 from sslmed.encoders.weights_file import read_state
 from sslmed.exporting.build import build_network, fill
@@ -51,7 +53,7 @@ class Mask:
         endings = (".png",) if self.labels.ndim == 2 else MASKS
         if not path.name.endswith(endings):
             raise UserError(f"{path}: a mask of this image is written as {' or '.join(endings)}; rename it")
-        write_mask(path, self.labels, self.geometry)
+        write_map(path, self.labels, self.geometry)
 
 
 @dataclass(frozen=True)
@@ -122,33 +124,54 @@ class Model(nn.Module):
         Raises:
             UserError: If the image cannot be used, or the network is an encoder or was only pretrained.
         """
-        return self.predict_prepared(*self.prepare(image, affine))
+        prepared, geometry = self.prepare(image, affine)
+        return self.answer(self.outputs(prepared), geometry)
 
-    @torch.inference_mode()
-    def predict_prepared(self, image: NDArray[np.float16], geometry: Geometry) -> Mask | Classes | float:
-        """Predict from a prepared image; see `prepare` and `predict`."""
+    @property
+    def task(self) -> DownstreamTask:
+        """The network, if it predicts.
+
+        Raises:
+            UserError: If it is an encoder, or was only pretrained.
+        """
         if not isinstance(self.network, DownstreamTask):
             raise UserError("an encoder, or a network that was only pretrained, predicts nothing: use `encode`")
-        batch = {"case": ["image"], "image": self._batch(image), "geometry": [geometry]}
-        (answer,) = self.network.predict_step(batch, 0)
-        if isinstance(answer, np.ndarray):
-            return Mask(answer, geometry)
-        if self.network.kind == "regression":
-            return float(answer["prediction"])
+        return self.network
+
+    @torch.inference_mode()
+    def outputs(self, image: NDArray[np.float16], others: Sequence["Model"] = (), *, flips: bool = False) -> Tensor:
+        """Apply the network to a prepared image `(C, *grid)`.
+
+        Args:
+            image: See `prepare`.
+            others: Other models, to take the mean over all.
+            flips: Take the mean over flipped images, too.
+
+        Returns:
+            Class probabilities `(K, *grid)` or `(K,)`, or a value `()`, on the CPU.
+        """
+        images = torch.from_numpy(image)[None].float()
+        outputs: Tensor = self.task.infer(images, [model.task for model in others], flips=flips)[0]
+        return outputs
+
+    def answer(self, outputs: Tensor, geometry: Geometry) -> Mask | Classes | float:
+        """Turn outputs into a mask on the image's own grid, its class, or its value."""
+        task = self.task
+        if isinstance(task, Segmentation):
+            return Mask(task.label_map(outputs.numpy(), geometry), geometry)
+        if not isinstance(task, Classification):
+            return float(outputs)
         names = list(self.description.recipe.label_names.values())
-        probabilities = {name: float(answer[f"probability_{index}"]) for index, name in enumerate(names)}
-        return Classes(names[answer["prediction"]], int(answer["prediction"]), probabilities)
+        index = int(task.objective.decide(outputs[None]))
+        return Classes(names[index], index, dict(zip(names, outputs.tolist(), strict=True)))
 
     @torch.inference_mode()
     def encode(self, image: Source, affine: ArrayLike | None = None) -> list[Tensor]:
         """Compute the encoder's feature maps `(1, C_i, *spatial_i)` of an image, finest first; see `predict`."""
         prepared, _ = self.prepare(image, affine)
-        maps: list[Tensor] = self.encoder(self._batch(prepared))
-        return maps
-
-    def _batch(self, image: NDArray[np.float16]) -> Tensor:
         device = next(self.network.parameters()).device
-        return torch.tensor(image, device=device)[None].float()
+        maps: list[Tensor] = self.encoder(torch.from_numpy(prepared)[None].to(device).float())
+        return maps
 
 
 def load(path: str | Path) -> Model:

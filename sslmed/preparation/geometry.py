@@ -1,9 +1,9 @@
 """Maps an image to its prepared grid, and predictions back: order and direction of the axes, crop and resize."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from nibabel.orientations import io_orientation
@@ -12,6 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from sslmed.core.axes import memory_order
 
 Ints = tuple[int, ...]
+Scalar = TypeVar("Scalar", bound=np.generic)
+
+VOXELS_AT_ONCE = 2**24  # of scores that are mapped back; each needs 4 bytes, some times over
 
 
 @dataclass(frozen=True)
@@ -155,12 +158,31 @@ class Geometry:
     def restore_scores(self, scores: ArrayLike) -> NDArray[np.uint8]:
         """Map class scores `(K, *grid)` to label indices `(*original)` by linear interpolation, then argmax."""
         labels = np.zeros(self._crop_shape, dtype=np.uint8)
-        best = np.full(self._crop_shape, -np.inf, dtype=np.float32)
-        for index, grid_score in enumerate(np.asarray(scores, dtype=np.float32)):  # one at a time: full grids are large
-            (score,) = resize(grid_score[None], self._crop_shape)
-            labels[score > best] = index
-            np.maximum(best, score, out=best)
+        for part, slab in self._in_slabs(np.asarray(scores)):
+            best = slab[0].copy()
+            for index, score in enumerate(slab[1:], start=1):
+                labels[part][score > best] = index
+                np.maximum(best, score, out=best)
         return self._restore(labels)
+
+    def restore_score(self, score: ArrayLike, outside: float) -> NDArray[np.float32]:
+        """Map a score `(*grid)` to `(*original)` by linear interpolation; `outside` of the crop it is that."""
+        crop = np.empty(self._crop_shape, dtype=np.float32)
+        for part, slab in self._in_slabs(np.asarray(score)[None]):
+            crop[part] = slab[0]
+        return self._restore(crop, outside)
+
+    def _in_slabs(self, scores: NDArray[np.floating[Any]]) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+        """Resize scores `(K, *grid)` to the crop, slab by slab along its first axis, as whole crops are large."""
+        length, *others = self._crop_shape
+        weights = _resize_axis(np.eye(self.grid[0], dtype=np.float32), 0, length)  # which is linear
+        step = max(1, VOXELS_AT_ONCE // math.prod((len(scores), *others)))
+        for first in range(0, length, step):
+            part = slice(first, min(first + step, length))
+            used = np.flatnonzero(weights[part].any(axis=0))
+            seen = slice(used[0], used[-1] + 1)
+            slab = np.tensordot(weights[part, seen], scores[:, seen].astype(np.float32), axes=(1, 1)).swapaxes(0, 1)
+            yield part, resize(slab, slab.shape[1:2] + tuple(others))
 
     @property
     def _crop(self) -> tuple[slice, ...]:
@@ -182,9 +204,9 @@ class Geometry:
     def _crop_shape(self) -> Ints:
         return tuple(stop - start for start, stop in zip(self.start, self.stop, strict=True))
 
-    def _restore(self, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        original = np.zeros(self.original_shape, dtype=np.uint8)
-        self.orient(original)[self._crop] = labels[self._inside]  # orient gives a view
+    def _restore(self, crop: NDArray[Scalar], outside: float = 0) -> NDArray[Scalar]:
+        original = np.full(self.original_shape, outside, dtype=crop.dtype)
+        self.orient(original)[self._crop] = crop[self._inside]  # orient gives a view
         return original
 
 

@@ -1,5 +1,6 @@
 """Reads and checks one photograph, and crops it to a square; a fundus photograph to the retina."""
 
+import hashlib
 import io
 import math
 import warnings
@@ -72,6 +73,11 @@ def place_photo(photo: Image.Image, path: Path, settings: PrepareSettings) -> tu
     channels_first = np.moveaxis(np.asarray(resized, dtype=np.float32), -1, 0)
     geometry = Geometry.of_photograph((photo.height, photo.width), (top, left), right - left, settings.size)
     return np.ascontiguousarray(channels_first / 255, dtype=np.float16), geometry
+
+
+def digest_of_pixels(image: NDArray[np.float16]) -> str:
+    """Return the SHA-256 of a prepared photograph, which copies in other formats without losses have as well."""
+    return hashlib.sha256(image.tobytes()).hexdigest()
 
 
 def read_photo(path: Path) -> NDArray[np.uint8]:

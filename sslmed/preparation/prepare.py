@@ -1,6 +1,5 @@
 """Prepares a dataset as a store: in parallel, resumable after a kill, without partial files."""
 
-import hashlib
 import io
 import json
 import os
@@ -22,7 +21,7 @@ from sslmed.core.files import remove_leftovers, write_text
 from sslmed.core.text import shorten
 from sslmed.core.workers import run_in_processes
 from sslmed.preparation.geometry import Geometry
-from sslmed.preparation.photograph import prepare_photo, read_mask
+from sslmed.preparation.photograph import digest_of_pixels, prepare_photo, read_mask
 from sslmed.preparation.readers import layouts
 from sslmed.preparation.readers.dataset import Case, Dataset, Labels
 from sslmed.preparation.readers.nifti_header import has_form
@@ -83,6 +82,7 @@ def prepare(
             content = summarise_store(dataset, settings, records, left_out=left_out, problems=listed)
             write_text(store / "store.json", json.dumps(content, indent=1, ensure_ascii=False))
             _report_guesses(dataset, records)
+            _report_label_maps(dataset)
             _report_left_out(store, problems)
     except OSError as error:
         raise UserError(f"{store}: cannot be prepared: {error}") from error
@@ -180,6 +180,12 @@ def _report_guesses(dataset: Dataset, records: Mapping[str, Record]) -> None:
         print(f"{len(guessed)} images {what}; {how}; the first is {guessed[0]}", file=sys.stderr)
 
 
+def _report_label_maps(dataset: Dataset) -> None:
+    if dataset.label_maps:
+        what = f"{len(dataset.label_maps)} volumes are label maps by their names, and not taken as images"
+        print(f"{what}; the first is {dataset.label_maps[0]}; a table can list it if it is one", file=sys.stderr)
+
+
 def _prepare_case(dataset: Dataset, settings: PrepareSettings, store: Path, case: Case) -> Record:
     """Prepare one case in a worker, and return its record, with `problems` if it cannot be used."""
     arrays: dict[str, NDArray[Any]]
@@ -189,7 +195,7 @@ def _prepare_case(dataset: Dataset, settings: PrepareSettings, store: Path, case
     try:
         if dataset.spatial_dims == 2:
             arrays, geometry = _prepare_photo(case, settings)
-            digest = hashlib.sha256(arrays["image"].tobytes()).hexdigest()
+            digest = digest_of_pixels(arrays["image"])
         else:
             values = label_values if dataset.labels == "map" else ()
             arrays, geometry, digest = prepare_volume(case, dataset.modalities, values, settings)

@@ -12,12 +12,12 @@ from PIL import Image
 from sslmed.core.errors import DataError
 from sslmed.core.files import write_text
 from sslmed.preparation.geometry import Geometry
-from sslmed.preparation.photograph import place_photo, prepare_photo
+from sslmed.preparation.photograph import digest_of_pixels, place_photo, prepare_photo
 from sslmed.preparation.readers.dataset import Case, Labels
 from sslmed.preparation.readers.volumes import Volume, read_image
 from sslmed.preparation.settings import VERSION, PrepareSettings
 from sslmed.preparation.store import Store
-from sslmed.preparation.volume import prepare_read
+from sslmed.preparation.volume import digest_of, prepare_read
 
 Prepared = tuple[NDArray[np.float16], Geometry]
 
@@ -74,20 +74,28 @@ class Recipe:
         write_text(path, json.dumps(self.to_json(), indent=1, ensure_ascii=False) + "\n")
 
     def prepare_file(self, path: Path) -> Prepared:
+        """Read, check and prepare an image; see `read_file`."""
+        return self.read_file(path)[0]
+
+    def read_file(self, path: Path) -> tuple[Prepared, str]:
         """Read, check and prepare an image.
 
         Args:
             path: A file of a volume, the folder of a DICOM series, or a photograph.
 
         Returns:
-            float16 `(C, *grid)` in [0, 1], and the position of the grid in the image.
+            float16 `(C, *grid)` in [0, 1], and the position of the grid in the image; and the digest that it has in
+            stores.
 
         Raises:
             DataError: If the file cannot be used.
         """
         if self.spatial_dims == 2:
-            return prepare_photo(path, self.settings)
-        return self._prepare_volume(path, read_image(path, self.modalities))
+            prepared = prepare_photo(path, self.settings)
+            return prepared, digest_of_pixels(prepared[0])
+        image = read_image(path, self.modalities)
+        digest = digest_of(image)
+        return self._prepare_volume(path, image), digest
 
     def prepare_array(self, array: ArrayLike, affine: ArrayLike | None = None, name: str = "the array") -> Prepared:
         """Check and prepare an image in memory.

@@ -9,8 +9,8 @@ from sslmed.preparation.readers.dataset import Case, Dataset
 from sslmed.preparation.readers.formats import source_files
 
 Record = dict[str, Any]
-"""Record of a case: `files` (size and time of each), `hashes` of their contents, `read_as`, `digest` of the prepared
-image, and for label maps the `classes` in it, and their `values` where the dataset does not declare them."""
+"""Record of a case: `files` (size and time of each), `hashes` of their contents, `read_as`, `digest` of the image,
+and for label maps the `classes` in it, and their `values` where the dataset does not declare them."""
 
 DIGITS = 16
 """Hexadecimal digits of a file's hash."""
@@ -22,17 +22,18 @@ def describe_files(case: Case, dataset: Dataset) -> Record:
     Returns:
         `files` and `read_as`: what else determines the prepared arrays, beside files and settings.
     """
-    files = [_size_and_time(path) for path in case.files]
+    files = [size_and_time(path) for path in case.files]
     values = [*dataset.label_names] if case.mask is not None else []
     return {"files": files, "read_as": [[*dataset.modalities], values]}
 
 
 def hash_files(case: Case) -> list[str]:
     """Hash the contents of a case's files: the image, then the label map if there is one."""
-    return [_hash(source_files(path)) for path in case.files]
+    parts = [case.images] if case.mask is None else [case.images, (case.mask,)]
+    return [_hash([file for path in paths for file in source_files(path)]) for paths in parts]
 
 
-def _size_and_time(path: Path) -> list[int]:
+def size_and_time(path: Path) -> list[int]:
     """Return the bytes of all files of an image, and the time of the last one."""
     found = [file.stat() for file in source_files(path)]
     return [sum(each.st_size for each in found), max((each.st_mtime_ns for each in found), default=0)]

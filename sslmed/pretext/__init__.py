@@ -7,6 +7,7 @@ from sslmed.pretext.genesis import ModelsGenesis
 from sslmed.pretext.jigsaw import Jigsaw
 from sslmed.pretext.joint import Joint
 from sslmed.pretext.mae import MaskedAutoencoder
+from sslmed.pretext.multilevel import MultiLevel
 from sslmed.pretext.relative_patch_location import RelativePatchLocation
 from sslmed.pretext.rotation import Rotation
 from sslmed.pretext.simclr import SimCLR
@@ -20,6 +21,7 @@ __all__ = [
     "Joint",
     "MaskedAutoencoder",
     "ModelsGenesis",
+    "MultiLevel",
     "PretextTask",
     "RelativePatchLocation",
     "Rotation",

@@ -124,7 +124,11 @@ class PretextTask(LightningModule, ABC, Generic[Targets]):
         Raises:
             InputError: If the encoder or the head cannot use the inputs.
         """
-        return self.head(self.encode(inputs))
+        return self.read(self.encode(inputs))
+
+    def read(self, maps: list[Tensor]) -> Tensor:
+        """Compute the outputs `(B, …)` from the feature maps of all images of each case, see `encode`."""
+        return self.head(maps)
 
     def encode(self, inputs: Tensor) -> list[Tensor]:
         """Compute the feature maps of every image.

@@ -98,10 +98,10 @@ class Exemplar(PretextTask[None]):
         negatives = everyone[(torch.arange(len(images), device=images.device) - shift) % len(everyone)]
         return torch.stack((anchors, images, negatives), dim=1), None
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Compute the embeddings `(B, 3, E)` of length 1 for inputs `(B, 3, C, *spatial)`."""
-        embeddings = F.normalize(super().forward(inputs), dim=1)
-        return embeddings.reshape(*inputs.shape[:2], -1)
+    def read(self, maps: list[Tensor]) -> Tensor:
+        """Compute the embeddings `(B, 3, E)` of length 1 from the feature maps of `(B, 3)` images."""
+        embeddings = F.normalize(super().read(maps), dim=1)
+        return embeddings.reshape(-1, 3, embeddings.shape[-1])
 
     def loss(self, outputs: Tensor, targets: None = None) -> Tensor:  # noqa: ARG002 - the outputs are compared
         """Compute the `triplet_loss` `()` of embeddings `(B, 3, E)`."""

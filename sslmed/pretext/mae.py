@@ -5,20 +5,25 @@ https://arxiv.org/abs/2410.23132.
 """
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from sslmed.core.errors import InputError
 from sslmed.encoders import Encoder
 from sslmed.encoders.decoder import UNetDecoder
 from sslmed.learning.optimization import DEFAULT, Optimization
 from sslmed.pretext.base import Answer, PretextTask
+from sslmed.pretext.sparse import check_sparse, only_visible
 
 Normalisation = Literal["image", "block"]
 Targets = tuple[Tensor, Tensor]
 """Images `(B, C, *spatial)`, and which of their voxels are hidden, `(B, 1, *spatial)`."""
+
+Inputs = Any
+"""Images `(B, C, *spatial)`; with `sparse` a pair of them and of which voxels are hidden, `(B, 1, *spatial)`."""
 
 SMALLEST_VARIANCE = 1e-6  # as published; blocks of air have none
 
@@ -131,12 +136,15 @@ class MaskedAutoencoder(PretextTask[Targets]):
     voxel of a shallow encoder's coarsest map.
 
     Sources: He et al. 2022, https://arxiv.org/abs/2111.06377; in 3-D with a convolutional U-Net, zeros for hidden
-    voxels, and transfer of the decoder Wald et al. 2024, https://arxiv.org/abs/2410.23132.
+    voxels, and transfer of the decoder Wald et al. 2024, https://arxiv.org/abs/2410.23132; sparse
+    Tian et al. 2023, https://arxiv.org/abs/2301.03580.
 
     Args:
         encoder: See `PretextTask`.
         ratio: Fraction of hidden blocks (published: 0.75; for CT and MRI 0.6 to 0.75).
         block: Side of a block in voxels; by default the encoder's reduction.
+        sparse: Whether the encoder computes on visible voxels only, see `sslmed.pretext.sparse`. Hidden places of the
+            feature maps then hold a learned vector for the decoder.
         skips: Whether the decoder sees the finer feature maps. Without, they are zeros, and the coarsest map must hold
             everything.
         normalise: Standardise the targets of the whole image, or of each block. The latter weights details more, also
@@ -144,7 +152,8 @@ class MaskedAutoencoder(PretextTask[Targets]):
         optimization: See `PretextTask`.
 
     Raises:
-        InputError: If an argument is out of range.
+        InputError: If an argument is out of range, or `sparse` is set and the encoder is not convolutional, or a block
+            is not whole voxels of its coarsest map.
     """
 
     def __init__(
@@ -154,6 +163,7 @@ class MaskedAutoencoder(PretextTask[Targets]):
         block: int | None = None,
         skips: bool = True,
         normalise: Normalisation = "image",
+        sparse: bool = False,
         optimization: Optimization = DEFAULT,
     ) -> None:
         super().__init__(encoder, optimization)
@@ -167,9 +177,16 @@ class MaskedAutoencoder(PretextTask[Targets]):
         self.ratio = ratio
         self.skips = skips
         self.normalise = normalise
+        self.sparse = sparse
+        if sparse:
+            check_sparse(encoder)
+            if self.block % encoder.reduction:
+                raise InputError(f"sparse needs blocks of a multiple of {encoder.reduction} voxels, got {self.block}")
+            # Tian et al. 2023, section 3.2
+            self.hidden_features = nn.ParameterList(torch.zeros(channels) for channels in encoder.out_channels)
         self.decoder = UNetDecoder(encoder, encoder.in_channels, dropout=0.0)
 
-    def make_task(self, images: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Targets]:
+    def make_task(self, images: Tensor, generator: torch.Generator | None = None) -> tuple[Inputs, Targets]:
         """Hide random blocks of every image, in all channels.
 
         Args:
@@ -177,21 +194,41 @@ class MaskedAutoencoder(PretextTask[Targets]):
             generator: See `PretextTask.make_task`.
 
         Returns:
-            Images with zeros where they are hidden, and the targets.
+            Images with zeros where they are hidden, with `sparse` also where that is; and the targets.
 
         Raises:
-            InputError: If an image is smaller than two blocks, or too small for the encoder.
+            InputError: If an image is smaller than two blocks, or too small for the encoder, or with `sparse` is not
+                made of whole blocks.
         """
         self.encoder.check(images)
         hidden = random_blocks(len(images), images.shape[2:], self.block, self.ratio, images.device, generator)
-        return images.masked_fill(hidden, 0), (images, hidden)
+        inputs = images.masked_fill(hidden, 0)
+        if not self.sparse:
+            return inputs, (images, hidden)
+        if any(side % self.block for side in images.shape[2:]):
+            msg = f"sparse needs images of whole blocks of {self.block} voxels, got {tuple(images.shape[2:])}"
+            raise InputError(msg)
+        return (inputs, hidden), (images, hidden)
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def encode(self, inputs: Inputs) -> list[Tensor]:
+        """Compute the feature maps, see `PretextTask.encode`; with `sparse` of the visible voxels."""
+        if not self.sparse:
+            return super().encode(inputs)
+        images, hidden = inputs
+        with only_visible(self.encoder, ~hidden):
+            maps = super().encode(images.masked_fill(hidden, 0))
+        return [
+            torch.where(F.interpolate(hidden.float(), each.shape[2:]).bool(), _as_map(vector, each), each)
+            for vector, each in zip(self.hidden_features, maps, strict=True)
+        ]
+
+    def forward(self, inputs: Inputs) -> Tensor:
         """Restore the standardised images `(B, C, *spatial)` from inputs `(B, C, *spatial)`."""
         maps = self.encode(inputs)
         if not self.skips:
             maps = [*map(torch.zeros_like, maps[:-1]), maps[-1]]
-        outputs: Tensor = self.decoder(maps, inputs.shape[2:])
+        sides = (inputs[0] if self.sparse else inputs).shape[2:]
+        outputs: Tensor = self.decoder(maps, sides)
         return outputs
 
     def loss(self, outputs: Tensor, targets: Targets) -> Tensor:
@@ -215,3 +252,7 @@ class MaskedAutoencoder(PretextTask[Targets]):
 
     def _standardised(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         return standardise(images, self.block if self.normalise == "block" else None)
+
+
+def _as_map(vector: Tensor, maps: Tensor) -> Tensor:
+    return vector.to(maps.dtype).reshape(-1, *[1] * (maps.ndim - 2))

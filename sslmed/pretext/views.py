@@ -149,6 +149,7 @@ class TwoViewsTask(PretextTask[None]):
             raise InputError(msg)
         return two_views(images, self.views, generator), None
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Compute the embeddings `(B, 2, E)` of views `(B, 2, C, *spatial)`."""
-        return super().forward(inputs).reshape(*inputs.shape[:2], -1)
+    def read(self, maps: list[Tensor]) -> Tensor:
+        """Compute the embeddings `(B, 2, E)` of the two views of each case from their feature maps."""
+        embeddings = super().read(maps)
+        return embeddings.reshape(-1, 2, embeddings.shape[-1])

@@ -1,7 +1,11 @@
 """The caption of a figure: runs, meaning of bars and bands, and missing runs."""
 
+from collections.abc import Collection, Mapping
+from typing import Any
+
 from sslmed.evaluation.statistics import ENOUGH_RUNS
 from sslmed.experiments.arms import Arm
+from sslmed.reporting.pretraining import labelled_sources
 from sslmed.reporting.published import OUR_LABELS, published_curves
 from sslmed.reporting.tables import Tables
 
@@ -9,6 +13,7 @@ INCOMPLETE = "†"
 NAMED_MISSING = 4
 OVER_CASES = "over test cases only: they do not include training noise"
 RANGE = "from the lowest to the highest run"
+FROZEN = "Frozen encoders: fine-tuning trains only what follows the encoder; the baseline's keeps its random weights."
 CHANCE = "chance alone"
 """Name of the band of the null arms."""
 
@@ -38,6 +43,8 @@ def caption(tables: Tables, metric: str) -> list[str]:
     lines += [CORRECTED] if n_folds >= ENOUGH_RUNS else []
     lines += [] if tables.null_bands.empty else [null_band(tables)]
     lines += [NO_DIFFERENCES] if few else []
+    if not tables.tests.empty:
+        lines.append(f"Tests: one for each arm; p-values are corrected by Holm's method for all {len(tables.tests)}.")
     scores = tables.summary[tables.summary["metric"] == metric]
     if scores["n_runs"].nunique() > 1 and not tables.missing:
         lines.append(f"{INCOMPLETE} fewer runs than elsewhere.")
@@ -48,6 +55,21 @@ def caption(tables: Tables, metric: str) -> list[str]:
         if not few:
             lines.append(f"Where fewer than {ENOUGH_RUNS} are left, bars are {OVER_CASES}, and bands {RANGE}.")
     return lines
+
+
+def notes_of(records: Collection[Mapping[str, Any]]) -> list[str]:
+    """Say how encoders were trained where that is not the usual way.
+
+    Args:
+        records: `results.json` of the runs.
+    """
+    notes = [FROZEN] if any(record.get("frozen", False) for record in records) else []
+    notes += [f"Supervised: pretrained on the labels of {source}." for source in labelled_sources(records)]
+    files = {record["arm"]: record["source"] for record in records if record.get("source")}
+    notes += [f"{arm}: weights of {file}." for arm, file in files.items() if not Arm.parse(arm).is_supervised]
+    if any(record.get("transductive", False) for record in records):
+        notes.append("Transductive: pretraining has seen the images of the test cases.")
+    return notes
 
 
 def null_band(tables: Tables) -> str:

@@ -1,6 +1,6 @@
 """Pretraining that has learned nothing: the arm's scores are then no evidence for or against its task."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -50,6 +50,16 @@ def unlearned(records: Mapping[Run, Mapping[str, Any]], runs: Sequence[Run]) -> 
         if loss is None or chance is None or loss >= LEARNED * chance:
             found.append(Unlearned(run.arm, run.fold, loss, chance))
     return found
+
+
+def labelled_sources(records: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Describe the labelled datasets of supervised pretraining: `chaos, 36 cases`.
+
+    Args:
+        records: `results.json` of runs.
+    """
+    images = {record["source"]: record["images"] for record in records if record.get("source") and "images" in record}
+    return [f"{source}, {counts['used'] + counts['for validation']} cases" for source, counts in images.items()]
 
 
 def in_one_line(found: Sequence[Unlearned], *, losses: bool) -> str:

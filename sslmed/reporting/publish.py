@@ -1,13 +1,12 @@
 """Writes the results of an experiment: tables, figure, report, and its summary in W&B."""
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from sslmed.core.files import remove_leftovers
 from sslmed.experiments.failures import failures
 from sslmed.experiments.reproduce import Outcome
 from sslmed.experiments.workflow import read_results, sole_command
+from sslmed.reporting.captions import notes_of
 from sslmed.reporting.figures import draw_figure
 from sslmed.reporting.html.page import NAME, write_report
 from sslmed.reporting.paper_figure import draw_paper_figure
@@ -51,7 +50,7 @@ def _write(outcome: Outcome, tables: Tables) -> None:
     for each in not_learned:
         print(f"not learned: {each}", file=sys.stderr)
     of_pretraining = [in_one_line(not_learned, losses=True)] if not_learned else []
-    notes = [*outcome.notes, *_notes(records.values()), *of_pretraining]
+    notes = [*outcome.notes, *notes_of(records.values()), *of_pretraining]
     draw_figure(tables, figure, svg, phantom=outcome.phantom, metrics=outcome.metrics, notes=notes)
     pdf, text = figure.with_suffix(".pdf"), out / f"{figure.stem}-caption.txt"
     draw_paper_figure(tables, pdf, text, phantom=outcome.phantom, metric=outcome.metrics[0], notes=notes)
@@ -64,9 +63,3 @@ def _write(outcome: Outcome, tables: Tables) -> None:
     if outcome.wandb != "disabled":
         summaries = {"summary": tables.summary, "tests": tables.tests, "efficiency": tables.efficiency}
         log_summary(work, outcome.wandb, tables=summaries, figure=figure)
-
-
-def _notes(records: Iterable[Mapping[str, Any]]) -> Sequence[str]:
-    if any(record.get("transductive", False) for record in records):
-        return ["Transductive: pretraining has seen the images of the test cases."]
-    return []

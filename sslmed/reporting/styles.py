@@ -24,6 +24,9 @@ KNOWN = {
     "genesis": ("#5D3A9B", "h"),
     "voco": ("#BCBD22", "*"),
     "joint": ("#E377C2", "d"),
+    "multilevel": ("#17A589", "v"),  # from here on with markers of tasks that they are rarely shown with
+    "supervised": ("#A0A000", "s"),
+    "supervised-decoder": ("#6E2C00", "D"),
 }
 FURTHER = (("#17BECF", "8"), ("#B22222", "H"), ("#228B22", "P"), ("#4B0082", "<"))
 """Styles of a user's own tasks; the last two share their markers with tasks of ours."""

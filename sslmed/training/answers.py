@@ -48,7 +48,9 @@ def draw_tasks(trainer: Trainer, *, answered: bool) -> Captioned:
     with torch.no_grad(), alone():
         inputs, targets = task.make_task(images, torch.Generator(images.device).manual_seed(0))
         answers = task.answers(task(inputs), targets) if answered else [Answer()] * len(images)
-    shown = inputs[0] if isinstance(inputs, tuple) else inputs  # of several tasks, the first
+    shown = inputs
+    while isinstance(shown, tuple):  # of several tasks, the first; of images and a mask, the images
+        shown = shown[0]
     task.train(training)
     return [
         (

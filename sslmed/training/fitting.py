@@ -17,6 +17,7 @@ from sslmed.downstream.base import DownstreamTask
 from sslmed.encoders.weights_file import read_state
 from sslmed.evaluation.metrics import summarise
 from sslmed.learning.distributed import alone, rank
+from sslmed.pretext.base import PretextTask
 from sslmed.training.answers import draw_tasks, save_answers
 from sslmed.training.callbacks import History
 from sslmed.training.provenance import provenance
@@ -57,7 +58,7 @@ class Fitting:
         if resumed is not None:
             log.info("resuming from %s", resumed)
             read_state(resumed)  # refuses what cannot be resumed
-        if not isinstance(self.model, DownstreamTask):
+        if not self.data.selection.test:
             log.info("pretraining sees %s", image_counts(self.data.selection.counts))
         self.trainer.fit(self.model, datamodule=self.data, ckpt_path=resumed, weights_only=True)
         self._check_budget()
@@ -67,7 +68,7 @@ class Fitting:
             "seconds": round(self.history.seconds, 1),
             **provenance(self.trainer.strategy.root_device),
         }
-        if isinstance(self.model, DownstreamTask):
+        if isinstance(self.model, DownstreamTask) and self.data.selection.test:
             self._finish_finetuning(self.model, results)
         else:
             self._finish_pretraining(results)
@@ -96,8 +97,9 @@ class Fitting:
         results |= {"kind": "pretrain", "val_loss": last["val/loss"], "chance_loss": last["val/chance_loss"]}
         if rank() == 0:
             self._back_on_device()
-            pictures, results["answers"] = zip(*draw_tasks(self.trainer, answered=True), strict=True)
-            save_answers(self.run.answers, pictures)
+            if isinstance(self.model, PretextTask):
+                pictures, results["answers"] = zip(*draw_tasks(self.trainer, answered=True), strict=True)
+                save_answers(self.run.answers, pictures)
             self._write(results)
 
     def _back_on_device(self) -> None:

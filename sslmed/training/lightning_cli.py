@@ -175,7 +175,7 @@ class SSLMedCLI(LightningCLI):
 
     def test(self, model: LightningModule, ckpt_path: Path | str | None = None, **_: Any) -> None:  # noqa: ANN401
         """Score the test cases of a run again and print the result. The record of the run does not change."""
-        if not isinstance(model, DownstreamTask):
+        if not isinstance(model, DownstreamTask) or not self.datamodule.selection.test:
             msg = f"{self.run.path}: a pretraining run has no test cases; use `sslmed validate`"
             raise UserError(msg)
         self.run.require_results("a test")
@@ -196,7 +196,7 @@ class SSLMedCLI(LightningCLI):
 
     def predict(self, model: LightningModule, ckpt_path: Path | str | None = None, **_: Any) -> None:  # noqa: ANN401
         """Predict test and unlabelled cases, and write the predictions to the run directory."""
-        if not isinstance(model, DownstreamTask):
+        if not isinstance(model, DownstreamTask) or not self.datamodule.selection.test:
             msg = f"{self.run.path}: a pretraining run cannot predict; give a fine-tuning run"
             raise UserError(msg)
         self.run.require_results("a prediction")
@@ -206,7 +206,9 @@ class SSLMedCLI(LightningCLI):
     def _description(self) -> dict[str, Any]:
         """Describe the run for tables: figure, dataset, arm, fold and so on."""
         described = {**vars(self._get(self.config_init, "labels")), **self.datamodule.describe()}
-        return described | ({"transductive": True} if self.transductive else {})
+        is_probe = isinstance(self.model, DownstreamTask) and self.model.is_probe
+        special = {"frozen": is_probe, "transductive": self.transductive}
+        return described | {name: True for name, holds in special.items() if holds}
 
     def _above_the_bar(self) -> AbstractContextManager[None]:
         """Write log lines above the progress bar, where there is one, not at its end."""

@@ -35,6 +35,7 @@ class RunLabels:
         dataset: Name of the dataset in tables.
         preset: Name of the preset.
         arm: `baseline` or the pretext task.
+        source: Labelled dataset of supervised pretraining, or file of weights, if there is one.
         key: Fingerprint of all settings, set by `sslmed reproduce`.
     """
 
@@ -42,6 +43,7 @@ class RunLabels:
     dataset: str = ""
     preset: str = ""
     arm: str = ""
+    source: str = ""
     key: str = ""
 
 

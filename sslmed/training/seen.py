@@ -24,7 +24,7 @@ def record_of(data: StoreDataModule, pretrained: Path | None = None) -> dict[str
         pretrained: Checkpoint that it starts from.
 
     Returns:
-        The result of `describe_selection`, its `fingerprint`, `digests` of the prepared images, and `transductive`.
+        The result of `describe_selection`, its `fingerprint`, `digests` of the images, and `transductive`.
     """
     seen = data.seen()
     pretraining = None if pretrained is None else _read_record(pretrained).get("fingerprint")

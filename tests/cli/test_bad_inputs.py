@@ -16,6 +16,7 @@ from bad_inputs import (
     nifti,
     options,
     photographs,
+    predictions,
     run_directories,
     tables,
     volumes,
@@ -24,9 +25,21 @@ from bad_inputs import (
 from bad_inputs.start import write_start
 from commands import exit_status
 
-KINDS = (options, tables, dataset_json, nifti, volumes, photographs, checkpoints, run_directories, yamls, environments)
+KINDS = (
+    options,
+    tables,
+    dataset_json,
+    nifti,
+    volumes,
+    photographs,
+    checkpoints,
+    run_directories,
+    predictions,
+    yamls,
+    environments,
+)
 INPUTS = [bad for kind in KINDS for bad in kind.INPUTS]
-PROGRESS = re.compile(r"(preparing|generating phantoms): \d+ of \d+ cases")
+PROGRESS = re.compile(r"(preparing|generating phantoms|predicting): \d+ of \d+ (cases|images)")
 FINISHED = {"store.json", "results.json", "report.html", "last.ckpt", "best.ckpt", "dataset.json"}
 
 

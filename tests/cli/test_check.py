@@ -14,7 +14,8 @@ import volume_files
 from commands import exit_status
 from drawn import contents
 from generated_folders import SHAPE, save, scan
-from volume_files import DATES, PATIENT, UID, write_series
+from PIL import Image
+from volume_files import DATES, FILES, PATIENT, UID, write_series, write_volume
 
 from sslmed.cli.options import Parser, parse
 from sslmed.preparation.readers.dataset import Dataset
@@ -135,7 +136,7 @@ def test_a_folder_in_a_known_layout_is_taken_as_it_is(check, decathlon_dataset, 
     assert report["layout"] == "the Medical Segmentation Decathlon"
     assert report["groups"][0]["labels"][0]["names"] == {"0": "background", "1": "organ", "2": "lesion"}
     assert report["groups"][0]["modalities"] == {"CT": 4}
-    assert "3 images, or patients, have a label in mask, and 5 folds need 5" in report["advice"][0]
+    assert "3 images, or patients, have a label in mask" in report["advice"][0]
     assert len(datasets_of(report)[0].cases) == 4
     report = check(aptos_dataset())
     assert report["layout"] == "APTOS 2019"
@@ -167,8 +168,83 @@ def test_what_cannot_be_used_is_named_with_its_reason(check, tmp_path: Path) -> 
     assert any("1 links" in note for note in report["notes"])
     assert [table["path"] for table in report["tables"]] == ["table.csv", "table-2.csv"]
     assert [len(dataset.cases) for dataset in datasets_of(report)] == [9] * 2
-    assert any("--pool table-2.csv pretrains on them as well" in line for line in report["advice"])
+    assert any("--pool table-2.csv pretrains on its volumes too" in line for line in report["advice"])
     assert len(read(Path("table-2.csv"), pool=True).cases) == 1
+
+
+def test_volumes_of_every_format_are_found_once(check, tmp_path: Path) -> None:
+    for number, name in enumerate(FILES):
+        write_volume(tmp_path / "scans" / str(number) / name, scan(number)[0] // 2 * 2)
+    report = check(tmp_path / "scans")
+    (ct,) = [group for group in report["groups"] if group["formats"] == {"DICOM": 1}]
+    (others,) = [group for group in report["groups"] if group is not ct]
+    endings = [".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd", ".mgz", ".mgh"]
+    assert others["formats"] == {**dict.fromkeys(endings, 1), ".hdr": 2}
+    assert (report["other_files"], report["cannot_be_used"], report["copies"]) == ({}, [], [])
+    assert len(read(Path("table.csv"), pool=True).cases) == 10
+
+
+def test_photographs_with_masks_of_several_kinds(check, tmp_path: Path) -> None:
+    folder = generated_folders.photographs(tmp_path / "eyes")
+    (folder / "grades.csv").unlink()
+    for number in range(12):
+        mask = Image.new("L", (40, 40), 0)
+        mask.paste(255, (10, 10, 20, 20 + number))
+        for kind in ("disc", "cup") if number < 6 else ("disc",):
+            (folder / kind).mkdir(exist_ok=True)
+            mask.save(folder / kind / f"eye_{number}_mask.png")
+    mask.save(folder / "disc" / "eye_11_mask.jpg")
+    report = check(folder)
+    (group,) = report["groups"]
+    assert [(label["name"], label["images"]) for label in group["labels"]] == [("disc_mask", 12), ("cup_mask", 6)]
+    assert group["labels"][0]["voxels"]["255"] == sum(10 * (10 + number) for number in range(12))
+    assert any("has 2 kinds of label maps, disc_mask (12), cup_mask (6)" in line for line in report["advice"])
+    assert [Path(line.split(": ")[0]).name for line in report["cannot_be_used"]] == ["eye_11_mask.jpg"]
+    assert all("/disc/" in row["mask"] for row in rows())
+    assert datasets_of(report)[0].labels == "map"
+
+
+@pytest.mark.parametrize(
+    ("header", "cell", "expected"),
+    [
+        ("id,score", "{}.5", ("value", "score")),
+        ("id,whatever", "kind {}", ("class", "whatever")),
+        ("id,patient,Grade,notes", "p{0},{0},x", ("class", "Grade")),
+        ("id,left,right", "{0},{0}", None),
+        ("id,name", "Jane {1}", None),
+    ],
+)
+def test_the_column_of_labels_in_a_csv_file(check, tmp_path: Path, header: str, cell: str, expected) -> None:
+    folder = generated_folders.photographs(tmp_path / "eyes")
+    lines = [header, *(f"eye_{number}.png,{cell.format(number % 6, number)}" for number in range(12))]
+    (folder / "grades.csv").write_text("\n".join(lines))
+    report = check(folder)
+    labels = report["groups"][0]["labels"]
+    assert [(label["kind"], label["name"]) for label in labels] == ([expected] if expected else [])
+    assert any("its label may be" in line for line in report["advice"]) is (expected is None)
+    assert "Jane" not in Path("table.csv").read_text() + json.dumps(report)
+    if expected:
+        assert datasets_of(report)[0].labels == expected[0]
+
+
+def test_photographs_and_volumes_are_two_datasets(check, tmp_path: Path) -> None:
+    generated_folders.photographs(tmp_path / "all" / "eyes")
+    generated_folders.nested(tmp_path / "all" / "scans")
+    report = check(tmp_path / "all")
+    assert [group["kind"] for group in report["groups"]] == ["photographs", "volumes"]
+    assert [(dataset.spatial_dims, dataset.labels) for dataset in datasets_of(report)[::2]] == [
+        (2, "class"),
+        (3, "map"),
+    ]
+
+
+def test_a_layout_that_cannot_be_taken_is_said(check, decathlon_dataset) -> None:
+    folder = decathlon_dataset(labelled=6)
+    (folder / "imagesTr/case_02.nii.gz").unlink()
+    report = check(folder)
+    assert report["layout"] == ""
+    assert any("--data does not take the folder as it is" in note and "case_02" in note for note in report["notes"])
+    assert len([row for row in rows() if row["mask"]]) == 5
 
 
 def test_dicom_series_are_all_listed_and_nothing_tells_of_the_patient(check, tmp_path: Path, capsys) -> None:

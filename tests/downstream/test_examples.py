@@ -67,7 +67,7 @@ def test_a_task_keeps_its_own_predictions(decathlon_dataset, tmp_path: Path, dim
     best = examples["best"]
     with torch.inference_mode():
         images = torch.tensor(store.image(best.case))[None].float()
-        predicted = task.eval().predict(images)[0].argmax(0).numpy()
+        predicted = task.eval().infer(images)[0].argmax(0).numpy()
     for kept, whole in ((best.prediction, predicted), (best.truth, store.label(best.case))):
         assert (kept == whole[::-1, ::-1, best.positions].transpose(2, 1, 0)).all()
     assert best.image.max() > 0

@@ -16,6 +16,10 @@ any_logits = arrays(
 )
 
 
+def _grades(logits: torch.Tensor) -> torch.Tensor:
+    return decode(class_probabilities(logits))
+
+
 def test_bits_are_the_published_ones_without_the_first_which_is_always_on() -> None:
     published = np.tril(np.ones((5, 5)))  # [1, 0, 0, 0, 0] is grade 0, [1, 1, 1, 1, 1] grade 4
     np.testing.assert_array_equal(grade_bits(torch.arange(5), 5), published[:, 1:])
@@ -24,23 +28,23 @@ def test_bits_are_the_published_ones_without_the_first_which_is_always_on() -> N
 def test_every_pattern_of_bits_is_a_grade_and_the_first_bit_that_is_off_ends_it() -> None:
     patterns = list(itertools.product((0, 1), repeat=4))
     expected = ["".join(map(str, (*pattern, 0))).index("0") for pattern in patterns]
-    grades = decode(torch.tensor(patterns) * 2.0 - 1)
+    grades = _grades(torch.tensor(patterns) * 2.0 - 1)
     assert grades.tolist() == expected
-    assert decode(torch.full((1, 4), -9.0)).tolist() == [0]  # the published code says −1
-    assert decode(torch.tensor([[-1.0, 1.0, 1.0, 1.0]])).tolist() == [0]  # and 2 here
+    assert _grades(torch.full((1, 4), -9.0)).tolist() == [0]  # the published code says −1
+    assert _grades(torch.tensor([[-1.0, 1.0, 1.0, 1.0]])).tolist() == [0]  # and 2 here
 
 
 def test_bits_of_a_grade_are_read_as_that_grade() -> None:
     grades = torch.arange(5)
     logits = (grade_bits(grades, 5) - 0.5) * 60
-    assert torch.equal(decode(logits), grades)
+    assert torch.equal(_grades(logits), grades)
     assert torch.allclose(class_probabilities(logits), torch.eye(5), atol=1e-6)
 
 
 @given(any_logits)
 def test_probabilities_are_a_distribution_and_decoding_is_its_median(logits: np.ndarray) -> None:
     probabilities = class_probabilities(torch.from_numpy(logits)).double().numpy()
-    grades = decode(torch.from_numpy(logits)).numpy()
+    grades = _grades(torch.from_numpy(logits)).numpy()
     assert probabilities.shape == (len(logits), logits.shape[1] + 1)
     assert probabilities.min() >= 0
     np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-6)

@@ -82,12 +82,12 @@ def test_a_2d_network_predicts_a_volume_slice_by_slice(crop_size: tuple[int, int
     task = _task(2, crop_size=crop_size).eval()
     volumes = torch.rand(2, 1, 12, 8, 5)
     with torch.no_grad():
-        logits = task.predict(volumes)
-        assert logits.shape == (2, 3, 12, 8, 5)
+        maps = task.infer(volumes)
+        assert maps.shape == (2, 3, 12, 8, 5)
         for i, k in np.ndindex(2, 5):
-            by_hand = task.predict(volumes[i : i + 1, ..., k])[0]
-            assert torch.allclose(logits[i, ..., k], by_hand, atol=1e-5)
-        assert not torch.allclose(logits[0, ..., 0], logits[1, ..., 0], atol=1e-3)
+            by_hand = task.infer(volumes[i : i + 1, ..., k])[0]
+            assert torch.allclose(maps[i, ..., k], by_hand, atol=1e-5)
+        assert not torch.allclose(maps[0, ..., 0], maps[1, ..., 0], atol=1e-3)
 
 
 @pytest.mark.parametrize("dims", [2, 3])
@@ -124,7 +124,7 @@ def test_regions_are_scored_in_validation_and_test(dims: int) -> None:
     (logged,) = trainer.validate(task, DataLoader(batches, batch_size=None, collate_fn=dict), verbose=False)
     trainer.test(task, DataLoader(batches, batch_size=None, collate_fn=dict), verbose=False)
     with torch.no_grad():
-        predictions = task.eval().predict(images.float()).argmax(1)
+        predictions = task.eval().infer(images.float()).argmax(1)
     for region, classes in regions.items():
         inside, true = (np.isin(maps.numpy(), classes).reshape(3, -1) for maps in (predictions, labels))
         scores = 2 * (inside & true).sum(1) / (inside.sum(1) + true.sum(1))

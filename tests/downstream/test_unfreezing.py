@@ -85,6 +85,14 @@ def test_a_frozen_encoder_stays_as_it_was_pretrained(checkpoint):
     assert _fit(Classification(_encoder(), num_classes=2, pretrained=pretrained), 3) == [[False] * 3] * 3
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_probe_of_a_random_encoder_trains_the_head_alone():
+    task = Classification(_encoder(), num_classes=2, pretrained=Pretrained(None, frozen_fraction=1.0))
+    before = [each.clone() for each in task.head.parameters()]
+    assert _fit(task, 3) == [[False] * 3] * 3
+    assert not any(map(torch.equal, before, task.head.parameters()))
+
+
 def test_each_stage_of_a_loaded_encoder_has_its_own_learning_rate(checkpoint):
     def rates(pretrained: Pretrained) -> dict[str, float]:
         task = Classification(

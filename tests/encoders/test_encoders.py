@@ -5,13 +5,14 @@ from collections.abc import Sequence
 
 import pytest
 import torch
-from families import ENCODERS
+from families import ENCODERS, move_from_zero
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from monai.networks.nets.densenet import DenseNet121
 from monai.networks.nets.resnet import resnet18
 
 from sslmed.encoders import DenseNetEncoder, ResNetEncoder, UNetEncoder
+from sslmed.encoders.residual import ConvNorm
 
 UP, DOWN = (lambda side: -(-side // 2)), (lambda side: side // 2)
 # How each halving rounds, from the image to the coarsest map; then the number of maps.
@@ -20,12 +21,14 @@ HALVINGS = {
     "DenseNetEncoder": ([UP, UP, DOWN, DOWN], 4),
     "ResNetEncoder": ([UP] * 5, 5),
     "fine-resnet": ([UP] * 4, 5),
+    "ResidualEncoder": ([UP] * 2, 3),
 }
 CHANNELS = {
     "UNetEncoder": (2, 3, 4),
     "DenseNetEncoder": (4, 6, 7, 5),
     "ResNetEncoder": (2, 2, 3, 4, 5),
     "fine-resnet": (2, 2, 3, 4, 5),
+    "ResidualEncoder": (2, 3, 3),
 }
 
 every_encoder = pytest.mark.parametrize("name", ENCODERS)
@@ -63,9 +66,9 @@ def test_maps_are_reduced_as_the_encoder_says(name, dims, data):
     sides = data.draw(st.lists(st.integers(encoder.minimum_side, 40), min_size=dims, max_size=dims))
     maps = encoder(torch.rand(1, 2, *sides))
     assert len(maps) == len(encoder.reductions) == len(encoder.out_channels)
-    for features, reduction, channels in zip(maps, encoder.reductions, encoder.out_channels, strict=True):
+    for features, reductions, channels in zip(maps, encoder.axis_reductions, encoder.out_channels, strict=True):
         assert features.shape[1] == channels
-        for side, found in zip(sides, features.shape[2:], strict=True):
+        for side, found, reduction in zip(sides, features.shape[2:], reductions, strict=True):
             assert found in (max(1, side // reduction), math.ceil(side / reduction))
 
 
@@ -74,11 +77,12 @@ def test_maps_are_reduced_as_the_encoder_says(name, dims, data):
 def test_the_minimum_side_is_exact(name, dims):
     encoder = ENCODERS[name](dims, 1)
     least = encoder.minimum_side
-    assert min(min(sides) for sides in halve(name, [least])) == 1
-    assert least == 1 or halve(name, [least - 1])[-1] == (0,)
+    needed = 2 if encoder.norm == "instance" else 1  # the instance norm of a single voxel is 0
+    assert halve(name, [least])[-1] == (needed,)
+    assert least == 1 or halve(name, [least - 1])[-1] == (needed - 1,)
     assert encoder.training
     maps = encoder(torch.rand(2, 1, *[least] * dims))
-    assert maps[-1].shape[2:] == (1,) * dims
+    assert maps[-1].shape[2:] == (needed,) * dims
     assert all(torch.isfinite(features).all() for features in maps)
     with pytest.raises(ValueError, match=f"{type(encoder).__name__} .* at least {least} voxels"):
         encoder(torch.rand(2, 1, least + 1, *[least - 1] * (dims - 1)))
@@ -89,9 +93,12 @@ def test_the_minimum_side_is_exact(name, dims):
 def test_a_gradient_reaches_every_parameter(name, dims):
     torch.manual_seed(0)
     encoder = ENCODERS[name](dims, 2)
-    encoder(torch.randn(4, 2, *(32, 36, 40)[:dims]))[-1].square().sum().backward()
+    move_from_zero(encoder)
+    coarsest = encoder(torch.randn(4, 2, *(32, 36, 40)[:dims]))[-1]
+    (coarsest * torch.randn_like(coarsest)).sum().backward()
     gradients = {key: 0.0 if each.grad is None else each.grad.abs().max() for key, each in encoder.named_parameters()}
-    assert [key for key, largest in gradients.items() if largest < 1e-6] == []
+    removed = {f"{key}.conv.bias" for key, each in encoder.named_modules() if isinstance(each, ConvNorm)}
+    assert [key for key, largest in gradients.items() if largest < 1e-6 and key not in removed] == []
 
 
 @pytest.mark.parametrize(

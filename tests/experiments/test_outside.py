@@ -163,7 +163,11 @@ def test_names_that_are_taken_and_files_that_are_not_there_are_refused(mine: Pat
         ),
         ("fig3", ["--arms", "baseline", str(mine / "of mine.yaml")], "may contain letters, digits"),
         ("fig3", ["--arms", "baseline", str(mine / "absent.yaml")], "absent.yaml: no such file"),
-        ("fig3", ["--encoder", "vgg"], "unknown encoder vgg: choose from densenet, resnet, unet"),
+        (
+            "fig3",
+            ["--encoder", "vgg"],
+            "unknown encoder vgg: choose from densenet, residual, residual-l, resnet, swin, unet",
+        ),
         ("fig3", ["--encoder", "absent.yaml"], "absent.yaml: no such file"),
         ("absent.yaml", [], "or give the path of a YAML like theirs"),
         (str(mine / "taken.yaml"), [], "expected a name of its own"),

@@ -1,3 +1,4 @@
+import hashlib
 import re
 import shutil
 from pathlib import Path
@@ -10,11 +11,13 @@ from sslmed.core.label_amount import LabelAmount, label_amounts
 from sslmed.experiments.arms import Arm
 from sslmed.experiments.check import parse
 from sslmed.experiments.grid import Grid
-from sslmed.experiments.own import expand_groups
-from sslmed.experiments.plan import Places, Run, plan_runs, read_plan, write_plan
+from sslmed.experiments.own import add_arms, expand_groups
+from sslmed.experiments.plan import LabelledSource, Places, Run, describe_file, plan_runs, read_plan, write_plan
 from sslmed.experiments.settings import known_names, preset_folder, read_experiment, read_preset
 
 TINY = Path(__file__).parent / "tiny"
+_ALL = (LabelAmount(fraction=1.0),)
+_OVERLAYS = ("encoder.yaml", "finetune.yaml", "pretrain.yaml")
 _TASKS = [arm for arm in read_experiment("fig3").arms if arm != "baseline"]
 
 
@@ -30,7 +33,8 @@ def _grid(folder: Path = TINY, figure: str = "fig3", **chosen: tuple) -> Grid:
 
 
 def _plan(grid: Grid, pool: Path | None = None, **options: int) -> list[Run]:
-    places = Places(work=Path("/work"), store=Path("/stores/phantom-1"), pool=pool)
+    source = LabelledSource("chaos", Path("/stores/chaos-1"), grid.experiment.label_kind)
+    places = Places(work=Path("/work"), store=Path("/stores/phantom-1"), pool=pool, source=source)
     return plan_runs(grid, places, dataset="phantom", wandb="disabled", **options)
 
 
@@ -170,15 +174,50 @@ def test_external_pools_and_slices_change_what_they_say_and_nothing_else() -> No
         assert parse(runs[f"rotation-2d/fold0/{stage}"].arguments).data.init_args.spatial_dims == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("figure", "preset"), PRESETS)
 def test_every_run_of_every_preset_has_a_configuration_that_the_command_accepts(figure: str, preset: str) -> None:
     folder = preset_folder(figure, preset)
     own_in_2d = [path.stem for path in folder.glob("*-2d.yaml") if path.stem.removesuffix("-2d") in _TASKS]
-    arms = ("baseline", *_TASKS, *own_in_2d)
+    arms = ("baseline", *_TASKS, *own_in_2d, "supervised")
     grid = _grid(folder, figure, arms=arms, folds=(0,), seeds=(0,), labels=(LabelAmount(fraction=1.0),))
     kinds = {tuple(value for value in run.arguments if value.endswith(".yaml")): run for run in _plan(grid)}
     for run in kinds.values():
         assert parse(run.arguments).model.class_path.startswith("sslmed.")
+
+
+def test_a_supervised_arm_learns_the_labels_of_its_source_with_the_network_of_fine_tuning() -> None:
+    pretraining, finetuning = _plan(_grid(arms=("supervised",), folds=(0,), seeds=(0,), labels=_ALL))
+    options = _options(pretraining)
+    assert (options["data.store"], options["data.testing"]) == ("/stores/chaos-1", "false")
+    assert options["labels.source"] == _options(finetuning)["labels.source"] == "chaos"
+    files = [Path(value).name for value in pretraining.arguments if value.endswith(".yaml")]
+    assert files == ["base.yaml", "segmentation.yaml", "segmentation.yaml", "unet.yaml", *_OVERLAYS]
+    with pytest.raises(UserError, match="unknown arm supervised-external"):
+        _grid(arms=("supervised-external",))
+
+
+def test_an_arm_may_start_from_a_file_of_weights_without_pretraining(tmp_path: Path) -> None:
+    (tmp_path / "imagenet.yaml").write_text("model: {init_args: {pretrained: {checkpoint: dense.pth}}}")
+    experiment, _ = add_arms(read_experiment("fig4"), [str(tmp_path / "imagenet.yaml")])
+    preset = preset_folder("fig4", "quick")
+
+    def plan(arm: str) -> list[Run]:
+        describe_file.cache_clear()
+        return _plan(Grid(experiment, read_preset(preset), preset, (arm,), _ALL, folds=(0,), seeds=(0,)))
+
+    with pytest.raises(UserError, match=r"dense\.pth is neither beside it nor"):
+        plan("imagenet")
+    (tmp_path / "dense.pth").write_bytes(b"weights")
+    (run,) = plan("imagenet")
+    options = _options(run)
+    assert options["model.pretrained.checkpoint"] == str(tmp_path / "dense.pth")
+    assert options["model.pretrained.adapt_channels"] == "true"
+    assert options["labels.source"] == f"dense.pth (SHA-256 {hashlib.sha256(b'weights').hexdigest()[:16]})"
+    (tmp_path / "dense.pth").write_bytes(b"others")
+    assert plan("imagenet")[0].key != run.key
+    with pytest.raises(UserError, match="starts from a file of weights and sees no pool"):
+        plan("imagenet-external")
 
 
 def test_an_unknown_key_is_refused_by_name(tmp_path: Path) -> None:

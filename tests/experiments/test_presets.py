@@ -16,7 +16,10 @@ from sslmed.pretext import PretextTask
 
 @pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["", "-2d"])
-@pytest.mark.parametrize(("figure", "preset_name", "dims"), PRESETS_BY_DIMS)
+@pytest.mark.parametrize(
+    ("figure", "preset_name", "dims"),
+    [each if each[1] == "quick" else pytest.param(*each, marks=pytest.mark.long) for each in PRESETS_BY_DIMS],
+)
 def test_every_network_takes_the_images_of_its_preset(
     figure: str, preset_name: str, dims: int, suffix: str, tmp_path: Path
 ) -> None:

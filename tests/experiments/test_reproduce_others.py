@@ -91,3 +91,75 @@ def test_figure_4_grades_photographs_also_after_pretraining_on_any_folder_of_ima
     Image.open(sorted((drawn / "train_images").iterdir())[0]).save(pool / "harmless.png", compress_level=1)
     assert _reproduce("fig4", tmp_path, "tiny-fundus", [*arms, "rpl-external"], "--pool", str(pool)) == 2
     assert "harmless is " in capsys.readouterr().err
+
+
+def test_supervised_pretraining_on_another_labelled_dataset(decathlon_dataset, tmp_path: Path, capsys) -> None:
+    """Of other classes and channels; the decoder is handed over as well, and slices work."""
+    source = decathlon_dataset(
+        "Brain", labelled=10, unlabelled=2, modalities=("T1", "T2"), labels=("background", "core", "rim")
+    )
+    arms = ["baseline", "supervised-decoder", "supervised-2d"]
+    assert _reproduce("fig3", tmp_path, "tiny", arms) == 2
+    assert "give it by --source" in capsys.readouterr().err
+    assert _reproduce("fig3", tmp_path, "tiny", arms, "--source", str(source)) == 0
+    assert _reproduce("fig3", tmp_path, "tiny", arms, "--source", str(source), "--dry-run") == 0
+    assert f"labelled source: {source}: pretraining sees images and labels of 9 cases" in capsys.readouterr().out
+    work, out = (tmp_path / folder / "fig3" / "phantom-tiny" for folder in ("runs", "out"))
+    for arm in arms[1:]:
+        folder = work / arm / "fold0"
+        record = json.loads((folder / "pretrain" / "results.json").read_text())
+        assert (record["kind"], record["source"]) == ("pretrain", "Brain")
+        assert record["images"] == {"used": 9, "for validation": 1}
+        assert 0 < record["chance_loss"] < 5
+        log = (folder / "seed0" / "100" / "run.log").read_text()
+        assert "adapted from 2 to 1 input channels" in log
+        assert ("decoder tensors from" in log) == ("-decoder" in arm)
+    assert "Supervised: pretrained on the labels of Brain, 10 cases." in (out / "fig3.svg").read_text()
+    results = pd.read_csv(out / "results.csv")
+    assert set(results["arm"]) == set(arms)
+
+    # Frozen encoders are an experiment of their own.
+    assert _reproduce("fig3", tmp_path, "tiny", arms[:2], "--source", str(source), "--finetuning", "frozen") == 0
+    apart = out.with_name("phantom-tiny-frozen")
+    assert set(pd.read_csv(apart / "results.csv")["arm"]) == set(arms[:2])
+    for page in ("fig3.svg", "report.html"):
+        assert "Frozen encoders" in (apart / page).read_text()
+        assert "Frozen encoders" not in (out / page).read_text()
+
+    # A part that does not name the source shows its arms all the same; another label makes them stale.
+    assert _reproduce("fig3", tmp_path, "tiny", ["baseline"]) == 0
+    assert "finished runs have other" not in capsys.readouterr().err
+    assert pd.read_csv(out / "results.csv").equals(results)
+    shutil.copy(source / "labelsTr" / "case_01.nii.gz", source / "labelsTr" / "case_00.nii.gz")
+    assert _reproduce("fig3", tmp_path, "tiny", arms[1:2], "--source", str(source)) == 0
+    assert "the data have changed; 3 old runs are set aside" in capsys.readouterr().err
+
+    # An image that is tested on is refused.
+    drawn = next((tmp_path / "downloads").glob("phantom-pancreas-*"))
+    assert _reproduce("fig3", tmp_path, "tiny", ["supervised"], "--source", str(drawn)) == 2
+    assert "holds labelled images of the dataset" in capsys.readouterr().err
+
+
+def test_supervised_pretraining_on_labels_of_another_kind_and_weights_from_a_file(tmp_path: Path) -> None:
+    rows = ["image,value"]
+    generator = np.random.default_rng(0)
+    (tmp_path / "ages").mkdir()
+    for number in range(6):
+        pixels = generator.integers(0, 255, (30, 30, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "ages" / f"{number}.png")
+        rows.append(f"{number}.png,{number}")
+    (tmp_path / "ages" / "table.csv").write_text("\n".join(rows))
+    assert _reproduce("fig4", tmp_path, "tiny-fundus", ["supervised"], "--source", str(tmp_path / "ages")) == 0
+    work = tmp_path / "runs" / "fig4" / "phantom-tiny-fundus"
+    pretraining = work / "supervised" / "fold0" / "pretrain"
+    assert "class_path: sslmed.downstream.Regression" in (pretraining / "config.yaml").read_text()
+
+    shutil.copy(pretraining / "checkpoints" / "last.ckpt", tmp_path / "weights.pth")
+    (tmp_path / "theirs.yaml").write_text("model: {init_args: {pretrained: {checkpoint: weights.pth}}}")
+    assert _reproduce("fig4", tmp_path, "tiny-fundus", [str(tmp_path / "theirs.yaml")]) == 0
+    log = (work / "theirs" / "fold0" / "seed0" / "100" / "run.log").read_text()
+    assert f"encoder tensors from {tmp_path / 'weights.pth'}" in log
+    assert "which images it has seen is not known" in log
+    figure = (tmp_path / "out" / "fig4" / "phantom-tiny-fundus" / "fig4.svg").read_text()
+    assert "theirs: weights of weights.pth (SHA-256" in figure
+    assert "Supervised: pretrained on the labels of ages, 6 cases." in figure

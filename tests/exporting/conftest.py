@@ -1,70 +1,9 @@
-"""Trained runs, one of each kind. Nothing but their directories and some images is left: stores are removed."""
-
-import shutil
-from dataclasses import dataclass
-from pathlib import Path
+"""Each kind of trained run."""
 
 import pytest
-from generated_tables import write_table
-from tiny_runs import exit_status, fit
-
-from sslmed.phantoms import KINDS
-from sslmed.preparation.prepare import PrepareSettings, prepare
-
-MAPS = ("segmentation", "slices", "crops", "photo_masks")
-FINETUNED = (*MAPS, "classification", "regression")
-
-
-@dataclass
-class Trained:
-    """Directories of runs, moved away from where they were trained, and an image for each."""
-
-    runs: Path
-    images: dict[str, Path]
-
-    def __getitem__(self, kind: str) -> Path:
-        return self.runs / kind
-
-    def case(self, kind: str) -> str:
-        """The end of the id of the image."""
-        return self.images[kind].name.partition(".")[0]
+from trained_runs import FINETUNED
 
 
 @pytest.fixture(params=FINETUNED)
 def kind(request: pytest.FixtureRequest) -> str:
     return request.param
-
-
-@pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    there, here = tmp_path_factory.mktemp("there"), tmp_path_factory.mktemp("here")
-    KINDS["pancreas"](there / "volumes", cases=7, unlabelled=1, size=(24, 20, 16), jobs=1)
-    KINDS["fundus"](there / "photos", cases=10, unlabelled=1, size=(40, 36), jobs=1)
-    spaced = PrepareSettings(geometry="spacing", spacing=(20, 20, 10))
-    prepare(there / "volumes", there / "cubes", PrepareSettings(size=16), jobs=1)
-    prepare(there / "volumes", there / "spaced", spaced, jobs=1)
-    prepare(there / "photos", there / "pixels", PrepareSettings(size=24, photo="fundus"), jobs=1)
-    for name, dims, column in (("valued", 3, "value"), ("masked", 2, "mask")):
-        prepare(write_table(there / f"{name}-table", dims, [column]), there / name, PrepareSettings(size=12), jobs=1)
-    runs = here / "runs"
-    fit("segmentation", there / "cubes", there / "segmentation", "--labels.dataset", "hippocampus")
-    fit("segmentation", there / "cubes", there / "slices", "--data.spatial_dims", "2")
-    fit("segmentation", there / "spaced", there / "crops", "--data.crop_size", "[8,8,8]")
-    fit("segmentation", there / "masked", there / "photo_masks")
-    fit("rotation", there / "cubes", there / "rotation")
-    fit("classification", there / "pixels", there / "classification")
-    fit("regression", there / "valued", there / "regression")
-    for kind in (*FINETUNED, "rotation"):
-        if kind != "rotation":
-            assert exit_status("predict", "-c", there / kind / "config.yaml") == 0
-        shutil.move(there / kind, runs / kind)
-    volume, photo = (next((there / name).iterdir()) for name in ("volumes/imagesTs", "photos/test_images"))
-    valued, masked = (
-        max((there / f"{name}-table" / "images").iterdir()) for name in ("valued", "masked")
-    )  # unlabelled
-    images = dict.fromkeys(("segmentation", "slices", "crops", "rotation"), volume)
-    images |= {"photo_masks": masked, "classification": photo, "regression": valued}
-    for path in images.values():
-        shutil.copy(path, here)
-    shutil.rmtree(there)
-    return Trained(runs, {kind: here / path.name for kind, path in images.items()})

@@ -10,10 +10,10 @@ import onnxruntime
 import pytest
 import torch
 import yaml
-from conftest import FINETUNED
 from huggingface_hub import ModelCard
 from safetensors.torch import load_file
 from tiny_runs import exit_status, fit
+from trained_runs import FINETUNED
 
 from sslmed import load
 from sslmed.downstream import Segmentation
@@ -159,7 +159,7 @@ WRONG = {
     "{segmentation} {out} --format onnx --size 8 8": "--size: expected 3 sides in voxels, got 8 8",
     "{segmentation} {out} --format monai-bundle --part encoder": "holds a network that predicts, not an encoder",
     "{rotation} {out} --format monai-bundle": "holds a network that predicts, not a pretraining run",
-    "{segmentation} {out} --format nnunet": "needs a residual encoder, as nnU-Net's ResidualEncoderUNet has; this is",
+    "{segmentation} {out} --format nnunet": "this is UNetEncoder: train the run with --encoder residual",
     "{segmentation} {out} --format safetensor": "did you mean safetensors?",
     "{scan} {out}": "is not a finished run; give the directory of one",
     "{segmentation} {segmentation}": "exists; give a new or an empty folder",

@@ -12,9 +12,9 @@ import pytest
 import SimpleITK
 import torch
 import torchio
-from conftest import MAPS
 from PIL import Image
 from tiny_runs import exit_status
+from trained_runs import MAPS
 
 from sslmed import load
 from sslmed.core.errors import UserError

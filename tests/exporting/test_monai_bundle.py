@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import MAPS
 from monai.bundle import run, verify_metadata, verify_net_in_out
 from PIL import Image
 from tiny_runs import exit_status
+from trained_runs import MAPS
 
 from sslmed import load
 from sslmed.encoders.weights_file import read_state

@@ -7,10 +7,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import torch
 from outside import PatchTransformer
+from torch import nn
 
 from sslmed import encoders, pretext
-from sslmed.encoders import Encoder, ResNetEncoder
+from sslmed.encoders import Encoder, ResidualEncoder, ResNetEncoder
 from sslmed.experiments.settings import config_root, read_experiment
 from sslmed.pretext import PretextTask
 
@@ -30,6 +32,8 @@ TASKS: dict[str, Callable[..., PretextTask[Any]]] = members(pretext, PretextTask
 SMALL: dict[str, dict[str, Any]] = {
     "UNetEncoder": {"widths": (2, 3, 4)},
     "DenseNetEncoder": {"block_config": (1, 2, 1), "growth_rate": 2, "init_features": 4},
+    "ResidualEncoder": {"features_per_stage": (2, 3, 3), "n_blocks_per_stage": (1, 1, 2)},
+    "SwinEncoder": {"embed_dim": 4, "depths": (1, 2), "num_heads": (1, 2), "window_size": 3},
     "ResNetEncoder": {"widths": (2, 3, 4, 5), "depths": (1, 2, 1, 1)},
 }
 """Arguments that make an encoder small; one that is not here is tested as it is."""
@@ -39,9 +43,24 @@ ENCODERS: dict[str, Callable[[int, int], Encoder]] = {
 }
 ENCODERS |= {
     "fine-resnet": partial(ResNetEncoder, **SMALL["ResNetEncoder"], stem_stride=1),
+    "flat-residual": lambda dims, channels: ResidualEncoder(
+        *(dims, channels, (2, 3, 4), (1, 2, 1)),
+        strides=(1, (2,) * dims, (2,) * (dims - 1) + (1,)),
+        kernel_sizes=(3, (3,) * (dims - 1) + (1,), 3),
+        norm="batch",
+    ),
     "transformer": partial(PatchTransformer, width=4, reductions=(8,)),
     "pyramid": partial(PatchTransformer, width=4, reductions=(3, 6, 24)),
 }
+
+
+def move_from_zero(network: nn.Module) -> None:
+    """Change weights that are all 0 at first, behind which no gradient reaches anything: those of residual branches."""
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if not parameter.any():
+                parameter.normal_(std=0.1)
+
 
 PRESETS = sorted(
     (path.parents[1].name, path.parent.name) for path in Path(config_root() / "presets").glob("*/*/preset.yaml")

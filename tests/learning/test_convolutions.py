@@ -28,6 +28,7 @@ def gradients(module: nn.Module, images: Tensor) -> list[Tensor]:
     return [torch.zeros(()) if each.grad is None else each.grad.clone() for each in module.parameters()]
 
 
+@pytest.mark.slow
 @every_encoder
 @both_ranks
 def test_gradients_are_those_in_double_precision_from_the_smallest_side_up(name: str, dims: int) -> None:

@@ -14,8 +14,10 @@ from sslmed.preparation.geometry import Geometry
 from sslmed.preparation.prepare import PrepareSettings, prepare
 from sslmed.preparation.readers.dataset import Case
 from sslmed.preparation.readers.folder import scan_images
+from sslmed.preparation.readers.formats import read_header
 from sslmed.preparation.readers.layouts import read
 from sslmed.preparation.readers.volumes import read_case
+from sslmed.preparation.records import hash_files
 
 CUBE = PrepareSettings(size=8)
 
@@ -31,7 +33,8 @@ def test_images_of_all_formats_are_found_in_all_folders(tmp_path):
     root = tmp_path / "scans"
     for place in ("a.nii.gz", "p1/ct.nrrd", "p2/ct.nrrd", "p2/deep/b.MHD", "p3/old.hdr", "p4/t1.mgz"):
         write_volume(root / place.replace("MHD", "mhd"), scan())
-    (root / "p2/deep/b.mhd").rename(root / "p2/deep/b.MHD")
+    for old, new in (("p2/deep/b.mhd", "p2/deep/b.MHD"), ("p3/old.hdr", "p3/old.HDR"), ("p3/old.img", "p3/old.IMG")):
+        (root / old).rename(root / new)
     write_series(root / "dicom/p5", scan())
     write_series(root / "dicom/p6", scan(), uid=f"{UID}.111")
     write_series(root / "dicom/p6", scan(1), uid=f"{UID}.222")
@@ -44,16 +47,19 @@ def test_images_of_all_formats_are_found_in_all_folders(tmp_path):
         *("p1%2Fct", "p2%2Fct", "p2%2Fdeep%2Fb", "p3%2Fold", "p4%2Ft1"),
     ]
     assert (dataset.spatial_dims, dataset.modalities, dataset.labels) == (3, ("CT",), "none")
-    assert dataset.cases[6].image == root / "p2/deep/b.MHD"
+    assert [case.image.name for case in dataset.cases[6:8]] == ["b.MHD", "old.HDR"]
+    for case in dataset.cases:
+        assert read_header(case.image).shape == scan().shape
 
 
-@pytest.mark.parametrize("file", ["a_seg.nii", "a-mask.mha", "labelsTr/a.nii.gz", "p1/segmentation.nrrd", "s_dseg.nii"])
+@pytest.mark.parametrize(
+    "file", ["a_seg.nii", "a-mask.mha", "labelsTr/p1/a.nii.gz", "p1/segmentation.nrrd", "s_dseg.nii"]
+)
 def test_a_label_map_among_images_is_none_by_its_name(tmp_path, file):
     write_volume(tmp_path / "a.nii", scan())
     write_volume(tmp_path / file, scan())
-    dataset, (problem,) = scan_images(tmp_path)
-    assert [case.id for case in dataset.cases] == ["a"]
-    assert f"{tmp_path / file}: is a label map by its name" in problem
+    dataset, problems = scan_images(tmp_path)
+    assert ([case.id for case in dataset.cases], dataset.label_maps, problems) == (["a"], (tmp_path / file,), [])
 
 
 def test_a_folder_of_dicom_is_one_image_or_several(tmp_path):
@@ -142,15 +148,27 @@ def test_a_changed_slice_makes_its_series_stale_and_a_copied_tree_does_not(tmp_p
     assert [case for case in first.cases if changed.digests[case] != first.digests[case]] == ["p1"]
 
 
+def test_a_change_of_any_channel_changes_the_image(tmp_path):
+    for name in ("t1.nii", "t2.mhd", "mask.nii"):
+        write_volume(tmp_path / name, scan())
+    case = Case("a", tmp_path / "t1.nii", tmp_path / "mask.nii", channels=(tmp_path / "t2.mhd",))
+    image, mask = hash_files(case)
+    write_volume(tmp_path / "t2.mhd", scan(1))
+    again, same = hash_files(case)
+    assert (again != image, same) == (True, mask)
+
+
 def test_nothing_about_a_patient_is_written_or_said(tmp_path, capfd):
     for number in range(2):
         write_series(tmp_path / "scans" / f"p{number}", scan(number))
     (write_series(tmp_path / "scans/gap", scan(2))[2]).unlink()
     write_series(tmp_path / "scans/localiser", scan(3), t0008_0008="ORIGINAL\\PRIMARY\\LOCALIZER")
+    write_volume(tmp_path / "scans/p0_seg.nii", scan())
     store = prepare(tmp_path / "scans", tmp_path / "store", CUBE, jobs=1, pool=True)
     assert (store.cases, len(store.problems)) == (("p0", "p1"), 2)
     written = b"".join(path.read_bytes() for path in store.root.rglob("*") if path.is_file())
     said = "".join(capfd.readouterr())
+    assert "1 volumes are label maps by their names" in said
     for value in (*PATIENT.values(), *DATES.values()):
         assert value not in said
         assert value.encode() not in written

@@ -78,7 +78,7 @@ def test_a_file_without_a_volume_of_numbers_is_refused_in_the_words_of_nifti(tmp
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_damaged_file_is_refused(tmp_path, name):
+def test_a_damaged_file_is_refused_and_its_library_says_nothing_itself(tmp_path, name, capfd):
     write_volume(tmp_path / name, IMAGE)
     for file in source_files(tmp_path / name):
         content = file.read_bytes()
@@ -87,6 +87,7 @@ def test_a_damaged_file_is_refused(tmp_path, name):
             if file.suffix != ".mat" and (damaged or file.suffix != ".raw" or name != "a.nhdr"):
                 assert str(tmp_path) in problem(tmp_path / name)
         file.write_bytes(content)
+    assert "".join(capfd.readouterr()) == ""
 
 
 @pytest.mark.parametrize("name", ["a.nhdr", "a.mhd"])

@@ -86,7 +86,9 @@ def test_scores_on_the_volumes_own_grid_give_the_class_of_the_highest(geometry, 
     np.testing.assert_array_equal(geometry.restore_scores(torch.from_numpy(scores)), expected)
 
 
-def test_scores_are_interpolated_linearly():
+@pytest.mark.parametrize("at_once", [10**9, 1, 300])  # the whole crop, and slabs of one and of a few planes
+def test_scores_are_interpolated_linearly(at_once, monkeypatch):
+    monkeypatch.setattr("sslmed.preparation.geometry.VOXELS_AT_ONCE", at_once)
     geometry = Geometry.closest_to_ras((13, 9, 10), np.eye(4))
     geometry = replace(geometry, start=(1, 0, 2), grid=(6, 7, 4))
     scores = np.random.default_rng(0).random((4, 6, 7, 4), dtype=np.float32)
@@ -95,6 +97,10 @@ def test_scores_are_interpolated_linearly():
     expected = np.zeros((13, 9, 10), np.uint8)
     expected[1:, :, 2:] = np.argmax(linear, axis=0)
     np.testing.assert_array_equal(geometry.restore_scores(scores), expected)
+    restored = geometry.restore_score(scores[1], outside=0.25)
+    np.testing.assert_allclose(restored[1:, :, 2:], linear[1], atol=1e-6)
+    assert (restored[0] == 0.25).all()
+    assert (restored[:, :, :2] == 0.25).all()
 
 
 def test_nearest_labels_have_half_voxel_centres():

@@ -62,6 +62,7 @@ def test_a_table_with_labels_takes_unlabelled_images_from_a_folder(tmp_path):
     assert [case.id for case in dataset.cases if not case.is_labelled] == [
         *("more%2Fscans%2Fscan0", "scans%2Fscan0", "scans%2Fscan1")
     ]
+    assert {case.source for case in dataset.cases} == {"mine", "scans", "more"}
     assert [case.patient for case in dataset.cases if case.is_labelled] == ["p0", "p0", "p1", "p1"]
 
 

@@ -66,7 +66,7 @@ def test_several_channels_and_several_kinds_are_told_apart_or_said() -> None:
     assert [*kinds.masks[PurePath("p1/p1_t1.nii.gz")]] == ["lesion_mask", "organ_mask"]
     alone = pair({PurePath("a/1.nii"): shape}, {PurePath("b/2_seg.nii"): shape})
     assert not alone.masks
-    assert alone.problems[0].startswith("b/2_seg.nii: is called like a label map")
+    assert alone.problems[0].startswith("b/2_seg.nii: is a label map by its name, but")
     unclear = pair({PurePath("a/1.nii"): shape, PurePath("a/2.nii"): shape}, {PurePath("a/x_seg.nii"): shape})
     assert not unclear.masks
     assert "could be that of a/1.nii, a/2.nii" in unclear.problems[0]

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.data import DataLoader
 
-from sslmed.encoders import DenseNetEncoder, Encoder, UNetEncoder
+from sslmed.encoders import DenseNetEncoder, Encoder, ResidualEncoder, SwinEncoder, UNetEncoder
 from sslmed.pretext import CPC, Jigsaw, PretextTask, RelativePatchLocation, Rotation
 
 TASKS = families.TASKS | {"CPC-bce": partial(CPC, objective="bce"), "Inpainting": Inpainting}
@@ -23,8 +23,11 @@ ENCODERS: dict[str, Callable[[], Encoder]] = {
     "unet-2d": lambda: UNetEncoder(2, 2, widths=(4, 8, 16), dropout=0.0),
     "unet-3d": lambda: UNetEncoder(3, 2, widths=(4, 8, 16), dropout=0.0),
     "densenet-2d": lambda: DenseNetEncoder(2, 3, block_config=(2, 2), growth_rate=8, init_features=8),
+    "residual-2d": lambda: ResidualEncoder(2, 2, (4, 8), (1, 1), (1, (2, 1)), (3, (1, 3))),
+    "swin-transformer-3d": lambda: SwinEncoder(3, 1, 8, (1,), (2,), 3),
     "transformer-2d": lambda: PatchTransformer(2, 1, reductions=(2, 4)),
 }
+OTHERS = ["unet-3d", "densenet-2d"]  # the transformer takes long to overfit
 # Images of unequal sides, except for rotation; every patch is at least 5 voxels wide.
 SHAPES = {2: (26, 31), 3: (18, 19, 21)}
 
@@ -65,6 +68,7 @@ def test_contract(name, encoder, device):
         assert each.shape[-task.encoder.spatial_dims - 1] == task.encoder.in_channels
         assert each.dtype == images.dtype
     assert all(len(each) == 3 for each in tensors(targets))
+    families.move_from_zero(task)
     outputs = task(inputs)
     loss, chance = task.loss(outputs, targets), task.chance_loss(outputs, targets)
     loss.backward()
@@ -155,7 +159,7 @@ def test_validation_repeats(name, device, monkeypatch):
 
 
 @every_task
-@pytest.mark.parametrize("encoder", [name for name in ENCODERS if "transformer" not in name])  # which takes longer
+@pytest.mark.parametrize("encoder", ["unet-2d", *(pytest.param(each, marks=pytest.mark.slow) for each in OTHERS)])
 def test_overfits_a_batch(name, encoder, device):
     task = build(name, encoder, device)
     inputs, targets = task.make_task(draw_images(task, 4), torch.Generator(device).manual_seed(0))

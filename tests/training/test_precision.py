@@ -37,7 +37,10 @@ QUIET = {
     "enable_progress_bar": False,
     "enable_model_summary": False,
 }
-every_precision = pytest.mark.parametrize("precision", PRECISIONS)
+MOST_USED = "bf16-mixed"
+every_precision = pytest.mark.parametrize(
+    "precision", [each if each == MOST_USED else pytest.param(each, marks=pytest.mark.slow) for each in PRECISIONS]
+)
 
 
 def plugin(precision: str, device: str) -> Precision:
@@ -83,6 +86,7 @@ def test_every_task_on_every_network(name: str, network: str, precision: str) ->
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("suffix", ["", "-2d"])
 @pytest.mark.parametrize(("figure", "preset", "dims"), PRESETS_BY_DIMS)
 @pytest.mark.filterwarnings("ignore::UserWarning")

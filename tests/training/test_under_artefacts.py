@@ -30,7 +30,7 @@ def test_corrupted_cases_of_a_run_are_scored(store, tmp_path, capsys) -> None:
     for row in rows[rows["case"] == cases[0]].itertuples():
         image = corrupt(torch.tensor(prepared.image(row.case)), row.artefact, row.strength, row.case)
         with torch.inference_mode():
-            organ = model.network.predict(image[None]).argmax(1)[0].numpy() == 1
+            organ = model.network.infer(image[None]).argmax(1)[0].numpy() == 1
         truth = prepared.label(row.case) == 1
         assert row.tp_1 == np.count_nonzero(organ & truth)
         assert row.fp_1 == np.count_nonzero(organ & ~truth)

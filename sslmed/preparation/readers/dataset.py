@@ -91,6 +91,7 @@ class Dataset:
         label_names: Name of each label value, sorted by value; in label maps 0 is the background. Empty if labels are
             not maps or classes, or if the values of label maps are not declared; they are then read from the maps.
         cases: All cases, sorted by id.
+        label_maps: Files among loose images that are label maps by their names, and therefore no images.
     """
 
     root: Path
@@ -100,6 +101,7 @@ class Dataset:
     labels: Labels
     label_names: dict[int, str]
     cases: tuple[Case, ...]
+    label_maps: tuple[Path, ...] = ()
 
     def without_labels(self) -> Self:
         """Return the same images without labels, as a pool for pretraining."""

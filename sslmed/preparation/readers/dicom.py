@@ -60,14 +60,12 @@ class Series:
     Attributes:
         folder: The folder.
         uid: Series instance UID.
-        n_files: Number of its files.
         slices: Its slices in their order in space; empty if a file has no image.
         problem: Why it is not a volume; `None` if it is one.
     """
 
     folder: Path
     uid: str
-    n_files: int
     slices: tuple[Slice, ...]
     problem: str | None
 
@@ -184,10 +182,10 @@ def _read_series(folder: Path, uid: str) -> Series:
     files = sorted(_files_of(folder, uid))
     slices = [each for each in map(_read_slice, files) if each is not None]
     if len(slices) < len(files) or not slices:
-        return Series(folder, uid, len(files), (), "files without an image, such as a report or a plan")
+        return Series(folder, uid, (), "files without an image, such as a report or a plan")
     normal = np.cross(*slices[0].plane.T)
     slices.sort(key=lambda each: float(each.position @ normal))
-    return Series(folder, uid, len(files), tuple(slices), _problem(slices))
+    return Series(folder, uid, tuple(slices), _problem(slices))
 
 
 def _read_slice(file: Path) -> Slice | None:

@@ -6,6 +6,7 @@ from pathlib import Path, PurePath
 from sslmed.core.errors import DataError
 from sslmed.preparation.readers import dicom
 from sslmed.preparation.readers.dataset import Case, Dataset
+from sslmed.preparation.readers.formats import source_files
 from sslmed.preparation.readers.fundus import COLOURS
 from sslmed.preparation.readers.label_names import is_label_name
 from sslmed.preparation.readers.names import VOLUMES, escape, nfc, strip_extension
@@ -26,7 +27,7 @@ def scan_images(root: Path) -> tuple[Dataset, list[str]]:
     """
     problems: list[str] = []
     files = walk_folder(root, problems)
-    volumes, others = find_volumes(files, problems)
+    volumes, label_maps, others = _sort(root, files)
     photographs = select_images(others, problems)
     if volumes and photographs:
         found = f"{len(volumes)} volumes, as {volumes[0]}, and {len(photographs)} photographs, as {photographs[0]}"
@@ -45,20 +46,14 @@ def scan_images(root: Path) -> tuple[Dataset, list[str]]:
         labels="none",
         label_names={},
         cases=tuple(Case(name, path) for name, path in sorted(named.items())),
+        label_maps=tuple(label_maps),
     ), problems
 
 
-def find_volumes(files: Iterable[Path], problems: list[str]) -> tuple[list[Path], list[Path]]:
-    """Separate the volumes among files.
-
-    Args:
-        files: As `walk_folder` returns them.
-        problems: Files that are label maps by their names are added, as they are no images.
-
-    Returns:
-        The volumes, which may be folders of DICOM series or `FOLDER/UID`; and the files that are no part of one.
-    """
+def _sort(root: Path, files: Iterable[Path]) -> tuple[list[Path], list[Path], list[Path]]:
+    """Return the volumes, of which series are folders or `FOLDER/UID`; label maps by their names; and other files."""
     volumes: list[Path] = []
+    label_maps: list[Path] = []
     others: list[Path] = []
     of_series: list[Path] = []
     for path in files:
@@ -67,14 +62,14 @@ def find_volumes(files: Iterable[Path], problems: list[str]) -> tuple[list[Path]
             others.append(path)
         elif not name.endswith(VOLUMES):
             (of_series if dicom.is_dicom(path) else others).append(path)
-        elif is_label_name(PurePath(path.parent.name, path.name)):
-            problems.append(f"{path}: is a label map by its name, and no image; list it in a table if it is one")
-        elif not (path.suffix.lower() == ".img" and path.with_suffix(".hdr").is_file()):
+        elif is_label_name(path.relative_to(root)):
+            label_maps.append(path)
+        elif not (name.endswith(".img") and len(source_files(path)) > 1):  # a pair is named by its .hdr
             volumes.append(path)
     for folder in {path.parent for path in of_series}:
         uids = dicom.series_uids(folder)
         volumes += [folder] if len(uids) < 2 else [folder / uid for uid in uids]
-    return sorted(volumes), others
+    return sorted(volumes), label_maps, others
 
 
 def _name(root: Path, path: Path) -> str:

@@ -88,7 +88,8 @@ def source_files(path: Path) -> tuple[Path, ...]:
     if dicom.is_series(path):
         return dicom.series_files(path)
     if name.endswith(ANALYZE):
-        return tuple(file for ending in (*ANALYZE, ".mat") if (file := path.with_suffix(ending)).is_file())
+        endings = (*ANALYZE, ".mat", *map(str.upper, ANALYZE))
+        return tuple(file for ending in endings if (file := path.with_suffix(ending)).is_file())
     return (path, *filter(Path.is_file, itk.data_files(path))) if name.endswith(ITK) else (path,)
 
 
@@ -101,7 +102,7 @@ def _opener(path: Path) -> Callable[[Path], NiftiImage] | None:
 
 def _open_analyze(path: Path) -> NiftiImage:
     """Open an Analyze or SPM file, or a NIfTI pair. Analyze files do not say where they lie, but those of SPM may."""
-    image: NiftiImage = nib.load(path.with_suffix(".hdr"))
+    image: NiftiImage = nib.load(path)
     if isinstance(image, nib.Nifti1Pair):
         return nib.Nifti1Image(_voxels(path, image), None, image.header)  # type: ignore[no-untyped-call]
     placed = not np.allclose(image.affine, image.header.get_base_affine())

@@ -1,8 +1,12 @@
 """Opens NRRD and MetaImage files by ITK, in the form of NIfTI, and writes label maps."""
 
+import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import nibabel as nib
@@ -13,11 +17,14 @@ from numpy.typing import DTypeLike, NDArray
 from sslmed.preparation.readers.nifti_header import Affine, NiftiImage, make_header, refuse
 from sslmed.preparation.readers.voxels import Voxels
 
+sitk.ProcessObject.SetGlobalWarningDisplay(False)  # what is wrong, the package says itself
+
 TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """From ITK's and DICOM's left, posterior, superior to right, anterior, superior."""
 
 DATA_FILE = re.compile(rb"^(?:ElementDataFile *= *|data ?file: *)([^\r\n]+)", re.MULTILINE | re.IGNORECASE)
 LONGEST_HEADER = 2**16  # bytes
+STDERR = Lock()
 COLOURS = {3: "RGB", 4: "RGBA"}  # of 8 bits, as MetaImage and NRRD do not tell them from other channels
 
 
@@ -32,12 +39,15 @@ def open_itk(path: Path) -> NiftiImage:
         refuse(path, f"has its data in {absent[0].name}, which is not beside it; copy both files")
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
-    reader.ReadImageInformation()
+    is_nrrd = path.suffix.lower() in (".nrrd", ".nhdr")
+    reader.SetImageIO("NrrdImageIO" if is_nrrd else "MetaImageIO")  # which it finds by endings in lower case only
+    with _silent():
+        reader.ReadImageInformation()
     components = reader.GetNumberOfComponents()
     shape = (*reader.GetSize(), *((components,) if components > 1 else ()))
     affine = _affine(reader)
     # An NRRD without `space` says nothing; ITK takes it to lie as its axes run.
-    says_nothing = path.suffix.lower() in (".nrrd", ".nhdr") and not reader.HasMetaDataKey("NRRD_space")
+    says_nothing = is_nrrd and not reader.HasMetaDataKey("NRRD_space")
     placed = not says_nothing or bool((affine != TO_RAS @ np.diag(np.append(_spacing(reader), 1.0))).any())
     header = make_header(shape, kind_of_voxels(reader), affine, placed=placed)
     voxels = Voxels(path, shape, partial(_read, reader))
@@ -78,7 +88,21 @@ def write_labels(path: Path, labels: NDArray[Any], affine: Affine) -> None:
 
 
 def _read(reader: Any) -> NDArray[Any]:  # noqa: ANN401
-    return to_array(reader.Execute())
+    with _silent():
+        return to_array(reader.Execute())
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Keep ITK's library for MetaImage from printing what it cannot read, which it also raises."""
+    with STDERR, Path(os.devnull).open("w") as nothing:
+        kept = os.dup(2)
+        os.dup2(nothing.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 def _spacing(reader: Any) -> NDArray[np.float64]:  # noqa: ANN401

@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from sslmed.core.errors import DataError
+from sslmed.preparation.readers import table
 from sslmed.preparation.readers.dataset import KINDS, Dataset
 from sslmed.preparation.readers.names import name_cases
 from sslmed.preparation.readers.volumes import UNNAMED
@@ -18,10 +20,11 @@ def merge(datasets: Sequence[Dataset]) -> Dataset:
     Raises:
         DataError: If their images or labels are of different kinds.
     """
-    paths = [str(each.root.absolute().with_suffix("")) for each in datasets]
+    paths = [_place(each.root.absolute()) for each in datasets]
     sources = dict(zip(paths, name_cases(paths), strict=True))
-    if len(sources) < len(datasets):
-        raise DataError([f"{datasets[0].root}: is given twice; give each folder or table once"])
+    again = [str(each.root) for each, path in zip(datasets, paths, strict=True) if paths.count(path) > 1]
+    if again:
+        raise DataError([f"{again[0]}: is given twice, by its name without .csv; give it once, or rename one"])
     labelled = [each for each in datasets if each.labels != "none"]
     named = [each for each in datasets if each.modalities != UNNAMED]
     _require_one("images are of {} dimensions", datasets, [str(each.spatial_dims) for each in datasets])
@@ -40,7 +43,15 @@ def merge(datasets: Sequence[Dataset]) -> Dataset:
         name="+".join(each.name for each in datasets),
         modalities=(named or datasets)[0].modalities,
         cases=tuple(sorted(cases, key=lambda case: case.id)),
+        label_maps=tuple(path for each in datasets for path in each.label_maps),
     )
+
+
+def _place(root: Path) -> str:
+    """Return the path of a folder, or of a table without its extension; a `table.csv` is called as its folder."""
+    if root.name == table.NAME:
+        return str(root.parent)
+    return str(root.with_suffix("") if root.is_file() else root)
 
 
 def _require_one(words: str, datasets: Sequence[Dataset], values: Sequence[str]) -> None:

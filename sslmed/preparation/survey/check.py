@@ -32,7 +32,7 @@ def check(folder: Path, table: Path) -> dict[str, Any]:
         raise UserError(f"--table {table}: is in {folder}, and nothing is written into a data folder; choose another")
     check_writable(table.parent, "--table")
     found = survey(folder)
-    layout = read_layout(folder)
+    layout = read_layout(folder, found.remarks.notes)
     if layout is not None:
         return describe(found, [], layout[0], *commands_for_layout(folder, layout[1]))
     tables = write_tables(found.groups, table)

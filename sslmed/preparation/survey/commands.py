@@ -8,6 +8,8 @@ from sslmed.core.errors import DataError
 from sslmed.preparation.readers import layouts
 from sslmed.preparation.readers.dataset import Dataset
 from sslmed.preparation.readers.table_rows import COLUMNS
+from sslmed.preparation.survey.dataset_json import read_names
+from sslmed.preparation.survey.samples import FUNDUS
 from sslmed.preparation.survey.tables import Table, n_independent
 
 FOLDS = 5
@@ -21,13 +23,16 @@ NAMES = {
 """File that lists the cases -> name of the layout, in the order in which they are looked for."""
 
 
-def read_layout(folder: Path) -> tuple[str, Dataset] | None:
-    """Return the layout and the dataset if `--data` takes the folder itself, and all that it lists is there."""
-    try:
-        dataset = layouts.read(folder) if layouts.has_layout(folder) else None
-    except DataError:
+def read_layout(folder: Path, notes: list[str]) -> tuple[str, Dataset] | None:
+    """Return the layout and the dataset if `--data` takes the folder itself; or note why it does not."""
+    file = next((name for name in NAMES if (folder / name).is_file()), None)
+    if file is None or read_names(folder / "dataset.json").is_nnunet:
         return None
-    return None if dataset is None else (next(NAMES[name] for name in NAMES if (folder / name).is_file()), dataset)
+    try:
+        return NAMES[file], layouts.read(folder)
+    except DataError as error:
+        notes.append(f"--data does not take the folder as it is: {error.problems[0]}")
+        return None
 
 
 def commands_for_layout(folder: Path, dataset: Dataset) -> tuple[list[str], list[str]]:
@@ -41,16 +46,24 @@ def commands_for_layout(folder: Path, dataset: Dataset) -> tuple[list[str], list
 
 
 def commands_for_tables(tables: Sequence[Table]) -> tuple[list[str], list[str]]:
-    """Return the commands for the first table, and what else is to be done, one line each."""
-    if not tables:
-        return [], []
-    first, *others = tables
-    sheet = first.group.sheet
-    is_graded = sheet is not None and {*sheet.labels.values()} == GRADES
-    is_fundus = "photographs of the fundus" in first.group.sample.looks
-    figures = FIGURES | ({"class": "fig4"} if is_graded and is_fundus else {})
-    commands, advice = _commands(first.path, first.labels, figures)
-    return commands, [*_advice(first), *advice, *(_pool(each) for each in others)]
+    """Return the commands for tables, and what else is to be done, one line each."""
+    commands: list[str] = []
+    advice: list[str] = []
+    for table in tables:
+        if table.labels or table is tables[0]:
+            found = _commands(table.path, table.labels, _figures(table))
+            commands += found[0]
+            advice += [*(f"{table.path}: {line}" for line in _advice(table)), *found[1]]
+        else:
+            advice.append(f"{table.path}: has no labels; --pool {table.path} pretrains on its {table.group.kind} too")
+    return commands, advice
+
+
+def _figures(table: Table) -> dict[str, str]:
+    """Return the figure for each column of labels."""
+    sheet, looks = table.group.sheet, table.group.sample.looks
+    is_graded = sheet is not None and {*sheet.labels.values()} == GRADES and FUNDUS in looks
+    return FIGURES | ({"class": "fig4"} if is_graded else {})
 
 
 def _commands(data: Path, labels: Mapping[str, int], figures: Mapping[str, str]) -> tuple[list[str], list[str]]:
@@ -58,45 +71,33 @@ def _commands(data: Path, labels: Mapping[str, int], figures: Mapping[str, str])
     commands, advice = [], []
     for column, count in labels.items():
         if count < FOLDS:
-            found = f"{count} images, or patients, have a label in {column}"
-            advice.append(
-                f"{found}, and {FOLDS} folds need {FOLDS}: label more, to run sslmed reproduce {figures[column]}"
-            )
+            need = f"sslmed reproduce {figures[column]} needs {FOLDS}, one for each fold"
+            advice.append(f"{data}: {count} images, or patients, have a label in {column}; {need}: label more")
             continue
         command = ["sslmed", "reproduce", figures[column], "--data", str(data)]
         commands += [shlex.join([*command, "--dry-run"]), shlex.join(command)]
     if not labels:
-        advice.append(f"no labels were found: add a column mask, class or value to {data}, or use it as --pool {data}")
+        advice.append(f"{data}: has no labels; add a column mask, class or value, or give it as --pool {data}")
     if not commands:
         commands = [shlex.join(["sslmed", "prepare", str(data), "--pool", "--store", f"stores/{data.stem}"])]
     return commands, advice
 
 
-def _pool(table: Table) -> str:
-    images = table.group.images
-    what = f"{table.path} lists {len(images)} {table.group.kind} of {images[0].channels} channels apart"
-    return f"{what}; --pool {table.path} pretrains on them as well"
-
-
 def _advice(table: Table) -> list[str]:
     """Return what to look at in a table."""
+    group, sheet = table.group, table.group.sheet
     advice = []
-    kinds = [f"{kind} ({len(masks)})" for kind, masks in table.group.masks.items()]
+    kinds = [f"{kind} ({len(masks)})" for kind, masks in group.masks.items()]
     if len(kinds) > 1:
         cure = "to take another one, call its column mask"
-        advice.append(f"there are {len(kinds)} kinds of label maps, {', '.join(kinds)}; the first is taken; {cure}")
-    if table.group.modality == ("CT",) and table.group.images[0].modality == ():
+        advice.append(f"has {len(kinds)} kinds of label maps, {', '.join(kinds)}; the first is taken; {cure}")
+    if group.modality == ("CT",) and not group.images[0].modality:
         advice.append(
-            "column modality says CT, as the images look; then they are clipped to a HU window: remove it if not"
+            "says CT, as the images look, and CTs are clipped to a HU window; remove modality if they are none"
         )
     if not table.has_patients:
-        advice.append(
-            "no patient is known: if patients have several images, add a column patient to keep them together"
-        )
-    sheet = table.group.sheet
+        advice.append("names no patients; if they have several images, add patient, to keep these in one fold")
     if sheet is not None and not sheet.column:
-        columns = ", ".join(sheet.others)
-        advice.append(
-            f"{sheet.path} lists the images; if {columns} has their labels, add it as a column class or value"
-        )
+        what = f"{sheet.path} lists the images, and its label may be {', '.join(sheet.others)}"
+        advice.append(f"has no class or value; {what}: add it as one")
     return advice

@@ -88,6 +88,9 @@ def _length(path: Path) -> int:
 def _photograph(name: PurePath, path: Path) -> Image:
     try:
         with Pillow.open(path, formats=[*FORMATS.values()]) as photo:
-            return Image(name, (path,), name.suffix.lower(), (photo.height, photo.width), channels=3)
+            found, shape = "JPEG" if photo.format == "MPO" else photo.format, (photo.height, photo.width)
     except Exception as error:  # a damaged file makes PIL raise nearly anything
         raise DataError([f"{path}: is truncated or damaged ({error}); copy or download it again"]) from error
+    if found != FORMATS[name.suffix.lower()]:
+        raise DataError([f"{path}: holds a {found} image, which its extension denies; rename it"])
+    return Image(name, (path,), name.suffix.lower(), shape, channels=3)

@@ -24,10 +24,8 @@ def show(report: Mapping[str, Any], console: Console) -> None:
         if lines:
             console.print()
             line(title, "bold")
-        for text in lines[:MOST_LINES]:
+        for text in _first(lines):
             line(f"  {text}", style)
-        if len(lines) > MOST_LINES:
-            line(f"  and {len(lines) - MOST_LINES} more, which --json lists")
 
     line(report["folder"], "bold")
     if not report["groups"]:
@@ -82,14 +80,20 @@ def _contents(label: Mapping[str, Any]) -> list[str]:
     if "classes" in label:
         return [_counts(label["classes"])]
     voxels = label.get("voxels", {})
-    return [
+    lines = [
         f"{value} {label['names'].get(value, '')}".strip() + f": {count:,} voxels ({count / sum(voxels.values()):.2%})"
         for value, count in voxels.items()
     ]
+    return _first(lines)
 
 
 def _counts(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{name} ({count})" for name, count in counts.items())
+    return ", ".join(_first([f"{name} ({count})" for name, count in counts.items()]))
+
+
+def _first(texts: Sequence[str]) -> list[str]:
+    more = len(texts) - MOST_LINES
+    return [*texts[:MOST_LINES], *([f"and {more} more, which --json lists"] if more > 0 else [])]
 
 
 def _spread(spread: Mapping[str, Sequence[float]], unit: str) -> str:

@@ -9,15 +9,15 @@ from pathlib import PurePath
 from sslmed.core.text import shorten
 from sslmed.preparation.readers.label_names import LABEL_FOLDERS, stem, words_of
 
-DERIVED = "derivatives"
-"""Folder of BIDS with what was computed from images: https://bids-specification.readthedocs.io."""
-
 IMAGE_WORDS = {
     *("image", "images", "imagestr", "imagests", "imagesval", "img", "imgs", "scan", "scans", "volume", "volumes"),
     *("photo", "photos", "raw", "data", "anat", "orig", "ct", "mr", "mri", "t1", "t1w", "t1c", "t1ce", "t1gd"),
     *("t2", "t2w", "flair", "pet"),
 }
 """Words that say which image of a patient a file is, not of which patient."""
+
+DERIVED = "derivatives"
+"""Folder of BIDS with what was computed from images: https://bids-specification.readthedocs.io."""
 
 BIDS = re.compile(r"(sub|ses|run)-[a-zA-Z0-9]+")
 
@@ -37,11 +37,6 @@ class Pairs:
     problems: list[str] = field(default_factory=list)
 
 
-def is_derived(path: PurePath) -> bool:
-    """Return whether a file was computed from an image, by BIDS."""
-    return DERIVED in path.parts[:-1]
-
-
 def pair(images: Mapping[PurePath, Sequence[int]], masks: Mapping[PurePath, Sequence[int]]) -> Pairs:
     """Find the image of each label map: one that is called like it, or the only one of its grid near it.
 
@@ -57,28 +52,26 @@ def pair(images: Mapping[PurePath, Sequence[int]], masks: Mapping[PurePath, Sequ
             called[key].append(image)
         for folder in image.parents:
             below[folder].append(image)
+    found: list[tuple[PurePath, PurePath]] = []
     shared = []
     for mask, shape in masks.items():
         by_name = next((called[key] for key in _keys(mask) if key in called), [])
-        found = by_name or next((below[folder] for folder in _near(mask) if folder in below), [])
-        same = [image for image in found if tuple(images[image]) == tuple(shape)]
-        in_common = {image: len({*words_of(str(image))} & {*words_of(str(mask))}) for image in same}
-        likeliest = [image for image in same if in_common[image] == max(in_common.values())]
-        if not found or (same and not by_name and len(likeliest) > 1):
-            fits = f"it could be that of {shorten([*map(str, likeliest)])}" if same else "there is no image near it"
+        candidates = by_name or next((below[folder] for folder in _near(mask) if folder in below), [])
+        fitting = _most_alike(mask, [image for image in candidates if tuple(images[image]) == tuple(shape)])
+        if candidates and not fitting:
+            grids = f"has {_size(shape)} voxels, but its image {candidates[0]} {_size(images[candidates[0]])}"
+            pairs.problems.append(f"{mask}: {grids}; a label map must have its image's grid")
+        elif not fitting or (len(fitting) > 1 and not by_name):
+            could_be = f"it could be that of {shorten([*map(str, fitting)])}" if fitting else "there is none near it"
             pairs.problems.append(
-                f"{mask}: is called like a label map, but like that of no image, and {fits}; rename it"
+                f"{mask}: is a label map by its name, but no image is called so, and {could_be}; rename it"
             )
-        elif not same:
-            expected = " x ".join(map(str, images[found[0]]))
-            cure = "a label map must have its image's grid"
-            size = " x ".join(map(str, shape))
-            pairs.problems.append(f"{mask}: has {size} voxels, but its image {found[0]} {expected}; {cure}")
         else:
-            _add(pairs, likeliest[0], mask)
-            shared += [f"{mask} of {shorten([*map(str, likeliest)])}"] * (len(likeliest) > 1)
+            found.append((fitting[0], mask))
+            shared += [f"{mask} of {shorten([*map(str, fitting)])}"] * (len(fitting) > 1)
     if shared:
         pairs.notes.append(f"{len(shared)} label maps fit several images, and are given to the first: {shared[0]}")
+    _add(pairs, found)
     return pairs
 
 
@@ -87,20 +80,31 @@ def _near(mask: PurePath) -> list[PurePath]:
     return [mask.parent, *[folder for folder in mask.parent.parents if folder.parts]]
 
 
-def _add(pairs: Pairs, image: PurePath, mask: PurePath) -> None:
-    kind = _kind(image, mask)
-    if kind in pairs.masks[image]:
-        first = pairs.masks[image][kind]
-        pairs.problems.append(f"{mask}: belongs to {image}, as {first} does; merge them into one label map")
-    else:
-        pairs.masks[image][kind] = mask
+def _most_alike(mask: PurePath, images: Sequence[PurePath]) -> list[PurePath]:
+    """Return the images whose paths have the most words in common with that of a label map."""
+    words = {*words_of(str(mask))}
+    in_common = [len(words.intersection(words_of(str(image)))) for image in images]
+    return [image for image, count in zip(images, in_common, strict=True) if count == max(in_common)]
 
 
-def _kind(image: PurePath, mask: PurePath) -> str:
-    """Return what distinguishes the name of a label map from that of its image, as `lesion_mask`."""
-    name = re.split(r"[^A-Za-z0-9-]+", stem(mask.name))
-    own = [word for word in name if word.lower() not in words_of(image.name) and not BIDS.fullmatch(word)]
-    return "_".join(own) or mask.parent.name
+def _add(pairs: Pairs, found: Sequence[tuple[PurePath, PurePath]]) -> None:
+    """Add label maps by their kinds: their names alone tell these, or also their folders if names are not enough."""
+    by_name = [(image, _kind(image.name, mask.name) or mask.parent.name) for image, mask in found]
+    by_path = [(image, _kind(str(image), str(mask))) for image, mask in found]
+    for (image, kind), (_, mask) in zip(by_name if len({*by_name}) == len(found) else by_path, found, strict=True):
+        first = pairs.masks[image].setdefault(kind, mask)
+        if first != mask:
+            pairs.problems.append(f"{mask}: belongs to {image}, as {first} does; merge them into one label map")
+
+
+def _kind(image: str, mask: str) -> str:
+    """Return what distinguishes the name or the path of a label map from that of its image, as `lesion_mask`."""
+    words = [word for word in re.split(r"[^A-Za-z0-9-]+", stem(mask)) if not BIDS.fullmatch(word)]
+    return "_".join(word for word in words if word.lower() not in (*words_of(image), DERIVED))
+
+
+def _size(shape: Sequence[int]) -> str:
+    return " x ".join(map(str, shape))
 
 
 def _keys(path: PurePath) -> list[object]:

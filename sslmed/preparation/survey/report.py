@@ -29,9 +29,9 @@ def describe(
         "layout": layout,
         "groups": [_group(group) for group in survey.groups],
         "copies": [[str(name) for name in names] for names in survey.copies],
-        "notes": survey.notes,
-        "cannot_be_used": [*survey.problems, *(problem for table in tables for problem in table.problems)],
-        "other_files": dict(survey.others.most_common()),
+        "notes": survey.remarks.notes,
+        "cannot_be_used": [*survey.remarks.problems, *(problem for table in tables for problem in table.problems)],
+        "other_files": dict(survey.remarks.others.most_common()),
         "tables": [
             {"path": str(table.path), "images": len(table.group.images), "kept": table.is_kept} for table in tables
         ],

@@ -22,6 +22,7 @@ MOST_VOXELS = 400_000_000
 """Voxels of a group that are read at most, in about ten seconds; the first image is always read."""
 
 CT = "CT in Hounsfield units"
+FUNDUS = "photographs of the fundus"
 
 CORNER = 0.06  # of the sides of a photograph
 DARK = 30  # of 255
@@ -135,7 +136,7 @@ def _looks_like_photo(photo: NDArray[np.uint8]) -> str:
     corners = [grey[rows][:, columns].max() for rows in _ends(sides[0]) for columns in _ends(sides[1])]
     red, green, blue = np.median(photo[grey > DARK], axis=0) if (grey > DARK).any() else (0, 0, 0)
     is_fundus = sum(corner <= DARK for corner in corners) >= 3 and red > green > blue
-    return "photographs of the fundus" if is_fundus else "colour photographs"
+    return FUNDUS if is_fundus else "colour photographs"
 
 
 def _ends(length: int) -> tuple[slice, slice]:

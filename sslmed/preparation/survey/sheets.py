@@ -1,7 +1,7 @@
 """Finds CSV files that list the images of a folder, and the classes or values that they give them."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
@@ -27,6 +27,7 @@ class Sheet:
 
     Args:
         path: The file.
+        images: The images that it lists.
         column: Name of the column of labels; empty if there is none, or which it is remains unclear.
         kind: What they are: `class` or `value`.
         labels: Image -> cell of the label.
@@ -35,6 +36,7 @@ class Sheet:
     """
 
     path: Path
+    images: frozenset[PurePath]
     column: str = ""
     kind: str = "class"
     labels: dict[PurePath, str] = field(default_factory=dict)
@@ -64,7 +66,7 @@ def _named(text: str) -> str:
 
 
 def _sheet(path: Path, column: str, rows: Mapping[PurePath, Line]) -> Sheet:
-    sheet = Sheet(path)
+    sheet = Sheet(path, frozenset(rows))
     names = [name for name in next(iter(rows.values())).cells if name != column]
     lower = {re.sub(r"\W+", "_", name.lower()): name for name in names}
     patient = next((lower[name] for name in PATIENTS if name in lower), None)
@@ -72,24 +74,24 @@ def _sheet(path: Path, column: str, rows: Mapping[PurePath, Line]) -> Sheet:
         sheet.patients = {image: row.cells[patient] for image, row in rows.items()}
     sheet.others = [name for name in names if name != patient]
     known = [lower[name] for name in (*CLASSES, *VALUES) if name in lower]
-    chosen = known[0] if known else sheet.others[0] if len(sheet.others) == 1 else None
-    if chosen is not None:
-        sheet.column = chosen
-        sheet.labels = {
-            image: text
-            for image, row in rows.items()
-            if (text := row.cells[chosen]) and text.lower() not in NOT_AVAILABLE
-        }
-        sheet.kind = _kind(chosen, sheet.labels.values())
+    chosen = known[0] if known else sheet.others[0] if len(sheet.others) == 1 else ""
+    labels = {image: text for image, row in rows.items() if _is_given(text := row.cells.get(chosen, ""))}
+    kind = _kind(chosen, labels.values())
+    if kind is not None:
+        sheet.column, sheet.kind, sheet.labels = chosen, kind, labels
     return sheet
 
 
-def _kind(column: str, texts: Iterable[str]) -> str:
-    """Tell classes from values: these are numbers that are many or fractional."""
-    different = set(texts)
+def _is_given(text: str) -> bool:
+    return text != "" and text.lower() not in NOT_AVAILABLE
+
+
+def _kind(column: str, texts: Collection[str]) -> str | None:
+    """Tell classes from values, which are numbers that are many or fractional; `None` for text that varies too much."""
+    different = {*texts}
     try:
         numbers = [float(text) for text in different]
     except ValueError:
-        return "class"
+        return "class" if len(different) <= min(MOST_CLASSES, len(texts) - 1) else None
     is_whole = all(number.is_integer() for number in numbers)
     return "value" if column.lower() in VALUES or len(different) > MOST_CLASSES or not is_whole else "class"

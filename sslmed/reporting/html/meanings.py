@@ -13,9 +13,12 @@ TASKS = {
     "vicreg": "describes two altered parts of the same image alike, and different images differently",
     "genesis": "restores an image that was distorted and painted over (Models Genesis)",
     "voco": "tells how much a part of an image overlaps each part of a grid (volume contrast)",
+    "multilevel": "tells how the pieces of an image were shuffled, from finer features as well",
+    "supervised": "learns another dataset with its labels: the rival of pretraining without labels",
+    "supervised-decoder": "the same, and the other half of the network is kept for the segmentation as well",
     "joint": "does several of these tasks at once",
 }
-OWN = "a pretext task of its own"
+OWN = "a pretext task, or weights, of the user's own"
 NULL = "the baseline again, with other initial weights: its difference to the baseline is chance, drawn as a grey band"
 SLICES = "; a 2-D network on axial slices, compared with baseline-2d"
 EXTERNAL = "; pretrained on images from elsewhere"

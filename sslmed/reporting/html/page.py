@@ -15,7 +15,7 @@ from sslmed.evaluation.metrics import find
 from sslmed.experiments.arms import Arm
 from sslmed.experiments.plan import Run, read_plan
 from sslmed.experiments.settings import kept_experiment
-from sslmed.reporting.captions import INCOMPLETE, caption
+from sslmed.reporting.captions import INCOMPLETE, caption, notes_of
 from sslmed.reporting.html import tables as page_tables
 from sslmed.reporting.html.answer import answer
 from sslmed.reporting.html.charts import charts
@@ -102,7 +102,7 @@ def _content(experiment: FinishedExperiment) -> dict[str, Any]:
         "arms": [swatch(style) | {"meaning": _meaning(style.arm)} for style in experiment.arm_styles],
         "has_null_band": not experiment.tables.null_bands.empty,
         "null_arms": [(name, _meaning(Arm.parse(name))) for name in experiment.arms if Arm.parse(name).is_null],
-        "caption": caption(experiment.tables, main),
+        "caption": [*caption(experiment.tables, main), *notes_of(experiment.records.values())],
         "charts": charts(experiment),
         "label_kind": experiment.label_kind,
         "predictions": PREDICTIONS[experiment.label_kind],

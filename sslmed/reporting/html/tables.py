@@ -22,6 +22,7 @@ from sslmed.reporting.html.formatting import (
     score,
 )
 from sslmed.reporting.label_axis import LabelAxis
+from sslmed.reporting.pretraining import labelled_sources
 
 TIMES = " \N{MULTIPLICATION SIGN} "
 QUANTITIES = {"labels": LABELS, "updates": UPDATES}
@@ -211,6 +212,8 @@ def protocol(experiment: FinishedExperiment) -> list[tuple[str, str]]:
     if experiment.pools:
         pools = listing([*map(_with_licence, experiment.pools)])
         terms.append(("External pool", f"{pools}: pretrains the arms with -external instead"))
+    sources = labelled_sources(experiment.records.values())
+    terms += [("Supervised arms", f"pretrained on the labels of {each} instead") for each in sources]
     return terms
 
 
@@ -219,7 +222,7 @@ def _image_counts(experiment: FinishedExperiment) -> str:
     counts = {
         "external pool" if Arm.parse(run.arm).external else f"fold {run.fold}": image_counts(record["images"])
         for run, record in sorted(experiment.pretraining.items(), key=lambda item: item[0].fold)
-        if "images" in record
+        if "images" in record and not Arm.parse(run.arm).is_supervised
     }
     return "; ".join(f"{place}: {text}" for place, text in counts.items())
 

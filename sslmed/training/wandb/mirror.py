@@ -153,6 +153,6 @@ def _segmentations(model: Segmentation, batches: Iterator[Sample]) -> Iterator[t
     for batch in batches:
         images: Tensor = batch["image"].float()
         with torch.no_grad():
-            predictions = model.predict(images).argmax(1)
+            predictions = model.infer(images).argmax(1)
         for case, *arrays in zip(batch["case"], *map(to_numpy, (images, batch["label"], predictions)), strict=True):
             yield draw_segmentation(*arrays), f"validation case {case}: image, truth, prediction"

@@ -1,0 +1,95 @@
+"""Networks that predict together."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sslmed.core.errors import UserError
+from sslmed.exporting.description import Description
+from sslmed.exporting.model import Model, load
+from sslmed.prediction.experiment import runs_of
+from sslmed.preparation.recipe import Recipe
+from sslmed.preparation.settings import preparation_differences
+from sslmed.training.run_directory import RunDirectory
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Networks whose outputs are averaged.
+
+    Attributes:
+        models: At least one; all for the same task, classes and preparation of images.
+        seen: Digests of the images that they were trained or selected on; `None` if it is not known.
+        flips: Take the mean over flipped images, too.
+    """
+
+    models: Sequence[Model]
+    seen: frozenset[str] | None
+    flips: bool
+
+    @property
+    def recipe(self) -> Recipe:
+        """How images are prepared."""
+        return self.models[0].description.recipe
+
+    @property
+    def first(self) -> Model:
+        """The one that turns outputs into answers."""
+        return self.models[0]
+
+    def outputs(self, image: NDArray[np.float16]) -> Tensor:
+        """Compute the mean of class probabilities, or of values, of a prepared image; see `Model.outputs`."""
+        return self.first.outputs(image, self.models[1:], flips=self.flips)
+
+    def fingerprint(self) -> str:
+        """Return 16 hexadecimal digits of all that determines the outputs."""
+        digest = hashlib.sha256(str(self.flips).encode())
+        for model in self.models:
+            digest.update(json.dumps(_essence(model.description), sort_keys=True).encode())
+            for name, tensor in model.network.state_dict().items():
+                digest.update(name.encode() + tensor.cpu().numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+
+def load_ensemble(paths: Sequence[Path], device: torch.device, *, flips: bool) -> Ensemble:
+    """Load the networks of runs, exports and experiments.
+
+    Args:
+        paths: Directories of runs, exports, or an experiment's runs, as `runs/fig3/phantom-quick`.
+        device: Where to put them.
+        flips: See `Ensemble`.
+
+    Raises:
+        UserError: If one cannot be used, or they do not go together.
+    """
+    chosen = [each for path in paths for each in runs_of(path)]
+    models = [load(path).to(device) for path in chosen]
+    for path, model in zip(chosen, models, strict=True):
+        if not model.description.is_task:
+            raise UserError(f"{path}: predicts nothing, as an encoder or a pretraining run; give a fine-tuning run")
+        if differences := preparation_differences(_essence(models[0].description), _essence(model.description)):
+            raise UserError(f"{path}: does not go together with {chosen[0]}: {', '.join(differences)}")
+    records = [RunDirectory(path).read_data() for path in chosen]
+    known = {digest for record in records for digest in record.get("digests", {}).values()}
+    return Ensemble(models, frozenset(known) if all(records) else None, flips)
+
+
+def _essence(described: Description) -> dict[str, Any]:
+    """What must agree between networks that predict together, beside their weights."""
+    recipe = described.recipe
+    return {
+        "task": described.network["class_path"],
+        "dimensions of the network": described.spatial_dims,
+        "window": described.window or "none",
+        "channels": [*recipe.modalities],
+        "classes": {str(value): name for value, name in recipe.label_names.items()},
+        **recipe.settings.describe(recipe.spatial_dims, recipe.modalities),
+    }

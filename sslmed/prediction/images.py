@@ -1,0 +1,89 @@
+"""Finds the images to predict, and names each after its place below the folder that they have in common."""
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sslmed.core.errors import UserError
+from sslmed.core.nearest import did_you_mean_path
+from sslmed.preparation.photograph import FORMATS
+from sslmed.preparation.readers.dicom import is_series
+from sslmed.preparation.readers.layouts import scan
+from sslmed.preparation.readers.names import VOLUMES, strip_extension
+
+EXTENSIONS = (*VOLUMES, *FORMATS)
+KINDS = {2: "photographs", 3: "volumes"}
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image to predict.
+
+    Attributes:
+        path: Its file, or the folder of a DICOM series, or `FOLDER/UID`.
+        name: Its path below the folder that all images have in common, without the extension; unique.
+    """
+
+    path: Path
+    name: str
+
+
+def find_images(given: Sequence[Path], spatial_dims: int) -> tuple[list[Image], list[str]]:
+    """Find the images in files, folders with subfolders, tables, and datasets, whose labels are ignored.
+
+    Args:
+        given: Paths of these.
+        spatial_dims: 3 for volumes, 2 for photographs.
+
+    Returns:
+        The images, each once, and what is wrong with others, one line each.
+
+    Raises:
+        UserError: If a path is none of these, or holds no image that the network takes.
+    """
+    roots: list[Path] = []
+    paths: dict[Path, Path] = {}  # absolute -> as given
+    problems: list[str] = []
+    for item in given:
+        dims, found = _images_in(item, problems)
+        if dims != spatial_dims:
+            raise UserError(f"--images {item}: the network takes {KINDS[spatial_dims]}, but this is of {KINDS[dims]}")
+        roots += [item if item.is_dir() else item.parent, *(path.parent for path in found)]
+        paths |= {_absolute(path): path for path in found}
+    common = os.path.commonpath(map(_absolute, roots))
+    files = {path: Path(os.path.relpath(path, common)).as_posix() for path in sorted(paths)}
+    names = {path: strip_extension(file, EXTENSIONS) for path, file in files.items()}
+    counts = Counter(names.values())
+    return [Image(paths[path], name if counts[name] == 1 else files[path]) for path, name in names.items()], problems
+
+
+def refuse_out_within(out: Path, given: Sequence[Path], images: Sequence[Image]) -> None:
+    """Refuse to write into a folder of images.
+
+    Raises:
+        UserError: If something would be written there.
+    """
+    whole = {item.resolve() for item in given if item.is_dir()}
+    with_images = {image.path.parent.resolve() for image in images}
+    for place in {(out / image.name).parent.resolve() for image in images} | {out.resolve()}:
+        if place in with_images or any(place.is_relative_to(folder) for folder in whole):
+            raise UserError(f"--out {out}: {place} is in a folder of the images; choose a folder elsewhere")
+
+
+def _images_in(item: Path, problems: list[str]) -> tuple[int, list[Path]]:
+    """Return the dimensions and the paths of the images that something holds, which may be one image."""
+    if item.is_dir() or (item.is_file() and item.suffix.lower() == ".csv"):
+        dataset, found = scan(item, pool=True)
+        problems += found
+        return dataset.spatial_dims, [case.image for case in dataset.cases]
+    if not item.exists() and not is_series(item):
+        raise UserError(f"--images {item}: no such file or folder{did_you_mean_path(item)}")
+    if not item.name.lower().endswith(EXTENSIONS) and not is_series(item):
+        raise UserError(f"--images {item}: expected a folder, a table (.csv) or an image ({', '.join(EXTENSIONS)})")
+    return 2 if item.suffix.lower() in FORMATS else 3, [item]
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path))  # noqa: PTH100 - without following links

@@ -1,0 +1,115 @@
+"""Records which images have been predicted, and by what, so that the same command resumes after an interruption."""
+
+import json
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sslmed.core.errors import UserError
+from sslmed.core.files import write_text
+from sslmed.prediction.images import Image
+from sslmed.preparation.records import size_and_time
+
+log = logging.getLogger(__name__)
+
+Row = dict[str, Any]
+
+
+class Record:
+    """The file `predictions.jsonl`. Its first line says by what, and each other one is for an image.
+
+    A line that a kill cut off is ignored.
+
+    Args:
+        out: Folder of the predictions.
+        made_by: What determines the predictions of an image. If it was another, all files of then are removed when
+            this begins.
+    """
+
+    def __init__(self, out: Path, made_by: Row) -> None:
+        self._out = out
+        self._path = out / "predictions.jsonl"
+        self._made_by = made_by
+        first, *lines = _read(self._path) or [made_by]
+        self._lines: dict[str, Row] = {line["case"]: line for line in lines if "case" in line}
+        self._states: dict[str, list[int]] = {}  # before an image is read, so that a later change is noticed
+        self._replaced: dict[str, Row] = {}
+        if first != made_by:
+            self._lines, self._replaced = self._replaced, self._lines
+        self._has_begun = False
+
+    @property
+    def rows(self) -> list[Row]:
+        """Rows of all images that have been predicted, sorted by case."""
+        return [{"case": case, **line["row"]} for case, line in sorted(self._lines.items())]
+
+    def refuse_others(self, images: Sequence[Image]) -> None:
+        """Refuse images that are called like others, whose predictions they would replace.
+
+        Raises:
+            UserError: If there is one.
+        """
+        for image in images:
+            path = Path((self._lines.get(image.name) or {"path": image.path})["path"])
+            if path.exists() and not path.samefile(image.path):
+                raise UserError(
+                    f"--out {self._out}: holds {image.name} of another image, {path}; choose another folder"
+                )
+
+    def has(self, image: Image) -> bool:
+        """Whether an image was predicted before and has not changed since, and the files are there."""
+        line, state = self._lines.get(image.name), _state(image)
+        self._states[image.name] = state
+        if line is None or line["state"] != state:
+            return False
+        return all((self._out / file).is_file() for file in line["files"])
+
+    def add(self, image: Image, row: Row, files: Sequence[str]) -> None:
+        """Record that an image has been predicted.
+
+        Args:
+            image: The image; `has` was called for it.
+            row: Its row in the table.
+            files: What was written, relative to the folder.
+        """
+        path = os.path.abspath(image.path)  # noqa: PTH100 - without following links
+        line = {"case": image.name, "path": path, "state": self._states[image.name], "files": [*files], "row": row}
+        self._lines[image.name] = line
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(_text(line))
+
+    def begin(self) -> None:
+        """Write what is kept of the file, and remove predictions that were made otherwise; only at the first call."""
+        if self._has_begun:
+            return
+        self._has_begun = True
+        if self._replaced:
+            log.info("%s: holds predictions by other models or options, which are replaced", self._out)
+        for file in (self._out / file for line in self._replaced.values() for file in line["files"]):
+            file.unlink(missing_ok=True)
+        write_text(self._path, "".join(map(_text, [self._made_by, *self._lines.values()])))
+
+
+def _text(line: Row) -> str:
+    return json.dumps(line, ensure_ascii=False) + "\n"
+
+
+def _state(image: Image) -> list[int]:
+    """What changes if the image does."""
+    try:
+        return size_and_time(image.path)
+    except OSError:  # reading it will say so
+        return []
+
+
+def _read(path: Path) -> list[Row]:
+    """Read the lines that are whole."""
+    lines: list[Row] = []
+    for text in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+        try:
+            lines.append(json.loads(text))
+        except ValueError:
+            break
+    return lines
