@@ -1,15 +1,22 @@
 """Prints an experiment's tables in Markdown, in the format of docs/results.md.
 
 python scripts/results_tables.py runs/fig3/phantom-quick results/fig3/phantom-quick dice_foreground
+
+With --others it also writes them to the table of `sslmed reproduce --check`. These are the results of other processors,
+and the largest difference between them and these is the range.
 """
 
 import argparse
 import json
+import math
 from pathlib import Path
 
 import pandas as pd
 
 from sslmed.core.label_amount import LabelAmount
+from sslmed.reporting.measured import CELL
+
+MEASURED = Path(__file__).resolve().parents[1] / "sslmed" / "reporting" / "measured_results.csv"
 
 
 def main() -> None:
@@ -17,11 +24,26 @@ def main() -> None:
     parser.add_argument("runs", type=Path, help="the experiment's directory, which holds the runs")
     parser.add_argument("results", type=Path, help="folder of summary.csv")
     parser.add_argument("metrics", nargs="+", help="which scores")
+    parser.add_argument("--others", nargs="+", type=Path, help="folders of summary.csv from other processors")
     options = parser.parse_args()
     summary = pd.read_csv(options.results / "summary.csv")
     for metric in options.metrics:
         print(f"\n{scores(summary[summary['metric'] == metric])}")
     print(f"\n{pretext_losses(options.runs)}")
+    if options.others:
+        ship(summary[summary["metric"].isin(options.metrics)], options.others)
+
+
+def ship(summary: pd.DataFrame, others: list[Path]) -> None:
+    """Write the means of a figure, and by how much any of them moved on other processors, to the package."""
+    means = summary.set_index(["figure", *CELL])["mean"]
+    elsewhere = [pd.read_csv(folder / "summary.csv").set_index(["figure", *CELL])["mean"] for folder in others]
+    moved = max((other - means).abs().max() for other in elsewhere)
+    old = pd.read_csv(MEASURED) if MEASURED.is_file() else pd.DataFrame(columns=["figure"])
+    kept = old[~old["figure"].isin(summary["figure"])]
+    largest = math.ceil(1000 * moved) / 1000
+    table = pd.concat([kept, means.reset_index().assign(range=largest)]).sort_values(["figure", *CELL])
+    table.round(6).to_csv(MEASURED, index=False, lineterminator="\n")
 
 
 def scores(summary: pd.DataFrame) -> str:

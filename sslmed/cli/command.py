@@ -25,13 +25,14 @@ OWN_COMMANDS = {
     "check": "look at any folder of images: what it holds, what cannot be used, a table to edit and the next command",
     "prepare": "check a dataset's files and write them as normalised, memory-mapped arrays",
     "reproduce": "pretrain, fine-tune, score and draw a figure's data-efficiency curves",
+    "robustness": "score an experiment's test cases under artefacts, such as motion and noise",
     "predict": LIGHTNING_COMMANDS["predict"],
     "export": "hand a trained network on: weights with a model card, ONNX, or a MONAI bundle",
     "report": "write an experiment's report: one HTML file with curves, numbers, slices, protocol and cost",
 }
 """Each is a module of this package, with the dataclasses of its options, and what runs it."""
 
-RESUMING = ("fit", "phantom", "prepare", "reproduce")
+RESUMING = ("fit", "phantom", "prepare", "reproduce", "robustness")
 """Commands that keep what an interruption leaves."""
 
 COMMANDS = LIGHTNING_COMMANDS | OWN_COMMANDS

@@ -17,6 +17,10 @@ def run(options: Options) -> int:
     """Do the figure's runs, and publish them."""
     from sslmed.experiments.reproduce import reproduce
 
+    if options.check:
+        from sslmed.reporting.measured import check, refuse_incomparable
+
+        refuse_incomparable(options)
     outcome = reproduce(options)
     if outcome is None:
         return 0
@@ -26,4 +30,5 @@ def run(options: Options) -> int:
         return conclude(outcome.work, outcome.runs, outcome.out, outcome.metrics[0])
     from sslmed.reporting.publish import publish  # pandas and matplotlib take a while to import
 
-    return publish(outcome)
+    status = publish(outcome)
+    return max(status, check(outcome.out, options.figure)) if options.check else status

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import torch
 from monai.losses.dice import DiceCELoss
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sslmed.core.errors import InputError
@@ -155,17 +156,22 @@ class Segmentation(DownstreamTask):
         self.log_dict(self._validation.means())
 
     def test_step(self, batch: Sample, batch_idx: int) -> None:  # noqa: ARG002
-        """Score test cases on the prepared grid and, mapped back, on the original grid."""
+        """Score test cases on the prepared grid and, mapped back, on the original grid, if the batch has it."""
         probabilities = self.infer(batch["image"].float())
         prediction = _highest(probabilities)
         for i, case in enumerate(batch["case"]):
             row = case_row(prediction[i], batch["label"][i], self.label_values, self.regions)
-            geometry, truth = batch["geometry"][i], batch["native_label"][i]
-            native = geometry.restore_scores(probabilities[i].cpu().numpy())
-            row["dice_foreground_native"] = foreground_dice(native, truth, len(self.label_values))
-            if (spacing := geometry.original_spacing) is not None:
-                row |= surface_row(native, truth, self.label_values, spacing, tolerance=self.surface_tolerance)
+            if "geometry" in batch:
+                row |= self._native_row(probabilities[i], batch["geometry"][i], batch["native_label"][i])
             self.test_rows.append({"case": case, **row})
+
+    def _native_row(self, scores: Tensor, geometry: Geometry, truth: NDArray[np.uint8]) -> dict[str, float]:
+        """Score a case on its original grid: `scores` are `(K, *grid)`, `truth` is `(*original)`."""
+        native = geometry.restore_scores(scores.cpu().numpy())
+        row = {"dice_foreground_native": foreground_dice(native, truth, len(self.label_values))}
+        if (spacing := geometry.original_spacing) is not None:
+            row |= surface_row(native, truth, self.label_values, spacing, tolerance=self.surface_tolerance)
+        return row
 
     def predict_step(self, batch: Sample, batch_idx: int) -> list[np.ndarray[Any, Any]]:  # noqa: ARG002
         """Segment cases on their original grids, with the values of the label files."""

@@ -20,7 +20,7 @@ from sslmed.experiments.grid import Grid
 from sslmed.experiments.plan import Places, Run
 from sslmed.experiments.seen import SeenData
 from sslmed.experiments.settings import Estimate
-from sslmed.experiments.sources import Source
+from sslmed.experiments.sources import Pool, Source
 from sslmed.experiments.workflow import is_done
 from sslmed.preparation.settings import PrepareSettings
 from sslmed.preparation.store import Store
@@ -36,7 +36,7 @@ def print_dry_run(
     source: Source,
     seen: SeenData | None,
     *,
-    pool: Sequence[Path] | None,
+    pool: Pool | None,
     rival: Source | None,
     places: Places,
     executor: Executor,
@@ -48,7 +48,7 @@ def print_dry_run(
         runs: The plan.
         source: Source of the data.
         seen: What runs see of the data, if they exist already.
-        pool: Folders of the external pool, if there is one.
+        pool: The external pool, if there is one.
         rival: Source of the labelled dataset of the arm `supervised`, if there is one.
         places: Paths of the experiment.
         executor: Executor that would run the jobs.
@@ -72,8 +72,8 @@ def print_dry_run(
     n_train = None if seen is None else len(_split(grid, seen.store, grid.folds[0]).train)
     stores = [] if seen is None else [each for each in (seen.store, seen.pool, seen.source) if each is not None]
     lines += _cost_lines(grid, todo, stores, n_train, executor)
-    if todo and seen is not None:
-        others = {"pool": pool, "source": None if rival is None else rival.folders}
+    if todo and seen is not None and (pool is None or seen.pool is not None):
+        others = {"pool": None if pool is None else pool.folders, "source": None if rival is None else rival.folders}
         lines += ["by hand, e.g.:", *_commands(todo[0], places, seen, source.folders, others, grid)]
     for line in lines:
         console.print(line, highlight=False, markup=False)
@@ -83,9 +83,7 @@ def _names(runs: Sequence[Run]) -> str:
     return ", ".join("pretraining" if run.labels is None else str(run.labels) for run in runs)
 
 
-def _data_lines(
-    grid: Grid, runs: Sequence[Run], source: Source, seen: SeenData | None, pool: Sequence[Path] | None
-) -> list[str]:
+def _data_lines(grid: Grid, runs: Sequence[Run], source: Source, seen: SeenData | None, pool: Pool | None) -> list[str]:
     """Count cases: of each fold, for pretraining, and with labels."""
     lines = []
     if seen is None:
@@ -99,8 +97,12 @@ def _data_lines(
     for fold in grid.folds:
         lines += _fold_lines(grid, store, fold, transductive=transductive)
     if seen.pool is not None and pool is not None:
-        lines.append(f"external pool: {_listed(pool)}: pretraining sees {image_counts(select_pool(seen.pool).counts)}")
+        lines.append(
+            f"external pool: {_listed(pool.folders)}: pretraining sees {image_counts(select_pool(seen.pool).counts)}"
+        )
         lines += [f"left out, e.g.: {problem}" for problem in seen.pool.problems[:1]]
+    elif pool is not None:
+        lines.append(f"external pool: {_listed(pool.folders)} (not here yet: it will be downloaded)")
     return lines
 
 

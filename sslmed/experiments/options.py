@@ -18,7 +18,8 @@ class Options:
         figure: Name of a figure, or the path of a YAML of your own, like those in `configs/experiments`.
         data: `phantom`, a known dataset, a table (CSV), or a folder with one or in MSD or APTOS layout; and more of
             them, or folders of loose images as unlabelled cases.
-        pool: Folders or tables of unlabelled images for arms <task>-external; by default these are then run as well.
+        pool: Folders, tables or known datasets with images for arms <task>-external, whose labels are not read; by
+            default these arms are then run as well.
         balanced_pools: Take as many images from each pool, whatever their sizes; by default all images are equal.
         source: Another labelled dataset, as for data, for the arm supervised; by default it is then run as well.
             `phantom` is one of other synthetic patients.
@@ -43,13 +44,15 @@ class Options:
         wandb: Whether runs are mirrored to Weights & Biases.
         probes: Score while pretraining what the encoder's features tell of the labels, for the report; runs that are
             done stay as they are.
+        check: Compare the scores of a phantom, preset quick, with those measured; exit status 1 if some lie outside the
+            range between processors.
         dry_run: List what is done and to do, and what it would cost.
         final: Train one model on all labels, for use: of the arm of --arms, or of the best in validation so far.
     """
 
     figure: str
     data: Sequence[str] = ("phantom",)
-    pool: Sequence[Path] | None = None
+    pool: Sequence[str] | None = None
     balanced_pools: bool = False
     source: str | None = None
     preset: str = "quick"
@@ -70,5 +73,6 @@ class Options:
     downloads: Path = Path("data")
     wandb: Literal["disabled", "offline", "online"] = "disabled"
     probes: bool = False
+    check: bool = False
     dry_run: bool = False
     final: bool = False

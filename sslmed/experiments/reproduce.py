@@ -26,7 +26,7 @@ from sslmed.experiments.own import add_arms, expand_groups, find_encoder
 from sslmed.experiments.plan import LabelledSource, Places, Run, plan_runs, write_plan
 from sslmed.experiments.seen import SeenData
 from sslmed.experiments.settings import config_root, keep_experiment, preset_folder, read_experiment, read_preset
-from sslmed.experiments.sources import Source, pool_name, scan_pool
+from sslmed.experiments.sources import Pool, Source, refuse_same_people
 from sslmed.experiments.workflow import (
     is_done,
     run_workflow,
@@ -97,8 +97,13 @@ def reproduce(options: Options) -> Outcome | None:
     if not options.dry_run:
         for option, folder in (("--out", out), ("--runs", options.runs), ("--downloads", options.downloads)):
             check_writable(folder, option)
+    external = None if options.pool is None else Pool(options.pool, options.downloads)
+    if external is not None:
+        refuse_same_people(source, external)
     dataset = None if options.dry_run and source.is_absent else source.fetch()
-    pool, unusable = (None, []) if options.pool is None else scan_pool(options.pool)
+    pool, unusable = None, list[str]()
+    if external is not None and not (options.dry_run and external.is_absent):
+        pool, unusable = external.scan()
     labelled = None if rival is None or (options.dry_run and rival.is_absent) else rival.fetch()
     if labelled is not None:
         check_source(labelled)
@@ -109,7 +114,7 @@ def reproduce(options: Options) -> Outcome | None:
     places = Places(
         work=work,
         store=stores / f"{source.name}-{_key(dataset, grid)}",
-        pool=stores / f"pool-{pool_name(options.pool)}-{_key(pool, grid)}" if options.pool else None,
+        pool=None if external is None else stores / f"pool-{external.name}-{_key(pool, grid)}",
         source=None
         if rival is None
         else LabelledSource(
@@ -131,7 +136,7 @@ def reproduce(options: Options) -> Outcome | None:
     if not all(is_done(work, run) for run in runs):
         _check_configuration(runs, work, dataset, pool, labelled, experiment.arms)
     if options.dry_run:
-        print_dry_run(grid, runs, source, places.seen, pool=options.pool, rival=rival, places=places, executor=executor)
+        print_dry_run(grid, runs, source, places.seen, pool=external, rival=rival, places=places, executor=executor)
         return None
     with sole_command(work) as lock:
         executor.wait_for_others(work)
@@ -140,8 +145,8 @@ def reproduce(options: Options) -> Outcome | None:
                 check_gpus(executor.gpus)
             store = prepare(source.folders, places.store, settings, labels=experiment.label_kind)
             prepared_pool = prepared_source = None
-            if options.pool is not None and places.pool is not None:
-                prepared_pool = prepare(options.pool, places.pool, settings, pool=True)
+            if external is not None and places.pool is not None:
+                prepared_pool = prepare(external.folders, places.pool, settings, pool=True)
                 refuse_common_images(prepared_pool, store, "--pool")
             if rival is not None and places.source is not None:
                 prepared_source = prepare(rival.folders, places.source.store, settings)
@@ -163,7 +168,7 @@ def reproduce(options: Options) -> Outcome | None:
         out=out,
         metrics=grid.experiment.metrics,
         phantom=source.is_phantom,
-        notes=[] if options.pool is None else [f"External pool: {pool_name(options.pool)}."],
+        notes=[] if external is None else [f"External pool: {external.name}."],
         wandb=options.wandb,
     )
 

@@ -12,6 +12,7 @@ from sslmed.phantoms import KINDS
 from sslmed.preparation.download.fetch import fetch
 from sslmed.preparation.download.known import KNOWN
 from sslmed.preparation.readers import layouts
+from sslmed.preparation.readers.dataset import KINDS as LABEL_KINDS
 from sslmed.preparation.readers.dataset import Dataset, Labels
 from sslmed.preparation.readers.table import dataset_name
 
@@ -33,7 +34,8 @@ class Source:
         seed: Seed of the phantom.
 
     Raises:
-        UserError: If the name of a folder is one that sslmed uses itself, or there is no phantom to generate.
+        UserError: If the name of a folder is one that sslmed uses itself, the labels of a known dataset are of another
+            kind, or there is no phantom to generate.
     """
 
     data: str
@@ -89,6 +91,9 @@ class Source:
             raise UserError(
                 "there is no synthetic data for this figure: give a table or a folder by --data (make: DATA=)"
             )
+        if self.labels is not None and self.data in KNOWN and KNOWN[self.data].labels != self.labels:
+            there, wanted = (LABEL_KINDS[kind] for kind in (KNOWN[self.data].labels, self.labels))
+            raise UserError(f"{self.data}: its labels are {there}, not {wanted}")
         if self.name != self.data and self.name in (PHANTOM, *KNOWN):
             msg = f"{self.data}: sslmed uses the name of this folder itself; rename the folder or link to it"
             raise UserError(msg)
@@ -120,24 +125,61 @@ def name_of(path: Path) -> str:
     return dataset_name(path) if path.is_file() else path.resolve().name
 
 
-def pool_name(pool: Sequence[Path]) -> str:
-    """Return the name, in tables and paths, of an external pool of one folder or table or of several."""
-    return "+".join(map(name_of, pool))
+@dataclass(frozen=True)
+class Pool:
+    """Finds or downloads an external pool.
+
+    Attributes:
+        names: Known datasets' names, and paths of tables or folders; several are one pool.
+        downloads: Folder for downloaded datasets.
+    """
+
+    names: Sequence[str]
+    downloads: Path
+
+    @property
+    def folders(self) -> list[Path]:
+        """Folders or tables of the pool, which may not exist yet."""
+        return [self.downloads / KNOWN[name].name if name in KNOWN else Path(name) for name in self.names]
+
+    @property
+    def name(self) -> str:
+        """The pool's name in tables and paths."""
+        return "+".join(map(name_of, self.folders))
+
+    @property
+    def is_absent(self) -> bool:
+        """Whether a part of the pool must be downloaded first."""
+        pairs = zip(self.names, self.folders, strict=True)
+        return any(name in KNOWN and not layouts.has_layout(folder) for name, folder in pairs)
+
+    def scan(self) -> tuple[Dataset, list[str]]:
+        """Download what is absent, and return the images and the problems of those that cannot be used.
+
+        Raises:
+            UserError: If a folder does not exist or has no image, or a dataset cannot be downloaded.
+        """
+        for name, folder in zip(self.names, self.folders, strict=True):
+            if name in KNOWN:
+                fetch(name, self.downloads)
+            _require(folder, "--pool")
+        check_name(self.name, self.folders[0])
+        return layouts.scan_all(self.folders, pool=True)
 
 
-def scan_pool(pool: Sequence[Path]) -> tuple[Dataset, list[str]]:
-    """Find the images of an external pool, and the problems of those that cannot be used, one line each.
+def refuse_same_people(source: Source, pool: Pool) -> None:
+    """Refuse IXI as a pool for IXITiny, or the reverse: they are of the same people, in images that differ.
 
     Raises:
-        UserError: If a folder does not exist or has no image.
+        UserError: If it is so.
     """
-    for path in pool:
-        _require(path, "--pool")
-    check_name(pool_name(pool), pool[0])
-    return layouts.scan_all(pool, pool=True)
+    ixi = {name for name, known in KNOWN.items() if known.name.startswith("IXI")}
+    for name in ixi.intersection(pool.names) if source.data in ixi else ():
+        raise UserError(f"--pool {name}: shows the people of {source.data}, whose test cases it would give away")
 
 
 def _require(path: Path, option: str) -> None:
     if not path.exists():
-        expected = f"{option} is a table, a folder of images, or one in the layout of MSD or APTOS"
-        raise UserError(f"{path}: no such folder; {expected}{did_you_mean_path(path)}")
+        expected = f"{option} is a table, a folder of images or one in the layout of MSD or APTOS, or a known dataset"
+        near = did_you_mean(str(path), KNOWN) or did_you_mean_path(path)
+        raise UserError(f"{path}: no such folder; {expected} ({', '.join(KNOWN)}){near}")

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from sslmed.exporting.description import Description
+from sslmed.preparation.download.known import licence_of
 from sslmed.preparation.settings import is_ct
 
 TEMPLATE = Path(__file__).with_name("model_card.jinja")
@@ -83,6 +84,7 @@ def _facts(description: Description) -> dict[str, Any]:
         "encoder_name": (description.network["init_args"].get("encoder") or description.network)["class_path"],
         "preparation": _preparation(description),
         "classes": [f"{value}: {each}" for value, each in recipe.label_names.items()],
+        "data_licence": licence_of(run.get("dataset", "")) or licence_of(recipe.dataset),
         "scores": run["scores"],
         "run": run,
         "length": f"{run['updates']} updates" if "updates" in run else f"{run.get('epochs')} epochs",

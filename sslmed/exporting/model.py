@@ -21,6 +21,7 @@ from sslmed.exporting.build import build_network, fill
 from sslmed.exporting.description import FILE, Description, read_description
 from sslmed.exporting.trained_run import read_run
 from sslmed.preparation.geometry import Geometry
+from sslmed.preparation.readers.torchio_image import voxels_of
 from sslmed.preparation.recipe import Prepared
 
 Source = str | Path | ArrayLike | torchio.Image | torchio.Subject
@@ -104,7 +105,7 @@ class Model(nn.Module):
         if isinstance(image, str | Path):
             return recipe.prepare_file(Path(image))
         if isinstance(image, torchio.Image | torchio.Subject):
-            return recipe.prepare_array(*_of_torchio(image), name="the torchio image")
+            return recipe.prepare_array(*voxels_of(image), name="the torchio image")
         return recipe.prepare_array(image, affine)
 
     def predict(self, image: Source, affine: ArrayLike | None = None) -> Mask | Classes | float:
@@ -203,14 +204,3 @@ def build_model(description: Description, weights: Path) -> Model:
         state = {name.removeprefix("encoder."): each for name, each in state.items() if name.startswith("encoder.")}
     fill(network, state, weights)
     return Model(network, description)
-
-
-def _of_torchio(image: torchio.Image | torchio.Subject) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return `(C, I, J, K)` and the affine of an image, or of all images of a subject but the label maps."""
-    images: Sequence[torchio.Image] = [image] if isinstance(image, torchio.Image) else image.get_images()
-    if not images:
-        raise UserError("the torchio subject has no image but label maps")
-    first = images[0]
-    if any(each.spatial_shape != first.spatial_shape or not np.allclose(each.affine, first.affine) for each in images):
-        raise UserError("the images of the torchio subject differ in shape or affine; resample them to one grid")
-    return np.concatenate([np.asarray(each.data) for each in images]), np.asarray(first.affine)

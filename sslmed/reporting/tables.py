@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from math import isnan
@@ -20,8 +21,10 @@ from sslmed.reporting.arm_tests import compare_arms
 from sslmed.reporting.efficiency import labels_to_baseline, updates_to_baseline
 from sslmed.reporting.label_axis import LabelAxis
 from sslmed.reporting.null_bands import null_bands
+from sslmed.reporting.robustness import summarise_corrupted, write_corrupted_table
 from sslmed.reporting.same_data import refuse_mixed_data
 from sslmed.reporting.summary import FAMILY, summarise_cells
+from sslmed.training.run_directory import RunDirectory
 
 RUN = ["figure", "dataset", "preset", "arm", "spatial_dims", "label_fraction", "n_labels", "fold", "seed"]
 """Columns that identify a run, in tables and in `results.json`."""
@@ -39,6 +42,7 @@ class Tables:
         null_bands: One row per metric, baseline and label fraction, see `null_bands`.
         efficiency: One row per metric, arm and quantity, see `labels_to_baseline` and `updates_to_baseline`.
         curves: One row per run, `update` and metric: scores of the validation cases.
+        robustness: One row per artefact, strength, arm and label fraction, see `summarise_corrupted`.
         missing: The runs without usable results, in the order given, e.g. `rotation 25 % fold 1 seed 0`.
         planned: Arm and label fraction of every planned cell.
         unusable: Directories of finished runs whose results cannot be used -> why.
@@ -54,6 +58,7 @@ class Tables:
     null_bands: pd.DataFrame
     efficiency: pd.DataFrame
     curves: pd.DataFrame
+    robustness: pd.DataFrame
     missing: tuple[str, ...]
     planned: frozenset[tuple[str, float]]
     unusable: Mapping[Path, str]
@@ -98,6 +103,9 @@ def collect(run_dirs: Iterable[Path], primary: str) -> Tables:
         null_bands=_by_metric(values, null_bands),
         efficiency=efficiency.sort_values([*FAMILY, "arm", "quantity"], ignore_index=True),
         curves=curves,
+        robustness=summarise_corrupted(
+            _joined(runs, [run.values_corrupted(primary) for run in runs]), test_to_train=ratio
+        ),
         missing=tuple(_name(path) for path in paths if path not in records),
         planned=frozenset((_arm(path), labels.fraction(LabelAmount.from_path(path.name))) for path in paths),
         unusable=unusable,
@@ -116,6 +124,7 @@ def write_tables(tables: Tables, folder: Path) -> None:
         table: pd.DataFrame = getattr(tables, name)
         with atomic_path(folder / f"{name}.csv") as temporary:
             table.to_csv(temporary, index=False, lineterminator="\n")
+    write_corrupted_table(tables.robustness, folder)
     with atomic_path(folder / "cases.csv") as temporary:
         _write_cases(tables.cases, temporary)
 
@@ -138,6 +147,7 @@ class NothingFinishedError(UserError):
 class _FinishedRun:
     record: dict[str, Any]
     cases: pd.DataFrame
+    corrupted: pd.DataFrame
 
     @classmethod
     def read(cls, path: Path) -> "_FinishedRun":
@@ -148,7 +158,8 @@ class _FinishedRun:
             raise ValueError(f"results.json has no {', '.join(absent)}")
         # Ids are text even where they look like a number ("007") or like a missing value ("NA").
         cases = pd.read_csv(path / "cases.csv", dtype={"case": str}, keep_default_na=False)
-        return cls(record, cases.sort_values("case", ignore_index=True))
+        corrupted = RunDirectory(path).read_corrupted()
+        return cls(record, cases.sort_values("case", ignore_index=True), corrupted)
 
     def check_finite(self, primary: str) -> None:
         """Raise ValueError if training diverged, or the main score is not finite (JSON has `null` for that)."""
@@ -175,6 +186,15 @@ class _FinishedRun:
         """Return one value per case for every metric. Their mean is the run's score."""
         values = {metric: case_values(self.cases, metric) for metric in self.record["metrics"]}
         return pd.DataFrame(values).assign(case=self.cases["case"])
+
+    def values_corrupted(self, metric: str) -> pd.DataFrame:
+        """Return one value per case, artefact and strength; none if the metric is of the original grid."""
+        tables = [pd.DataFrame(columns=["artefact", "strength", "case", "metric", "value"])]
+        for _, rows in self.corrupted.groupby(["artefact", "strength"]):
+            with suppress(ValueError):
+                values = case_values(rows, metric)
+                tables.append(rows[["artefact", "strength", "case"]].assign(metric=metric, value=values))
+        return pd.concat(tables[1:] or tables)
 
 
 def _read(paths: Iterable[Path], primary: str) -> tuple[dict[Path, _FinishedRun], dict[Path, str]]:

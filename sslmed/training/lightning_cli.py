@@ -20,6 +20,7 @@ from sslmed.core.parsing import shield_numbers
 from sslmed.core.seeds import derived_seed
 from sslmed.data.datamodule import StoreDataModule
 from sslmed.downstream.base import RANDOM, DownstreamTask
+from sslmed.evaluation.artefacts import Artefact
 from sslmed.evaluation.metrics import summarise
 from sslmed.learning.distributed import check_processes, rank, world_size
 from sslmed.learning.layout import store_channels_last
@@ -33,6 +34,7 @@ from sslmed.training.fitting import Fitting
 from sslmed.training.own_modules import import_own_modules, record_own_modules
 from sslmed.training.paths import place_runs, resolve_paths
 from sslmed.training.probes import Probes
+from sslmed.training.robustness import print_corrupted, score_corrupted
 from sslmed.training.run_directory import RunDirectory
 from sslmed.training.run_options import OneLineParser, add_run_options
 from sslmed.training.scoring import load_weights, print_scores, score
@@ -54,6 +56,9 @@ class SSLMedCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the options of a run beside model, data and trainer."""
         add_run_options(parser)
+        if "test" in self.subcommands():
+            told = "score the test cases under these artefacts instead, and write the run's robustness.csv"
+            parser.add_argument("--corrupt", nargs="+", type=Artefact, default=None, help=told)
 
     @property
     def _selected(self) -> Path:
@@ -179,11 +184,17 @@ class SSLMedCLI(LightningCLI):
                 fitting.fit()
 
     def test(self, model: LightningModule, ckpt_path: Path | str | None = None, **_: Any) -> None:  # noqa: ANN401
-        """Score the test cases of a run again and print the result. The run directory does not change."""
+        """Score the test cases of a run again and print the result. The record of the run does not change."""
         if not isinstance(model, DownstreamTask) or not self.datamodule.selection.test:
             msg = f"{self.run.path}: a pretraining run or a final model has no test cases; use `sslmed validate`"
             raise UserError(msg)
         self.run.require_results("a test")
+        if self.settings.corrupt is not None:
+            load_weights(model, self._checkpoint(ckpt_path), self.datamodule.store)
+            (rows,) = score_corrupted([(self.trainer, model)], self.datamodule, self.settings.corrupt)
+            self.run.write_corrupted(rows)
+            print_corrupted(rows, model.kind)
+            return
         rows = score(self.trainer, model, self.datamodule, self._checkpoint(ckpt_path))
         print_scores("Test cases", summarise(rows, model.kind))
 
@@ -222,12 +233,15 @@ class SSLMedCLI(LightningCLI):
         return mirrored(self.run, self.settings.wandb, self.trainer, self.history, self._description())
 
 
-def main(args: Sequence[str], cli_class: type[SSLMedCLI] = SSLMedCLI) -> None:
+def main(args: Sequence[str], cli_class: type[SSLMedCLI] = SSLMedCLI) -> SSLMedCLI:
     """Run a LightningCLI subcommand.
 
     Args:
         args: Subcommand and options, as after `sslmed`.
         cli_class: Class that parses and runs them.
+
+    Returns:
+        What has run, with its `model`, `datamodule` and `trainer`.
 
     Raises:
         UserError: If an option or a file of the user's is not valid.
@@ -239,7 +253,7 @@ def main(args: Sequence[str], cli_class: type[SSLMedCLI] = SSLMedCLI) -> None:
     attributes = {"subcommands": staticmethod(lambda: subcommand), "own_modules": import_own_modules(args)}
     cli = type(cli_class.__name__, (cli_class,), attributes)
     try:
-        cli(
+        ran: SSLMedCLI = cli(
             LightningModule,
             LightningDataModule,
             subclass_mode_model=True,
@@ -253,6 +267,7 @@ def main(args: Sequence[str], cli_class: type[SSLMedCLI] = SSLMedCLI) -> None:
         )
     except Exception as error:
         raise _user_error(error) or error from None
+    return ran
 
 
 def _user_error(error: BaseException | None) -> UserError | None:

@@ -40,6 +40,7 @@ class RunDirectory:
         self.best = self.checkpoints / "best.ckpt"
         self.last = self.checkpoints / "last.ckpt"
         self.cases = path / "cases.csv"
+        self.robustness = path / "robustness.csv"
         self.examples = path / "examples.npz"
         self.answers = path / "answers.png"
         self.results = path / "results.json"
@@ -139,6 +140,19 @@ class RunDirectory:
             with atomic_path(self.cases) as temporary:
                 cases.to_csv(temporary, index=False)
         write_text(self.results, json.dumps(_without_nan(results), indent=2, allow_nan=False) + "\n")
+
+    def read_corrupted(self) -> pd.DataFrame:
+        """Read the scores under artefacts: `artefact`, `strength`, and columns of cases.csv; empty without them."""
+        if not self.robustness.is_file():
+            return pd.DataFrame(columns=["artefact", "strength", "case"])
+        return pd.read_csv(self.robustness, dtype={"case": str}, keep_default_na=False)
+
+    def write_corrupted(self, rows: pd.DataFrame) -> None:
+        """Write scores under artefacts; those under other artefacts stay."""
+        old = self.read_corrupted()
+        kept = old[~old["artefact"].isin(rows["artefact"])]
+        with atomic_path(self.robustness) as temporary:
+            pd.concat([kept, rows] if len(kept) else [rows]).to_csv(temporary, index=False)
 
 
 def _without_nan(value: Any) -> Any:  # noqa: ANN401 - any JSON

@@ -56,4 +56,4 @@ def test_an_option_of_several_values_may_be_given_several_times(monkeypatch: pyt
     with pytest.raises(SystemExit):
         cli.main(["reproduce", "fig3", *given.split(), "--dry-run", "--folds", "0"])
     (options,) = arrived
-    assert (options.pool, options.data, options.dry_run) == ([Path("a"), Path("b")], ["c"], True)
+    assert (options.pool, options.data, options.dry_run) == (["a", "b"], ["c"], True)

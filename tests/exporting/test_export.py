@@ -51,6 +51,7 @@ def test_the_model_card_says_what_it_is(trained, tmp_path) -> None:
     for words in (
         *("-160 to 240 HU", "resized to 16", "1: pancreas", "RAS", "fold 0 of 5", "not a medical device"),
         *("random weights", "one run", "noise of training is not in them", "test cases"),
+        "(licence: CC BY-SA 4.0, http://medicaldecathlon.com)",
     ):
         assert words in card.text
     interval = re.search(rf"foreground Dice \| {scores['dice_foreground']:.3f} \| ([\d.]+) to ([\d.]+)", card.text)

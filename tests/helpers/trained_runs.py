@@ -42,7 +42,7 @@ def train_runs(there: Path, here: Path) -> Trained:
     for name, dims, column in (("valued", 3, "value"), ("masked", 2, "mask")):
         prepare(write_table(there / f"{name}-table", dims, [column]), there / name, PrepareSettings(size=12), jobs=1)
     runs = here / "runs"
-    fit("segmentation", there / "cubes", there / "segmentation")
+    fit("segmentation", there / "cubes", there / "segmentation", "--labels.dataset", "hippocampus")
     fit("segmentation", there / "cubes", there / "slices", "--data.spatial_dims", "2")
     fit("segmentation", there / "spaced", there / "crops", "--data.crop_size", "[8,8,8]")
     fit("segmentation", there / "masked", there / "photo_masks")

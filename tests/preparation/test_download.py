@@ -1,11 +1,9 @@
 import hashlib
 import io
-import re
 import tarfile
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from loopback import serving
 
 from sslmed.core.errors import UserError
 from sslmed.preparation.download.fetch import fetch
@@ -26,45 +24,10 @@ def archive():
     return file.getvalue()
 
 
-class Server(ThreadingHTTPServer):
-    """Serves one file, and records the ranges that were asked for."""
-
-    def __init__(self, content):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.content = content
-        self.ranges = []
-        self.supports_ranges = True
-        self.breaks_after = None  # bytes
-        self.url = f"http://127.0.0.1:{self.server_port}/{TASK}.tar"
-
-
-class Handler(BaseHTTPRequestHandler):
-    def do_GET(self):
-        asked = self.headers["Range"]
-        self.server.ranges.append(asked)
-        start = int(re.fullmatch(r"bytes=(\d+)-", asked)[1]) if asked and self.server.supports_ranges else 0
-        if TASK not in self.path:
-            self.send_error(404)
-            return
-        if start >= len(self.server.content):
-            self.send_error(416)
-            return
-        self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(self.server.content) - start))
-        self.end_headers()
-        self.wfile.write(self.server.content[start : self.server.breaks_after])
-
-    def log_message(self, *arguments):
-        pass
-
-
 @pytest.fixture
 def server(archive):
-    server = Server(archive)
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    with serving(archive, f"{TASK}.tar") as server:
+        yield server
 
 
 @pytest.fixture

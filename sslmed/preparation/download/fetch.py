@@ -1,14 +1,15 @@
-"""Downloads known datasets: tasks of the Medical Segmentation Decathlon, and APTOS 2019 from Kaggle."""
+"""Downloads known datasets."""
 
 import http.client
 import shutil
+import sys
 from pathlib import Path
 
 from filelock import FileLock
 
 from sslmed.core.errors import UserError
 from sslmed.core.nearest import did_you_mean
-from sslmed.preparation.download.decathlon import Task
+from sslmed.preparation.download.archive import Archive
 from sslmed.preparation.download.kaggle import Competition
 from sslmed.preparation.download.known import KNOWN
 from sslmed.preparation.readers.layouts import has_layout
@@ -17,7 +18,7 @@ from sslmed.preparation.readers.layouts import has_layout
 def fetch(name: str, folder: Path) -> Path:
     """Return the folder of a known dataset in `folder`, and download it first if it does not exist.
 
-    An interrupted download is resumed. The archive is deleted after extraction.
+    The licence is shown, and an interrupted download is resumed. The archive is deleted after extraction.
 
     Args:
         name: One of `KNOWN`.
@@ -41,17 +42,18 @@ def fetch(name: str, folder: Path) -> Path:
             if target.is_dir() and any(target.iterdir()):
                 raise UserError(f"{target}: holds no whole dataset; complete it, or delete it to download it")
             if not archive.is_file():
+                print(f"{name}: {known.name}, licence {known.licence}", file=sys.stderr)
                 known.download(archive)
             _extract(known, archive, target)
     except (OSError, http.client.HTTPException) as error:
         raise UserError(
-            f"{known.name}: cannot be downloaded ({error}); run the same command again to resume, or manually put "
-            f"{known.source} at {archive}, or its content at {target}, and run the same command again"
+            f"{known.name}: cannot be downloaded ({error}); run the same command again to resume, or first put "
+            f"{known.source} at {archive}"
         ) from error
     return target
 
 
-def _extract(known: Task | Competition, archive: Path, target: Path) -> None:
+def _extract(known: Archive | Competition, archive: Path, target: Path) -> None:
     temporary = target.with_name(f".{target.name}.extracting")
     shutil.rmtree(temporary, ignore_errors=True)  # of a run that was killed
     content = known.unpack(archive, temporary)

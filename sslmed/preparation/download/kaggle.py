@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from sslmed.core.errors import UserError
 from sslmed.core.progress import progress
+from sslmed.preparation.readers.dataset import Labels
 
 if TYPE_CHECKING:
     from requests import HTTPError
@@ -28,6 +29,12 @@ class Competition:
 
     name: str
     suffix: ClassVar[str] = ".zip"
+    labels: ClassVar[Labels] = "class"
+
+    @property
+    def licence(self) -> str:
+        """Licence of the data."""
+        return f"the competition's rules, {self.page}/rules"
 
     @property
     def page(self) -> str:

@@ -1,5 +1,6 @@
 """Lists the images and labels of a user's own CSV table."""
 
+import csv
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -60,6 +61,12 @@ def scan_table(path: Path, labels: Labels | None = None) -> tuple[Dataset, list[
         label_names=dict(enumerate(reader.class_names)),
         cases=tuple(sorted(cases, key=lambda case: case.id)),
     ), problems
+
+
+def write_table(folder: Path, rows: Sequence[Sequence[str]]) -> None:
+    """Write the table of a folder, whose first row names the columns."""
+    with (folder / NAME).open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)
 
 
 def has_labels(path: Path) -> bool:

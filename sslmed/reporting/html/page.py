@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from sslmed.core.errors import UserError
 from sslmed.core.files import write_text
 from sslmed.downstream.examples import ROLES
+from sslmed.evaluation.artefacts import STRENGTHS
 from sslmed.evaluation.metrics import find
 from sslmed.experiments.arms import Arm
 from sslmed.experiments.plan import Run, read_plan
@@ -23,6 +24,7 @@ from sslmed.reporting.html.experiment import FinishedExperiment
 from sslmed.reporting.html.meanings import EXTERNAL, NULL, OWN, SLICES, TASKS
 from sslmed.reporting.html.swatches import swatch
 from sslmed.reporting.html.viewer import viewer
+from sslmed.reporting.robustness import write_corrupted_table
 from sslmed.reporting.tables import Tables, collect
 
 NAME = "report.html"
@@ -51,6 +53,7 @@ def report_experiment(work: Path, out: Path) -> Path:
     finetuning = [work / run.name for run in runs if run.labels is not None]
     tables = collect(finetuning, kept_experiment(work, work.parent.name).metrics[0])
     path = out / work.parent.name / work.name / NAME
+    write_corrupted_table(tables.robustness, path.parent)
     write_report(path, work, runs, tables)
     return path
 
@@ -108,6 +111,8 @@ def _content(experiment: FinishedExperiment) -> dict[str, Any]:
         "confusion": matrix,
         "cells": page_tables.all_cells(experiment),
         "efficiency": page_tables.efficiency(experiment),
+        "robustness": page_tables.robustness(experiment),
+        "strengths": [*STRENGTHS.values()],
         "cost": page_tables.cost(experiment),
         "data": page_tables.data(experiment),
         "protocol": page_tables.protocol(experiment),

@@ -9,6 +9,7 @@ import pandas as pd
 from sslmed.core.text import duration, image_counts
 from sslmed.evaluation.metrics import find
 from sslmed.experiments.arms import Arm
+from sslmed.preparation.download.known import licence_of
 from sslmed.reporting.efficiency import LABELS, UPDATES
 from sslmed.reporting.html.experiment import FinishedExperiment
 from sslmed.reporting.html.formatting import (
@@ -67,6 +68,37 @@ def _cells(scores: pd.DataFrame, experiment: FinishedExperiment) -> list[dict[st
         for _, cell in by_cell.iterrows()
         if (cell["arm"], cell["label_fraction"]) in experiment.tables.planned
     ]
+
+
+def robustness(experiment: FinishedExperiment) -> dict[str, Any] | None:
+    """Return the scores under artefacts at the greatest amount of labels that has them; `None` if there are none."""
+    table, metric = experiment.tables.robustness, experiment.metrics[0]
+    if table.empty:
+        return None
+    most = table["label_fraction"].max()
+    corrupted = table[table["label_fraction"] == most]
+    clean = experiment.tables.summary.query("metric == @metric and label_fraction == @most").assign(strength=0)
+    rows = []
+    for artefact, of_artefact in corrupted.groupby("artefact", sort=False):
+        cells = pd.concat([clean[clean["arm"].isin(of_artefact["arm"])], of_artefact])
+        for arm in [arm for arm in experiment.arms if arm in {*cells["arm"]}]:
+            of_arm = cells[cells["arm"] == arm].sort_values("strength")
+            rows.append(
+                {"artefact": artefact, "arm": arm, "cells": [_robust_cell(cell) for _, cell in of_arm.iterrows()]}
+            )
+    return {
+        "metric": _name(metric, experiment),
+        "labels": str(experiment.tables.labels.amounts[most]),
+        "differs": bool(corrupted["diff"].notna().any()),
+        "rows": rows,
+    }
+
+
+def _robust_cell(cell: "pd.Series[float]") -> dict[str, str]:
+    """Return a score, and below it its difference to the baseline with its interval, or its own interval."""
+    ends = interval(cell["diff_low"], cell["diff_high"], signed=True)
+    below = f"{difference(cell['diff'])} {ends}" if ends else interval(cell["ci_low"], cell["ci_high"])
+    return {"score": score(cell["mean"]), "below": below}
 
 
 def efficiency(experiment: FinishedExperiment) -> list[dict[str, str]]:
@@ -132,7 +164,7 @@ def data(experiment: FinishedExperiment) -> list[tuple[str, str]]:
     store, cases = experiment.store, experiment.tables.cases
     n_labels = experiment.tables.results.groupby("label_fraction")["n_labels"].agg(["min", "max"])
     terms = [
-        ("Dataset", experiment.dataset),
+        ("Dataset", _with_licence(experiment.dataset)),
         ("Test cases scored", f"{cases['case'].nunique():,}"),
         ("Labelled training cases", ", ".join(_n_labels(experiment, *row) for row in n_labels.itertuples())),
     ]
@@ -147,6 +179,13 @@ def data(experiment: FinishedExperiment) -> list[tuple[str, str]]:
     side = TIMES.join([str(settings.size)] * store.spatial_dims)
     grid = side if settings.geometry == "cube" else f"spacing {TIMES.join(f'{s:g}' for s in settings.spacing)} mm"
     return [*terms, ("Prepared grid", grid)]
+
+
+def _with_licence(names: str) -> str:
+    """Add the licences of those of the datasets `a+b` that are known."""
+    licences = filter(None, dict.fromkeys(map(licence_of, names.split("+"))))
+    listed = "; ".join(licences)
+    return f"{names} (licence: {listed})" if listed else names
 
 
 def protocol(experiment: FinishedExperiment) -> list[tuple[str, str]]:
@@ -171,7 +210,8 @@ def protocol(experiment: FinishedExperiment) -> list[tuple[str, str]]:
     counts = _image_counts(experiment)
     terms += [("Images of pretraining", counts)] if counts else []
     if experiment.pools:
-        terms.append(("External pool", f"{listing(experiment.pools)}: pretrains the arms with -external instead"))
+        pools = listing([*map(_with_licence, experiment.pools)])
+        terms.append(("External pool", f"{pools}: pretrains the arms with -external instead"))
     sources = labelled_sources(experiment.records.values())
     terms += [("Supervised arms", f"pretrained on the labels of {each} instead") for each in sources]
     return terms

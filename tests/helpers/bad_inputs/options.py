@@ -143,7 +143,7 @@ PLANNING = [
         plan("--pool Tsk --arms rotation-external"),
         ("Tsk: no such folder", "did you mean Task?"),
     ),
-    Bad("no pool", plan("--arms rotation-external"), ("give its folder by --pool",)),
+    Bad("no pool", plan("--arms rotation-external"), ("give it by --pool",)),
     Bad("classes for label maps", plan(data="eyes"), ("eyes: its labels are classes, not label maps",)),
     Bad("label maps for classes", plan(figure="fig4"), ("Task: its labels are label maps, not classes",)),
     Bad("regions that are not there", plan(figure="fig2"), ("organ",)),
