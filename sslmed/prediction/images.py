@@ -24,10 +24,12 @@ class Image:
     Attributes:
         path: Its file, or the folder of a DICOM series, or `FOLDER/UID`.
         name: Its path below the folder that all images have in common, without the extension; unique.
+        channels: The files of its other channels, if each channel is a file.
     """
 
     path: Path
     name: str
+    channels: tuple[Path, ...] = ()
 
 
 def find_images(given: Sequence[Path], spatial_dims: int) -> tuple[list[Image], list[str]]:
@@ -44,19 +46,23 @@ def find_images(given: Sequence[Path], spatial_dims: int) -> tuple[list[Image], 
         UserError: If a path is none of these, or holds no image that the network takes.
     """
     roots: list[Path] = []
-    paths: dict[Path, Path] = {}  # absolute -> as given
+    paths: dict[Path, tuple[Path, ...]] = {}  # absolute -> the files as given
     problems: list[str] = []
     for item in given:
         dims, found = _images_in(item, problems)
         if dims != spatial_dims:
             raise UserError(f"--images {item}: the network takes {KINDS[spatial_dims]}, but this is of {KINDS[dims]}")
-        roots += [item if item.is_dir() else item.parent, *(path.parent for path in found)]
-        paths |= {_absolute(path): path for path in found}
+        roots += [item if item.is_dir() else item.parent, *(path.parent for path, *_ in found)]
+        paths |= {_absolute(files[0]): files for files in found}
     common = os.path.commonpath(map(_absolute, roots))
     files = {path: Path(os.path.relpath(path, common)).as_posix() for path in sorted(paths)}
     names = {path: strip_extension(file, EXTENSIONS) for path, file in files.items()}
     counts = Counter(names.values())
-    return [Image(paths[path], name if counts[name] == 1 else files[path]) for path, name in names.items()], problems
+    images = []
+    for path, name in names.items():
+        first, *others = paths[path]
+        images.append(Image(first, name if counts[name] == 1 else files[path], tuple(others)))
+    return images, problems
 
 
 def refuse_out_within(out: Path, given: Sequence[Path], images: Sequence[Image]) -> None:
@@ -72,17 +78,17 @@ def refuse_out_within(out: Path, given: Sequence[Path], images: Sequence[Image])
             raise UserError(f"--out {out}: {place} is in a folder of the images; choose a folder elsewhere")
 
 
-def _images_in(item: Path, problems: list[str]) -> tuple[int, list[Path]]:
-    """Return the dimensions and the paths of the images that something holds, which may be one image."""
+def _images_in(item: Path, problems: list[str]) -> tuple[int, list[tuple[Path, ...]]]:
+    """Return the dimensions and the files of each of the images that something holds, which may be one image."""
     if item.is_dir() or (item.is_file() and item.suffix.lower() == ".csv"):
         dataset, found = scan(item, pool=True)
         problems += found
-        return dataset.spatial_dims, [case.image for case in dataset.cases]
+        return dataset.spatial_dims, [case.images for case in dataset.cases]
     if not item.exists() and not is_series(item):
         raise UserError(f"--images {item}: no such file or folder{did_you_mean_path(item)}")
     if not item.name.lower().endswith(EXTENSIONS) and not is_series(item):
         raise UserError(f"--images {item}: expected a folder, a table (.csv) or an image ({', '.join(EXTENSIONS)})")
-    return 2 if item.suffix.lower() in FORMATS else 3, [item]
+    return 2 if item.suffix.lower() in FORMATS else 3, [(item,)]
 
 
 def _absolute(path: Path) -> Path:

@@ -77,7 +77,7 @@ def predict(
 
 def _predict(image: Image, ensemble: Ensemble, record: Record, out: Path, *, probabilities: bool) -> None:
     """Predict one image. Nothing of it is left in memory, as large ones need most of it."""
-    (prepared, geometry), digest = ensemble.recipe.read_file(image.path)
+    (prepared, geometry), digest = ensemble.recipe.read_file(image.path, *image.channels)
     outputs = ensemble.outputs(prepared)
     record.begin()
     row, files = write_answer(out, image, ensemble.first, outputs, geometry, probabilities=probabilities)

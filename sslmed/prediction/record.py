@@ -97,9 +97,9 @@ def _text(line: Row) -> str:
 
 
 def _state(image: Image) -> list[int]:
-    """What changes if the image does."""
+    """What changes if any file of the image does."""
     try:
-        return size_and_time(image.path)
+        return [number for path in (image.path, *image.channels) for number in size_and_time(path)]
     except OSError:  # reading it will say so
         return []
 

@@ -14,7 +14,7 @@ from sslmed.core.files import write_text
 from sslmed.preparation.geometry import Geometry
 from sslmed.preparation.photograph import digest_of_pixels, place_photo, prepare_photo
 from sslmed.preparation.readers.dataset import Case, Labels
-from sslmed.preparation.readers.volumes import Volume, read_image
+from sslmed.preparation.readers.volumes import Volume, read_channels
 from sslmed.preparation.settings import VERSION, PrepareSettings
 from sslmed.preparation.store import Store
 from sslmed.preparation.volume import digest_of, prepare_read
@@ -77,11 +77,12 @@ class Recipe:
         """Read, check and prepare an image; see `read_file`."""
         return self.read_file(path)[0]
 
-    def read_file(self, path: Path) -> tuple[Prepared, str]:
+    def read_file(self, path: Path, *channels: Path) -> tuple[Prepared, str]:
         """Read, check and prepare an image.
 
         Args:
             path: A file of a volume, the folder of a DICOM series, or a photograph.
+            *channels: Files of the other channels, if each channel is a file.
 
         Returns:
             float16 `(C, *grid)` in [0, 1], and the position of the grid in the image; and the digest that it has in
@@ -93,7 +94,7 @@ class Recipe:
         if self.spatial_dims == 2:
             prepared = prepare_photo(path, self.settings)
             return prepared, digest_of_pixels(prepared[0])
-        image = read_image(path, self.modalities)
+        image = read_channels((path, *channels), self.modalities)
         digest = digest_of(image)
         return self._prepare_volume(path, image), digest
 
