@@ -65,7 +65,11 @@ def parse(arguments: Sequence[str], parser: Parser, kinds: Sequence[type], posit
     for kind in kinds:
         _add(parser, kind, positional)
     several = [action.option_strings[0] for action in parser._actions if action.option_strings and action.nargs == "+"]
-    gathered = _gather(shield_numbers(_without_words(arguments)), several)
+    plain = _without_words(arguments)
+    for option, word in WORDS:
+        if option not in parser._option_string_actions and any(each.split("=")[0] == option for each in plain):
+            raise UserError(f"{option}: is given as {option} {word} here; numbers are settings of a preset")
+    gathered = _gather(shield_numbers(plain), several)
     given = {name: _expanded(value) for name, value in vars(parser.parse_args(gathered)).items()}
     return [kind(**{field.name: given[field.name] for field in fields(kind)}) for kind in kinds]
 

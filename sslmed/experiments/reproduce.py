@@ -215,6 +215,8 @@ def _grid(options: Options) -> Grid:
     _require_images(arms, options)
     if options.pool is not None and not any(Arm.parse(arm).external for arm in arms):
         raise UserError(f"--pool {options.pool[0]}: no arm is pretrained on it; add some, e.g. rotation{EXTERNAL}")
+    if options.balanced_pools and len(options.pool or ()) < 2:
+        raise UserError("--balanced-pools is for several pools: give them as --pool A B, or leave it out")
     if options.source is not None and not any(Arm.parse(arm).is_supervised for arm in arms):
         raise UserError(f"--source {options.source}: no arm is pretrained on it; add {SUPERVISED}")
     grid = Grid(

@@ -65,3 +65,19 @@ def test_progress_of_libraries_stays_off_the_terminal() -> None:
         "for name in ('sslmed.any', 'fontTools.subset'): logging.getLogger(name).info(name)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stderr == b"sslmed.any\n"
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        (["--spacing", "2"], "--spacing: is given as --spacing auto here"),
+        (["--spacing=auto"], "--spacing: is given as --spacing auto here"),
+        (["--balanced-pools"], "--balanced-pools is for several pools"),
+        (["--balanced-pools", "--pool", "one"], "--balanced-pools is for several pools"),
+    ],
+    ids=str,
+)
+def test_an_option_of_reproduce_that_would_do_nothing_is_refused(option: list[str], said: str, capsys) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["reproduce", "fig3", *option, "--dry-run"])
+    assert capsys.readouterr().err.startswith(said)
