@@ -19,8 +19,8 @@ def image_counts(counts: Mapping[str, int]) -> str:
         counts: Number of images by what became of them, `used` first.
     """
     used, total = counts["used"], sum(counts.values())
-    others = ", ".join(f"{count} {reason}" for reason, count in counts.items() if reason != "used")
-    return f"{used} of {total} images (others: {others})"
+    others = ", ".join(f"{count} {reason}" for reason, count in counts.items() if count and reason != "used")
+    return f"{used} of {total} images" + (f" (others: {others})" if others else "")
 
 
 def duration(seconds: float) -> str:

@@ -34,7 +34,11 @@ class Selection:
     @property
     def counts(self) -> dict[str, int]:
         """Number of all images by what pretraining does with them: `used` for training, for validation, or left out."""
-        return {"used": len(self.training), "for validation": len(self.validation), **self.left_out}
+        return {
+            "used": len(self.training),
+            "for validation": len({*self.validation} - {*self.training}),
+            **self.left_out,
+        }
 
 
 def split_store(store: Store, *, fold: int, n_folds: int, split_seed: int = 0, final: bool = False) -> Split:

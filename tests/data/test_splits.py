@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from sslmed.core.errors import UserError
 from sslmed.core.label_amount import LabelAmount
+from sslmed.data.selection import Selection
 from sslmed.data.splits import count_labels, hold_out, label_order, split_cases, strata
 from sslmed.preparation.groups import merge_groups
 
@@ -246,3 +247,7 @@ def test_equal_values_are_in_one_stratum_and_maps_have_none() -> None:
     assert strata("value", dict.fromkeys("abc", 3.0)) == dict.fromkeys("abc", 4)
     assert strata("class", {"a": 1, "b": 0}) == {"a": 1, "b": 0}
     assert strata("map", {}) is None
+
+
+def test_images_that_a_final_model_trains_and_validates_on_are_counted_once():
+    assert Selection(("a", "b"), ("b",)).counts == {"used": 2, "for validation": 0}
