@@ -21,6 +21,12 @@ from sslmed.learning.optimization import DEFAULT, Optimization
 Targets = TypeVar("Targets")
 """Targets of the loss: a tensor of any shape, a tuple of tensors, or `None` if the outputs are compared."""
 
+ONE_CASE = (
+    ": add labelled cases, of which a fifth are for validation (10 in 5 folds are enough), take batches of 2 or more, "
+    "or leave this task out"
+)
+"""What to do where a task compares cases, and a batch or the validation set has one."""
+
 
 @dataclass(frozen=True)
 class Answer:

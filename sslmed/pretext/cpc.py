@@ -16,7 +16,7 @@ from sslmed.encoders import Encoder
 from sslmed.encoders.heads import HeadCallable, linear_head
 from sslmed.learning.distributed import world_size
 from sslmed.learning.optimization import DEFAULT, Optimization
-from sslmed.pretext.base import Answer, PretextTask
+from sslmed.pretext.base import ONE_CASE, Answer, PretextTask
 from sslmed.pretext.patches import cut_patches, grid_cells, grid_corners, random_offsets
 
 GRID = {2: 5, 3: 4}
@@ -237,8 +237,8 @@ class CPC(PretextTask[None]):
         """
         self.encoder.check(images)
         if len(images) < 2 and not (self.training and world_size() > 1):
-            msg = f"CPC takes its negatives from other cases of the batch and needs at least 2, got {len(images)}"
-            raise InputError(msg)
+            found = f"{len(images)}{ONE_CASE}"
+            raise InputError(f"CPC takes its negatives from other cases of the batch and needs at least 2, got {found}")
         shape, device = images.shape[2:], images.device
         covered, step, cell, patch = zip(*(self.layout(side) for side in shape), strict=True)
         if min(patch) < self.encoder.minimum_side:

@@ -16,7 +16,7 @@ from sslmed.encoders.heads import HeadCallable
 from sslmed.learning.augmentation import RandomIntensity, apply_intensity
 from sslmed.learning.distributed import world_size
 from sslmed.learning.optimization import Optimization
-from sslmed.pretext.base import PretextTask
+from sslmed.pretext.base import ONE_CASE, PretextTask
 
 MILD_INTENSITY = RandomIntensity(probability=0.8, brightness=0.1, contrast=(0.75, 1.25))
 
@@ -145,8 +145,8 @@ class TwoViewsTask(PretextTask[None]):
             InputError: If there is only one case.
         """
         if len(images) < 2 and not (self.training and world_size() > 1):
-            msg = f"{type(self).__name__} compares cases of the batch and needs at least 2, got {len(images)}"
-            raise InputError(msg)
+            name = type(self).__name__
+            raise InputError(f"{name} compares cases of the batch and needs at least 2, got {len(images)}{ONE_CASE}")
         return two_views(images, self.views, generator), None
 
     def read(self, maps: list[Tensor]) -> Tensor:

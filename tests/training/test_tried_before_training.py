@@ -34,7 +34,7 @@ def test_a_contrastive_task_with_a_single_validation_case_fails_before_the_first
     data = decathlon_dataset(labelled=5, unlabelled=3)
     few = prepare(data, tmp_path / "few.store", PrepareSettings(size=16), jobs=1).root
     assert sslmed("fit", task, "--data.store", str(few), "--run_dir", str(tmp_path / "run")) == 2
-    assert "at least 2" in capsys.readouterr().err
+    assert "at least 2, got 1: add labelled cases, of which a fifth are for validation" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("no_update")
