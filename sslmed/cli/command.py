@@ -60,8 +60,8 @@ def main(args: Sequence[str] | None = None) -> None:
         check_environment()
         refuse_empty(arguments)
         level = logging.INFO if is_first_process() else logging.WARNING
-        logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
-        logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells when it has looked for fonts
+        logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+        logging.getLogger("sslmed").setLevel(level)  # libraries tell of every glyph of a font
         with interruptible():
             sys.exit(_run(arguments))
     except (UserError, RunError, OSError) as error:  # a full disk, a folder that is a file or read-only

@@ -86,6 +86,8 @@ def reproduce(options: Options) -> Outcome | None:
         if options.dry_run and source.is_absent:
             raise UserError(f"{source.folder}: is not here yet, and --spacing auto looks at it: leave out --dry-run")
         presets = options.out / "presets" / experiment.figure / source.name
+        if grid.encoder is not None:  # its crops are others
+            presets /= grid.encoder.stem
         jobs = executor.jobs if isinstance(executor, Local) else None
         grid = with_own_spacing(grid, source.fetch(), presets, jobs)
     name = f"{source.name}-{grid.name}"

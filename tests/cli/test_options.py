@@ -57,3 +57,11 @@ def test_an_option_of_several_values_may_be_given_several_times(monkeypatch: pyt
         cli.main(["reproduce", "fig3", *given.split(), "--dry-run", "--folds", "0"])
     (options,) = arrived
     assert (options.pool, options.data, options.dry_run) == (["a", "b"], ["c"], True)
+
+
+def test_progress_of_libraries_stays_off_the_terminal() -> None:
+    code = (
+        "import logging, sslmed.cli\ntry: sslmed.cli.main(['--version'])\nexcept SystemExit: pass\n"
+        "for name in ('sslmed.any', 'fontTools.subset'): logging.getLogger(name).info(name)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stderr == b"sslmed.any\n"

@@ -52,6 +52,18 @@ def test_settings_of_the_preset_that_it_starts_from_are_kept(decathlon_dataset, 
     assert "quick is for demonstrations" not in capsys.readouterr().err
 
 
+def test_another_encoder_has_crops_of_its_own(decathlon_dataset, tmp_path: Path) -> None:
+    data = decathlon_dataset(labelled=10, unlabelled=0, shape=(12, 10, 8))
+    for encoder in ([], ["--encoder", "residual"]):
+        assert _reproduce(tmp_path, "segmentation", data, "--spacing", "auto", *encoder) == 0
+    presets = tmp_path / "out" / "presets" / "segmentation" / "Task00_Toy"
+    crops = [
+        yaml.safe_load((folder / "quick-auto" / "run.yaml").read_text())["data"]["init_args"]["crop_size"]
+        for folder in (presets, presets / "residual")
+    ]
+    assert max(crops[0]) < min(crops[1])  # two levels of halving, and five
+
+
 def test_quick_says_that_it_is_for_demonstrations_except_with_them(decathlon_dataset, tmp_path: Path, capsys) -> None:
     data = decathlon_dataset(labelled=10, unlabelled=0)
     assert _reproduce(tmp_path, "segmentation", data) == 0
