@@ -54,6 +54,18 @@ def test_classes_are_numbers_or_text_in_natural_order(tmp_path, texts, names):
     assert [name.removesuffix(".0") for name in texts] == of_rows
 
 
+def test_the_way_to_images_elsewhere_is_no_part_of_their_ids(data, tmp_path):
+    table = tmp_path / "study" / "table.csv"
+    table.parent.mkdir()
+    rows = [
+        f"{data.parent}/images/case_00.png,1",
+        f"{data.parent}/images/case_01.png,2",
+        f"{data.parent}/masks/case_00.png,3",
+    ]
+    table.write_text("\n".join(["image,value", *rows]))
+    assert [case.id for case in read(table).cases] == ["images%2Fcase_00", "images%2Fcase_01", "masks%2Fcase_00"]
+
+
 def test_ids_patients_and_unlabelled_cases(data):
     dataset = read(data, labels="value")
     assert (dataset.name, dataset.spatial_dims, dataset.labels, dataset.label_names) == ("mine", 2, "value", {})

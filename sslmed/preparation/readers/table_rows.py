@@ -38,7 +38,7 @@ class Rows:
         dimensions: Dimensions of the images so far, 2 or 3.
     """
 
-    def __init__(self, folder: Path, labels: Labels, rows: Iterable[Line]) -> None:
+    def __init__(self, folder: Path, labels: Labels, rows: Sequence[Line]) -> None:
         self.folder = folder
         self.labels = labels
         self.column = COLUMNS.get(labels)
@@ -47,6 +47,7 @@ class Rows:
         self._class_name = _class_names(text for text in texts if text and text.lower() not in NOT_AVAILABLE)
         self.class_names = sorted(set(self._class_name.values()), key=_natural)
         self.dimensions: set[Literal[2, 3]] = set()
+        self._within = _common_folder([row.cells["image"] for row in rows])
         self._lines: dict[str, int] = {}  # where an image or a mask was listed first
 
     def read(self, row: Line) -> tuple[Case | None, list[str]]:
@@ -59,7 +60,7 @@ class Rows:
         problems = self._file_problems("image", image, (*FORMATS, *VOLUMES), row.number)
         for other in others:
             problems += self._file_problems("image", other, VOLUMES, row.number)
-        case_id = _id(image)
+        case_id = self._id(image)
         if not problems:
             self.dimensions.add(dims)
             if not is_id(case_id):
@@ -87,6 +88,14 @@ class Rows:
         number = _number(text)
         return number, [f"value must be a number, as 3.5, not {text!r}"] if number is None else []
 
+    def _id(self, image: str) -> str:
+        """Return the path without its extension, with `%2F` for `/` and `%2E%2E` for `..`.
+
+        The folder that all have in common is left out where it would be the way to it on this machine.
+        """
+        path = os.path.relpath(image, self._within) if self._within else os.path.normpath(image)
+        return escape(strip_extension(path, (*VOLUMES, *FORMATS))).replace("..", "%2E%2E")
+
     def _path(self, file: str) -> Path:
         return find_file(self.folder, file) or self._series(file) or self.folder / file
 
@@ -102,13 +111,15 @@ class Rows:
             return [f"{column} {file} must end in {', '.join(extensions)}, or be the folder of a DICOM series"]
         if series is None and find_file(self.folder, file) is None:
             return [f"{column} {self.folder / file} does not exist; its path must be relative to the table"]
-        first = self._lines.setdefault(f"{column} {_id(file) if column == 'image' else os.path.normpath(file)}", line)
+        name = self._id(file) if column == "image" else os.path.normpath(file)
+        first = self._lines.setdefault(f"{column} {name}", line)
         return [] if first == line else [f"{column} {file} is already listed on line {first}; keep one row"]
 
 
-def _id(image: str) -> str:
-    """Return the path without its extension, with `%2F` for `/` and `%2E%2E` for `..`."""
-    return escape(strip_extension(os.path.normpath(image), (*VOLUMES, *FORMATS))).replace("..", "%2E%2E")
+def _common_folder(images: Sequence[str]) -> str:
+    """Return the folder that all images lie in if their paths are absolute, else an empty text."""
+    folders = [os.path.dirname(image) for image in images]  # noqa: PTH120 (texts of a table)
+    return os.path.commonpath(folders) if folders and all(map(os.path.isabs, folders)) else ""
 
 
 def _class_names(texts: Iterable[str]) -> Mapping[str, str]:
