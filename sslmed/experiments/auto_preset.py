@@ -44,7 +44,9 @@ def with_own_spacing(grid: Grid, dataset: Dataset, out: Path, jobs: int | None) 
     """
     folder = out / f"{grid.preset_folder.name}-auto"
     if folder.is_dir():
-        print(f"{folder}: is used as it is; remove it to have it made anew", file=sys.stderr)
+        spacing = times(read_preset(folder).prepare.spacing)
+        how = f"is used as it is, with {spacing} mm; remove it to have it made anew, as for other scans of this name"
+        print(f"{folder}: {how}", file=sys.stderr)
     else:
         _make(folder, grid, measure(dataset), jobs)
         print(f"{folder}: holds these settings, to be edited and given as --preset {folder}")

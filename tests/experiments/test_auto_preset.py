@@ -36,7 +36,7 @@ def test_it_has_the_median_spacing_and_crops_and_is_kept_when_edited(
     before = {path: path.read_bytes() for path in folder.iterdir()}
     assert _reproduce(tmp_path, "segmentation", data, "--spacing", "auto") == 0
     again = capsys.readouterr()
-    assert f"{folder}: is used as it is" in again.err
+    assert f"{folder}: is used as it is, with 0.8 x 0.8 x 2.5 mm" in again.err
     assert _reproduce(tmp_path, "segmentation", data, "--preset", folder) == 0
     assert capsys.readouterr().out == again.out
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
