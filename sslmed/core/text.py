@@ -12,6 +12,11 @@ def shorten(names: Sequence[str]) -> str:
     return ", ".join(names[:NAMED]) + more
 
 
+def count(number: int, noun: str) -> str:
+    """Format a number of things: `1 fold`, `3 folds`, `1,230 runs`."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
 def image_counts(counts: Mapping[str, int]) -> str:
     """Format the images of pretraining: `10 of 40 images (others: 2 for validation, 28 copies of another image)`.
 
@@ -19,7 +24,7 @@ def image_counts(counts: Mapping[str, int]) -> str:
         counts: Number of images by what became of them, `used` first.
     """
     used, total = counts["used"], sum(counts.values())
-    others = ", ".join(f"{count} {reason}" for reason, count in counts.items() if count and reason != "used")
+    others = ", ".join(f"{number} {reason}" for reason, number in counts.items() if number and reason != "used")
     return f"{used} of {total} images" + (f" (others: {others})" if others else "")
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sslmed.core.errors import UserError
 from sslmed.core.label_amount import LabelAmount
+from sslmed.core.text import count
 from sslmed.evaluation.metrics import best_is
 from sslmed.experiments.arms import Arm
 from sslmed.exporting.model import load
@@ -48,10 +49,13 @@ def runs_of(path: Path) -> list[Path]:
     scores = {arm: sum(_validation_score(run, metric) for run in runs) / number for arm, runs in compared.items()}
     best = (max if best_is(metric) == "max" else min)(scores, key=lambda arm: scores[arm])
     others = ", ".join(f"{arm} {score:.3f}" for arm, score in scores.items() if arm != best)
+    networks, score = count(number, "network"), f"{metric.removeprefix('val/')} is {scores[best]:.3f}"
     log.info(
-        "%s: takes the %d networks of the arm %s with %s, whose %s is %.3f in validation%s",
-        *(path, number, best, most.of_labels, metric.removeprefix("val/"), scores[best], others and f" ({others})"),
+        "%s: takes the %s of the arm %s with %s, whose %s in validation%s",
+        *(path, networks, best, most.of_labels, score, others and f" ({others})"),
     )
+    if fewer := sorted(arms.keys() - compared.keys()):
+        log.info("%s: arms with fewer finished runs are not compared: %s", path, ", ".join(fewer))
     return compared[best]
 
 

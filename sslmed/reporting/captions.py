@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from sslmed.core.text import count
 from sslmed.evaluation.statistics import ENOUGH_RUNS
 from sslmed.experiments.arms import Arm
 from sslmed.reporting.pretraining import labelled_sources
@@ -29,9 +30,7 @@ def caption(tables: Tables, metric: str) -> list[str]:
     experiment = tables.summary.iloc[0]
     n_cases = tables.summary.loc[tables.summary["metric"] == metric, "n_cases"].max()
     n_folds, n_seeds = (tables.results[key].nunique() for key in ("fold", "seed"))
-    counts = (
-        f"{_count(n_folds, 'fold')} \N{MULTIPLICATION SIGN} {_count(n_seeds, 'seed')}, {_count(n_cases, 'test case')}"
-    )
+    counts = f"{count(n_folds, 'fold')} \N{MULTIPLICATION SIGN} {count(n_seeds, 'seed')}, {count(n_cases, 'test case')}"
     few = n_folds * n_seeds < ENOUGH_RUNS
     bands = f" Bands: {_bands(n_folds)}." if n_folds * n_seeds > 1 else ""
     lines = [
@@ -49,7 +48,7 @@ def caption(tables: Tables, metric: str) -> list[str]:
         lines.append(f"{INCOMPLETE} fewer runs than elsewhere.")
     if tables.missing:
         rest = len(tables.missing) - NAMED_MISSING
-        more = f", and {_count(rest, 'further run')}" if rest > 0 else ""
+        more = f", and {count(rest, 'further run')}" if rest > 0 else ""
         lines.append(f"{INCOMPLETE} missing: {', '.join(tables.missing[:NAMED_MISSING])}{more}.")
         if not few:
             lines.append(f"Where fewer than {ENOUGH_RUNS} are left, bars are {OVER_CASES}, and bands {RANGE}.")
@@ -58,7 +57,7 @@ def caption(tables: Tables, metric: str) -> list[str]:
 
 def holm_family(tables: Tables) -> str:
     """Say over which tests p-values are corrected."""
-    arms = _count(len(tables.tests), "tested arm")
+    arms = count(len(tables.tests), "tested arm")
     return f"p-values of the figure's {arms} are one family, corrected by Holm's method."
 
 
@@ -84,7 +83,7 @@ def null_band(tables: Tables) -> str:
     rough = ", so it is rough itself" if df < ENOUGH_RUNS else ""
     return (
         "Grey: what chance alone does. With 95 % probability another baseline, with other initial weights, has its "
-        f"score there; estimated from {', '.join(nulls)} ({_count(df, 'degree')} of freedom{rough})."
+        f"score there; estimated from {', '.join(nulls)} ({count(df, 'degree')} of freedom{rough})."
     )
 
 
@@ -98,7 +97,3 @@ def _bars(n_folds: int, n_runs: int) -> str:
 
 def _bands(n_folds: int) -> str:
     return "95 % intervals over folds" if n_folds >= ENOUGH_RUNS else RANGE
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")

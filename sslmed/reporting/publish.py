@@ -3,6 +3,7 @@
 import sys
 
 from sslmed.core.files import remove_leftovers
+from sslmed.core.text import count
 from sslmed.experiments.failures import failures
 from sslmed.experiments.reproduce import Outcome
 from sslmed.experiments.workflow import read_results, sole_command
@@ -57,7 +58,7 @@ def _write(outcome: Outcome, tables: Tables) -> None:
     print(f"the tables, {figure.name}, {svg.name}, and {pdf.name} for papers with {text.name}, are in {out}")
     earlier = sum(run.labels is not None for run in outcome.whole) - sum(run.labels is not None for run in outcome.runs)
     if earlier:
-        print(f"they show {earlier} finished runs of earlier commands with the same settings as well")
+        print(f"they show {count(earlier, 'finished run')} of earlier commands with the same settings as well")
     for test in tables.tests.to_dict("records"):
         p_values = (
             f"p {p_value(test['p'])}, {p_value(test['p_holm'])} with Holm's correction for {len(tables.tests)} arms"

@@ -4,12 +4,13 @@ from typing import Any
 
 import pandas as pd
 
+from sslmed.core.text import count
 from sslmed.evaluation.metrics import find
 from sslmed.evaluation.statistics import ENOUGH_RUNS
 from sslmed.experiments.arms import BASELINE, Arm, baseline_of
 from sslmed.reporting.captions import CORRECTED, NO_DIFFERENCES, holm_family, null_band
 from sslmed.reporting.html.experiment import FinishedExperiment
-from sslmed.reporting.html.formatting import count, difference, effect, interval, listing, p_value, score
+from sslmed.reporting.html.formatting import difference, effect, interval, listing, p_value, score
 from sslmed.reporting.summary import main_fractions
 
 LEVEL = 0.05

@@ -37,11 +37,6 @@ def p_value(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def count(number: int, noun: str) -> str:
-    """`1 run`, `2 runs`."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
-
-
 def memory(n_bytes: float) -> str:
     """`0.52 GiB`."""
     return f"{n_bytes / 2**30:.2f} GiB"
