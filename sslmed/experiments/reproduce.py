@@ -240,7 +240,7 @@ def _require_images(arms: Sequence[str], options: Options) -> None:
     """Check that there is what arms are pretrained on."""
     for arm in map(Arm.parse, arms):
         if arm.external and options.pool is None:
-            raise UserError(f"{arm.name} is pretrained on an external pool: give its folder by --pool (make: POOL=)")
+            raise UserError(f"{arm.name} is pretrained on an external pool: give it by --pool (make: POOL=)")
         if arm.is_supervised and options.source is None:
             raise UserError(
                 f"{arm.name} is pretrained on the labels of another dataset: give it by --source (make: SOURCE=)"

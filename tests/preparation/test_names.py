@@ -187,3 +187,9 @@ def test_a_pool_keeps_all_scans_of_one_name(decathlon_dataset):
     data = in_folders(decathlon_dataset(labelled=6, unlabelled=0))
     dataset, problems = scan(data, pool=True)
     assert (len(dataset.cases), problems) == (6, [])
+
+
+def test_no_file_has_a_name_that_is_too_long_or_holds_a_null_byte(tmp_path):
+    assert find_file(tmp_path, "x" * 5000) is None
+    assert find_file(tmp_path, "\x00images/case_01.png") is None
+    assert find_file(tmp_path, "images\x00/case_01.png") is None

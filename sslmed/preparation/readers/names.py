@@ -37,7 +37,7 @@ def find_path(folder: Path, file: str) -> Path | None:
                 there = found / composed.get(nfc(part), part)
             found = there
         return found if found.exists() else None
-    except OSError:  # a name that is too long, or a folder that cannot be read
+    except (OSError, ValueError):  # a name that is too long or has a null byte, or a folder that cannot be read
         return None
 
 
