@@ -70,6 +70,7 @@ class Fitting:
             **self.description,
             "validation": self.history.rows,
             "seconds": round(self.history.seconds, 1),
+            "precision": self.trainer.precision,
             **provenance(self.trainer.strategy.root_device),
         }
         if isinstance(self.model, DownstreamTask) and self._is_finetuning:
