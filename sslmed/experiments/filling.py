@@ -2,7 +2,7 @@
 
 Finished runs say how much memory a run takes; if there is none yet, one is done alone on each GPU first. How busy a GPU
 is does not count. The driver tells in which fraction of time some kernel runs, not how much of the GPU it uses; and if
-jobs take turns on a busy GPU, all of them together take no longer.
+jobs take turns on a busy GPU, all of them together should take no longer.
 """
 
 import sys
@@ -74,7 +74,7 @@ def run_all(work: Path, runs: Sequence[Run], *, executor: Executor, lock: int) -
             print(f"{executor.jobs} side by side {executor.why}", file=sys.stderr)
             run_workflow(work, first, executor=executor, lock=lock)
         executor = fill(executor, work, runs)
-        if executor.jobs_per_gpu > 1:
+        if not executor.fills:
             print(f"{executor.jobs} side by side {executor.why}", file=sys.stderr)
     run_workflow(work, runs, executor=executor, lock=lock)
     if isinstance(executor, Local) and executor.jobs_per_gpu > 1:
@@ -120,5 +120,6 @@ def fill(executor: Local, work: Path, runs: Sequence[Run]) -> Local:
         "GPU memory": executor.jobs * int(room // (found.gpu + CONTEXT_BYTES)),
     }
     jobs = max(executor.jobs, min(limits.values()))  # one on each GPU in any case
-    why = "(" + ", ".join(f"{name}: {limit}" for name, limit in limits.items()) + ")"
-    return replace(executor, jobs=jobs, jobs_per_gpu=ceil(jobs * executor.gpus / len(gpus())), why=why)
+    jobs_per_gpu = ceil(jobs * executor.gpus / len(gpus()))
+    why = f"({', '.join(f'{name}: {limit}' for name, limit in limits.items())})"
+    return replace(executor, jobs=jobs, jobs_per_gpu=jobs_per_gpu, fills=False, why=why)
