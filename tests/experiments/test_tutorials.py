@@ -90,7 +90,7 @@ def follow(page: str, changes: Mapping[str, str] = NOTHING, *, fails: str = "") 
         elif language == "python":
             exec(compile(text, page, "exec"), names)
         elif not language:
-            for line in text.splitlines():
+            for line in text.replace("\\\n", "").splitlines():
                 assert status_of(line) == (line == fails), line
 
 
