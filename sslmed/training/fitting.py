@@ -18,6 +18,7 @@ from sslmed.encoders.weights_file import read_state
 from sslmed.evaluation.learned import warnings
 from sslmed.evaluation.metrics import summarise
 from sslmed.learning.distributed import alone, rank
+from sslmed.learning.learner import Learner
 from sslmed.pretext.base import PretextTask
 from sslmed.training.answers import draw_tasks, save_answers
 from sslmed.training.callbacks import History
@@ -72,6 +73,8 @@ class Fitting:
             "seconds": round(self.history.seconds, 1),
             **provenance(self.trainer.strategy.root_device),
         }
+        if isinstance(self.model, Learner) and self.model.captured is not None:
+            results["cuda_graphs"] = self.model.captured.is_recorded
         if isinstance(self.model, DownstreamTask) and self._is_finetuning:
             self._finish_finetuning(self.model, results)
         else:
