@@ -15,7 +15,7 @@
 # On Colab, first remove the comment sign in front of `!pip`.
 
 # %%
-# # !pip install sslmed
+# # !pip install git+…
 
 # %%
 import matplotlib.pyplot as plt
