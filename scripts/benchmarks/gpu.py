@@ -4,6 +4,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice, repeat
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,7 +24,8 @@ from sslmed.preparation.store import Store
 from sslmed.training.lightning_cli import main
 
 WAY = Way("bf16")
-LARGE = (WAY, Way("bf16", captured=True), Way("bf16", compiled=True), Way("bf16", compiled=True, captured=True))
+LARGE = (WAY, Way("bf16", captured=True))
+COMPILED = (Way("bf16", compiled=True), Way("bf16", compiled=True, captured=True))  # takes a minute
 SMALL = (Way(), WAY, Way(captured=True), Way("bf16", captured=True))
 PLACES: dict[str, dict[str, float]] = {
     "data on the GPU": {"device_memory": 0.5},
@@ -43,6 +45,7 @@ class Sizes:
         batches: Batch sizes to try.
         updates: How many are timed at most,
         seconds: or fewer, once this much time has passed.
+        ways: Of a step on large volumes.
     """
 
     side: int = 128
@@ -51,9 +54,13 @@ class Sizes:
     updates: int = 20
     seconds: float = 3
     widths: tuple[int, ...] = (16, 32, 64, 128, 256)
+    ways: tuple[Way, ...] = LARGE
 
 
-SIZES = {"quick": Sizes(), "full": Sizes(batches=(1, 2, 4, 8, 16, 32), updates=200, seconds=10)}
+SIZES = {
+    "quick": Sizes(),
+    "full": Sizes(batches=(1, 2, 4, 8, 16, 32), updates=200, seconds=10, ways=(*LARGE, *COMPILED)),
+}
 
 
 def measure(sizes: Sizes, folder: Path) -> Findings:
@@ -64,7 +71,7 @@ def measure(sizes: Sizes, folder: Path) -> Findings:
     for task in (SEGMENTATION, "rotation", "exemplar"):  # patches of others are too small for this network
         _over_the_reference(findings, Work(task, sizes.small_side, 4, sizes.widths), SMALL, sizes, device)
     _train(findings, sizes, folder)
-    _over_the_reference(findings, Work(SEGMENTATION, sizes.side, 2, sizes.widths), LARGE, sizes, device)
+    _over_the_reference(findings, Work(SEGMENTATION, sizes.side, 2, sizes.widths), sizes.ways, sizes, device)
     store = phantoms.repeat_store(phantoms.prepared(folder, sizes.side), folder / "cases", 100)
     for place, options in PLACES.items():
         idle = idle_fraction(store, sizes, 2, options, device)
@@ -110,17 +117,21 @@ def _over_the_reference(
 
 
 def _try_batches(findings: Findings, task: str, sizes: Sizes, device: torch.device) -> None:
-    best, most = 0, 0.0
+    best: dict[str, tuple[float, int]] = {}
     for batch in sizes.batches:
-        try:
-            step = our_step(Work(task, sizes.side, batch, sizes.widths), WAY, device)
-            taken = time_in_turn({task: step}, repeats=sizes.updates, seconds=sizes.seconds)[task]
-        except (torch.cuda.OutOfMemoryError, ValueError):  # a batch norm cannot train on one case
-            continue
-        findings.add(f"{task}: batches of {batch}", per(batch, taken), "volumes/s")
-        if findings.results[-1].median > most:
-            best, most = batch, findings.results[-1].median
-    findings.add(f"{task}: best batch size", best, "volumes")
+        work = Work(task, sizes.side, batch, sizes.widths)
+        for name, build in {"reference": reference_step, WAY.name: partial(our_step, way=WAY)}.items():
+            try:
+                step = build(work, device=device)
+                taken = time_in_turn({name: step}, repeats=sizes.updates, seconds=sizes.seconds)[name]
+            except (torch.cuda.OutOfMemoryError, ValueError):  # a batch norm cannot train on one case
+                continue
+            findings.add(f"{task}: batches of {batch}, {name}", per(batch, taken), "volumes/s")
+            best[name] = max(best.get(name, (0.0, 0)), (findings.results[-1].median, batch))
+    for name, (_, batch) in best.items():
+        findings.add(f"{task}: best batch size, {name}", batch, "volumes")
+    if len(best) > 1:
+        findings.add(f"{task}: best rate over that of the reference", best[WAY.name][0] / best["reference"][0], "x")
 
 
 def idle_fraction(
