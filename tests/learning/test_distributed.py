@@ -54,6 +54,7 @@ def ranks(store: Path, folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return found[0], found[1]
 
 
+@pytest.mark.slow
 def test_splits_are_the_same_and_batches_are_shared_out(ranks, store: Path) -> None:
     alone, first, second = draws(store), ranks[0]["draws"], ranks[1]["draws"]
     assert first["split"] == second["split"] == alone["split"]

@@ -61,6 +61,7 @@ def shown_arms(page, chart):
     return set(page.locator(f"#{chart} [class^=arm]").evaluate_all(seen))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", RUNS)
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_nothing_is_wider_than_the_window(visit, kind, viewport):
@@ -161,6 +162,7 @@ def test_dark_mode_is_dark_and_paper_is_light(visit):
     assert colours(page) == light
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", RUNS)
 def test_it_is_made_for_more_than_eyes(visit, kind):
     page = visit(kind)
