@@ -138,6 +138,7 @@ def test_unequal_shares_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         EndlessBatches([range(9)], 3, length=6, seed=0, fold=0, repeats=False, updates_done=lambda: 0)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.usefixtures("ranks")
 def test_a_job_on_two_devices_leaves_what_one_on_one_leaves(
