@@ -9,7 +9,7 @@
 #
 # Step `small` is Figure 3 with the `sound` preset on 48 voxels per side and UPDATES=300 updates, on the dataset in DATA=FOLDER
 # (in the layout of a Medical Segmentation Decathlon task; a phantom by default). `quick` and `small` run ARMS="..." (all by
-# default), JOBS=8 in parallel. SECONDS_IN_ALL=480 is what all steps together may take.
+# default), as many jobs as fit (or JOBS=). SECONDS_IN_ALL=480 is what all steps together may take.
 set -uo pipefail
 
 (($# > 0)) || { sed -n '2,13p' "$0" >&2; exit 2; }
@@ -20,7 +20,7 @@ steps=("$@")
 root=$(cd "$(dirname "$0")/.." && pwd)
 python=${PYTHON:-python3}
 arms=${ARMS:-}
-jobs=${JOBS:-8}
+jobs=${JOBS:-}
 updates=${UPDATES:-300}
 data=${DATA:-phantom}
 [ "$data" = phantom ] || data=$(realpath "$data")
@@ -69,7 +69,7 @@ reproduce() { # data, preset, options; keeps the tables and what every run says 
   shift 2
   name=$(basename "$preset")
   timeout $((limit - 15)) "$python" -m sslmed reproduce fig3 --data "$data" --preset "$preset" "$@" ${arms:+--arms $arms} \
-    --jobs "$jobs" --runs "$scratch/runs" --out "$scratch/out" --downloads "$scratch/data"
+    ${jobs:+--jobs $jobs} --runs "$scratch/runs" --out "$scratch/out" --downloads "$scratch/data"
   status=$?
   [ ! -d "$scratch/out" ] || cp -r "$scratch/out/." "$results"
   (cd "$scratch/runs" && find . \( -name results.json -o -name run.log -o -name metrics.csv -o -name workflow.log \) \

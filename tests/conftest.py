@@ -1,6 +1,7 @@
 """Fixtures for all tests: small datasets in the layouts of the Medical Segmentation Decathlon and of APTOS 2019."""
 
 import json
+import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,6 +16,10 @@ from trained_runs import Trained, train_runs
 
 settings.register_profile("sslmed", deadline=None)  # a busy machine is not a failure
 settings.load_profile("sslmed")
+
+for number in (signal.SIGINT, signal.SIGHUP):  # a shell's background jobs, and nohup, ignore them; so would every run
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 AFFINE = np.array([[-0.8, 0, 0, 30], [0, 0.8, 0, -20], [0, 0, 2.5, 5], [0, 0, 0, 1]])
 

@@ -2,13 +2,15 @@
 
 import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice, repeat
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pandas as pd
 import torch
 
 from benchmarks import phantoms
@@ -16,11 +18,15 @@ from benchmarks.measure import Findings, per, ratios, scaled, time_in_turn
 from benchmarks.rates import synchronise
 from benchmarks.training import SEGMENTATION, Way, Work, our_step, our_update, reference_step
 from sslmed.data.finetuning import SegmentationData
+from sslmed.experiments.settings import config_root
 from sslmed.learning.captured import WARM_UP
 from sslmed.preparation.store import Store
+from sslmed.training.lightning_cli import main
 
 WAY = Way("bf16")
-WAYS = (WAY, Way("bf16", captured=True), Way(captured=True))
+LARGE = (WAY, Way("bf16", captured=True))
+COMPILED = (Way("bf16", compiled=True), Way("bf16", compiled=True, captured=True))  # takes a minute
+SMALL = (Way(), WAY, Way(captured=True), Way("bf16", captured=True))
 PLACES: dict[str, dict[str, float]] = {
     "data on the GPU": {"device_memory": 0.5},
     "2 workers": {"device_memory": 0.0, "num_workers": 2},
@@ -39,6 +45,7 @@ class Sizes:
         batches: Batch sizes to try.
         updates: How many are timed at most,
         seconds: or fewer, once this much time has passed.
+        ways: Of a step on large volumes.
     """
 
     side: int = 128
@@ -47,9 +54,13 @@ class Sizes:
     updates: int = 20
     seconds: float = 3
     widths: tuple[int, ...] = (16, 32, 64, 128, 256)
+    ways: tuple[Way, ...] = LARGE
 
 
-SIZES = {"quick": Sizes(), "full": Sizes(batches=(1, 2, 4, 8, 16, 32), updates=200, seconds=10)}
+SIZES = {
+    "quick": Sizes(),
+    "full": Sizes(batches=(1, 2, 4, 8, 16, 32), updates=200, seconds=10, ways=(*LARGE, *COMPILED)),
+}
 
 
 def measure(sizes: Sizes, folder: Path) -> Findings:
@@ -57,9 +68,10 @@ def measure(sizes: Sizes, folder: Path) -> Findings:
     findings = Findings()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     warnings.filterwarnings("ignore", ".*self.log.*")  # there is no trainer
-    _over_the_reference(findings, Work(SEGMENTATION, sizes.side, 2, sizes.widths), sizes, device)
     for task in (SEGMENTATION, "rotation", "exemplar"):  # patches of others are too small for this network
-        _over_the_reference(findings, Work(task, sizes.small_side, 4, sizes.widths), sizes, device)
+        _over_the_reference(findings, Work(task, sizes.small_side, 4, sizes.widths), SMALL, sizes, device)
+    _train(findings, sizes, folder)
+    _over_the_reference(findings, Work(SEGMENTATION, sizes.side, 2, sizes.widths), sizes.ways, sizes, device)
     store = phantoms.repeat_store(phantoms.prepared(folder, sizes.side), folder / "cases", 100)
     for place, options in PLACES.items():
         idle = idle_fraction(store, sizes, 2, options, device)
@@ -72,9 +84,27 @@ def measure(sizes: Sizes, folder: Path) -> Findings:
     return findings
 
 
-def _over_the_reference(findings: Findings, work: Work, sizes: Sizes, device: torch.device) -> None:
+def _train(findings: Findings, sizes: Sizes, folder: Path) -> None:
+    """Train small networks by the command itself, with and without replaying steps."""
+    store = phantoms.repeat_store(phantoms.prepared(folder / "small", sizes.small_side), folder / "small" / "cases", 50)
+    for choice in ("false", "auto"):
+        run = folder / f"graphs-{choice}"
+        files = ("base", "data/segmentation", "downstream/segmentation", "encoder/unet")
+        options = [argument for file in files for argument in ("-c", str(config_root() / f"{file}.yaml"))]
+        options += ["--trainer.precision", "bf16-mixed", "--trainer.enable_progress_bar", "false"]
+        options += ["--data.batch_size", "4", "--data.updates", str(20 * sizes.updates), "--data.validations", "4"]
+        main(["fit", *options, "--data.store", str(store.root), "--run_dir", str(run), "--cuda_graphs", choice])
+        rows = pd.read_csv(run / "metrics.csv")
+        spent = rows[["update", "seconds"]].iloc[-1] - rows[["update", "seconds"]].iloc[0]
+        title = f"sslmed fit, {SEGMENTATION} {sizes.small_side}³, batches of 4, {WAY.name}, --cuda_graphs {choice}"
+        findings.add(title, 1000 * spent["seconds"] / spent["update"], "ms")
+
+
+def _over_the_reference(
+    findings: Findings, work: Work, ways: Sequence[Way], sizes: Sizes, device: torch.device
+) -> None:
     steps = {"reference": reference_step(work, device)}
-    steps |= {way.name: our_step(work, way, device) for way in WAYS if device.type == "cuda" or not way.captured}
+    steps |= {way.name: our_step(work, way, device) for way in ways if device.type == "cuda" or not way.captured}
     for _ in range(WARM_UP):
         for step in steps.values():
             step()
@@ -87,17 +117,21 @@ def _over_the_reference(findings: Findings, work: Work, sizes: Sizes, device: to
 
 
 def _try_batches(findings: Findings, task: str, sizes: Sizes, device: torch.device) -> None:
-    best, most = 0, 0.0
+    best: dict[str, tuple[float, int]] = {}
     for batch in sizes.batches:
-        try:
-            step = our_step(Work(task, sizes.side, batch, sizes.widths), WAY, device)
-            taken = time_in_turn({task: step}, repeats=sizes.updates, seconds=sizes.seconds)[task]
-        except (torch.cuda.OutOfMemoryError, ValueError):  # a batch norm cannot train on one case
-            continue
-        findings.add(f"{task}: batches of {batch}", per(batch, taken), "volumes/s")
-        if findings.results[-1].median > most:
-            best, most = batch, findings.results[-1].median
-    findings.add(f"{task}: best batch size", best, "volumes")
+        work = Work(task, sizes.side, batch, sizes.widths)
+        for name, build in {"reference": reference_step, WAY.name: partial(our_step, way=WAY)}.items():
+            try:
+                step = build(work, device=device)
+                taken = time_in_turn({name: step}, repeats=sizes.updates, seconds=sizes.seconds)[name]
+            except (torch.cuda.OutOfMemoryError, ValueError):  # a batch norm cannot train on one case
+                continue
+            findings.add(f"{task}: batches of {batch}, {name}", per(batch, taken), "volumes/s")
+            best[name] = max(best.get(name, (0.0, 0)), (findings.results[-1].median, batch))
+    for name, (_, batch) in best.items():
+        findings.add(f"{task}: best batch size, {name}", batch, "volumes")
+    if len(best) > 1:
+        findings.add(f"{task}: best rate over that of the reference", best[WAY.name][0] / best["reference"][0], "x")
 
 
 def idle_fraction(

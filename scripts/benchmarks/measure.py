@@ -4,6 +4,7 @@ import ctypes
 import gc
 import math
 import statistics
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,9 +37,10 @@ class Findings:
     remarks: list[str] = field(default_factory=list)
 
     def add(self, name: str, values: float | Sequence[float], unit: str) -> None:
-        """Add a number, or the repeats of one."""
+        """Add a number, or the repeats of one, and print it at once: a section may be cut short."""
         repeats = values if isinstance(values, Sequence) else (values,)
         self.results.append(Result(name, tuple(map(float, repeats)), unit))
+        print(f"{name}: {self.results[-1].median:.4g} {unit}", file=sys.stderr, flush=True)
 
     def remark(self, text: str) -> None:
         """Add a remark."""

@@ -14,7 +14,6 @@ from benchmarks import reference, reference_tasks, tasks
 from benchmarks.rates import synchronise
 from sslmed.downstream import Segmentation
 from sslmed.encoders import UNetEncoder
-from sslmed.learning.captured import CapturedStep
 from sslmed.learning.layout import store_channels_last
 
 NUM_CLASSES = 3
@@ -85,17 +84,14 @@ def our_update(work: Work, way: Way, device: torch.device) -> Callable[[dict[str
     optimizer = torch.optim.AdamW(module.parameters(), lr=1e-3, fused=True)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=way.precision == "bf16")
 
-    replay = CapturedStep(lambda batch: module.training_step(batch, 0), module.parameters())
+    if way.captured:
+        module.capture_steps()
 
     def update(batch: dict[str, Any]) -> Tensor:
-        optimizer.zero_grad()
         with autocast:
-            if way.captured:
-                loss = replay({name: each for name, each in batch.items() if torch.is_tensor(each)})
-            else:
-                loss = module.training_step(batch, 0)
-        if not way.captured:
-            loss.backward()
+            loss: Tensor = module.training_step(batch, 0)
+        optimizer.zero_grad()
+        module.backward(loss)
         optimizer.step()
         return loss.detach()
 

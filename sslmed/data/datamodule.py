@@ -42,9 +42,9 @@ class StoreDataModule(LightningDataModule):
         crop_size: Train on random crops of this size in voxels, and evaluate whole images. Only the crop is read.
             Images that are smaller are padded with zeros. Required if prepared images differ in size.
         num_workers: Processes that read ahead. 0 reads in the training process, which is fast with a memory map.
-        device_memory: Fraction of a GPU's free memory for images and labels. If those of the training cases fit, they
-            are copied there once, and those of the validation cases too if both fit. Nothing is then read ahead. 0
-            copies nothing.
+        device_memory: Fraction of a GPU's free memory, or of this job's part if jobs share it, for images and labels.
+            If those of the training cases fit, they are copied there once, and those of the validation cases too if
+            both fit. Nothing is then read ahead. 0 copies nothing.
 
     Attributes:
         spatial_dims: Dimensions of training images. The command line links it to the encoder.

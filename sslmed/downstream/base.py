@@ -1,13 +1,13 @@
 """Base class of downstream tasks: loads the pretrained encoder, freezes it for the warm-up, sets the optimizer up."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import pandas as pd
-from pytorch_lightning import Callback, LightningModule
+from pytorch_lightning import Callback
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.nn import Parameter
@@ -24,6 +24,7 @@ from sslmed.evaluation.metrics import Kind, best_is
 from sslmed.learning.batch_means import BatchMeans
 from sslmed.learning.convolutions import correct_convolutions
 from sslmed.learning.distributed import merge
+from sslmed.learning.learner import Learner
 from sslmed.learning.optimization import DEFAULT, Optimization
 from sslmed.preparation.store import Store
 
@@ -74,7 +75,7 @@ RANDOM = Pretrained()
 """Random weights."""
 
 
-class DownstreamTask(LightningModule, ABC):
+class DownstreamTask(Learner):
     """Fine-tunes an encoder, pretrained or not, on labelled cases.
 
     A loaded encoder can stay frozen for the first updates, as in https://arxiv.org/abs/2006.03829. Random weights are

@@ -131,12 +131,10 @@ class Classification(DownstreamTask):
         """Compute the probabilities `(B, K)` of the classes."""
         return self.objective.probabilities(self(images))
 
-    def training_step(self, batch: Sample, batch_idx: int) -> Tensor:  # noqa: ARG002
-        """Compute the loss of one augmented batch: images `(B, C, *spatial)`, class indices `(B,)`."""
+    def training_loss(self, batch: Sample) -> Tensor:
+        """Compute the loss `()` of an augmented batch: images `(B, C, *spatial)`, class indices `(B,)`."""
         images = augment(batch["image"].float(), self.affine, self.intensity)
-        loss = self.objective.loss(self(images), batch["label"])
-        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(images), sync_dist=True)
-        return loss
+        return self.objective.loss(self(images), batch["label"])
 
     def validation_step(self, batch: Sample, batch_idx: int) -> None:  # noqa: ARG002
         """Collect predictions. Kappa and AUROC are not means over batches, so they are computed at the end."""

@@ -91,12 +91,10 @@ class Regression(DownstreamTask):
         """Compute the values `(B,)`, in their unit."""
         return self._in_unit(self(images))
 
-    def training_step(self, batch: Sample, batch_idx: int) -> Tensor:  # noqa: ARG002
-        """Compute the loss of one augmented batch: images `(B, C, *spatial)`, values `(B,)`."""
+    def training_loss(self, batch: Sample) -> Tensor:
+        """Compute the loss `()` of an augmented batch: images `(B, C, *spatial)`, values `(B,)`."""
         images = augment(batch["image"].float(), self.affine, self.intensity)
-        loss = self._loss(self(images), batch["label"])
-        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(images), sync_dist=True)
-        return loss
+        return self._loss(self(images), batch["label"])
 
     def validation_step(self, batch: Sample, batch_idx: int) -> None:  # noqa: ARG002
         """Collect predictions. r² is not a mean over batches, so it is computed at the end."""

@@ -130,11 +130,10 @@ class Segmentation(DownstreamTask):
         logits: Tensor = self(images)
         return logits.float().softmax(1)
 
-    def training_step(self, batch: Sample, batch_idx: int) -> Tensor:  # noqa: ARG002
-        """Compute the loss of one augmented batch: images `(B, C, *spatial)`, class indices `(B, *spatial)`."""
+    def training_loss(self, batch: Sample) -> Tensor:
+        """Compute the loss `()` of an augmented batch: images `(B, C, *spatial)`, class indices `(B, *spatial)`."""
         images, labels = self.augment(batch["image"].float(), batch["label"][:, None])
         loss: Tensor = self.segmentation_loss(self(images), labels)
-        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(images), sync_dist=True)
         return loss
 
     def validation_step(self, batch: Sample, batch_idx: int) -> None:  # noqa: ARG002

@@ -1,8 +1,9 @@
 """Lists GPUs and assigns some to each job. Snakemake counts GPUs but does not assign them."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from platform import node
 
@@ -37,15 +38,28 @@ def gpus() -> list[str]:
 
 def gpu_memory() -> int | None:
     """Return the memory of the first GPU in bytes; `None` if there is no GPU."""
-    names = gpus()
+    return next((total for total, _ in _memory(gpus()[:1])), None)
+
+
+def free_gpu_memory() -> int:
+    """Return the free memory of the GPU that has least of it, in bytes."""
+    return min(free for _, free in _memory(gpus()))
+
+
+def _memory(names: Sequence[str]) -> list[tuple[int, int]]:
+    """Return total and free memory of GPUs in bytes."""
     if not names:
-        return None
+        return []
+    present = _present()
+    uuids = [uuid for gpu, parts in present.items() for uuid in (gpu, *parts)]
     pynvml.nvmlInit()
     try:
-        name = names[0]
-        is_index = name.isdecimal()
-        find = pynvml.nvmlDeviceGetHandleByIndex if is_index else pynvml.nvmlDeviceGetHandleByUUID
-        return int(pynvml.nvmlDeviceGetMemoryInfo(find(int(name) if is_index else name)).total)
+        found = []
+        for name in names:
+            uuid = [*present][int(name)] if name.isdecimal() else next(u for u in uuids if u.startswith(name))
+            memory = pynvml.nvmlDeviceGetMemoryInfo(pynvml.nvmlDeviceGetHandleByUUID(uuid))
+            found.append((int(memory.total), int(memory.free)))
+        return found
     finally:
         pynvml.nvmlShutdown()
 
@@ -131,28 +145,29 @@ def default_jobs(devices: int = 1) -> int:
 def free_gpus(folder: Path, devices: int = 1) -> Iterator[None]:
     """Reserve GPUs for this job if there are more than it needs, and hide the others from this process.
 
-    Nothing waits, so jobs cannot block each other.
+    Nothing waits, so jobs cannot block each other. If there are more jobs than GPUs, they spread evenly: a GPU gets its
+    second job when every GPU has its first.
 
     Args:
         folder: Folder for the lock files.
-        devices: Number of GPUs. If fewer are free, because there are more jobs than GPUs, jobs share the first ones.
+        devices: Number of GPUs.
     """
     names = gpus()
     if len(names) <= devices:
         yield
         return
-    with ExitStack() as kept:
-        free: list[str] = []
-        for name in names:
-            lock = FileLock(folder / f".gpu-{node()}-{name.replace('/', '_')}.lock", timeout=0)
-            if len(free) < devices and _is_free(lock):
-                kept.callback(lock.release)
-                free.append(name)
-        if len(free) < devices:
-            kept.close()  # another job may complete its set with these
-            free = names[:devices]
-        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(free)
-        yield
+    for place in count():  # of a job on its GPUs
+        with ExitStack() as kept:
+            free: list[str] = []
+            for name in names:
+                lock = FileLock(folder / f".gpu-{node()}-{name.replace('/', '_')}-{place}.lock", timeout=0)
+                if len(free) < devices and _is_free(lock):
+                    kept.callback(lock.release)
+                    free.append(name)
+            if len(free) == devices:
+                os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(free)
+                yield
+                return
 
 
 def _is_free(lock: BaseFileLock) -> bool:

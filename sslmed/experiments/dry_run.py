@@ -4,6 +4,7 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +67,9 @@ def print_dry_run(
     todo = [run for run in runs if run not in done]
     lines = _data_lines(grid, runs, source, seen, pool)
     lines += [] if rival is None else [_rival_line(rival, None if seen is None else seen.source)]
+    why = f" {executor.why}" if isinstance(executor, Local) and executor.why else ""
     lines.append(
-        f"runs: {len(runs)}, of which {len(done)} are done and {len(todo)} are to do, {executor.jobs} side by side"
+        f"runs: {len(runs)}, of which {len(done)} are done and {len(todo)} are to do, {executor.jobs} side by side{why}"
     )
     n_train = None if seen is None else len(_split(grid, seen.store, grid.folds[0]).train)
     stores = [] if seen is None else [each for each in (seen.store, seen.pool, seen.source) if each is not None]
@@ -193,7 +195,10 @@ def _cost_lines(
     grid: Grid, todo: Sequence[Run], stores: Sequence[Store], n_train: int | None, executor: Executor
 ) -> list[str]:
     estimate, jobs = grid.preset.estimate, executor.jobs
-    seconds = training_seconds(estimate, todo, n_train)
+    n_devices = jobs
+    if estimate.device == "GPU" and isinstance(executor, Local):
+        n_devices = ceil(jobs / executor.jobs_per_gpu)  # jobs that share a GPU wait for each other
+    seconds = training_seconds(estimate, todo, n_train) / min(n_devices, max(1, len(todo)))
     gib = len(todo) * estimate.disk_mib / 2**10
     for store in stores:
         if store.settings.geometry != "cube":
@@ -201,7 +206,7 @@ def _cost_lines(
         bytes_per_voxel = BYTES_PER_VOXEL * store.in_channels + (store.labels == "map")
         gib += len(store.cases) * bytes_per_voxel * store.settings.size**store.spatial_dims / 2**30
     lines = [
-        f"estimate: {duration(seconds / min(jobs, max(1, len(todo))))} of training with a {estimate.device} for each "
+        f"estimate: {duration(seconds)} of training with a {estimate.device} for each "
         f"job, {gib:.2f} GiB of disk, {jobs * estimate.memory_gib:.1f} GiB of memory"
     ]
     if estimate.device == "GPU" and isinstance(executor, Local) and not gpus():

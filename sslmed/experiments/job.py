@@ -1,15 +1,17 @@
 """One job of the workflow: runs its training runs one after the other, in one process or in one per device.
 
-Called as `python -m sslmed.experiments.job workflow.json JOB GPUS` in the experiment's directory.
+Called as `python -m sslmed.experiments.job workflow.json JOB GPUS JOBS_PER_GPU` in the experiment's directory.
 """
 
 import contextlib
+import os
 import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
 from sslmed.core.errors import RunError, UserError
+from sslmed.core.gpu_sharing import JOBS_PER_GPU
 from sslmed.core.interrupts import Interrupted, interruptible
 from sslmed.core.startup import importing
 from sslmed.experiments.devices import check_gpus, free_gpus
@@ -69,7 +71,7 @@ def _output_to(path: Path) -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    plan, job, gpus = sys.argv[1:]
+    plan, job, gpus, os.environ[JOBS_PER_GPU] = sys.argv[1:]
     mine = [run for run in read_plan(Path(plan)) if run.job == job]
     try:
         with interruptible(), free_gpus(Path.cwd(), max(run.devices for run in mine)):

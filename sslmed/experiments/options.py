@@ -34,7 +34,7 @@ class Options:
         labels: Numbers of labelled training cases, or `all`, instead of fractions.
         folds: Folds to run; the preset's by default.
         seeds: Seeds of fine-tuning; the preset's by default.
-        jobs: Jobs side by side; as cores, GPUs or the profile allow by default.
+        jobs: Jobs side by side; by default as many as the profile, or cores and the memory of GPUs, allow.
         devices: GPUs, or processes on the CPU, that train one run together.
         executor: Where jobs run.
         profile: Snakemake profile of a cluster: partition, account, time, memory; see configs/cluster/slurm.

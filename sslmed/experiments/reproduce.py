@@ -14,11 +14,12 @@ from sslmed.core.startup import importing
 from sslmed.experiments.arms import EXTERNAL, SUPERVISED, Arm, null_arms
 from sslmed.experiments.auto_preset import with_own_spacing
 from sslmed.experiments.data_checks import check_data, check_folds, check_source, refuse_common_images
-from sslmed.experiments.devices import check_devices, check_gpus, default_jobs, gpus
+from sslmed.experiments.devices import check_devices, check_gpus
 from sslmed.experiments.dry_run import print_dry_run
 from sslmed.experiments.earlier import with_earlier
 from sslmed.experiments.executors.local import Executor, Local
 from sslmed.experiments.executors.slurm import slurm
+from sslmed.experiments.filling import fill, local, run_all
 from sslmed.experiments.final import final_grid
 from sslmed.experiments.grid import Grid
 from sslmed.experiments.options import Options
@@ -27,12 +28,7 @@ from sslmed.experiments.plan import LabelledSource, Places, Run, plan_runs, writ
 from sslmed.experiments.seen import SeenData
 from sslmed.experiments.settings import config_root, keep_experiment, preset_folder, read_experiment, read_preset
 from sslmed.experiments.sources import Pool, Source, refuse_same_people
-from sslmed.experiments.workflow import (
-    is_done,
-    run_workflow,
-    set_stale_runs_aside,
-    sole_command,
-)
+from sslmed.experiments.workflow import is_done, set_stale_runs_aside, sole_command
 from sslmed.preparation.prepare import prepare
 from sslmed.preparation.preview import preview
 from sslmed.preparation.readers.dataset import Dataset
@@ -138,6 +134,8 @@ def reproduce(options: Options) -> Outcome | None:
     if not all(is_done(work, run) for run in runs):
         _check_configuration(runs, work, dataset, pool, labelled, experiment.arms)
     if options.dry_run:
+        if isinstance(executor, Local):
+            executor = fill(executor, work, runs)
         print_dry_run(grid, runs, source, places.seen, pool=external, rival=rival, places=places, executor=executor)
         return None
     with sole_command(work) as lock:
@@ -161,7 +159,7 @@ def reproduce(options: Options) -> Outcome | None:
         if not all(is_done(work, run) for run in runs):
             set_stale_runs_aside(work, runs)
             keep_experiment(work, whole.experiment)
-            run_workflow(work, runs, executor=executor, lock=lock)
+            run_all(work, runs, executor=executor, lock=lock)
     _report_others(work, whole.other_settings)
     return Outcome(
         work=work,
@@ -195,8 +193,7 @@ def _executor(options: Options) -> Executor:
             f"--profile {options.profile} is about a cluster: give --executor slurm (make: EXECUTOR=) as well"
         )
     check_devices(options.devices)
-    jobs = default_jobs(options.devices) if options.jobs is None else options.jobs
-    return Local(jobs, gpus=options.devices if gpus() else 0)
+    return local(options.jobs, options.devices)
 
 
 def _grid(options: Options) -> Grid:

@@ -3,21 +3,27 @@
 A small network finishes each operation before Python launches the next one. A graph launches all of them at once.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+import logging
+import warnings
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-WARM_UP = 3  # steps before recording, in which libraries choose their algorithms
+log = logging.getLogger(__name__)
+
+WARM_UP = 3
+"""Steps before recording. In these, libraries choose their algorithms, and the last is watched."""
 
 
 class CapturedStep:
     """Computes loss and gradients of batches by replaying a recorded step.
 
-    A replay repeats the operations on the GPU, including random numbers, but no Python. So a step must do the same for
-    every batch, must not read a value from the device, and must not store anything outside the device's memory. It is
-    recorded again if the shapes of a batch or the trainable parameters change.
+    A replay repeats the operations on the GPU, with new random numbers, but no Python. So a step must do the same for
+    every batch, and must not read a number from the device. A step that reads one is not recorded, and is computed as
+    without this class. It is recorded again if the shapes of a batch or the trainable parameters change.
 
     Source: https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs.
 
@@ -26,51 +32,77 @@ class CapturedStep:
         parameters: Parameters that get gradients.
     """
 
-    def __init__(self, step: Callable[[Mapping[str, Tensor]], Tensor], parameters: Iterable[Parameter]) -> None:
+    def __init__(self, step: Callable[[dict[str, Any]], Tensor], parameters: Iterable[Parameter]) -> None:
         self._step = step
         self._parameters = list(parameters)
         self._recorded_for: object = None
         self._done = 0
+        self._waits = False
         self._graph: torch.cuda.CUDAGraph | None = None
         self._inputs: dict[str, Tensor] = {}
         self._gradients: list[Tensor | None] = []
         self._loss = torch.zeros(())
 
-    def __call__(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """Compute the loss of a batch on the GPU, and set (not accumulate) the gradients of the parameters."""
-        shapes = {name: (each.shape, each.dtype) for name, each in batch.items()}
+    def __call__(self, batch: dict[str, Any]) -> Tensor:
+        """Compute the loss `()` of a batch on the GPU, and its gradients, see `set_gradients`."""
+        tensors = {name: each for name, each in batch.items() if torch.is_tensor(each)}
+        shapes = {name: (each.shape, each.dtype) for name, each in tensors.items()}
         kind = shapes, [parameter.requires_grad for parameter in self._parameters]
         if kind != self._recorded_for:
             self._recorded_for, self._done, self._graph = kind, 0, None
         self._done += 1
-        if self._done <= WARM_UP:
-            self._forget_gradients()
-            return self._loss_and_gradients(batch)
+        if self._waits or self._done < WARM_UP:
+            return self._compute(tensors)
+        if self._done == WARM_UP:
+            return self._watch(tensors)
         if self._graph is None:
-            self._graph = self._record(batch)
-        for name, each in batch.items():
+            self._graph = self._record(tensors)
+        for name, each in tensors.items():
             self._inputs[name].copy_(each, non_blocking=True)
         self._graph.replay()
-        for parameter, gradient in zip(self._parameters, self._gradients, strict=True):
-            parameter.grad = gradient
         return self._loss.clone()
 
-    def _record(self, batch: Mapping[str, Tensor]) -> torch.cuda.CUDAGraph:
+    @property
+    def is_recorded(self) -> bool:
+        """Whether the last batch was replayed."""
+        return self._graph is not None
+
+    def set_gradients(self) -> None:
+        """Give the parameters the gradients of the last batch, in place of those they have."""
+        for parameter, gradient in zip(self._parameters, self._gradients, strict=True):
+            parameter.grad = gradient
+
+    def _compute(self, batch: dict[str, Tensor]) -> Tensor:
+        for (
+            parameter
+        ) in self._parameters:  # so that gradients are allocated anew, in the memory of a graph that records
+            parameter.grad = None
+        loss = self._step(batch)
+        with torch.autocast(loss.device.type, enabled=False):  # as Lightning does it; autocast is for forward passes
+            loss.backward()  # type: ignore[no-untyped-call]
+        self._gradients = [parameter.grad for parameter in self._parameters]
+        return loss.detach()
+
+    def _watch(self, batch: dict[str, Tensor]) -> Tensor:
+        """Compute a step, and find out whether it waits for the GPU, which a graph cannot do."""
+        before = torch.cuda.get_sync_debug_mode()
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            with warnings.catch_warnings(record=True) as found:
+                warnings.simplefilter("always")
+                loss = self._compute(batch)
+        finally:
+            torch.cuda.set_sync_debug_mode(before)
+        self._waits = any("synchroniz" in str(each.message) for each in found)
+        if self._waits:
+            log.info("the training step reads numbers from the GPU, so it is not replayed as a CUDA graph")
+        return loss
+
+    def _record(self, batch: dict[str, Tensor]) -> torch.cuda.CUDAGraph:
         self._inputs = {name: each.clone() for name, each in batch.items()}
-        self._forget_gradients()  # so that they are allocated in the graph's memory, where each replay writes them
         graph = torch.cuda.CUDAGraph()
         torch.clear_autocast_cache()  # it holds weights rounded earlier; a graph must round them in every replay
         with torch.cuda.graph(graph, capture_error_mode="thread_local"):  # other threads may read data meanwhile
-            self._loss = self._loss_and_gradients(self._inputs)
+            self._loss = self._compute(self._inputs)
         torch.clear_autocast_cache()
-        self._gradients = [parameter.grad for parameter in self._parameters]
         return graph
-
-    def _loss_and_gradients(self, batch: Mapping[str, Tensor]) -> Tensor:
-        loss = self._step(batch)
-        loss.backward()  # type: ignore[no-untyped-call]
-        return loss.detach()
-
-    def _forget_gradients(self) -> None:
-        for parameter in self._parameters:
-            parameter.grad = None

@@ -1,12 +1,11 @@
 """Base classes of the pretext tasks: they train an encoder with Lightning on tasks made from unlabelled images."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import torch
 import torch.nn.functional as F
-from pytorch_lightning import LightningModule
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_accuracy
@@ -16,6 +15,7 @@ from sslmed.encoders.heads import HeadCallable, Readout
 from sslmed.learning.batch_means import BatchMeans
 from sslmed.learning.convolutions import correct_convolutions
 from sslmed.learning.distributed import gather, rank, world_size
+from sslmed.learning.learner import Learner
 from sslmed.learning.optimization import DEFAULT, Optimization
 
 Targets = TypeVar("Targets")
@@ -41,7 +41,7 @@ class Answer:
     image: Tensor | None = None
 
 
-class PretextTask(LightningModule, ABC, Generic[Targets]):
+class PretextTask(Learner, Generic[Targets]):
     """Trains an encoder on unlabelled images.
 
     A new task implements `make_task` (inputs and targets), `loss`, and `answers` (how to show the outputs). It sets
@@ -162,13 +162,10 @@ class PretextTask(LightningModule, ABC, Generic[Targets]):
         """
         return gather(share) if self.training else share
 
-    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:  # noqa: ARG002 - Lightning's signature
-        """Compute the loss of a new random task."""
-        images: Tensor = batch["image"]
-        inputs, targets = self._make_task(images)
-        loss = self.loss(self(inputs), targets)
-        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(images), sync_dist=True)
-        return loss
+    def training_loss(self, batch: dict[str, Any]) -> Tensor:
+        """Compute the loss `()` of a new random task, made from images `(B, C, *spatial)`."""
+        inputs, targets = self._make_task(batch["image"])
+        return self.loss(self(inputs), targets)
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         """Measure loss, chance loss and `measures` of a task that is the same in every epoch and on every rank."""

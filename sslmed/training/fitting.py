@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 from pytorch_lightning import LightningModule, Trainer
 
 from sslmed.core.errors import RunError
@@ -17,7 +16,9 @@ from sslmed.downstream.base import DownstreamTask
 from sslmed.encoders.weights_file import read_state
 from sslmed.evaluation.learned import warnings
 from sslmed.evaluation.metrics import summarise
+from sslmed.learning.device_memory import explain_lack_of_memory, forget_earlier_run
 from sslmed.learning.distributed import alone, rank
+from sslmed.learning.learner import Learner
 from sslmed.pretext.base import PretextTask
 from sslmed.training.answers import draw_tasks, save_answers
 from sslmed.training.callbacks import History
@@ -50,14 +51,14 @@ class Fitting:
     description: Mapping[str, Any]
     selected: Path
 
+    @explain_lack_of_memory()
     def fit(self) -> None:
         """Train, resuming from the last checkpoint if there is one; score the test cases once; write the results.
 
         The results of a final model, which has no test cases, have no scores.
         """
         self.trainer.strategy.setup_environment()  # connects the ranks; the first one holds the lock now
-        if torch.cuda.is_available():
-            torch.cuda.reset_peak_memory_stats()  # an earlier run of this process may have used more
+        forget_earlier_run()
         resumed = self.trainer.strategy.broadcast(self.run.last if self.run.last.is_file() else None)
         if resumed is not None:
             log.info("resuming from %s", resumed)
@@ -72,6 +73,8 @@ class Fitting:
             "seconds": round(self.history.seconds, 1),
             **provenance(self.trainer.strategy.root_device),
         }
+        if isinstance(self.model, Learner) and self.model.captured is not None:
+            results["cuda_graphs"] = self.model.captured.is_recorded
         if isinstance(self.model, DownstreamTask) and self._is_finetuning:
             self._finish_finetuning(self.model, results)
         else:

@@ -39,7 +39,7 @@ from sslmed.training.run_directory import RunDirectory
 from sslmed.training.run_options import OneLineParser, add_run_options
 from sslmed.training.scoring import load_weights, print_scores, score
 from sslmed.training.seen import check_handover, record_of
-from sslmed.training.trainer_options import checkpoint_callbacks, trainer_options
+from sslmed.training.trainer_options import captures_steps, checkpoint_callbacks, trainer_options
 
 
 class SSLMedCLI(LightningCLI):
@@ -118,6 +118,8 @@ class SSLMedCLI(LightningCLI):
             store_channels_last(self.model)
         if self.settings.compile:
             self.model.compile()  # in place: checkpoints stay the same
+        if self.subcommand == "fit" and captures_steps(self.settings.cuda_graphs, self.trainer):
+            self.model.capture_steps()
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:  # noqa: ANN401
         """Build the trainer with the callbacks of every run."""

@@ -14,12 +14,13 @@ PACKAGES = ("sslmed", "torch", "pytorch-lightning", "monai", "numpy")
 
 
 def provenance(device: torch.device) -> dict[str, Any]:
-    """Describe device, code and versions, and the peak memory in bytes: of the run on a GPU, else of the process."""
+    """Describe device, code and versions, and the peak memory in bytes: of the run on a GPU, and of the process."""
     on_gpu = device.type == "cuda"
     # In KiB on Linux.
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return {
-        "peak_memory_bytes": torch.cuda.max_memory_allocated() if on_gpu else resident,
+        "peak_memory_bytes": torch.cuda.max_memory_reserved() if on_gpu else resident,
+        "process_memory_bytes": resident,
         "device": torch.cuda.get_device_name() if on_gpu else f"{platform.machine()} CPU",
         "git": git_state(),
         "versions": {"python": platform.python_version()} | {package: version_of(package) for package in PACKAGES},

@@ -24,6 +24,7 @@ LABELS = {
 
 Wandb = Literal["disabled", "offline", "online"]
 Selection = Literal["last", "best"]
+Automatic = Literal["auto"] | bool
 
 
 @dataclass
@@ -70,6 +71,12 @@ def add_run_options(parser: LightningArgumentParser) -> None:
     parser.add_argument("--threads", type=Threads, default=1, help="torch threads on CPU; results depend on it")
     parser.add_argument("--channels_last", type=bool, default=True, help="store features with channels last")
     parser.add_argument("--compile", type=bool, default=False, help="compile the network; takes a minute at the start")
+    parser.add_argument(
+        "--cuda_graphs",
+        type=Automatic,
+        default="auto",
+        help="replay training steps as a CUDA graph, so that Python does not hold up a GPU; auto does so where it can",
+    )
     parser.add_argument("--keep_memory", type=bool, default=True, help="keep freed memory: faster on CPU")
     parser.add_argument("--wandb", type=Wandb, default="disabled", help="mirror the run to Weights & Biases")
     parser.add_argument(

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
@@ -36,6 +36,9 @@ FIXED: Mapping[str, tuple[Any, ...]] = {
     "val_check_interval": (None,),
 }
 """Arguments of Lightning's trainer that shorten, repeat or skip a part of training or scoring -> values that do not."""
+
+CAPTURED_PRECISIONS = ("32-true", "bf16-mixed", "bf16-true")
+"""Precisions of steps that can be replayed as a CUDA graph. That of float16 scales losses by a number that changes."""
 
 FIXED_CALLBACKS = (EarlyStopping, GradientAccumulationScheduler, Timer)
 """Callbacks that do so."""
@@ -99,6 +102,26 @@ def trainer_options(config: Mapping[str, Any], model: LightningModule, run: RunD
     plugins = given.get("plugins", [])
     given["plugins"] = [*_own_plugins(), *(plugins if isinstance(plugins, list) else [plugins])]
     return {**config, **defaults, **given, **(_distributed_options(config, model) if world_size() > 1 else {})}
+
+
+def captures_steps(chosen: Literal["auto"] | bool, trainer: Trainer) -> bool:
+    """Decide whether training steps are replayed as a CUDA graph.
+
+    Args:
+        chosen: `auto` replays them where that is possible.
+        trainer: Trainer of the run.
+
+    Raises:
+        UserError: If it is impossible and was requested.
+    """
+    device = trainer.strategy.root_device.type
+    possible = device == "cuda" and trainer.world_size == 1 and trainer.precision in CAPTURED_PRECISIONS
+    if chosen is True and not possible:
+        raise UserError(
+            f"--cuda_graphs true needs one GPU per run and a precision of {', '.join(CAPTURED_PRECISIONS)}; "
+            f"the run has {trainer.world_size} device(s) ({device}) and {trainer.precision}: choose auto"
+        )
+    return possible and chosen is not False
 
 
 def _check_fixed(config: Mapping[str, Any]) -> None:

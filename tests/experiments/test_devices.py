@@ -1,48 +1,29 @@
 import os
+from contextlib import ExitStack
 from pathlib import Path
 
 import pynvml
 import pytest
 import torch
+from fake_driver import GIB, install
 
 from sslmed.core.errors import UserError
 from sslmed.experiments import job
-from sslmed.experiments.devices import check_devices, check_gpus, default_jobs, free_gpus, gpus
+from sslmed.experiments.devices import (
+    check_devices,
+    check_gpus,
+    default_jobs,
+    free_gpu_memory,
+    free_gpus,
+    gpu_memory,
+    gpus,
+)
 from sslmed.experiments.plan import Run
-
-
-def _install(monkeypatch: pytest.MonkeyPatch, parts_of: dict[str, list[str]]) -> None:
-    """Put a driver in place that has GPUs, by UUID, and the UUIDs of their parts where they are divided (MIG)."""
-
-    def mode(gpu: str) -> list[int]:
-        if not parts_of[gpu]:
-            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
-        return [pynvml.NVML_DEVICE_MIG_ENABLE] * 2
-
-    def part(gpu: str, index: int) -> str:
-        if index >= len(parts_of[gpu]):
-            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_FOUND)
-        return parts_of[gpu][index]
-
-    driver = {
-        "Init": lambda: None,
-        "Shutdown": lambda: None,
-        "DeviceGetCount": lambda: len(parts_of),
-        "DeviceGetHandleByIndex": lambda index: [*parts_of][index],
-        "DeviceGetUUID": lambda handle: handle,
-        "DeviceGetName": lambda handle: "NVIDIA GeForce RTX 3060 Laptop GPU",
-        "DeviceGetMigMode": mode,
-        "DeviceGetMaxMigDeviceCount": lambda gpu: 7,
-        "DeviceGetMigDeviceHandleByIndex": part,
-    }
-    for name, function in driver.items():
-        monkeypatch.setattr(pynvml, f"nvml{name}", function)
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
 
 @pytest.fixture
 def n_gpus(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
-    _install(monkeypatch, {f"GPU-{i}": [] for i in range(request.param)})
+    install(monkeypatch, {f"GPU-{i}": [] for i in range(request.param)})
 
 
 def _given() -> str:
@@ -67,13 +48,24 @@ def test_every_job_gets_a_gpu_of_its_own_until_all_are_taken(tmp_path: Path) -> 
     assert given == ["GPU-0", "GPU-1", "GPU-0", "GPU-1"]
 
 
+@pytest.mark.parametrize("n_gpus", [3], indirect=True)
+@pytest.mark.usefixtures("n_gpus")
+def test_jobs_that_share_spread_evenly(tmp_path: Path) -> None:
+    with ExitStack() as running:
+        given = []
+        for _ in range(8):
+            running.enter_context(free_gpus(tmp_path))
+            given.append(_given())
+    assert [given.count(name) for name in ("GPU-0", "GPU-1", "GPU-2")] == [3, 3, 2]
+
+
 @pytest.mark.parametrize("n_gpus", [5], indirect=True)
 @pytest.mark.usefixtures("n_gpus")
 def test_a_job_that_finds_too_few_gpus_gives_them_back(tmp_path: Path) -> None:
     assert default_jobs(2) == 2
     with free_gpus(tmp_path, 3):
         given = [_given()]
-        with free_gpus(tmp_path, 3):  # two are free: it shares the first three
+        with free_gpus(tmp_path, 3):  # two are free: it shares three
             given.append(_given())
             with free_gpus(tmp_path, 2):
                 given.append(_given())
@@ -114,10 +106,12 @@ DIVIDED = {"GPU-a1": [], "GPU-b2": ["MIG-b21", "MIG-b22"], "GPU-c3": []}
 def test_gpus_are_those_that_cuda_sees(
     monkeypatch: pytest.MonkeyPatch, visible: str | None, expected: list[str]
 ) -> None:
-    _install(monkeypatch, DIVIDED)
+    install(monkeypatch, DIVIDED)
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert gpus() == expected
+    assert gpu_memory() == (80 * GIB if expected else None)
+    assert not expected or free_gpu_memory() == 79 * GIB
 
 
 def test_without_a_driver_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,14 +44,16 @@ MODULES: dict[str, Callable] = {
 }
 
 
-def module_and_batch(name: str, dims: int, device: str) -> tuple[torch.nn.Module, dict[str, torch.Tensor]]:
+def module_and_batch(
+    name: str, dims: int, device: str | torch.device
+) -> tuple[torch.nn.Module, dict[str, torch.Tensor]]:
     """A module with the same weights at every call, and a batch drawn from the global generator."""
     torch.manual_seed(0)
     module = MODULES[name](UNetEncoder(dims, 1, widths=(8, 16), dropout=0.1))
     return module.to(device), draw_batch(name, dims, device)
 
 
-def draw_batch(name: str, dims: int, device: str) -> dict[str, torch.Tensor]:
+def draw_batch(name: str, dims: int, device: str | torch.device) -> dict[str, torch.Tensor]:
     images = torch.rand(3, 1, *(24,) * dims).half()
     labels = {"segmentation": (2.9 * images[:, 0]).byte(), "values": torch.rand(3)}
     batch = {"image": images, "label": labels.get(name, torch.randint(5, (3,)))}

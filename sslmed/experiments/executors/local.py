@@ -39,15 +39,22 @@ class Local:
     Attributes:
         jobs: Number of jobs in parallel.
         gpus: GPUs of each job; 0 where this machine has none.
+        jobs_per_gpu: Largest number of jobs that share a GPU.
+        fills: Whether finished runs decide on the number of jobs; see `filling`.
+        why: Why there are so many jobs, in words.
     """
 
     jobs: int
     gpus: int = 0
+    jobs_per_gpu: int = 1
+    fills: bool = False
+    why: str = ""
     poll_seconds: ClassVar[float] = 0.5
 
     def arguments(self, work: Path) -> list[str]:  # noqa: ARG002
         """Return Snakemake's options."""
-        return ["--executor", "local", "--cores", str(self.jobs), "--config", f"gpus={self.gpus}"]
+        config = [f"gpus={self.gpus}", f"jobs_per_gpu={self.jobs_per_gpu}"]
+        return ["--executor", "local", "--cores", str(self.jobs), "--config", *config]
 
     def wait_for_others(self, work: Path) -> None:
         """Return at once: `sole_command` has already waited for the lock of any earlier workflow."""
