@@ -96,9 +96,7 @@ def test_each_cell_of_the_matrix_is_a_score_of_the_baseline_or_a_difference_to_i
     for arm, (_, *cells) in zip(drawn, shown.matrix, strict=True):
         for row, cell in zip(records_of(primary[primary["arm"] == arm]), cells, strict=True):
             value, interval = score_of(row) if arm == "baseline" else difference_of(row)
-            side = "▲interval above zero: " * (row["diff_low"] > 0) + "▼interval below zero: " * (
-                row["diff_high"] < 0
-            )
+            side = "▲interval above zero: " * (row["diff_low"] > 0) + "▼interval below zero: " * (row["diff_high"] < 0)
             assert cell == f"{side}{starred(row, value)} {interval}"
 
 
