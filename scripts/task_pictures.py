@@ -76,67 +76,78 @@ def phantom_slices() -> tuple[Tensor, Tensor]:
 
 def puzzles(images: Tensor, labels: Tensor) -> Iterator[tuple[str, Puzzle]]:
     """Yield the name and the puzzle of each task."""
+    yield from _of_places(images)
+    yield from _of_embeddings(images)
+    yield from _of_restored_images(images)
+    image, label = images[0].mT.flip(-2).numpy(), labels[0].mT.flip(-2).numpy()  # the front above
+    picture = draw_segmentation(image, label, label)
+    seen, asked = ("input", INPUT, picture[:, :SIDE]), ("asked for", ASKED, picture[:, -SIDE:])
+    yield "supervised", ([[seen, asked]], "Which class is each voxel?")
 
-    def made(task: Callable[..., Any], seed: int) -> tuple[Any, Any, Any]:
-        torch.manual_seed(0)
-        built = task(UNetEncoder(2, 1))
-        return built, *built.make_task(images, torch.Generator().manual_seed(seed))
 
-    _, inputs, targets = made(pretext.Rotation, 1)
+def _made(task: Callable[..., Any], images: Tensor, seed: int) -> tuple[Any, Any, Any]:
+    """Return a task with its inputs and targets. The seeds below give puzzles that show what is asked."""
+    torch.manual_seed(0)
+    built = task(UNetEncoder(2, 1))
+    return built, *built.make_task(images, torch.Generator().manual_seed(seed))
+
+
+def _of_places(images: Tensor) -> Iterator[tuple[str, Puzzle]]:
+    _, inputs, targets = _made(pretext.Rotation, images, 1)
     turned = f"By which multiple of 90° was it rotated?\nHere: {90 * int(targets[0])}° anticlockwise"
     yield "rotation", ([[_image(images), _input(inputs[0])]], turned)
 
-    _, inputs, targets = made(pretext.Jigsaw, 0)
+    _, inputs, targets = _made(pretext.Jigsaw, images, 0)
     puzzle = [_image(images), _input(inputs[0])]
     yield "jigsaw", ([puzzle], f"In which of 100 orders are the patches?\nHere: number {int(targets[0])}")
     yield "multilevel", ([puzzle], "As jigsaw, answered from each of the two coarsest feature maps")
 
-    _, inputs, targets = made(pretext.RelativePatchLocation, 5)
+    _, inputs, targets = _made(pretext.RelativePatchLocation, images, 5)
     column, row = divmod(int(targets[0]) + int(targets[0] >= 4), 3)
     place = " ".join(filter(None, (("below", "", "above")[row], ("left", "", "right")[column])))
     patches = [_input(inputs[0, 0], "input: centre"), _input(inputs[0, 1], "input: other")]
     yield "rpl", ([[_image(images), *patches]], f"At which of 8 places around the centre is the other?\nHere: {place}")
 
-    _, inputs, _ = made(pretext.Exemplar, 12)
-    titles = ("augmented", "original", "another case")
-    triplet = [_input(each, title) for each, title in zip(inputs[0], titles, strict=True)]
-    yield "exemplar", ([triplet], "Is the augmented image closer to its original than to another case?")
-
-    task, inputs, _ = made(pretext.CPC, 0)
-    context, future = (_only(inputs[0], cells.unique()) for cells in (task.context, task.future))
-    question = "What are the embeddings of the last patches, given the first ones?"
-    yield "cpc", ([[_image(images), _input(context), _asked(future)]], question)
-
-    _, inputs, (_, hidden, *_) = made(pretext.MaskedAutoencoder, 0)
-    masked = _input(inputs[0])
-    restored = _asked(images[0].masked_fill(~hidden[0], 0))
-    yield "mae", ([[_image(images), masked, restored]], "What is in the hidden blocks?")
-
-    _, views, _ = made(pretext.SimCLR, 3)
-    choice = [views[0, 0], views[1, 0], views[0, 1], views[2, 0]]
-    panels = [_input(each, title) for each, title in zip(choice, ("view", "a", "b", "c"), strict=True)]
-    yield "simclr", ([panels], "Which is the other view of the first image?\nHere: b")
-    pair = [_input(each, f"input: view {number}") for number, each in enumerate(views[0], start=1)]
-    question = "Do both views give one embedding, and other cases other ones?"
-    yield "vicreg", ([[_image(images), *pair]], question)
-    both = [(*masked[1:], "input: mae"), *((*each[1:], "input: simclr") for each in pair)]
-    yield "joint", ([[(title, *rest) for *rest, title in both]], "Both tasks, on one encoder, in every update")
-
-    _, inputs, _ = made(pretext.ModelsGenesis, 8)
-    rows = [[_input(each) for each in inputs[1:]], [_asked(each) for each in images[1:]]]
-    yield "genesis", (rows, "What was the image before it was distorted?")
-
-    task, crops, overlaps = made(pretext.VoCo, 6)
+    task, crops, overlaps = _made(pretext.VoCo, images, 6)
     most, where = overlaps[0, 0].max(0)
     column, row = divmod(int(where), task.grid)
     place = f"column {column + 1}, row {task.grid - row}"
     panels = [_image(images), _input(crops[0, task.crops :], "input: grid"), _input(crops[0, 0], "input: crop")]
     yield "voco", ([panels], f"How much does the crop overlap each cell?\nHere: most {place}, {most:.0%}")
 
-    image, label = images[0].mT.flip(-2).numpy(), labels[0].mT.flip(-2).numpy()  # the front above
-    picture = draw_segmentation(image, label, label)
-    seen, asked = ("input", INPUT, picture[:, :SIDE]), ("asked for", ASKED, picture[:, -SIDE:])
-    yield "supervised", ([[seen, asked]], "Which class is each voxel?")
+
+def _of_embeddings(images: Tensor) -> Iterator[tuple[str, Puzzle]]:
+    _, inputs, _ = _made(pretext.Exemplar, images, 12)
+    titles = ("augmented", "original", "another case")
+    triplet = [_input(each, title) for each, title in zip(inputs[0], titles, strict=True)]
+    yield "exemplar", ([triplet], "Is the augmented image closer to its original than to another case?")
+
+    task, inputs, _ = _made(pretext.CPC, images, 0)
+    context, future = (_only(inputs[0], cells.unique()) for cells in (task.context, task.future))
+    question = "What are the embeddings of the last patches, given the first ones?"
+    yield "cpc", ([[_image(images), _input(context), _asked(future)]], question)
+
+    _, views, _ = _made(pretext.SimCLR, images, 3)
+    choice = [views[0, 0], views[1, 0], views[0, 1], views[2, 0]]
+    panels = [_input(each, title) for each, title in zip(choice, ("view", "a", "b", "c"), strict=True)]
+    yield "simclr", ([panels], "Which is the other view of the first image?\nHere: b")
+    pair = [_input(each, f"input: view {number}") for number, each in enumerate(views[0], start=1)]
+    question = "Do both views give one embedding, and other cases other ones?"
+    yield "vicreg", ([[_image(images), *pair]], question)
+
+
+def _of_restored_images(images: Tensor) -> Iterator[tuple[str, Puzzle]]:
+    _, inputs, (_, hidden, *_) = _made(pretext.MaskedAutoencoder, images, 0)
+    restored = _asked(images[0].masked_fill(~hidden[0], 0))
+    yield "mae", ([[_image(images), _input(inputs[0]), restored]], "What is in the hidden blocks?")
+
+    _, inputs, _ = _made(pretext.ModelsGenesis, images, 8)
+    rows = [[_input(each) for each in inputs[1:]], [_asked(each) for each in images[1:]]]
+    yield "genesis", (rows, "What was the image before it was distorted?")
+
+    _, (masked, views), _ = _made(pretext.Joint, images, 0)
+    panels = [_input(masked[0], "input: mae"), *(_input(each, "input: simclr") for each in views[0])]
+    yield "joint", ([panels], "Both tasks, on one encoder, in every update")
 
 
 def _only(patches: Tensor, cells: Tensor) -> Tensor:

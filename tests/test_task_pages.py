@@ -9,6 +9,7 @@ import families
 import pytest
 import torch
 import yaml
+from task_pictures import CASES, SIDE, puzzles
 
 from sslmed.encoders import UNetEncoder
 from sslmed.experiments.settings import config_root, known_names
@@ -19,7 +20,7 @@ CLASSES = {
     name: yaml.safe_load((config_root() / "pretext" / f"{name}.yaml").read_text())["model"]["class_path"]
     for name in known_names("pretext")
 }
-CASES = 4
+BATCH = 4
 
 
 def page_of(name: str) -> tuple[Path, str]:
@@ -31,6 +32,11 @@ def page_of(name: str) -> tuple[Path, str]:
 
 def test_the_tasks_with_a_configuration_are_all_there_are() -> None:
     assert sorted(CLASSES.values()) == sorted(families.TASKS)
+
+
+def test_every_puzzle_is_drawn_by_the_code_that_trains() -> None:
+    images, labels = torch.rand(CASES, 1, SIDE, SIDE), torch.ones(CASES, SIDE, SIDE, dtype=torch.uint8)
+    assert sorted(name for name, _ in puzzles(images, labels)) == sorted([*CLASSES, "supervised"])
 
 
 @pytest.mark.parametrize("name", [*CLASSES, "supervised"])
@@ -49,5 +55,5 @@ def test_the_page_gives_the_chance_loss_of_the_code(name: str) -> None:
     for dims, value in numbers.items():
         torch.manual_seed(0)
         task: Any = families.TASKS[CLASSES[name]](UNetEncoder(dims, 1, widths=(2, 3, 4)))
-        inputs, targets = task.make_task(torch.rand(CASES, 1, *(48,) * dims))
+        inputs, targets = task.make_task(torch.rand(BATCH, 1, *(48,) * dims))
         assert math.isclose(value, task.chance_loss(task(inputs), targets).item(), abs_tol=0.0051)
