@@ -19,7 +19,7 @@ OPTIONS = --data "$(DATA)" --preset "$(PRESET)" --out "$(OUT)" --runs "$(RUNS)" 
   $(if $(PROBES),--probes) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(JOBS),--jobs $(JOBS)) $(if $(DEVICES),--devices $(DEVICES)) $(if $(PROFILE),--profile "$(PROFILE)")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce-fig2 reproduce-fig3 reproduce-fig4 test test-all lint docs benchmark clean
+.PHONY: help setup reproduce-fig2 reproduce-fig3 reproduce-fig4 test test-all lint docs notebook benchmark clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ lint: $(READY) ## Check style, types and the layers of the package
 
 docs: $(READY) ## Build the site from docs/ into site/
 	$(BIN)/zensical build --strict
+
+notebook: $(READY) ## Convert docs/notebooks/first_curve.py to first_curve.ipynb, for Jupyter and Colab
+	$(BIN)/jupytext --to ipynb --output first_curve.ipynb docs/notebooks/first_curve.py
 
 benchmark: $(READY) ## Measure speed and memory against a straightforward reference, in 10 minutes on 2 cores (SIZE=quick|full OUT= ARGS="--only tasks")
 	$(BIN)/python scripts/benchmark.py --size $(SIZE) --json "$(OUT)/benchmark-$(SIZE).json" $(ARGS)

