@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
+from sslmed.core.errors import RunError
+
 log = logging.getLogger(__name__)
 
 WARM_UP = 3
@@ -44,7 +46,11 @@ class CapturedStep:
         self._loss = torch.zeros(())
 
     def __call__(self, batch: dict[str, Any]) -> Tensor:
-        """Compute the loss `()` of a batch on the GPU, and its gradients, see `set_gradients`."""
+        """Compute the loss `()` of a batch on the GPU, and its gradients, see `set_gradients`.
+
+        Raises:
+            RunError: If the step cannot be recorded.
+        """
         tensors = {name: each for name, each in batch.items() if torch.is_tensor(each)}
         shapes = {name: (each.shape, each.dtype) for name, each in tensors.items()}
         kind = shapes, [parameter.requires_grad for parameter in self._parameters]
@@ -73,9 +79,7 @@ class CapturedStep:
             parameter.grad = gradient
 
     def _compute(self, batch: dict[str, Tensor]) -> Tensor:
-        for (
-            parameter
-        ) in self._parameters:  # so that gradients are allocated anew, in the memory of a graph that records
+        for parameter in self._parameters:  # a graph that is recorded allocates gradients in its own memory
             parameter.grad = None
         loss = self._step(batch)
         with torch.autocast(loss.device.type, enabled=False):  # as Lightning does it; autocast is for forward passes
@@ -86,14 +90,15 @@ class CapturedStep:
     def _watch(self, batch: dict[str, Tensor]) -> Tensor:
         """Compute a step, and find out whether it waits for the GPU, which a graph cannot do."""
         before = torch.cuda.get_sync_debug_mode()
-        torch.cuda.set_sync_debug_mode("warn")
-        try:
-            with warnings.catch_warnings(record=True) as found:
-                warnings.simplefilter("always")
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always")
+            torch.cuda.set_sync_debug_mode("warn")  # warns that it is a prototype, too
+            try:
                 loss = self._compute(batch)
-        finally:
-            torch.cuda.set_sync_debug_mode(before)
-        self._waits = any("synchroniz" in str(each.message) for each in found)
+            finally:
+                torch.cuda.set_sync_debug_mode(before)
+        messages = [str(each.message) for each in found]
+        self._waits = any("synchroniz" in each and "prototype" not in each for each in messages)
         if self._waits:
             log.info("the training step reads numbers from the GPU, so it is not replayed as a CUDA graph")
         return loss
@@ -102,7 +107,12 @@ class CapturedStep:
         self._inputs = {name: each.clone() for name, each in batch.items()}
         graph = torch.cuda.CUDAGraph()
         torch.clear_autocast_cache()  # it holds weights rounded earlier; a graph must round them in every replay
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):  # other threads may read data meanwhile
-            self._loss = self._compute(self._inputs)
+        try:
+            with torch.cuda.graph(graph, capture_error_mode="thread_local"):  # other threads may read data meanwhile
+                self._loss = self._compute(self._inputs)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            raise RunError(f"the training step cannot be replayed ({error}): set --cuda_graphs false") from error
         torch.clear_autocast_cache()
         return graph
