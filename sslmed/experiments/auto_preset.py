@@ -1,5 +1,6 @@
 """`--spacing auto`: a preset of the user's own, with spacing and crops chosen from the data and this machine."""
 
+import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,6 +12,7 @@ from typing import Any
 import psutil
 import yaml
 
+from sslmed.core.errors import UserError
 from sslmed.core.files import atomic_folder
 from sslmed.experiments.arms import SLICES
 from sslmed.experiments.devices import gpu_memory
@@ -19,6 +21,7 @@ from sslmed.experiments.own import encoder_class
 from sslmed.experiments.settings import find_setting, read_preset, read_yaml
 from sslmed.preparation.fingerprint import Fingerprint, choose_crop, describe, measure, times
 from sslmed.preparation.readers.dataset import Dataset
+from sslmed.preparation.settings import preparation_differences
 
 LARGEST = {True: 128**3, False: 48**3}
 """Most voxels of a crop with and without a GPU: nnU-Net's usual crop, and what a core trains on in minutes."""
@@ -30,7 +33,11 @@ DEEPEST = 32
 """Reduction of encoders whose YAML does not say it."""
 
 
-def with_own_spacing(grid: Grid, dataset: Dataset, out: Path, jobs: int | None) -> Grid:
+MADE_FOR = "made-for.json"
+"""File beside a preset: what determined it."""
+
+
+def with_own_spacing(grid: Grid, dataset: Dataset, out: Path, jobs: int | None, drafts: Path | None) -> Grid:
     """Replace the preset by one for this dataset. The first command writes it; later ones use it as it is.
 
     Args:
@@ -38,19 +45,39 @@ def with_own_spacing(grid: Grid, dataset: Dataset, out: Path, jobs: int | None) 
         dataset: The dataset.
         out: Where the preset's folder goes.
         jobs: Jobs side by side, which share the memory of a machine without GPU; `None` if they run on a cluster.
+        drafts: Where it goes instead in a dry run, if it is not there yet.
 
     Raises:
-        UserError: If the images are photographs.
+        UserError: If the images are photographs, or there is one for other volumes.
     """
     folder = out / f"{grid.preset_folder.name}-auto"
     if folder.is_dir():
+        _refuse_others(folder, _determinants(grid, measure(dataset, masks=0)), dataset)
         spacing = times(read_preset(folder).prepare.spacing)
-        how = f"is used as it is, with {spacing} mm; remove it to have it made anew, as for other scans of this name"
-        print(f"{folder}: {how}", file=sys.stderr)
+        print(f"{folder}: is used as it is, with {spacing} mm; remove it to have it made anew", file=sys.stderr)
+    elif drafts is not None:
+        print(f"{folder}: will hold these settings")
+        folder = drafts / folder.name
+        _make(folder, grid, measure(dataset), jobs)
     else:
         _make(folder, grid, measure(dataset), jobs)
         print(f"{folder}: holds these settings, to be edited and given as --preset {folder}")
     return replace(grid, preset=read_preset(folder), preset_folder=folder.resolve())
+
+
+def _determinants(grid: Grid, found: Fingerprint) -> dict[str, Any]:
+    return {"spacing": [*found.spacing], "shape": [*found.shape], "reduction": _reduction(grid)}
+
+
+def _refuse_others(folder: Path, now: Mapping[str, Any], dataset: Dataset) -> None:
+    """Refuse a preset for volumes of another spacing or size: of another dataset of this name, or before changes."""
+    made_for = folder / MADE_FOR
+    then = json.loads(made_for.read_text(encoding="utf-8")) if made_for.is_file() else {}
+    if differences := preparation_differences(then, now):
+        raise UserError(
+            f"{folder}: was made for other volumes, or another encoder, than {dataset.root}: {', '.join(differences)}; "
+            f"remove it to have it made anew, or give --preset {folder} to use it as it is"
+        )
 
 
 def _make(folder: Path, grid: Grid, found: Fingerprint, jobs: int | None) -> None:
@@ -74,11 +101,19 @@ def _make(folder: Path, grid: Grid, found: Fingerprint, jobs: int | None) -> Non
     content["prepare"] |= {"geometry": "spacing", "spacing": [*found.spacing]}
     content["prepare"].pop("size", None)  # of cubes
     content["estimate"] |= costs
-    _write(folder, grid, content, crop, words)
+    _write(folder, grid, content, crop, words, _determinants(grid, found))
 
 
-def _write(folder: Path, grid: Grid, content: Mapping[str, Any], crop: Sequence[int], words: Sequence[str]) -> None:
+def _write(
+    folder: Path,
+    grid: Grid,
+    content: Mapping[str, Any],
+    crop: Sequence[int],
+    words: Sequence[str],
+    made_for: Mapping[str, Any],
+) -> None:
     with atomic_folder(folder) as partial:
+        (partial / MADE_FOR).write_text(json.dumps(made_for) + "\n")
         for path in grid.preset_folder.glob("*.yaml"):
             copyfile(path, partial / path.name)
         comment = "".join(f"# {line}\n" for line in [f"Made from the preset {grid.preset_folder.name}.", *words])
