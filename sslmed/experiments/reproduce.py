@@ -14,7 +14,7 @@ from sslmed.core.label_amount import label_amounts
 from sslmed.core.startup import importing
 from sslmed.experiments.arms import EXTERNAL, SUPERVISED, Arm, null_arms
 from sslmed.experiments.auto_preset import with_own_spacing
-from sslmed.experiments.data_checks import check_data, check_folds, check_source, refuse_common_images
+from sslmed.experiments.data_checks import check_data, check_folds, check_sizes, check_source, refuse_common_images
 from sslmed.experiments.devices import check_devices, check_gpus
 from sslmed.experiments.dry_run import print_dry_run
 from sslmed.experiments.earlier import with_earlier
@@ -141,7 +141,9 @@ def _reproduce(options: Options, drafts: Path) -> Outcome | None:
     if not all(is_done(work, run) for run in runs):
         with importing():
             from sslmed.experiments.check import check_runs  # takes seconds
-        check_runs(runs, work, dataset, pool, labelled, experiment.arms)
+        check_runs(runs, work, dataset, pool, labelled, experiment.arms, places.seen)
+        if places.seen is not None:
+            check_sizes(runs, places.seen)
     if options.dry_run:
         if isinstance(executor, Local):
             executor = fill(executor, work, runs)
@@ -170,8 +172,10 @@ def _reproduce(options: Options, drafts: Path) -> Outcome | None:
             if rival is not None and places.source is not None:
                 prepared_source = prepare(rival.folders, places.source.store, settings)
                 refuse_common_images(prepared_source, store, "--source")
-            places = replace(places, seen=SeenData(store, prepared_pool, prepared_source))
+            seen = SeenData(store, prepared_pool, prepared_source)
+            places = replace(places, seen=seen)
             runs = plan(grid, places)
+            check_sizes(runs, seen)
         whole = with_earlier(grid, places, runs, plan)
         if not grid.final:  # the plan is of what is compared
             write_plan(work / "plan.json", whole.runs)

@@ -154,6 +154,11 @@ PLANNING = [
         plan("--pool Tsk --arms rotation-external"),
         ("Tsk: no such folder", "did you mean Task?"),
     ),
+    Bad(
+        "tasks that compare cases with one for validation",
+        plan("--arms rotation exemplar joint"),
+        ("exemplar, joint: compare cases and need 2", "1 validation cases", "in fold 0", "10 in 5 folds are enough"),
+    ),
     Bad("no pool", plan("--arms rotation-external"), ("give it by --pool",)),
     Bad("classes for label maps", plan(data="eyes"), ("eyes: its labels are classes, not label maps",)),
     Bad("label maps for classes", plan(figure="fig4"), ("Task: its labels are label maps, not classes",)),
