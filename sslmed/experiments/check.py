@@ -77,10 +77,10 @@ def check_runs(
         spatial_dims = 2 if arm.slices else images.spatial_dims
         built_from = settings[run.arm, True], spatial_dims, len(images.modalities)
         if seen is not None and not arm.is_supervised:
-            numbers = _cases_of_batches(settings[run.arm, True].data.init_args, run, seen)
+            numbers = _numbers_of_cases(settings[run.arm, True].data.init_args, run, seen)
             if min(numbers.values()) < 2 and _build_task(*built_from).least_cases > 1:
                 counts = ", ".join(f"{number} {name}" for name, number in numbers.items())
-                single.setdefault(f"{counts} in fold {run.fold}", []).append(arm.name)
+                single.setdefault(f"fold {run.fold} has {counts}", []).append(arm.name)
         of_task = arm.hands_over_decoder and not arm.is_supervised
         if of_task and not hasattr(_build_task(*built_from), "decoder"):
             raise UserError(
@@ -93,20 +93,21 @@ def check_runs(
                 load_encoder(encoder, work / run.name / "checkpoints" / _handed_over(settings[run.arm, False]))
     if single:
         found, arms = next(iter(single.items()))
-        raise UserError(f"{', '.join(arms)}: compare cases and need 2 or more in each batch, got {found}{ONE_CASE}")
+        raise UserError(f"{', '.join(arms)}: compare the 2 or more cases of a batch, but {found}{ONE_CASE}")
 
 
-def _cases_of_batches(data: Any, run: Run, seen: SeenData) -> dict[str, int]:  # noqa: ANN401 - a jsonargparse Namespace
+def _numbers_of_cases(data: Any, run: Run, seen: SeenData) -> dict[str, int]:  # noqa: ANN401 - a jsonargparse Namespace
     """Return what limits the cases in a batch of pretraining."""
-    arm = Arm.parse(run.arm)
-    if arm.external:
-        selection = None if seen.pool is None else select_pool(seen.pool, split_seed=data.split_seed)
+    limits = {"in a batch": int(data.batch_size)}
+    if Arm.parse(run.arm).external:
+        if seen.pool is None:
+            return limits
+        selection = select_pool(seen.pool, split_seed=data.split_seed)
     else:
         folds = {"n_folds": data.n_folds, "split_seed": data.split_seed, "final": data.final}
         split = split_store(seen.store, fold=run.fold, **folds)
         selection = select_pretraining(seen.store, split, transductive=data.transductive)
-    of_data = {} if selection is None else {"training": len(selection.training), "validation": len(selection.validation)}
-    return {f"{name} cases": number for name, number in of_data.items()} | {"cases in a batch": data.batch_size}
+    return {"for training": len(selection.training), "for validation": len(selection.validation)} | limits
 
 
 def _check_weights(settings: Any, run: Run, dataset: Dataset) -> None:  # noqa: ANN401 - a jsonargparse Namespace

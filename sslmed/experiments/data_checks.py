@@ -15,6 +15,7 @@ from sslmed.experiments.plan import Run
 from sslmed.experiments.seen import SeenData
 from sslmed.experiments.settings import find_setting, read_yaml
 from sslmed.preparation.readers.dataset import Dataset
+from sslmed.preparation.settings import is_ct
 from sslmed.preparation.store import Store
 
 
@@ -35,7 +36,10 @@ def check_data(dataset: Dataset, others: Iterable[Dataset], grid: Grid) -> None:
             raise UserError(f"{other.root}: holds {found}, but {dataset.root} {wanted}")
         if len(other.modalities) == len(dataset.modalities) and other.modalities != dataset.modalities:
             names = f"{', '.join(other.modalities)}, those of {dataset.root} {', '.join(dataset.modalities)}"
-            print(f"{other.root}: its channels are {names}: make sure that they mean the same", file=sys.stderr)
+            advice = "make sure that they mean the same"
+            if [*map(is_ct, other.modalities)] != [*map(is_ct, dataset.modalities)]:
+                advice += ", as CT is clipped to a HU window and anything else to percentiles; a table names them CT"
+            print(f"{other.root}: its channels are {names}: {advice}", file=sys.stderr)
     if not any(case.is_labelled for case in dataset.cases):
         raise UserError(f"{dataset.root}: has no labelled case, and without labels nothing can be fine-tuned or scored")
     if experiment.regions is not None:

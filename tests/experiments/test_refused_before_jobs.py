@@ -5,7 +5,6 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-import pytest
 from tiny_runs import exit_status
 
 from sslmed.core.errors import UserError
@@ -39,7 +38,8 @@ def test_volumes_of_different_sizes_without_crops(decathlon_dataset, tmp_path: P
 
 
 def test_runs_whose_pretraining_failed_are_not_started(tmp_path: Path, monkeypatch) -> None:
-    grid = Grid(read_experiment("fig3"), read_preset(TINY), TINY, ("rotation",), label_amounts((0.5, 1), None), (0,), (0,))
+    labels = label_amounts((0.5, 1), None)
+    grid = Grid(read_experiment("fig3"), read_preset(TINY), TINY, ("rotation",), labels, (0,), (0,))
     runs = plan_runs(grid, Places(tmp_path, tmp_path / "store"), dataset="toy", wandb="disabled")
     started = []
 
@@ -53,3 +53,15 @@ def test_runs_whose_pretraining_failed_are_not_started(tmp_path: Path, monkeypat
     assert started == ["rotation/fold0/pretrain"]
     not_started = "not started, as rotation/fold0/pretrain failed"
     assert [each.reason for each in failures(tmp_path, runs, {})] == ["it went wrong", not_started, not_started]
+
+
+def test_a_pool_that_names_no_modality_beside_cts_is_said_to_be_normalised_otherwise(
+    decathlon_dataset, tmp_path: Path, capsys
+) -> None:
+    data = decathlon_dataset(labelled=6, unlabelled=0)
+    pool = shutil.copytree(decathlon_dataset("other", labelled=0, unlabelled=4) / "imagesTs", tmp_path / "scans")
+    places = [f"--{name}={tmp_path / name}" for name in ("runs", "out", "downloads")]
+    command = ["reproduce", "segmentation", "--data", data, "--preset", TINY, "--arms", "rotation-external", *places]
+    assert exit_status(*command, "--pool", pool, "--dry-run") == 0
+    assert f"{pool}: its channels are channel, those of {data} CT: make sure" in (said := capsys.readouterr().err)
+    assert "CT is clipped to a HU window and anything else to percentiles" in said

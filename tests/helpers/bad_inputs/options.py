@@ -157,7 +157,11 @@ PLANNING = [
     Bad(
         "tasks that compare cases with one for validation",
         plan("--arms rotation exemplar joint"),
-        ("exemplar, joint: compare cases and need 2", "1 validation cases", "in fold 0", "10 in 5 folds are enough"),
+        (
+            "exemplar, joint: compare the 2 or more cases",
+            "fold 0 has 6 for training, 1 for validation",
+            "10 in 5 folds are enough",
+        ),
     ),
     Bad("no pool", plan("--arms rotation-external"), ("give it by --pool",)),
     Bad("classes for label maps", plan(data="eyes"), ("eyes: its labels are classes, not label maps",)),
