@@ -88,7 +88,7 @@ def check_runs(
                 f"{', '.join(_with_decoder(tasks)) or 'none'}"
             )
         if is_done(work, run):
-            encoder = _build_encoder(*built_from)
+            encoder = build_encoder(*built_from)
             with contextlib.redirect_stdout(io.StringIO()):
                 load_encoder(encoder, work / run.name / "checkpoints" / _handed_over(settings[run.arm, False]))
     if single:
@@ -115,7 +115,7 @@ def _check_weights(settings: Any, run: Run, dataset: Dataset) -> None:  # noqa: 
     pretrained = settings.model.init_args.pretrained
     if pretrained.checkpoint is not None:
         spatial_dims = 2 if Arm.parse(run.arm).slices else dataset.spatial_dims
-        encoder = _build_encoder(settings, spatial_dims, len(dataset.modalities))
+        encoder = build_encoder(settings, spatial_dims, len(dataset.modalities))
         with contextlib.redirect_stdout(io.StringIO()):
             load_encoder(encoder, Path(pretrained.checkpoint), pretrained.adapt_channels, pretrained.key_map)
 
@@ -157,7 +157,8 @@ def _with_decoder(tasks: Mapping[str, str | None]) -> list[str]:
     return [arm for arm, task in classes.items() if task is not None and hasattr(task(encoder), "decoder")]
 
 
-def _build_encoder(settings: Any, spatial_dims: int, in_channels: int) -> Encoder:  # noqa: ANN401 - a jsonargparse Namespace
+def build_encoder(settings: Any, spatial_dims: int, in_channels: int) -> Encoder:  # noqa: ANN401 - a jsonargparse Namespace
+    """Build the encoder of a run for its images."""
     spec = settings.model.init_args.encoder
     module, _, name = spec.class_path.rpartition(".")
     kind: type[Encoder] = getattr(__import__(module, fromlist=[name]), name)

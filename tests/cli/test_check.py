@@ -308,9 +308,8 @@ def test_the_commands_run(check, tmp_path: Path) -> None:
 def test_the_commands_suit_the_sizes_and_the_number_of_the_scans(check, tmp_path: Path) -> None:
     folder = generated_folders.nested(tmp_path / "scans", labelled=8)
     report = check(folder)
-    assert (
-        report["commands"][-1] == "sslmed reproduce segmentation --data table.csv --arms baseline rotation jigsaw rpl"
-    )
+    arms = "--arms baseline rotation jigsaw rpl"
+    assert report["commands"][-1] == f"sslmed reproduce segmentation --data table.csv {arms}"
     assert any("8 images, or patients, have a label in mask, which leaves one" in line for line in report["advice"])
 
     folder = generated_folders.nested(tmp_path / "more", cases=12, labelled=11)

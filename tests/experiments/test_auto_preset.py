@@ -3,12 +3,20 @@
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from tiny_runs import exit_status
 
 from sslmed.core.errors import UserError
+from sslmed.downstream import Segmentation
+from sslmed.experiments.grid import Grid
+from sslmed.experiments.network import build_encoder
+from sslmed.experiments.own import find_encoder
+from sslmed.experiments.settings import known_names, read_experiment, read_preset
+from sslmed.pretext import Exemplar
 
-HERE = Path(__file__).parent
+LIBRARIES_GIB = 0.45
+"""What a process takes that has not trained yet."""
 
 
 def _reproduce(tmp_path: Path, figure: str, data: object, *options: object) -> int:
@@ -91,14 +99,41 @@ def test_settings_of_the_preset_that_it_starts_from_are_kept(decathlon_dataset, 
 
 def test_another_encoder_has_crops_of_its_own(decathlon_dataset, tmp_path: Path, write) -> None:
     data = decathlon_dataset(labelled=10, unlabelled=0, shape=(12, 10, 8))
-    for encoder in ([], ["--encoder", "residual"]):
+    for encoder in ([], ["--encoder", "resnet"]):
         write(data, *encoder)
     presets = tmp_path / "out" / "presets" / "segmentation" / "Task00_Toy"
     crops = [
         yaml.safe_load((folder / "quick-auto" / "run.yaml").read_text())["data"]["init_args"]["crop_size"]
-        for folder in (presets, presets / "residual")
+        for folder in (presets, presets / "resnet")
     ]
     assert max(crops[0]) < min(crops[1])  # two levels of halving, and five
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("encoder", sorted({*known_names("encoder")} - {"residual-l"}))
+def test_an_update_takes_no_more_memory_than_is_asked_for(
+    decathlon_dataset, tmp_path: Path, write, encoder: str
+) -> None:
+    write(decathlon_dataset(labelled=10, unlabelled=0), "--encoder", encoder)
+    folder = tmp_path / "out" / "presets" / "segmentation" / "Task00_Toy" / encoder / "quick-auto"
+    crop = yaml.safe_load((folder / "run.yaml").read_text())["data"]["init_args"]["crop_size"]
+    figure, preset = read_experiment("segmentation"), read_preset(folder)
+    grid = Grid(figure, preset, folder, ("baseline",), figure.label_amounts, (0,), (0,), find_encoder(encoder))
+    images = torch.rand(4, 1, *crop)
+    pretraining = Exemplar(build_encoder(grid)), {"image": images}  # which encodes three images of each case
+    segmentation = Segmentation(build_encoder(grid), (0, 1)), {"image": images[:2], "label": images[:2, 0].long()}
+    for task, batch in (pretraining, segmentation):
+        optimizer = torch.optim.AdamW(task.parameters())
+        Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+        before = _kib("VmRSS")
+        task.training_loss(batch).backward()
+        optimizer.step()
+        assert (_kib("VmHWM") - before) / 2**20 + LIBRARIES_GIB < preset.estimate.memory_gib
+
+
+def _kib(field: str) -> int:
+    status = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in status if line.startswith(field))
 
 
 def test_quick_says_that_it_is_for_demonstrations_except_with_them(decathlon_dataset, tmp_path: Path, capsys) -> None:
