@@ -49,11 +49,12 @@ test: $(READY) ## Run all tests except the longest, two files in parallel (fast 
 test-all: $(READY) ## Run all tests, including twenty kills, a SLURM cluster, and simulated and trained null arms
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
-lint: $(READY) ## Check style, types and the layers of the package
+lint: $(READY) ## Check style, types, the layers of the package, and the Dockerfile
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
 
 docs: $(READY) ## Build the site from docs/ into site/
 	$(BIN)/zensical build --strict

@@ -17,7 +17,7 @@ from benchmarks.report import as_json, show_goals, show_section
 from rich.console import Console
 
 GPU_SECTIONS = ("gpu", "paper")
-SECTIONS = ("startup", "preparing", "reading", "tasks", "steps", "experiment", *GPU_SECTIONS)
+SECTIONS = ("startup", "preparing", "reading", "tasks", "updates", "steps", "experiment", *GPU_SECTIONS)
 
 
 def main() -> int:

@@ -40,6 +40,7 @@ def main() -> None:
     parser.add_argument("--experiments", type=int, default=200, help="datasets, each with 5 folds of 2 arms")
     parser.add_argument("--fractions", type=float, nargs="+", default=FRACTIONS, help="label fractions")
     parser.add_argument("--out", type=Path, default=Path("null-arms"), help="folder of the experiments' summaries")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="where the table goes as well")
     parser.add_argument("--jobs", type=int, help="experiments side by side; all cores by default")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -47,6 +48,8 @@ def main() -> None:
     summaries = run_in_processes(do, range(options.experiments), description="experiments", jobs=options.jobs)
     table = false_positives_and_coverage(pd.concat(summaries))
     print(table.to_string(index=False, float_format="{:.3f}".format))
+    if options.csv is not None:
+        table.to_csv(options.csv, index=False, float_format="%.6g", lineterminator="\n")
     print(json.dumps(table.to_dict("records")))
 
 

@@ -30,6 +30,8 @@ def main() -> None:
     for metric in options.metrics:
         print(f"\n{scores(summary[summary['metric'] == metric])}")
     print(f"\n{pretext_losses(options.runs)}")
+    if (tests := options.results / "tests.csv").is_file():
+        print(f"\n{differences(pd.read_csv(tests))}")
     if options.others:
         ship(summary[summary["metric"].isin(options.metrics)], options.others)
 
@@ -65,6 +67,15 @@ def pretext_losses(runs: Path) -> str:
     losses = [", ".join(f"{record['val_loss']:.2f}" for record in of_arm[arm]) for arm in arms]
     chance = [f"{of_arm[arm][0]['chance_loss']:.2f}" for arm in arms]
     return _markdown([["", *arms], ["validation loss", *losses], ["chance level", *chance]])
+
+
+def differences(tests: pd.DataFrame) -> str:
+    """Return each arm's difference to the baseline, averaged over amounts of labels, with its interval and p-value."""
+    rows = [["arm", "difference to the baseline", "p (Holm)"]]
+    for _, test in tests.iterrows():
+        interval = f"{test['diff']:+z.3f} [{test['diff_low']:+z.3f}, {test['diff_high']:+z.3f}]"
+        rows.append([test["arm"], interval, f"{test['p_holm']:.2g}"])
+    return _markdown(rows)
 
 
 def _cell(cell: "pd.Series[float]") -> str:

@@ -29,7 +29,7 @@ class Goal:
 
 GOALS = (
     Goal("startup", "sslmed --help", "at most", 1.5, "s"),
-    Goal("startup", "sslmed fit --print_config", "at most", 6, "s"),
+    Goal("startup", "sslmed fit --print_config", "at most", 3, "s"),
     Goal("preparing", "speed over the reference", "at least", 4, "x"),
     Goal("preparing", "speed of 2 workers over 1", "at least", 1.8, "x"),
     Goal("preparing", "labels: Dice of pancreas with the reference", "at least", 0.99, ""),

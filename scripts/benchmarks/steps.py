@@ -49,6 +49,7 @@ SIZES = {
     "quick": Sizes(
         cpu=(
             Setting(PRETEXT, 64, 2, "1 thread", (FP32, BF16), (8, 16, 32, 64, 128)),
+            Setting((SEGMENTATION,), 24, 2, "1 thread", (FP32, BF16), (8, 16, 32)),  # those of the preset `quick`
             Setting((SEGMENTATION,), 64, 1, "1 thread", LAYOUTS),
             Setting((SEGMENTATION,), 128, 1, "all cores", (FP32, BF16)),
         ),

@@ -24,6 +24,17 @@ NAMES = {
     "exemplar": pretext.Exemplar,
     "cpc": pretext.CPC,
 }
+"""Tasks of the paper: those that have a reference."""
+
+LATER = {
+    "mae": pretext.MaskedAutoencoder,
+    "simclr": pretext.SimCLR,
+    "vicreg": pretext.VICReg,
+    "genesis": pretext.ModelsGenesis,
+    "voco": pretext.VoCo,
+    "joint": pretext.Joint,
+    "multilevel": pretext.MultiLevel,
+}
 
 
 @dataclass(frozen=True)
@@ -87,7 +98,7 @@ def _seeded(function: Function) -> Function:
 def build(name: str, widths: tuple[int, ...], dropout: float = 0.5) -> Any:  # noqa: ANN401 - tasks differ in targets
     """Build a task on the paper's encoder, or one with other widths; the same weights at every call."""
     torch.manual_seed(0)
-    return NAMES[name](UNetEncoder(3, 1, widths=widths, dropout=dropout))
+    return (NAMES | LATER)[name](UNetEncoder(3, 1, widths=widths, dropout=dropout))
 
 
 def _difference(task: Any, images: Tensor) -> float:  # noqa: ANN401

@@ -14,6 +14,9 @@ from sslmed.core.errors import UserError
 from sslmed.core.startup import importing
 from sslmed.core.workers import usable_cores
 
+CPUINFO = Path("/proc/cpuinfo")
+BF16 = {"avx512_bf16", "amx_bf16"}
+
 
 def gpus() -> list[str]:
     """List the GPUs that this process may use, as `CUDA_VISIBLE_DEVICES` names them, without importing torch.
@@ -34,6 +37,11 @@ def gpus() -> list[str]:
             break
         names.append(name)
     return names if len(set(names)) == len(names) else []
+
+
+def computes_bf16() -> bool:
+    """Whether this machine's processor has instructions for bfloat16, as Linux lists them. Others emulate it slowly."""
+    return CPUINFO.is_file() and not BF16.isdisjoint(CPUINFO.read_text().split())
 
 
 def gpu_memory() -> int | None:

@@ -89,7 +89,14 @@ class Places:
 
 
 def plan_runs(
-    grid: Grid, places: Places, *, dataset: str, wandb: str, devices: int = 1, probes: bool = False
+    grid: Grid,
+    places: Places,
+    *,
+    dataset: str,
+    wandb: str,
+    devices: int = 1,
+    probes: bool = False,
+    bf16: bool = False,
 ) -> list[Run]:
     """List all runs, each pretraining run before the runs that start from it.
 
@@ -100,6 +107,7 @@ def plan_runs(
         wandb: `disabled`, `offline` or `online`.
         devices: GPUs, or processes on the CPU, per run.
         probes: Whether pretraining scores what features tell of the labels. External pools have none.
+        bf16: Whether a preset's precision `auto` is `bf16-mixed`.
     """
     common = {
         "labels.figure": grid.experiment.figure,
@@ -109,6 +117,8 @@ def plan_runs(
     }
     if devices > 1:
         common["trainer.devices"] = str(devices)
+    if bf16 and grid.preset.precision == "auto":
+        common["trainer.precision"] = "bf16-mixed"
     runs = []
     for arm in map(Arm.parse, grid.arms):
         for fold in grid.folds:

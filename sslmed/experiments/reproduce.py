@@ -15,7 +15,7 @@ from sslmed.core.startup import importing
 from sslmed.experiments.arms import EXTERNAL, SUPERVISED, Arm, null_arms
 from sslmed.experiments.auto_preset import with_own_spacing
 from sslmed.experiments.data_checks import check_data, check_folds, check_sizes, check_source, refuse_common_images
-from sslmed.experiments.devices import check_devices, check_gpus
+from sslmed.experiments.devices import check_devices, check_gpus, computes_bf16
 from sslmed.experiments.dry_run import print_dry_run
 from sslmed.experiments.earlier import with_earlier
 from sslmed.experiments.executors.local import Executor, Local
@@ -130,7 +130,14 @@ def _reproduce(options: Options, drafts: Path) -> Outcome | None:
         spatial_dims=3 if dataset is None else dataset.spatial_dims,
     )
     settings = grid.prepare_settings(places.spatial_dims)
-    plan = partial(plan_runs, dataset=source.name, wandb=options.wandb, devices=options.devices, probes=options.probes)
+    plan = partial(
+        plan_runs,
+        dataset=source.name,
+        wandb=options.wandb,
+        devices=options.devices,
+        probes=options.probes,
+        bf16=isinstance(executor, Local) and not executor.gpus and computes_bf16(),
+    )
     if dataset is not None:
         of_pool = preview(pool, unusable, places.pool, settings, pool=True) if pool and places.pool else None
         of_source = preview(labelled, (), places.source.store, settings) if labelled and places.source else None

@@ -71,6 +71,7 @@ class Fitting:
             **self.description,
             "validation": self.history.rows,
             "seconds": round(self.history.seconds, 1),
+            "precision": self.trainer.precision,
             **provenance(self.trainer.strategy.root_device),
         }
         if isinstance(self.model, Learner) and self.model.captured is not None:

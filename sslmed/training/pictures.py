@@ -28,22 +28,30 @@ def draw_puzzle(image: Array, inputs: Array, *, answer: Array | None = None, of_
 
     Args:
         image: The case, `(C, *spatial)`, intensities 0 to 1. A volume is shown as axial slices.
-        inputs: Inputs of the network: one image `(C, *spatial)`, or P images `(P, C, *spatial)`. If P is the number of
-            cells of a grid, such as 9 or 27, they are shown in the grid, row-major; otherwise side by side.
+        inputs: See `input_pictures`.
         answer: `(C, *spatial)`, if the network answers with an image.
         of_volume: Whether a 2-D image is an axial slice of a volume.
     """
-    dims = image.ndim - 1
+    inner = input_pictures(inputs, image.ndim - 1, of_volume=of_volume)
+    after = [] if answer is None else _slices(answer, 1, of_volume)
+    return _beside([*_slices(image, 1, of_volume), *inner, *after])
+
+
+def input_pictures(inputs: Array, dims: int, *, of_volume: bool = False) -> list[Picture]:
+    """Draw the inputs of a network for one case.
+
+    Args:
+        inputs: One image `(C, *spatial)`, or P images `(P, C, *spatial)`. If P is the number of cells of a grid, such
+            as 9 or 27, they are shown in the grid, row-major; otherwise one by one. Volumes are shown as axial slices.
+        dims: Number of spatial axes.
+        of_volume: Whether 2-D images are axial slices of volumes.
+    """
+    if inputs.ndim == dims + 1:
+        return _slices(inputs, 1, of_volume)
     grid = round(len(inputs) ** (1 / dims))
-    shown = [(image, 1)]
-    if inputs.ndim == image.ndim:
-        shown += [(inputs, 1)]
-    elif grid > 1 and grid**dims == len(inputs):
-        shown += [(_lay_out(inputs, grid), grid if dims == 3 else 1)]
-    else:
-        shown += [(each, 1) for each in inputs]
-    shown += [] if answer is None else [(answer, 1)]
-    return _beside([picture for each, levels in shown for picture in _slices(each, levels, of_volume)])
+    if grid > 1 and grid**dims == len(inputs):
+        return _slices(_lay_out(inputs, grid), grid if dims == 3 else 1, of_volume)
+    return [picture for each in inputs for picture in _slices(each, 1, of_volume)]
 
 
 def draw_segmentation(image: Array, truth: Array, prediction: Array) -> Picture:

@@ -82,6 +82,7 @@ STILL = ["--model.optimization.optimizer=torch.optim.SGD", "--model.optimization
 """Nothing is learned: the last checkpoint has the initial weights."""
 
 
+@pytest.mark.slow
 def test_initial_weights_differ_between_folds_and_seeds_and_are_those_of_all_arms_but_null(
     sslmed: Command, tmp_path: Path
 ) -> None:

@@ -12,6 +12,7 @@ from sslmed.experiments import job
 from sslmed.experiments.devices import (
     check_devices,
     check_gpus,
+    computes_bf16,
     default_jobs,
     free_gpu_memory,
     free_gpus,
@@ -121,6 +122,19 @@ def test_without_a_driver_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(pynvml, "nvmlInit", missing)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     assert gpus() == []
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [("fma avx512f avx512_bf16", True), ("amx_bf16 amx_tile", True), ("avx2 avx512_bf16x", False), (None, False)],
+)
+def test_bf16_is_computed_where_the_processor_lists_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: str | None, expected: bool
+) -> None:
+    monkeypatch.setattr("sslmed.experiments.devices.CPUINFO", tmp_path / "cpuinfo")  # absent on other systems
+    if flags is not None:
+        (tmp_path / "cpuinfo").write_text(f"model name\t: EPYC\nflags\t\t: fpu {flags}\nbogomips\t: 5190\n")
+    assert computes_bf16() == expected
 
 
 @pytest.mark.cuda

@@ -31,13 +31,13 @@ def reproduce(figure: str, data: Path, folder: Path, *options: str) -> int:
 @pytest.mark.parametrize(
     ("dims", "figure", "columns", "classes", "arms"),
     [
-        (2, "segmentation", ["mask"], CLASSES, ["jigsaw"]),
+        pytest.param(2, "segmentation", ["mask"], CLASSES, ["jigsaw"], marks=pytest.mark.long),
         (3, "segmentation", ["mask", "class"], CLASSES, ["baseline-2d", "cpc-2d"]),
-        (2, "classification", ["class"], BINARY, ["cpc"]),
-        (2, "classification", ["class", "value"], CLASSES, ["exemplar"]),
-        (3, "classification", ["class"], CLASSES, ["jigsaw"]),
+        pytest.param(2, "classification", ["class"], BINARY, ["cpc"], marks=pytest.mark.long),
+        pytest.param(2, "classification", ["class", "value"], CLASSES, ["exemplar"], marks=pytest.mark.long),
+        pytest.param(3, "classification", ["class"], CLASSES, ["jigsaw"], marks=pytest.mark.long),
         (2, "regression", ["value"], CLASSES, ["rpl"]),
-        (3, "regression", ["value", "mask"], CLASSES, ["rotation"]),
+        pytest.param(3, "regression", ["value", "mask"], CLASSES, ["rotation"], marks=pytest.mark.long),
     ],
 )
 def test_every_kind_of_labels_runs_to_its_figure(dims, figure, columns, classes, arms, tmp_path: Path) -> None:

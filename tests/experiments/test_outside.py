@@ -108,6 +108,7 @@ def test_an_own_task_and_an_own_encoder_go_through_a_whole_figure(
     assert "inpainting-external" in set(pd.read_csv(out / "results.csv")["arm"])
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_an_own_figure_finds_its_files_beside_it_and_among_ours(mine: Path, tmp_path: Path) -> None:
     figure = str(mine / "figure.yaml")

@@ -27,6 +27,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Built
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("figure", ARMS)
 def test_batch_norms_are_those_of_keras(built, figure):
     for each in built[figure].values():

@@ -75,6 +75,18 @@ def test_several_devices_are_part_of_a_runs_configuration() -> None:
     assert one == _plan(_grid(), devices=1)
 
 
+def test_precision_auto_is_bf16_where_the_processor_has_it_and_part_of_a_runs_configuration(tmp_path: Path) -> None:
+    copy = tmp_path / "tiny"
+    shutil.copytree(TINY, copy)
+    (copy / "preset.yaml").write_text((copy / "preset.yaml").read_text() + "precision: auto\n")
+    arms = ("baseline", "rotation")
+    fp32, bf16 = (_plan(_grid(copy, arms=arms), bf16=bf16) for bf16 in (False, True))
+    assert {_options(run)["trainer.precision"] for run in bf16} == {"bf16-mixed"}
+    assert not any("trainer.precision" in _options(run) for run in fp32)
+    assert all(a.key != b.key and a.name == b.name for a, b in zip(fp32, bf16, strict=True))
+    assert _plan(_grid(arms=arms), bf16=True) == _plan(_grid(arms=arms))  # a preset without `auto`
+
+
 def test_fine_tuning_starts_from_the_last_checkpoint_of_its_own_fold() -> None:
     for run in _plan(_grid()):
         pretrained = _options(run).get("model.pretrained.checkpoint")

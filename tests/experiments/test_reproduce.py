@@ -216,5 +216,16 @@ def test_a_wrong_checkpoint_is_refused_before_anything_runs(finished: Path, tmp_
 def test_results_hold_what_the_figure_needs(finished: Path) -> None:
     results = json.loads((_work(finished) / "rotation" / "fold0" / "seed0" / "40" / "results.json").read_text())
     assert {"metrics", "validation", "seconds", "peak_memory_bytes", "device", "versions"} <= results.keys()
+    assert results["precision"] == "32-true"
     pretraining = json.loads((_work(finished) / "rotation" / "fold0" / "pretrain" / "results.json").read_text())
     assert pretraining["chance_loss"] == pytest.approx(2.302585, abs=1e-5)
+
+
+def test_precision_auto_is_that_of_the_processor_and_recorded(tmp_path: Path, monkeypatch) -> None:
+    preset = tmp_path / "tiny"
+    shutil.copytree(TINY, preset)
+    (preset / "preset.yaml").write_text((preset / "preset.yaml").read_text() + "precision: auto\n")
+    monkeypatch.setattr("sslmed.experiments.reproduce.computes_bf16", lambda: True)
+    assert _reproduce(tmp_path, "--preset", str(preset), arms=["baseline"]) == 0
+    results = _work(tmp_path) / "baseline" / "fold0" / "seed0" / "100" / "results.json"
+    assert json.loads(results.read_text())["precision"] == "bf16-mixed"

@@ -25,6 +25,7 @@ from sslmed.phantoms import KINDS
 from sslmed.preparation.prepare import PrepareSettings, prepare
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [*FINETUNED, "rotation"])
 def test_safetensors_hold_every_tensor_and_all_that_is_needed(trained, tmp_path, kind) -> None:
     out = tmp_path / "out"
@@ -127,6 +128,7 @@ def test_fine_tuning_starts_from_an_export(trained, tmp_path, part, capsys) -> N
 BOTH = [(kind, part) for kind in FINETUNED for part in ("network", "encoder")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "part"), [*BOTH, ("rotation", "encoder")])
 def test_onnx_gives_what_the_run_gives_for_any_batch(trained, tmp_path, kind, part) -> None:
     out = tmp_path / "out"

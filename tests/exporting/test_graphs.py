@@ -7,6 +7,7 @@ from families import ENCODERS
 from sslmed.exporting.onnx_file import TOLERANCE, Graph, difference, write_graph
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dims", [2, 3])
 @pytest.mark.parametrize("name", ENCODERS)
 def test_an_encoder_becomes_a_graph(name: str, dims: int, tmp_path) -> None:

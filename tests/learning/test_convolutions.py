@@ -85,6 +85,7 @@ def train(encoder: Encoder, side: int) -> list[Tensor]:
     return seen
 
 
+@pytest.mark.slow
 @every_encoder
 @both_ranks
 @pytest.mark.filterwarnings("ignore:.*self.log")

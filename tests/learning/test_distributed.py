@@ -54,6 +54,7 @@ def ranks(store: Path, folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return found[0], found[1]
 
 
+@pytest.mark.slow
 def test_splits_are_the_same_and_batches_are_shared_out(ranks, store: Path) -> None:
     alone, first, second = draws(store), ranks[0]["draws"], ranks[1]["draws"]
     assert first["split"] == second["split"] == alone["split"]
@@ -137,6 +138,7 @@ def test_unequal_shares_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         EndlessBatches([range(9)], 3, length=6, seed=0, fold=0, repeats=False, updates_done=lambda: 0)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.usefixtures("ranks")
 def test_a_job_on_two_devices_leaves_what_one_on_one_leaves(

@@ -48,6 +48,7 @@ def test_quick_figure_on_a_phantom(tmp_path):
     assert "published" not in page
 
 
+@pytest.mark.slow
 def test_null_arms_are_a_band_not_curves_and_few_runs_flag_nothing(tmp_path):
     runs = write_runs(tmp_path, (*SIX[:2], "null-1"))
     shown = texts(draw(tmp_path, runs))
@@ -135,6 +136,7 @@ def test_every_metric_has_a_panel_and_the_first_one_convergence(tmp_path):
     assert not any("not drawn" in text for text in shown)
 
 
+@pytest.mark.slow
 def test_many_arms_go_into_rows_by_kind_beside_the_published_ones(tmp_path):
     runs = write_runs(tmp_path, (*SIX, *EXTERNAL), cases=5, fractions=(1.0,), dataset="aptos", figure="fig4")
     shown = texts(draw(tmp_path, runs, phantom=False, metrics=["qwk"]))

@@ -23,7 +23,7 @@ def write_summary(folder, figure, shifts) -> None:
 def test_cells_outside_the_range_are_named(tmp_path, capsys) -> None:
     write_summary(tmp_path, "fig3", [0.99, -0.99])
     assert check(tmp_path, "fig3") == 0
-    assert capsys.readouterr().out.startswith("check: 21 of 21 scores are within 0.054")
+    assert capsys.readouterr().out.startswith("check: 21 of 21 scores are within 0.056")
     write_summary(tmp_path, "fig3", [0.5, -1.01])
     assert check(tmp_path, "fig3") == 1
     named, last = capsys.readouterr().out.splitlines()

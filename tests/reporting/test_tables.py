@@ -65,6 +65,7 @@ def test_case_ids_stay_text(quick):
     assert set(quick.cases["case"].str.len()) == {3}
 
 
+@pytest.mark.slow
 def test_mean_is_that_of_the_runs(quick, sound, fundus):
     for tables in (quick, sound, fundus):
         keys = ["metric", "arm", "label_fraction"]

@@ -39,7 +39,11 @@ QUIET = {
 }
 MOST_USED = "bf16-mixed"
 every_precision = pytest.mark.parametrize(
-    "precision", [each if each == MOST_USED else pytest.param(each, marks=pytest.mark.slow) for each in PRECISIONS]
+    "precision",
+    [
+        each if each == MOST_USED else pytest.param(each, marks=[pytest.mark.slow, pytest.mark.long])
+        for each in PRECISIONS
+    ],
 )
 
 

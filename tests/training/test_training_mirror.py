@@ -92,6 +92,7 @@ def _files_with(text: str, folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file() and text.encode() in path.read_bytes()]
 
 
+@pytest.mark.slow
 def test_wandb_sync_finds_everything_in_an_offline_run(fit: Fit, tmp_path: Path, server: FakeWandb) -> None:
     run_dir = tmp_path / "run"
     assert fit("segmentation", run_dir, "--wandb=offline") == 0

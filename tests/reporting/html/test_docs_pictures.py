@@ -23,7 +23,7 @@ def test_a_report_is_shown_in_true_colour(tmp_path):
         assert blue in {colour[:3] for _, colour in picture.getcolors(2**24)}
 
 
-@pytest.mark.parametrize("picture", sorted((ROOT / "docs" / "figures").glob("*.png")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("picture", sorted((ROOT / "docs" / "figures").rglob("*.png")), ids=lambda path: path.stem)
 def test_no_picture_of_the_docs_has_a_palette(picture):
     with Image.open(picture) as opened:
         assert opened.mode in ("RGB", "RGBA")

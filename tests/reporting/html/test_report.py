@@ -37,6 +37,7 @@ def data_of(page):
     return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page)[1])
 
 
+@pytest.mark.slow
 def test_the_command_writes_it_beside_the_figure_and_equal_runs_give_equal_bytes(tmp_path, capsys):
     work = write_experiment(tmp_path, arms=("baseline", "rotation"), cases=3)
     pages = []
@@ -159,6 +160,7 @@ def test_null_arms_are_a_band_and_in_the_tables_of_numbers(tmp_path):
     assert page.count('<th scope="row">null-1</th>') > 2  # all numbers, and cost
 
 
+@pytest.mark.slow
 def test_runs_that_are_missing_are_marked_and_named(tmp_path):
     skip = [("rotation", 0.25, 1), ("cpc", 1.0, 0), ("cpc", 1.0, 1)]
     page = page_of(tmp_path, arms=("baseline", "rotation", "cpc"), cases=3, skip=skip)
@@ -197,6 +199,7 @@ def test_without_slices_it_says_so_and_without_the_prepared_data_it_does_without
     assert "no longer where the runs found them" in page
 
 
+@pytest.mark.slow
 def test_slices_are_bounded_and_what_is_left_out_is_named(tmp_path, monkeypatch):
     work = write_experiment(tmp_path, arms=("baseline", "rotation"), cases=3)
     whole = data_of(report_experiment(work, tmp_path).read_text())["viewer"]

@@ -102,3 +102,16 @@ if (data.confusion) {
 
 // Paper shows what is folded on a screen.
 addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((each) => { each.open = true; }));
+
+// Tables that are wider than the window say so, and fade where there is more to the right.
+for (const area of document.querySelectorAll(".scroll")) {
+  const mark = () => {
+    const rest = area.scrollWidth - area.clientWidth;
+    area.classList.toggle("clipped", rest > 1);
+    area.classList.toggle("more", rest - area.scrollLeft > 1);
+  };
+  const resized = new ResizeObserver(mark);
+  resized.observe(area);
+  resized.observe(area.firstElementChild);
+  area.addEventListener("scroll", mark);
+}
