@@ -294,9 +294,8 @@ def test_images_without_labels_are_a_pool(check, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_commands_run(check, tmp_path: Path) -> None:
-    dry_run, command = (
-        shlex.split(each)[1:] for each in check(generated_folders.nested(tmp_path / "scans"))["commands"]
-    )
+    scans = generated_folders.nested(tmp_path / "scans", cases=12, labelled=10)
+    dry_run, command = (shlex.split(each)[1:] for each in check(scans)["commands"])
     tiny = Path(__file__).parents[1] / "experiments" / "tiny"
     options = ["--preset", str(tiny), "--arms", "baseline", "--fractions", "1", "--folds", "0"]
     assert exit_status([*dry_run, *options]) == 0
