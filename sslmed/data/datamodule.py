@@ -14,7 +14,7 @@ from sslmed.core.numbers import Count, Index
 from sslmed.core.shared_memory import lack_of_shared_memory, shorten_sockets
 from sslmed.data.batches import Draw, EndlessBatches, EvenBatches
 from sslmed.data.samples import Label, Sample, StoreDataset, collate
-from sslmed.data.selection import Selection, describe_selection
+from sslmed.data.selection import Selection, describe_selection, refuse_unequal_sizes
 from sslmed.learning.device_memory import free_memory
 from sslmed.preparation.store import Store
 
@@ -100,8 +100,8 @@ class StoreDataModule(LightningDataModule):
             raise UserError(f"data.device_memory must be a fraction in [0, 1], got {device_memory}")
         if crop_size is not None and len(crop_size) != self.spatial_dims:
             raise UserError(f"data.crop_size needs {self.spatial_dims} sides, got {list(crop_size)}")
-        if crop_size is None and self.store.settings.geometry == "spacing":
-            self._check_equal_sizes()
+        if crop_size is None:
+            refuse_unequal_sizes(self.store, self.spatial_dims)
 
     @property
     def slices(self) -> bool:
@@ -130,17 +130,6 @@ class StoreDataModule(LightningDataModule):
             UserError: If the store is not finished.
         """
         return describe_selection(Store(self.store.root), self.selection, labelled=self.label is not None)
-
-    def _check_equal_sizes(self) -> None:
-        sizes = {self.store.image(case).shape[1:] for case in self.store.cases}
-        if len(sizes) > 1:
-            smallest, largest = min(sizes), max(sizes)
-            msg = (
-                f"{self.store.root}: volumes differ in size ({smallest} to {largest} voxels) and do not stack: "
-                f"train on crops, e.g. --data.crop_size {str([64] * self.spatial_dims).replace(' ', '')}; "
-                "`sslmed reproduce --spacing auto` chooses them"
-            )
-            raise UserError(msg)
 
     @property
     def updates_per_validation(self) -> int:

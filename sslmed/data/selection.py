@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sslmed.core.errors import UserError
 from sslmed.core.label_amount import LabelAmount
 from sslmed.data.splits import Split, count_labels, hold_out, label_order, split_cases, strata
 from sslmed.preparation.store import Store
@@ -74,6 +75,27 @@ def split_without_test(store: Store, *, split_seed: int = 0) -> Split:
     n_parts = min(10, len({store.groups[case] for case in store.labelled}))
     split = split_store(store, fold=0, n_folds=n_parts, split_seed=split_seed)
     return Split(tuple(sorted((*split.train, *split.validation))), split.test, ())
+
+
+def refuse_unequal_sizes(store: Store, spatial_dims: int) -> None:
+    """Refuse volumes that do not stack to batches, as they are prepared in different sizes and are not cropped.
+
+    Args:
+        store: The store; its cases that are not prepared yet do not count.
+        spatial_dims: Dimensions of training images, for the advice.
+
+    Raises:
+        UserError: If there are some.
+    """
+    if store.settings.geometry != "spacing":
+        return
+    sizes = {store.image(case).shape[1:] for case in store.cases if case not in store.unprepared}
+    if len(sizes) > 1:
+        raise UserError(
+            f"{store.root}: volumes differ in size ({min(sizes)} to {max(sizes)} voxels) and do not stack: "
+            f"train on crops, e.g. --data.crop_size {str([64] * spatial_dims).replace(' ', '')}; "
+            "`sslmed reproduce --spacing auto` chooses them"
+        )
 
 
 def targets(store: Store) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """`--spacing auto`: a preset of the user's own, with spacing and crops chosen from the data and this machine."""
 
+import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,26 +12,28 @@ from typing import Any
 import psutil
 import yaml
 
+from sslmed.core.errors import UserError
 from sslmed.core.files import atomic_folder
+from sslmed.core.startup import importing
 from sslmed.experiments.arms import SLICES
 from sslmed.experiments.devices import gpu_memory
 from sslmed.experiments.grid import Grid
-from sslmed.experiments.own import encoder_class
-from sslmed.experiments.settings import find_setting, read_preset, read_yaml
+from sslmed.experiments.settings import read_preset, read_yaml
 from sslmed.preparation.fingerprint import Fingerprint, choose_crop, describe, measure, times
 from sslmed.preparation.readers.dataset import Dataset
+from sslmed.preparation.settings import preparation_differences
 
 LARGEST = {True: 128**3, False: 48**3}
 """Most voxels of a crop with and without a GPU: nnU-Net's usual crop, and what a core trains on in minutes."""
 
 COSTS = ("pretrain_seconds", "finetune_seconds", "memory_gib")
-"""Estimates of a preset that grow with the voxels of an image."""
+"""Estimates of a preset that grow with the voxels of an image and with what the encoder makes of each."""
 
-DEEPEST = 32
-"""Reduction of encoders whose YAML does not say it."""
+MADE_FOR = "made-for.json"
+"""File beside a preset: what determined it."""
 
 
-def with_own_spacing(grid: Grid, dataset: Dataset, out: Path, jobs: int | None) -> Grid:
+def with_own_spacing(grid: Grid, dataset: Dataset, out: Path, jobs: int | None, drafts: Path | None) -> Grid:
     """Replace the preset by one for this dataset. The first command writes it; later ones use it as it is.
 
     Args:
@@ -38,47 +41,82 @@ def with_own_spacing(grid: Grid, dataset: Dataset, out: Path, jobs: int | None) 
         dataset: The dataset.
         out: Where the preset's folder goes.
         jobs: Jobs side by side, which share the memory of a machine without GPU; `None` if they run on a cluster.
+        drafts: Where it goes instead in a dry run, if it is not there yet.
 
     Raises:
-        UserError: If the images are photographs.
+        UserError: If the images are photographs, or there is one for other volumes.
     """
     folder = out / f"{grid.preset_folder.name}-auto"
     if folder.is_dir():
+        _refuse_others(folder, _determinants(measure(dataset, masks=0)), dataset)
         spacing = times(read_preset(folder).prepare.spacing)
-        how = f"is used as it is, with {spacing} mm; remove it to have it made anew, as for other scans of this name"
-        print(f"{folder}: {how}", file=sys.stderr)
+        print(f"{folder}: is used as it is, with {spacing} mm; remove it to have it made anew", file=sys.stderr)
+    elif drafts is not None:
+        print(f"{folder}: will hold these settings")
+        folder = drafts / folder.name
+        _make(folder, grid, measure(dataset), jobs)
     else:
         _make(folder, grid, measure(dataset), jobs)
         print(f"{folder}: holds these settings, to be edited and given as --preset {folder}")
     return replace(grid, preset=read_preset(folder), preset_folder=folder.resolve())
 
 
+def _determinants(found: Fingerprint) -> dict[str, Any]:
+    return {"spacing": [*found.spacing], "shape": [*found.shape]}
+
+
+def _refuse_others(folder: Path, now: Mapping[str, Any], dataset: Dataset) -> None:
+    """Refuse a preset for volumes of another spacing or size: of another dataset of this name, or before changes."""
+    made_for = folder / MADE_FOR
+    then = json.loads(made_for.read_text(encoding="utf-8")) if made_for.is_file() else {}
+    if differences := preparation_differences(then, now):
+        raise UserError(
+            f"{folder}: was made for other volumes than those of {dataset.root}: {', '.join(differences)}; "
+            f"remove it to have it made anew, or give --preset {folder} to use it as it is"
+        )
+
+
 def _make(folder: Path, grid: Grid, found: Fingerprint, jobs: int | None) -> None:
     """Choose crops, say in a few lines what was found and chosen, and write the preset."""
-    estimate, bytes_of_gpu = grid.preset.estimate, gpu_memory()
-    room = estimate.memory_gib  # what is asked of a cluster
+    with importing():
+        from sslmed.experiments.network import build_encoder, saved_bytes  # takes seconds
+    encoder = build_encoder(grid)
+    usual_encoder = encoder if grid.encoder is None else build_encoder(replace(grid, encoder=None))
+    heavier = max(1.0, saved_bytes(encoder) / saved_bytes(usual_encoder))
+    costs = {name: getattr(grid.preset.estimate, name) * heavier for name in COSTS}
+    bytes_of_gpu = gpu_memory()
+    room = costs["memory_gib"]  # what is asked of a cluster
     if jobs is not None:
         room = (bytes_of_gpu or psutil.virtual_memory().total / jobs) / 2**30
     usual = grid.preset.prepare.size**3  # voxels that the preset's estimate is for
-    most = min(usual * room / estimate.memory_gib, LARGEST[jobs is None or bytes_of_gpu is not None])
-    crop = choose_crop(found, voxels=most, reduction=_reduction(grid))
+    most = min(usual * room / costs["memory_gib"], LARGEST[jobs is None or bytes_of_gpu is not None])
+    crop = choose_crop(found, voxels=most, reduction=encoder.reduction)
+    ratio = max(1.0, prod(crop) / usual)
+    costs = {name: round(cost * ratio, 1) for name, cost in costs.items()}
+    memory = f"{costs['memory_gib']:.1f} of {room:.1f} GiB of memory for a job at most"
     words = [
         *describe(found),
-        f"training: crops of {times(crop)} voxels ({room:.0f} GiB of memory for a job); smaller volumes are padded",
+        f"training: crops of {times(crop)} voxels ({memory}); smaller volumes are padded",
         "validation and test: whole volumes, by a sliding window",
     ]
     print("\n".join(words))
-    ratio = max(1.0, prod(crop) / usual)
-    costs = {name: round(getattr(estimate, name) * ratio, 1) for name in COSTS}
     content = read_yaml(grid.preset_folder / "preset.yaml")
     content["prepare"] |= {"geometry": "spacing", "spacing": [*found.spacing]}
     content["prepare"].pop("size", None)  # of cubes
     content["estimate"] |= costs
-    _write(folder, grid, content, crop, words)
+    _write(folder, grid, content, crop, words, _determinants(found))
 
 
-def _write(folder: Path, grid: Grid, content: Mapping[str, Any], crop: Sequence[int], words: Sequence[str]) -> None:
+def _write(
+    folder: Path,
+    grid: Grid,
+    content: Mapping[str, Any],
+    crop: Sequence[int],
+    words: Sequence[str],
+    made_for: Mapping[str, Any],
+) -> None:
     with atomic_folder(folder) as partial:
+        (partial / MADE_FOR).write_text(json.dumps(made_for) + "\n")
         for path in grid.preset_folder.glob("*.yaml"):
             copyfile(path, partial / path.name)
         comment = "".join(f"# {line}\n" for line in [f"Made from the preset {grid.preset_folder.name}.", *words])
@@ -88,11 +126,3 @@ def _write(folder: Path, grid: Grid, content: Mapping[str, Any], crop: Sequence[
             settings: dict[str, Any] = next(map(read_yaml, grid.overlay(path.name)), {})
             settings.setdefault("data", {}).setdefault("init_args", {})["crop_size"] = [*size]
             path.write_text(yaml.safe_dump(settings, sort_keys=False))
-
-
-def _reduction(grid: Grid) -> int:
-    """Return the voxels of an image for each voxel of the coarsest map, along an axis."""
-    files = grid.encoder_files([""])
-    widths = find_setting(map(read_yaml, files), "model.init_args.encoder.init_args.widths", None)
-    is_unet = encoder_class(files[0]) == "UNetEncoder" and widths is not None
-    return int(2 ** (len(widths) - 1)) if is_unet else DEEPEST

@@ -10,14 +10,17 @@ from jsonargparse import ArgumentParser, Namespace
 
 from sslmed import pretext
 from sslmed.core.errors import UserError
+from sslmed.data.selection import select_pool, select_pretraining, split_store
 from sslmed.encoders import Encoder, UNetEncoder, load_encoder
 from sslmed.experiments.arms import Arm
 from sslmed.experiments.plan import Run
+from sslmed.experiments.seen import SeenData
 from sslmed.experiments.settings import config_root, read_yaml
 from sslmed.experiments.workflow import is_done
 from sslmed.learning.distributed import share_size
 from sslmed.preparation.readers.dataset import Dataset
 from sslmed.pretext import PretextTask
+from sslmed.pretext.base import ONE_CASE
 from sslmed.training.lightning_cli import SSLMedCLI, main
 
 
@@ -41,6 +44,7 @@ def check_runs(
     pool: Dataset | None,
     source: Dataset | None,
     tasks: Mapping[str, str | None],
+    seen: SeenData | None,
 ) -> None:
     """Parse the configuration of one run of each kind, and load the weights of finished pretraining runs.
 
@@ -51,10 +55,11 @@ def check_runs(
         pool: External pool for pretraining, if there is one.
         source: Labelled dataset for pretraining, if there is one.
         tasks: The figure's arms -> YAML of the pretext task, if there is one.
+        seen: What runs see of the data, if it is here.
 
     Raises:
         UserError: If a configuration is not valid, a batch cannot be divided among devices, a pretext task whose
-            decoder is to be handed over has none, or a checkpoint does not fit.
+            decoder is to be handed over has none or that compares cases has one case, or a checkpoint does not fit.
     """
     kinds = {(run.arm, run.labels is None): run for run in reversed(runs)}
     settings = {kind: parse(run.arguments) for kind, run in kinds.items()}
@@ -63,6 +68,7 @@ def check_runs(
     for kind, run in kinds.items():
         if run.labels is not None and run.needs is None and dataset is not None:
             _check_weights(settings[kind], run, dataset)
+    single: dict[str, list[str]] = {}
     for run in runs:
         arm = Arm.parse(run.arm)
         images = source if arm.is_supervised else pool if arm.external else dataset
@@ -70,6 +76,11 @@ def check_runs(
             continue
         spatial_dims = 2 if arm.slices else images.spatial_dims
         built_from = settings[run.arm, True], spatial_dims, len(images.modalities)
+        if seen is not None and not arm.is_supervised:
+            numbers = _numbers_of_cases(settings[run.arm, True].data.init_args, run, seen)
+            if min(numbers.values()) < 2 and _build_task(*built_from).least_cases > 1:
+                counts = ", ".join(f"{number} {name}" for name, number in numbers.items())
+                single.setdefault(f"fold {run.fold} has {counts}", []).append(arm.name)
         of_task = arm.hands_over_decoder and not arm.is_supervised
         if of_task and not hasattr(_build_task(*built_from), "decoder"):
             raise UserError(
@@ -77,9 +88,26 @@ def check_runs(
                 f"{', '.join(_with_decoder(tasks)) or 'none'}"
             )
         if is_done(work, run):
-            encoder = _build_encoder(*built_from)
+            encoder = build_encoder(*built_from)
             with contextlib.redirect_stdout(io.StringIO()):
                 load_encoder(encoder, work / run.name / "checkpoints" / _handed_over(settings[run.arm, False]))
+    if single:
+        found, arms = next(iter(single.items()))
+        raise UserError(f"{', '.join(arms)}: compare the 2 or more cases of a batch, but {found}{ONE_CASE}")
+
+
+def _numbers_of_cases(data: Any, run: Run, seen: SeenData) -> dict[str, int]:  # noqa: ANN401 - a jsonargparse Namespace
+    """Return what limits the cases in a batch of pretraining."""
+    limits = {"in a batch": int(data.batch_size)}
+    if Arm.parse(run.arm).external:
+        if seen.pool is None:
+            return limits
+        selection = select_pool(seen.pool, split_seed=data.split_seed)
+    else:
+        folds = {"n_folds": data.n_folds, "split_seed": data.split_seed, "final": data.final}
+        split = split_store(seen.store, fold=run.fold, **folds)
+        selection = select_pretraining(seen.store, split, transductive=data.transductive)
+    return {"for training": len(selection.training), "for validation": len(selection.validation)} | limits
 
 
 def _check_weights(settings: Any, run: Run, dataset: Dataset) -> None:  # noqa: ANN401 - a jsonargparse Namespace
@@ -87,7 +115,7 @@ def _check_weights(settings: Any, run: Run, dataset: Dataset) -> None:  # noqa: 
     pretrained = settings.model.init_args.pretrained
     if pretrained.checkpoint is not None:
         spatial_dims = 2 if Arm.parse(run.arm).slices else dataset.spatial_dims
-        encoder = _build_encoder(settings, spatial_dims, len(dataset.modalities))
+        encoder = build_encoder(settings, spatial_dims, len(dataset.modalities))
         with contextlib.redirect_stdout(io.StringIO()):
             load_encoder(encoder, Path(pretrained.checkpoint), pretrained.adapt_channels, pretrained.key_map)
 
@@ -129,7 +157,8 @@ def _with_decoder(tasks: Mapping[str, str | None]) -> list[str]:
     return [arm for arm, task in classes.items() if task is not None and hasattr(task(encoder), "decoder")]
 
 
-def _build_encoder(settings: Any, spatial_dims: int, in_channels: int) -> Encoder:  # noqa: ANN401 - a jsonargparse Namespace
+def build_encoder(settings: Any, spatial_dims: int, in_channels: int) -> Encoder:  # noqa: ANN401 - a jsonargparse Namespace
+    """Build the encoder of a run for its images."""
     spec = settings.model.init_args.encoder
     module, _, name = spec.class_path.rpartition(".")
     kind: type[Encoder] = getattr(__import__(module, fromlist=[name]), name)

@@ -1,15 +1,21 @@
 """Checks that the data suit an experiment, before anything is trained."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from pathlib import Path
 
 from sslmed.core.errors import UserError
 from sslmed.core.text import shorten
 from sslmed.data.regions import brain_tumour_regions
-from sslmed.data.selection import select_labelled, split_store
+from sslmed.data.selection import refuse_unequal_sizes, select_labelled, split_store
 from sslmed.experiments.arms import Arm
 from sslmed.experiments.grid import Grid
+from sslmed.experiments.plan import Run
+from sslmed.experiments.seen import SeenData
+from sslmed.experiments.settings import find_setting, read_yaml
 from sslmed.preparation.readers.dataset import Dataset
+from sslmed.preparation.settings import is_ct
 from sslmed.preparation.store import Store
 
 
@@ -30,7 +36,10 @@ def check_data(dataset: Dataset, others: Iterable[Dataset], grid: Grid) -> None:
             raise UserError(f"{other.root}: holds {found}, but {dataset.root} {wanted}")
         if len(other.modalities) == len(dataset.modalities) and other.modalities != dataset.modalities:
             names = f"{', '.join(other.modalities)}, those of {dataset.root} {', '.join(dataset.modalities)}"
-            print(f"{other.root}: its channels are {names}: make sure that they mean the same", file=sys.stderr)
+            advice = "make sure that they mean the same"
+            if [*map(is_ct, other.modalities)] != [*map(is_ct, dataset.modalities)]:
+                advice += ", as CT is clipped to a HU window and anything else to percentiles; a table names them CT"
+            print(f"{other.root}: its channels are {names}: {advice}", file=sys.stderr)
     if not any(case.is_labelled for case in dataset.cases):
         raise UserError(f"{dataset.root}: has no labelled case, and without labels nothing can be fine-tuned or scored")
     if experiment.regions is not None:
@@ -50,6 +59,20 @@ def check_folds(store: Store, grid: Grid) -> None:
                 select_labelled(store, split, amount, fold=fold, seed=grid.seeds[0])
             except UserError as error:
                 raise UserError(f"fold {fold}: {error}") from error
+
+
+def check_sizes(runs: Sequence[Run], seen: SeenData) -> None:
+    """Refuse volumes of different sizes, as far as they are prepared, for runs that do not train on crops.
+
+    Raises:
+        UserError: If there are some.
+    """
+    for run in {(run.arm, run.labels is None): run for run in runs}.values():
+        arm = Arm.parse(run.arm)
+        store = seen.store_of(arm, pretraining=run.labels is None)
+        files = [Path(value) for option, value in pairwise(run.arguments) if option == "-c"]
+        if store is not None and find_setting(map(read_yaml, files), "data.init_args.crop_size", None) is None:
+            refuse_unequal_sizes(store, 2 if arm.slices else store.spatial_dims)
 
 
 def check_source(source: Dataset) -> None:

@@ -41,6 +41,7 @@ def print_dry_run(
     rival: Source | None,
     places: Places,
     executor: Executor,
+    by_hand: bool,
 ) -> None:
     """Print each job with its runs, done and to do, and estimates of time, disk and memory.
 
@@ -53,6 +54,7 @@ def print_dry_run(
         rival: Source of the labelled dataset of the arm `supervised`, if there is one.
         places: Paths of the experiment.
         executor: Executor that would run the jobs.
+        by_hand: Whether to print the commands of a run, whose files are there.
     """
     console = Console(soft_wrap=True)
     work = places.work
@@ -74,7 +76,7 @@ def print_dry_run(
     n_train = None if seen is None else len(_split(grid, seen.store, grid.folds[0]).train)
     stores = [] if seen is None else [each for each in (seen.store, seen.pool, seen.source) if each is not None]
     lines += _cost_lines(grid, todo, stores, n_train, executor)
-    if todo and seen is not None and (pool is None or seen.pool is not None):
+    if by_hand and todo and seen is not None and (pool is None or seen.pool is not None):
         others = {"pool": None if pool is None else pool.folders, "source": None if rival is None else rival.folders}
         lines += ["by hand, e.g.:", *_commands(todo[0], places, seen, source.folders, others, grid)]
     for line in lines:

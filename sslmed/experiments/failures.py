@@ -44,12 +44,11 @@ def _reason(work: Path, run: Run) -> str:
     """Say why a run has no results; nothing if it has."""
     if has_results(work, run):
         return "" if run.labels is not None else _damage(work, run)
+    if run.needs is not None and not (work / run.needs / "results.json").is_file():
+        return f"not started, as {run.needs} failed"
     log = work / run.name / "run.log"
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() if log.is_file() else []
-    if lines:
-        return lines[-1]
-    pretrained = run.needs is None or (work / run.needs / "results.json").is_file()
-    return "not started" if pretrained else f"not started, as {run.needs} has no results"
+    return lines[-1] if lines else "not started"
 
 
 def _damage(work: Path, run: Run) -> str:

@@ -14,11 +14,25 @@ from sslmed.core.label_amount import LabelAmount
 from sslmed.core.startup import importing
 from sslmed.experiments.failures import failures
 from sslmed.experiments.grid import Grid
+from sslmed.experiments.options import Options
 from sslmed.experiments.plan import Run
 from sslmed.experiments.settings import kept_experiment
 from sslmed.training.run_directory import RunDirectory
 
 ALL_LABELS = LabelAmount(fraction=1.0)
+
+
+def refuse_inapplicable(options: Options) -> None:
+    """Refuse options that say something of a comparison and nothing of a final model.
+
+    Raises:
+        UserError: If one is given with --final.
+    """
+    given = [name for name in ("fractions", "labels", "folds", "check") if getattr(options, name) not in (None, False)]
+    if options.final and given:
+        raise UserError(f"--final trains on all labels and tests in no fold: leave out --{' and --'.join(given)}")
+    if options.final and len(options.seeds or ()) > 1:
+        raise UserError(f"--final trains one network: give one of --seeds {' '.join(map(str, options.seeds or ()))}")
 
 
 def final_grid(grid: Grid, work: Path, arms: Sequence[str] | None) -> Grid:

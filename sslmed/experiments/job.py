@@ -38,6 +38,8 @@ def _do(run: Run, gpus: int) -> bool:
     directory = RunDirectory(Path(run.name).absolute())
     if directory.is_done:
         return True
+    if run.needs is not None and not RunDirectory(Path(run.needs).absolute()).is_done:
+        return False  # the log of the pretraining says why
     directory.path.mkdir(parents=True, exist_ok=True)
     with _output_to(directory.log):
         try:

@@ -1,10 +1,11 @@
 """`sslmed reproduce`: from the name of a dataset to a figure, in one command that resumes after an interruption."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal
 
 from sslmed.core.errors import UserError
@@ -13,14 +14,14 @@ from sslmed.core.label_amount import label_amounts
 from sslmed.core.startup import importing
 from sslmed.experiments.arms import EXTERNAL, SUPERVISED, Arm, null_arms
 from sslmed.experiments.auto_preset import with_own_spacing
-from sslmed.experiments.data_checks import check_data, check_folds, check_source, refuse_common_images
+from sslmed.experiments.data_checks import check_data, check_folds, check_sizes, check_source, refuse_common_images
 from sslmed.experiments.devices import check_devices, check_gpus, computes_bf16
 from sslmed.experiments.dry_run import print_dry_run
 from sslmed.experiments.earlier import with_earlier
 from sslmed.experiments.executors.local import Executor, Local
 from sslmed.experiments.executors.slurm import slurm
 from sslmed.experiments.filling import fill, local, run_all
-from sslmed.experiments.final import final_grid
+from sslmed.experiments.final import final_grid, refuse_inapplicable
 from sslmed.experiments.grid import Grid
 from sslmed.experiments.options import Options
 from sslmed.experiments.own import add_arms, expand_groups, find_encoder
@@ -69,6 +70,12 @@ def reproduce(options: Options) -> Outcome | None:
     Raises:
         UserError: If an option or a file of the user's is not valid. Nothing has been trained then.
     """
+    with TemporaryDirectory(prefix="sslmed-") as drafts:
+        return _reproduce(options, Path(drafts).resolve())
+
+
+def _reproduce(options: Options, drafts: Path) -> Outcome | None:
+    refuse_inapplicable(options)
     executor = _executor(options)
     grid = _grid(options)
     if options.wandb == "online" and not options.dry_run:
@@ -85,7 +92,7 @@ def reproduce(options: Options) -> Outcome | None:
         if grid.encoder is not None:  # its crops are others
             presets /= grid.encoder.stem
         jobs = executor.jobs if isinstance(executor, Local) else None
-        grid = with_own_spacing(grid, source.fetch(), presets, jobs)
+        grid = with_own_spacing(grid, source.fetch(), presets, jobs, drafts if options.dry_run else None)
     name = f"{source.name}-{grid.name}"
     out = options.out / grid.experiment.figure / name
     work = (options.runs / grid.experiment.figure / name).absolute()
@@ -139,11 +146,25 @@ def reproduce(options: Options) -> Outcome | None:
         places = replace(places, seen=seen)
     runs = plan(grid, places)
     if not all(is_done(work, run) for run in runs):
-        _check_configuration(runs, work, dataset, pool, labelled, experiment.arms)
+        with importing():
+            from sslmed.experiments.check import check_runs  # takes seconds
+        check_runs(runs, work, dataset, pool, labelled, experiment.arms, places.seen)
+        if places.seen is not None:
+            check_sizes(runs, places.seen)
     if options.dry_run:
         if isinstance(executor, Local):
             executor = fill(executor, work, runs)
-        print_dry_run(grid, runs, source, places.seen, pool=external, rival=rival, places=places, executor=executor)
+        print_dry_run(
+            grid,
+            runs,
+            source,
+            places.seen,
+            pool=external,
+            rival=rival,
+            places=places,
+            executor=executor,
+            by_hand=not grid.preset_folder.is_relative_to(drafts),
+        )
         return None
     with sole_command(work) as lock:
         executor.wait_for_others(work)
@@ -158,8 +179,10 @@ def reproduce(options: Options) -> Outcome | None:
             if rival is not None and places.source is not None:
                 prepared_source = prepare(rival.folders, places.source.store, settings)
                 refuse_common_images(prepared_source, store, "--source")
-            places = replace(places, seen=SeenData(store, prepared_pool, prepared_source))
+            seen = SeenData(store, prepared_pool, prepared_source)
+            places = replace(places, seen=seen)
             runs = plan(grid, places)
+            check_sizes(runs, seen)
         whole = with_earlier(grid, places, runs, plan)
         if not grid.final:  # the plan is of what is compared
             write_plan(work / "plan.json", whole.runs)
@@ -206,6 +229,8 @@ def _executor(options: Options) -> Executor:
 def _grid(options: Options) -> Grid:
     experiment = read_experiment(options.figure)
     folder = preset_folder(experiment.figure, options.preset)
+    if options.auto_spacing and folder.name == "paper" and folder.is_relative_to(config_root()):
+        raise UserError("--preset paper has the published sizes: leave out --spacing auto, or take --preset sound")
     preset = read_preset(folder)
     if options.arms is None:
         arms = [*experiment.default_arms, *null_arms(preset.null_arms)]
@@ -263,17 +288,3 @@ def _key(dataset: Dataset | None, grid: Grid) -> str:
     if dataset is None:
         return "unknown"
     return grid.prepare_settings(dataset.spatial_dims).key(f"{dataset.name} {dataset.labels}")
-
-
-def _check_configuration(
-    runs: Sequence[Run],
-    work: Path,
-    dataset: Dataset | None,
-    pool: Dataset | None,
-    source: Dataset | None,
-    tasks: Mapping[str, str | None],
-) -> None:
-    with importing():
-        from sslmed.experiments.check import check_runs  # takes seconds
-
-    check_runs(runs, work, dataset, pool, source, tasks)

@@ -35,6 +35,12 @@ class SeenData:
     pool: Store | None = None
     source: Store | None = None
 
+    def store_of(self, arm: Arm, *, pretraining: bool) -> Store | None:
+        """Return the store that the runs of an arm train on; `None` if it is not here."""
+        if not pretraining or arm.sees_the_dataset:
+            return self.store
+        return self.source if arm.is_supervised else self.pool
+
     def of_pretraining(
         self, arm: Arm, *, fold: int, n_folds: int, split_seed: int, final: bool, transductive: bool
     ) -> str | None:

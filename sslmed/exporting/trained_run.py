@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from sslmed.core.errors import UserError
+from sslmed.core.text import shorten
 from sslmed.preparation.recipe import Recipe, read_recipe
 from sslmed.training.own_modules import import_own_modules
 from sslmed.training.run_directory import RunDirectory
@@ -73,8 +74,11 @@ def read_run(path: Path) -> TrainedRun:
     """
     files = RunDirectory(path)
     if not files.config.is_file() or not files.is_done:
+        runs = [each.parent for each in path.rglob("results.json") if ".old" not in str(each.relative_to(path))]
+        inside = sorted(runs, key=lambda run: (run.name == "pretrain", run))
+        found = f": {shorten([*map(str, inside)])}" if inside else ""
         raise UserError(
-            f"{path}: is not a finished run; give the directory of one, which holds config.yaml and results.json"
+            f"{path}: is not a finished run; give the directory of one, which holds config.yaml and results.json{found}"
         )
     try:
         settings = yaml.safe_load(files.config.read_text(encoding="utf-8"))

@@ -40,8 +40,12 @@ class Fingerprint:
     foreground: tuple[int, ...]
 
 
-def measure(dataset: Dataset) -> Fingerprint:
+def measure(dataset: Dataset, *, masks: int = MASKS) -> Fingerprint:
     """Read the headers of all volumes, and some label maps.
+
+    Args:
+        dataset: The dataset.
+        masks: Label maps that are read.
 
     Raises:
         DataError: If the header of no volume can be used.
@@ -62,10 +66,10 @@ def measure(dataset: Dataset) -> Fingerprint:
     spacings = np.array([np.take(header.spacing, axes[case]) for case, header in headers.items()])
     sides = np.array([np.take(header.shape, axes[case]) for case, header in headers.items()])
     spacing = _target_spacing(spacings, sides)
-    labelled = [case for case in headers if case.mask is not None]
+    labelled = [case for case in headers if case.mask is not None and masks]
     boxes = [
         np.take(box * np.array(headers[case].spacing), axes[case]) / spacing
-        for case in labelled[:: -(-len(labelled) // MASKS) or 1]
+        for case in labelled[:: -(-len(labelled) // (masks or 1)) or 1]
         if (box := _foreground_sides(case, dataset)) is not None
     ]
     right, anterior, superior = (float(f"{length:.3g}") for length in spacing)

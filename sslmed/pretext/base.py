@@ -56,6 +56,8 @@ class PretextTask(Learner, Generic[Targets]):
     head: Readout
     monitor = "val/loss"  # selects the best checkpoint
     monitor_mode = "min"
+    least_cases = 1
+    """Cases that a batch must have: 2 where they are compared."""
 
     def __init__(self, encoder: Encoder, optimization: Optimization = DEFAULT) -> None:
         super().__init__()

@@ -176,6 +176,8 @@ class CPC(PretextTask[None]):
     context: Tensor
     future: Tensor
 
+    least_cases = 2
+
     def __init__(
         self,
         encoder: Encoder,

@@ -55,6 +55,8 @@ class Exemplar(PretextTask[None]):
         optimization: See `PretextTask`.
     """
 
+    least_cases = 2
+
     def __init__(
         self,
         encoder: Encoder,

@@ -85,6 +85,7 @@ class Joint(PretextTask[Parts]):
             raise InputError(f"weighting must be one of {get_args(Weighting)}, got {weighting!r}")
         built = [task(encoder) for task in tasks]
         self.tasks: Sequence[PretextTask[Any]] = nn.ModuleList(built)  # type: ignore[assignment]
+        self.least_cases = max(task.least_cases for task in built)
         self.weights = [weight / sum(weights) for weight in weights]
         decoders = [task.decoder for task in built if hasattr(task, "decoder")]
         if decoders:

@@ -74,6 +74,7 @@ class MultiLevel(PretextTask[Any]):
         if levels > n_maps:
             raise InputError(f"levels is {levels}, but {type(encoder).__name__} has {n_maps} feature maps")
         self.task = task(encoder)
+        self.least_cases = self.task.least_cases
         if type(self.task).forward is not PretextTask.forward:
             msg = f"{type(self.task).__name__} does not answer by a head on feature maps, and cannot at several levels"
             raise InputError(msg)

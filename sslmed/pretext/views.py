@@ -124,6 +124,8 @@ class TwoViewsTask(PretextTask[None]):
         optimization: See `PretextTask`.
     """
 
+    least_cases = 2
+
     def __init__(
         self, encoder: Encoder, views: RandomViews, embedding_size: int, head: HeadCallable, optimization: Optimization
     ) -> None:

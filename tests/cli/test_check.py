@@ -294,15 +294,30 @@ def test_images_without_labels_are_a_pool(check, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_commands_run(check, tmp_path: Path) -> None:
-    dry_run, command = (
-        shlex.split(each)[1:] for each in check(generated_folders.nested(tmp_path / "scans"))["commands"]
-    )
+    scans = generated_folders.nested(tmp_path / "scans", cases=12, labelled=10)
+    dry_run, command = (shlex.split(each)[1:] for each in check(scans)["commands"])
     tiny = Path(__file__).parents[1] / "experiments" / "tiny"
     options = ["--preset", str(tiny), "--arms", "baseline", "--fractions", "1", "--folds", "0"]
     assert exit_status([*dry_run, *options]) == 0
     assert not Path("runs").exists()
     assert exit_status([*command, *options]) == 0
     assert [*Path("results/segmentation").rglob("report.html")]
+
+
+def test_the_commands_suit_the_sizes_and_the_number_of_the_scans(check, tmp_path: Path) -> None:
+    folder = generated_folders.nested(tmp_path / "scans", labelled=8)
+    report = check(folder)
+    arms = "--arms baseline rotation jigsaw rpl"
+    assert report["commands"][-1] == f"sslmed reproduce segmentation --data table.csv {arms}"
+    assert any("8 images, or patients, have a label in mask, which leaves one" in line for line in report["advice"])
+
+    folder = generated_folders.nested(tmp_path / "more", cases=12, labelled=11)
+    save(folder / "hospital_1/p11/ct.nii.gz", scan(11)[0][:, 3:])
+    for name in (".DS_Store", "hospital_0/._ct.nii.gz"):
+        (folder / name).touch()
+    report = check(folder, "--table", "more.csv")
+    assert report["commands"][-1] == "sslmed reproduce segmentation --data more.csv --spacing auto"
+    assert "2 hidden files or folders are left out: .DS_Store, hospital_0/._ct.nii.gz" in report["notes"]
 
 
 def test_an_edited_table_is_kept(check, tmp_path: Path, capsys) -> None:

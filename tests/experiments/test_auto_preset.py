@@ -3,78 +3,154 @@
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from tiny_runs import exit_status
 
-HERE = Path(__file__).parent
+from sslmed.core.errors import UserError
+from sslmed.downstream import Segmentation
+from sslmed.experiments.grid import Grid
+from sslmed.experiments.network import build_encoder
+from sslmed.experiments.own import find_encoder
+from sslmed.experiments.settings import known_names, read_experiment, read_preset
+from sslmed.pretext import Exemplar
+
+LIBRARIES_GIB = 0.45
+"""What a process takes that has not trained yet."""
 
 
 def _reproduce(tmp_path: Path, figure: str, data: object, *options: object) -> int:
     places = [f"--{name}={tmp_path / name}" for name in ("runs", "out", "downloads")]
-    return exit_status("reproduce", figure, "--data", data, *options, "--arms", "baseline", "--dry-run", *places)
+    return exit_status("reproduce", figure, "--data", data, *options, "--arms", "baseline", *places)
+
+
+def _dry_run(tmp_path: Path, figure: str, data: object, *options: object) -> int:
+    return _reproduce(tmp_path, figure, data, *options, "--dry-run")
+
+
+def _stop(*_: object, **__: object) -> None:
+    raise UserError("stopped before anything is prepared")
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch, capsys):
+    """Return a function that does the command until it has written the preset, and returns what it printed."""
+    monkeypatch.setattr("sslmed.experiments.reproduce.prepare", _stop)
+
+    def run(data: object, *options: object) -> str:
+        assert _reproduce(tmp_path, "segmentation", data, "--spacing", "auto", *options) == 2
+        printed = capsys.readouterr()
+        assert "stopped before" in printed.err
+        return printed.out
+
+    return run
 
 
 @pytest.mark.parametrize(("gpu", "crop"), [(None, [80, 80, 16]), (80 * 2**30, [144, 112, 16])])
 def test_it_has_the_median_spacing_and_crops_and_is_kept_when_edited(
-    decathlon_dataset, tmp_path: Path, monkeypatch, capsys, gpu: int | None, crop: list[int]
+    decathlon_dataset, tmp_path: Path, monkeypatch, capsys, write, gpu: int | None, crop: list[int]
 ) -> None:
     monkeypatch.setattr("sslmed.experiments.auto_preset.gpu_memory", lambda: gpu)
     monkeypatch.setattr("psutil.virtual_memory", lambda: type("Memory", (), {"total": 64 * 2**30}))
     data = decathlon_dataset(labelled=10, unlabelled=0, shape=(142, 111, 8))
-    assert _reproduce(tmp_path, "segmentation", data, "--spacing", "auto") == 0
-    printed = capsys.readouterr().out
     folder = tmp_path / "out" / "presets" / "segmentation" / "Task00_Toy" / "quick-auto"
+    assert _dry_run(tmp_path, "segmentation", data, "--spacing", "auto") == 0
+    planned = capsys.readouterr().out
+    assert f"{folder}: will hold these settings" in planned
+    assert not [*tmp_path.rglob("quick-auto")]
+    assert not (tmp_path / "out").exists()
+
+    printed = write(data)
     preset = yaml.safe_load((folder / "preset.yaml").read_text())
     assert preset["prepare"] == {"geometry": "spacing", "spacing": [0.8, 0.8, 2.5]}
     assert yaml.safe_load((folder / "run.yaml").read_text()) == {"data": {"init_args": {"crop_size": crop}}}
     assert yaml.safe_load((folder / "run-2d.yaml").read_text()) == {"data": {"init_args": {"crop_size": crop[:2]}}}
     assert f"crops of {crop[0]} x {crop[1]} x {crop[2]} voxels" in printed
     assert f"--preset {folder}" in printed
-    assert "--geometry spacing" in printed
 
     (folder / "run.yaml").write_text("data: {init_args: {crop_size: [32, 32, 16]}}\n")
     before = {path: path.read_bytes() for path in folder.iterdir()}
-    assert _reproduce(tmp_path, "segmentation", data, "--spacing", "auto") == 0
+    assert _dry_run(tmp_path, "segmentation", data, "--spacing", "auto") == 0
     again = capsys.readouterr()
     assert f"{folder}: is used as it is, with 0.8 x 0.8 x 2.5 mm" in again.err
-    assert _reproduce(tmp_path, "segmentation", data, "--preset", folder) == 0
+    assert "--geometry spacing" in again.out
+    assert _dry_run(tmp_path, "segmentation", data, "--preset", folder) == 0
     assert capsys.readouterr().out == again.out
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
 
-def test_settings_of_the_preset_that_it_starts_from_are_kept(decathlon_dataset, tmp_path: Path, capsys) -> None:
-    data = decathlon_dataset(labelled=10, unlabelled=0)
-    assert _reproduce(tmp_path, "segmentation", data, "--preset", "sound", "--spacing", "auto") == 0
+def test_other_data_of_the_same_name_do_not_share_it(decathlon_dataset, tmp_path: Path, capsys, write) -> None:
+    write(decathlon_dataset(labelled=10, unlabelled=0))
+    larger = decathlon_dataset("elsewhere/Task00_Toy", labelled=10, unlabelled=0, shape=(40, 10, 8))
+    for options in ([], ["--dry-run"]):
+        assert _reproduce(tmp_path, "segmentation", larger, "--spacing", "auto", *options) == 2
+        assert "shape ([12, 10, 8] there, [40, 10, 8] here); remove it" in capsys.readouterr().err
+    folder = tmp_path / "out" / "presets" / "segmentation" / "Task00_Toy" / "quick-auto"
+    assert _dry_run(tmp_path, "segmentation", larger, "--preset", folder) == 0
+
+
+def test_settings_of_the_preset_that_it_starts_from_are_kept(decathlon_dataset, tmp_path: Path, write) -> None:
+    write(decathlon_dataset(labelled=10, unlabelled=0), "--preset", "sound")
     folder = tmp_path / "out" / "presets" / "segmentation" / "Task00_Toy" / "sound-auto"
     run = yaml.safe_load((folder / "run.yaml").read_text())
     assert run["trainer"] == {"precision": "bf16-mixed"}
     assert run["data"]["init_args"]["crop_size"] == [64, 64, 64]  # four levels of halving, and four voxels left
-    assert "quick is for demonstrations" not in capsys.readouterr().err
 
 
-def test_another_encoder_has_crops_of_its_own(decathlon_dataset, tmp_path: Path) -> None:
+def test_another_encoder_has_crops_of_its_own(decathlon_dataset, tmp_path: Path, write) -> None:
     data = decathlon_dataset(labelled=10, unlabelled=0, shape=(12, 10, 8))
-    for encoder in ([], ["--encoder", "residual"]):
-        assert _reproduce(tmp_path, "segmentation", data, "--spacing", "auto", *encoder) == 0
+    for encoder in ([], ["--encoder", "resnet"]):
+        write(data, *encoder)
     presets = tmp_path / "out" / "presets" / "segmentation" / "Task00_Toy"
     crops = [
         yaml.safe_load((folder / "quick-auto" / "run.yaml").read_text())["data"]["init_args"]["crop_size"]
-        for folder in (presets, presets / "residual")
+        for folder in (presets, presets / "resnet")
     ]
     assert max(crops[0]) < min(crops[1])  # two levels of halving, and five
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("encoder", sorted({*known_names("encoder")} - {"residual-l"}))
+def test_an_update_takes_no_more_memory_than_is_asked_for(
+    decathlon_dataset, tmp_path: Path, write, encoder: str
+) -> None:
+    write(decathlon_dataset(labelled=10, unlabelled=0), "--encoder", encoder)
+    folder = tmp_path / "out" / "presets" / "segmentation" / "Task00_Toy" / encoder / "quick-auto"
+    crop = yaml.safe_load((folder / "run.yaml").read_text())["data"]["init_args"]["crop_size"]
+    figure, preset = read_experiment("segmentation"), read_preset(folder)
+    grid = Grid(figure, preset, folder, ("baseline",), figure.label_amounts, (0,), (0,), find_encoder(encoder))
+    images = torch.rand(4, 1, *crop)
+    pretraining = Exemplar(build_encoder(grid)), {"image": images}  # which encodes three images of each case
+    segmentation = Segmentation(build_encoder(grid), (0, 1)), {"image": images[:2], "label": images[:2, 0].long()}
+    for task, batch in (pretraining, segmentation):
+        optimizer = torch.optim.AdamW(task.parameters())
+        Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+        before = _kib("VmRSS")
+        task.training_loss(batch).backward()
+        optimizer.step()
+        assert (_kib("VmHWM") - before) / 2**20 + LIBRARIES_GIB < preset.estimate.memory_gib
+
+
+def _kib(field: str) -> int:
+    status = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in status if line.startswith(field))
+
+
 def test_quick_says_that_it_is_for_demonstrations_except_with_them(decathlon_dataset, tmp_path: Path, capsys) -> None:
     data = decathlon_dataset(labelled=10, unlabelled=0)
-    assert _reproduce(tmp_path, "segmentation", data) == 0
+    assert _dry_run(tmp_path, "segmentation", data) == 0
     assert "24³ voxels; try --spacing auto" in capsys.readouterr().err
-    assert _reproduce(tmp_path, "fig3", "phantom") == 0
+    assert _dry_run(tmp_path, "segmentation", data, "--preset", "sound", "--spacing", "auto") == 0
+    assert "quick is for demonstrations" not in capsys.readouterr().err
+    assert _dry_run(tmp_path, "fig3", "phantom") == 0
     assert "demonstrations" not in capsys.readouterr().err
 
 
-def test_it_needs_volumes_that_are_there(aptos_dataset, tmp_path: Path, capsys) -> None:
-    assert _reproduce(tmp_path, "fig4", aptos_dataset(), "--spacing", "auto") == 2
+def test_it_needs_volumes_that_are_there_and_sizes_that_are_not_fixed(aptos_dataset, tmp_path: Path, capsys) -> None:
+    assert _dry_run(tmp_path, "fig4", aptos_dataset(), "--spacing", "auto") == 2
     assert "photographs have no spacing" in capsys.readouterr().err
-    assert _reproduce(tmp_path, "fig3", "phantom", "--spacing", "auto") == 2
+    assert _dry_run(tmp_path, "fig3", "phantom", "--spacing", "auto") == 2
     assert "is not here yet" in capsys.readouterr().err
+    assert _dry_run(tmp_path, "fig3", "phantom", "--preset", "paper", "--spacing", "auto") == 2
+    assert "--preset paper has the published sizes" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

@@ -46,6 +46,7 @@ LAYOUTS = {
     "csv": (loose_with_csv, "classification"),
 }
 SMALL = "--preset tiny --arms baseline rotation --fractions 1 --folds 0"
+FINAL = "--preset tiny --arms rotation"
 
 
 def commands(kind: str) -> list[str]:
@@ -58,8 +59,8 @@ def commands(kind: str) -> list[str]:
         if kind != "segmentation":
             line = line.replace("--spacing auto", "").replace("-auto", "")
         if "reproduce" in line:
-            line = line.replace("--data", f"{SMALL} --data")
-        small.append(line.replace("baseline rotation", "rotation") if "--final" in line else line)
+            line = line.replace("--data", f"{FINAL if '--final' in line else SMALL} --data")
+        small.append(line)
     return small
 
 

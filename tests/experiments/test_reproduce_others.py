@@ -163,3 +163,15 @@ def test_supervised_pretraining_on_labels_of_another_kind_and_weights_from_a_fil
     figure = (tmp_path / "out" / "fig4" / "phantom-tiny-fundus" / "fig4.svg").read_text()
     assert "theirs: weights of weights.pth (SHA-256" in figure
     assert "Supervised: pretrained on the labels of ages, 6 cases." in figure
+
+
+def test_supervised_pretraining_on_a_phantom_is_on_other_patients(tmp_path: Path, capsys) -> None:
+    assert _reproduce("fig3", tmp_path, "tiny", ["supervised"], "--source", "phantom", "--dry-run") == 0
+    assert "-seed1 (not here yet: it will be generated)" in capsys.readouterr().out
+    assert _reproduce("fig3", tmp_path, "tiny", ["supervised"], "--source", "phantom") == 0
+    fold = tmp_path / "runs" / "fig3" / "phantom-tiny" / "supervised" / "fold0"
+    record = json.loads((fold / "pretrain" / "results.json").read_text())
+    assert (record["source"], record["images"]) == ("phantom-seed1", {"used": 10, "for validation": 2})
+    assert "encoder tensors from" in (fold / "seed0" / "100" / "run.log").read_text()
+    first, second = (json.loads((fold / run / "data.json").read_text())["digests"] for run in ("pretrain", "seed0/100"))
+    assert not {*first.values()} & {*second.values()}

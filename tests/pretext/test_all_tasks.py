@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -15,6 +16,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.data import DataLoader
 
+from sslmed.core.errors import InputError
 from sslmed.encoders import DenseNetEncoder, Encoder, ResidualEncoder, SwinEncoder, UNetEncoder
 from sslmed.pretext import CPC, Jigsaw, PretextTask, RelativePatchLocation, Rotation
 
@@ -53,6 +55,13 @@ def draw_images(task: PretextTask[Any], batch_size: int) -> Tensor:
 def tensors(parts: Any) -> list[Tensor]:
     """All tensors of inputs, targets or outputs: several tasks at once have tuples of them."""
     return [each for each in tree_leaves(parts) if isinstance(each, Tensor)]
+
+
+@every_task
+def test_one_case_is_refused_by_those_that_compare_cases_and_by_no_other(name):
+    task = build(name, "unet-3d")
+    with pytest.raises(InputError, match="at least 2, got 1") if task.least_cases > 1 else nullcontext():
+        task.make_task(draw_images(task, 1))
 
 
 @every_task

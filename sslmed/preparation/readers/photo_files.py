@@ -14,10 +14,15 @@ def list_folder(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*") if not path.name.startswith("."))
 
 
-def walk_folder(root: Path, problems: list[str]) -> list[Path]:
+def walk_folder(root: Path, problems: list[str], hidden: list[Path] | None = None) -> list[Path]:
     """Return all files in a folder and its subfolders, sorted, without hidden ones.
 
     Links to folders are followed, and each folder is read once. A folder that cannot be read is a problem.
+
+    Args:
+        root: The folder.
+        problems: Gets a line for each folder that cannot be read.
+        hidden: Gets the hidden files and folders, if it is given.
     """
 
     def report(error: OSError) -> None:
@@ -31,6 +36,8 @@ def walk_folder(root: Path, problems: list[str]) -> list[Path]:
             subfolders.clear()
             continue
         seen.add(real)
+        if hidden is not None:
+            hidden += (Path(folder, name) for name in (*subfolders, *names) if name.startswith("."))
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         files += (Path(folder, name) for name in names if not name.startswith("."))
     return sorted(files)

@@ -34,6 +34,6 @@ def check(folder: Path, table: Path) -> dict[str, Any]:
     found = survey(folder)
     layout = read_layout(folder, found.remarks.notes)
     if layout is not None:
-        return describe(found, [], layout[0], *commands_for_layout(folder, layout[1]))
+        return describe(found, [], layout[0], *commands_for_layout(folder, layout[1], found.groups))
     tables = write_tables(found.groups, table)
     return describe(found, tables, "", *commands_for_tables(tables))

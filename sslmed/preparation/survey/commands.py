@@ -9,10 +9,16 @@ from sslmed.preparation.readers import layouts
 from sslmed.preparation.readers.dataset import Dataset
 from sslmed.preparation.readers.table_rows import COLUMNS
 from sslmed.preparation.survey.dataset_json import read_names
+from sslmed.preparation.survey.image import Image
 from sslmed.preparation.survey.samples import FUNDUS
+from sslmed.preparation.survey.survey import Group
 from sslmed.preparation.survey.tables import Table, n_independent
 
 FOLDS = 5
+COMPARED = 10
+"""Labelled cases that leave each fold two for validation, which tasks that compare cases need."""
+WITH_ONE_CASE = ("baseline", "rotation", "jigsaw", "rpl")
+"""Arms whose tasks compare no cases."""
 GRADES = {"0", "1", "2", "3", "4"}
 FIGURES = {"mask": "segmentation", "class": "classification", "value": "regression"}
 NAMES = {
@@ -35,14 +41,14 @@ def read_layout(folder: Path, notes: list[str]) -> tuple[str, Dataset] | None:
         return None
 
 
-def commands_for_layout(folder: Path, dataset: Dataset) -> tuple[list[str], list[str]]:
+def commands_for_layout(folder: Path, dataset: Dataset, groups: Sequence[Group]) -> tuple[list[str], list[str]]:
     """Return the commands for a folder that `--data` takes, and what else is to be done, one line each."""
     column = COLUMNS.get(dataset.labels)
     labels = (
         {} if column is None else {column: n_independent([case.patient for case in dataset.cases if case.is_labelled])}
     )
     figures = FIGURES | ({"class": "fig4"} if (folder / "train.csv").is_file() else {})
-    return _commands(folder, labels, figures)
+    return _commands(folder, labels, figures, [image for group in groups for image in group.images])
 
 
 def commands_for_tables(tables: Sequence[Table]) -> tuple[list[str], list[str]]:
@@ -51,7 +57,7 @@ def commands_for_tables(tables: Sequence[Table]) -> tuple[list[str], list[str]]:
     advice: list[str] = []
     for table in tables:
         if table.labels or table is tables[0]:
-            found = _commands(table.path, table.labels, _figures(table))
+            found = _commands(table.path, table.labels, _figures(table), table.group.images)
             commands += found[0]
             advice += [*(f"{table.path}: {line}" for line in _advice(table)), *found[1]]
         else:
@@ -66,15 +72,23 @@ def _figures(table: Table) -> dict[str, str]:
     return FIGURES | ({"class": "fig4"} if is_graded else {})
 
 
-def _commands(data: Path, labels: Mapping[str, int], figures: Mapping[str, str]) -> tuple[list[str], list[str]]:
+def _commands(
+    data: Path, labels: Mapping[str, int], figures: Mapping[str, str], images: Sequence[Image]
+) -> tuple[list[str], list[str]]:
     """Return the commands for the columns of labels that are enough for folds, and advice for the others."""
     commands, advice = [], []
+    differ = len({(image.shape, image.spacing) for image in images if image.dims == 3}) > 1
     for column, count in labels.items():
         if count < FOLDS:
             need = f"sslmed reproduce {figures[column]} needs {FOLDS}, one for each fold"
             advice.append(f"{data}: {count} images, or patients, have a label in {column}; {need}: label more")
             continue
         command = ["sslmed", "reproduce", figures[column], "--data", str(data)]
+        command += ["--spacing", "auto"] if differ and figures[column] == FIGURES["mask"] else []
+        if count < COMPARED:
+            command += ["--arms", *WITH_ONE_CASE]
+            why = f"{count} images, or patients, have a label in {column}, which leaves one of them for validation"
+            advice.append(f"{data}: {why}; tasks that compare cases, as exemplar and cpc, need {COMPARED}")
         commands += [shlex.join([*command, "--dry-run"]), shlex.join(command)]
     if not labels:
         advice.append(f"{data}: has no labels; add a column mask, class or value, or give it as --pool {data}")

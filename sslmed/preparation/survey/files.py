@@ -7,6 +7,7 @@ from pathlib import Path, PurePath
 
 from sslmed.core.errors import DataError
 from sslmed.core.progress import progress
+from sslmed.core.text import shorten
 from sslmed.preparation.photograph import FORMATS
 from sslmed.preparation.readers import dicom
 from sslmed.preparation.readers.formats import source_files
@@ -37,13 +38,16 @@ class Remarks:
 def find_files(folder: Path, remarks: Remarks) -> list[Path]:
     """Return each file of a folder once: a link to a file that is in the folder as well is left out."""
     files: dict[Path, Path] = {}
-    n_links = 0
-    for path in sorted(walk_folder(folder, remarks.problems), key=lambda each: (each.is_symlink(), each)):
+    n_links, hidden = 0, list[Path]()
+    for path in sorted(walk_folder(folder, remarks.problems, hidden), key=lambda each: (each.is_symlink(), each)):
         if not path.is_file():
             cure = "remove it, or copy what it stands for there"
             remarks.problems.append(f"{path}: is a broken link or not a file; {cure}")
         elif files.setdefault(path.resolve(), path) is not path:
             n_links += 1
+    if hidden:
+        names = shorten([str(path.relative_to(folder)) for path in sorted(hidden)])
+        remarks.notes.append(f"{len(hidden)} hidden files or folders are left out: {names}")
     if n_links:
         remarks.notes.append(f"{n_links} links to files that are in the folder as well are left out")
     return sorted(files.values())

@@ -123,6 +123,17 @@ PLANNING = [
         "more labels than cases", plan("--labels 2 7"), ("fold 0: 7 labels: there are only 5 labelled training cases",)
     ),
     Bad("labels and fractions", plan("--labels 2 --fractions 0.5"), ("not both",)),
+    Bad(
+        "labels and folds of a final model",
+        plan("--final --arms rotation --labels 2 --folds 0"),
+        ("--final trains on all labels and tests in no fold: leave out --labels and --folds",),
+    ),
+    Bad(
+        "seeds of a final model",
+        plan("--final --arms rotation --seeds 0 1"),
+        ("--final trains one network: give one of --seeds 0 1",),
+    ),
+    Bad("check of a final model", "reproduce fig3 --final --check", ("leave out --check",)),
     Bad("fold -1", plan("--folds -1"), ("--folds: expected a whole number from 0, got -1",)),
     Bad("fold beyond", plan("--folds 3"), ("folds must be in 0 to 2, got 3",)),
     Bad("fold twice", plan("--folds 0 0"), ("folds must be at least one, each once",)),
@@ -142,6 +153,15 @@ PLANNING = [
         "pool that is not there",
         plan("--pool Tsk --arms rotation-external"),
         ("Tsk: no such folder", "did you mean Task?"),
+    ),
+    Bad(
+        "tasks that compare cases with one for validation",
+        plan("--arms rotation exemplar joint"),
+        (
+            "exemplar, joint: compare the 2 or more cases",
+            "fold 0 has 6 for training, 1 for validation",
+            "10 in 5 folds are enough",
+        ),
     ),
     Bad("no pool", plan("--arms rotation-external"), ("give it by --pool",)),
     Bad("classes for label maps", plan(data="eyes"), ("eyes: its labels are classes, not label maps",)),

@@ -22,6 +22,12 @@ def other_size(folder) -> None:
     recipe.write_text(recipe.read_text().replace('"size": 12', '"size": 14'))
 
 
+def arm(folder) -> None:
+    """Put runs where an experiment has them."""
+    shutil.copytree(folder / "run", folder / "arm/fold0/seed0/100")
+    shutil.copytree(folder / "pretraining", folder / "arm/fold0/pretrain")
+
+
 def empty(folder) -> None:
     """Make an empty folder."""
     (folder / "empty").mkdir()
@@ -35,6 +41,7 @@ INPUTS = [
     Bad("network that was only pretrained", f"predict --model pretraining {NEW}", ("pretraining: predicts nothing",)),
     Bad("unfinished network", f"predict --model run {NEW}", ("run: is not a finished run",), make=without("run/results.json")),
     Bad("network without its checkpoint", f"predict --model run {NEW}", ("last.ckpt: no such checkpoint",), make=without("run/checkpoints/last.ckpt")),
+    Bad("arm with its networks", f"predict --model arm {NEW}", ("arm: is not a finished run", "results.json: arm/fold0/seed0/100, arm/fold0/pretrain"), make=arm),
     Bad("broken preparation of a network", f"predict --model run {NEW}", ("preparation.json: cannot be used",), make=write("run/preparation.json", "{")),
     Bad("broken export", f"predict --model export {NEW}", ("export/config.json: is not the description",), make=write("export/config.json", "{")),
     Bad("networks that differ", f"predict --model run other {NEW}", ("other: does not go together with run: size (12 there, 14 here)",), make=other_size),

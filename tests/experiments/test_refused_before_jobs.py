@@ -1,0 +1,67 @@
+"""What would fail in every run is refused before the first job; what a failed run keeps from starting says so."""
+
+import shutil
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from tiny_runs import exit_status
+
+from sslmed.core.errors import UserError
+from sslmed.core.label_amount import label_amounts
+from sslmed.experiments import job
+from sslmed.experiments.failures import failures
+from sslmed.experiments.grid import Grid
+from sslmed.experiments.plan import Places, plan_runs
+from sslmed.experiments.settings import read_experiment, read_preset
+
+TINY = Path(__file__).parent / "tiny"
+
+
+def test_volumes_of_different_sizes_without_crops(decathlon_dataset, tmp_path: Path, capsys) -> None:
+    root = decathlon_dataset(labelled=6, unlabelled=0, shape=(20, 18, 14))
+    for path in root.glob("*/case_03.nii.gz"):
+        volume = nib.load(path)
+        nib.save(nib.Nifti1Image(np.asarray(volume.dataobj)[:, 4:], volume.affine), path)
+    preset = shutil.copytree(TINY, tmp_path / "whole")
+    text = (preset / "preset.yaml").read_text()
+    spacing = "prepare: {geometry: spacing, spacing: [0.8, 0.8, 2.5]}"
+    (preset / "preset.yaml").write_text(text.replace("prepare: {geometry: cube, size: 12}", spacing))
+    places = [f"--{name}={tmp_path / name}" for name in ("runs", "out", "downloads")]
+    command = ["reproduce", "segmentation", "--data", root, "--preset", preset, "--arms", "baseline", *places]
+    for options in ([], ["--dry-run"], []):
+        assert exit_status(*command, *options) == 2
+        assert "volumes differ in size ((20, 14, 14) to (20, 18, 14) voxels)" in capsys.readouterr().err
+    assert not [*(tmp_path / "runs").rglob("run.log")]
+    (preset / "run.yaml").write_text("data: {init_args: {crop_size: [12, 12, 12]}}\n")
+    assert exit_status(*command, "--dry-run") == 0
+
+
+def test_runs_whose_pretraining_failed_are_not_started(tmp_path: Path, monkeypatch) -> None:
+    labels = label_amounts((0.5, 1), None)
+    grid = Grid(read_experiment("fig3"), read_preset(TINY), TINY, ("rotation",), labels, (0,), (0,))
+    runs = plan_runs(grid, Places(tmp_path, tmp_path / "store"), dataset="toy", wandb="disabled")
+    started = []
+
+    def fit(run) -> None:
+        started.append(run.name)
+        raise UserError("it went wrong")
+
+    monkeypatch.setattr(job, "fit", fit)
+    monkeypatch.chdir(tmp_path)
+    assert not job.do_runs(runs)
+    assert started == ["rotation/fold0/pretrain"]
+    not_started = "not started, as rotation/fold0/pretrain failed"
+    assert [each.reason for each in failures(tmp_path, runs, {})] == ["it went wrong", not_started, not_started]
+
+
+def test_a_pool_that_names_no_modality_beside_cts_is_said_to_be_normalised_otherwise(
+    decathlon_dataset, tmp_path: Path, capsys
+) -> None:
+    data = decathlon_dataset(labelled=6, unlabelled=0)
+    pool = shutil.copytree(decathlon_dataset("other", labelled=0, unlabelled=4) / "imagesTs", tmp_path / "scans")
+    places = [f"--{name}={tmp_path / name}" for name in ("runs", "out", "downloads")]
+    command = ["reproduce", "segmentation", "--data", data, "--preset", TINY, "--arms", "rotation-external", *places]
+    assert exit_status(*command, "--pool", pool, "--dry-run") == 0
+    assert f"{pool}: its channels are channel, those of {data} CT: make sure" in (said := capsys.readouterr().err)
+    assert "CT is clipped to a HU window and anything else to percentiles" in said
