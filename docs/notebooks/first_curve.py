@@ -86,4 +86,5 @@ plt.axis("off")
 plt.show()
 
 # %% [markdown]
-# The whole report, in one file, is `results/segmentation/scans-quick/report.html`.
+# The whole report, in one file, is `results/segmentation/scans-quick/report.html` (with another `PRESET`, its name
+# is in the place of `quick`).

@@ -7,6 +7,7 @@ from itertools import count
 from pathlib import Path
 from platform import node
 
+import psutil
 import pynvml
 from filelock import BaseFileLock, FileLock, Timeout
 
@@ -65,11 +66,19 @@ def _memory(names: Sequence[str]) -> list[tuple[int, int]]:
         found = []
         for name in names:
             uuid = [*present][int(name)] if name.isdecimal() else next(u for u in uuids if u.startswith(name))
-            memory = pynvml.nvmlDeviceGetMemoryInfo(pynvml.nvmlDeviceGetHandleByUUID(uuid))
-            found.append((int(memory.total), int(memory.free)))
+            found.append(_memory_of(pynvml.nvmlDeviceGetHandleByUUID(uuid)))
         return found
     finally:
         pynvml.nvmlShutdown()
+
+
+def _memory_of(gpu: object) -> tuple[int, int]:
+    try:
+        memory = pynvml.nvmlDeviceGetMemoryInfo(gpu)
+    except pynvml.NVMLError_NotSupported:  # it shares the memory of the machine, as a DGX Spark's
+        machine = psutil.virtual_memory()
+        return machine.total, machine.available
+    return int(memory.total), int(memory.free)
 
 
 def _present() -> dict[str, list[str]]:

@@ -22,7 +22,7 @@ from sslmed.experiments.plan import Places, Run
 from sslmed.experiments.seen import SeenData
 from sslmed.experiments.settings import Estimate
 from sslmed.experiments.sources import Pool, Source
-from sslmed.experiments.workflow import is_done
+from sslmed.experiments.workflow import is_done, stale_runs
 from sslmed.preparation.settings import PrepareSettings
 from sslmed.preparation.store import Store
 
@@ -73,6 +73,9 @@ def print_dry_run(
     lines.append(
         f"runs: {len(runs)}, of which {len(done)} are done and {len(todo)} are to do, {executor.jobs} side by side{why}"
     )
+    for reason, stale in stale_runs(work, runs).items():
+        names = shorten([run.name for run in stale])
+        lines.append(f"{reason}; {len(stale)} old runs will be set aside: {names}")
     n_train = None if seen is None else len(_split(grid, seen.store, grid.folds[0]).train)
     stores = [] if seen is None else [each for each in (seen.store, seen.pool, seen.source) if each is not None]
     lines += _cost_lines(grid, todo, stores, n_train, executor)

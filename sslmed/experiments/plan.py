@@ -107,7 +107,7 @@ def plan_runs(
         wandb: `disabled`, `offline` or `online`.
         devices: GPUs, or processes on the CPU, per run.
         probes: Whether pretraining scores what features tell of the labels. External pools have none.
-        bf16: Whether a preset's precision `auto` is `bf16-mixed`.
+        bf16: Whether a preset's precision `auto` is `bf16-mixed`; otherwise it is `32-true`.
     """
     common = {
         "labels.figure": grid.experiment.figure,
@@ -117,8 +117,8 @@ def plan_runs(
     }
     if devices > 1:
         common["trainer.devices"] = str(devices)
-    if bf16 and grid.preset.precision == "auto":
-        common["trainer.precision"] = "bf16-mixed"
+    if grid.preset.precision == "auto":
+        common["trainer.precision"] = "bf16-mixed" if bf16 else "32-true"
     runs = []
     for arm in map(Arm.parse, grid.arms):
         for fold in grid.folds:

@@ -136,8 +136,8 @@ class Preset:
         null_arms: Number of baselines with other initial weights, which show differences due to chance.
         fractions: Label fractions, in (0, 1]; by default the figure's.
         labels: Numbers of labels, or `all`, instead of fractions.
-        precision: `auto` trains in `bf16-mixed` on processors with instructions for bfloat16, where there is no GPU;
-            otherwise, and by default, `trainer.precision` counts.
+        precision: `auto` trains in `bf16-mixed` on processors with instructions for bfloat16, where there is no GPU,
+            otherwise in `32-true`. By default `trainer.precision` counts.
         shares: Preset of another figure, as `fig3/quick`, whose overlays are used where this one has none of that name.
     """
 

@@ -100,11 +100,17 @@ def _stale_because(work: Path, run: Run) -> str | None:
         return None
     config = yaml.load(directory.config.read_text(encoding="utf-8"), yaml.CSafeLoader)
     if config["labels"]["key"] != run.key:
-        return "settings have changed"
+        before, now = config.get("trainer", {}).get("precision"), _automatic_precision(run)
+        is_other = now is not None and now != before
+        return f"precision (auto) is {now} on this machine, and was {before}" if is_other else "settings have changed"
     if run.data is not None and run.data != directory.read_data().get("fingerprint"):
         return "the data have changed"
     moved = not has_results(work, run) and Path(config["run_dir"]) != work / run.name
     return "unfinished runs have been moved" if moved else None
+
+
+def _automatic_precision(run: Run) -> str | None:
+    return dict(zip(run.arguments[::2], run.arguments[1::2], strict=True)).get("--trainer.precision")
 
 
 def is_done(work: Path, run: Run) -> bool:
@@ -112,19 +118,27 @@ def is_done(work: Path, run: Run) -> bool:
     return has_results(work, run) and not is_stale(work, run)
 
 
-def set_stale_runs_aside(work: Path, runs: Sequence[Run]) -> None:
-    """Rename directories of runs with other settings or on other data; nothing is deleted."""
-    aside: dict[str, list[str]] = defaultdict(list)
+def stale_runs(work: Path, runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """Return the runs of which a directory has one with other settings or on other data, by what has changed."""
+    found: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
         reason = _stale_because(work, run)
         if reason is not None:
+            found[reason].append(run)
+    return found
+
+
+def set_stale_runs_aside(work: Path, runs: Sequence[Run]) -> None:
+    """Rename directories of runs with other settings or on other data; nothing is deleted."""
+    for reason, stale in stale_runs(work, runs).items():
+        renamed = []
+        for run in stale:
             directory = work / run.name
             numbered = (directory.with_name(f"{directory.name}.old{n}") for n in count(1))
             place = next(path for path in numbered if not path.exists())
             with RunDirectory(directory).locked(wait=True):  # an orphan of a killed workflow may still write it
                 directory.rename(place)
-            aside[reason].append(f"{run.name} is now {place.name}")
-    for reason, renamed in aside.items():
+            renamed.append(f"{run.name} is now {place.name}")
         print(f"{work}: {reason}; {len(renamed)} old runs are set aside: {shorten(renamed)}", file=sys.stderr)
 
 

@@ -22,6 +22,8 @@ class Learner(LightningModule, ABC):
     def training_loss(self, batch: dict[str, Any]) -> Tensor:
         """Compute the loss of a training batch, with all that is random in it.
 
+        If steps are captured, Python runs in the first ones only: what it logs, counts or decides stays as it was then.
+
         Args:
             batch: From the LightningDataModule, on the device of the network.
 

@@ -118,7 +118,7 @@ class SSLMedCLI(LightningCLI):
             store_channels_last(self.model)
         if self.settings.compile:
             self.model.compile()  # in place: checkpoints stay the same
-        if self.subcommand == "fit" and captures_steps(self.settings.cuda_graphs, self.trainer):
+        if self.subcommand == "fit" and captures_steps(self.settings.cuda_graphs, self.trainer, self.model):
             self.model.capture_steps()
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:  # noqa: ANN401

@@ -75,7 +75,8 @@ def add_run_options(parser: LightningArgumentParser) -> None:
         "--cuda_graphs",
         type=Automatic,
         default="auto",
-        help="replay training steps as a CUDA graph, so that Python does not hold up a GPU; auto does so where it can",
+        help="replay training steps as a CUDA graph, so that Python does not hold up a GPU; auto does so where it can, "
+        "if task and encoder are sslmed's own",
     )
     parser.add_argument("--keep_memory", type=bool, default=True, help="keep freed memory: faster on CPU")
     parser.add_argument("--wandb", type=Wandb, default="disabled", help="mirror the run to Weights & Biases")

@@ -9,11 +9,13 @@ from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import EarlyStopping, GradientAccumulationScheduler, ModelCheckpoint, Timer
+from pytorch_lightning.strategies import SingleDeviceStrategy
 from torch import Tensor
 
 from sslmed.core.errors import UserError
 from sslmed.downstream.base import DownstreamTask
 from sslmed.learning.distributed import world_size
+from sslmed.learning.learner import Learner
 from sslmed.training.checkpoints import AtomicCheckpointIO
 from sslmed.training.run_directory import RunDirectory
 
@@ -39,6 +41,9 @@ FIXED: Mapping[str, tuple[Any, ...]] = {
 
 CAPTURED_PRECISIONS = ("32-true", "bf16-mixed", "bf16-true")
 """Precisions of steps that can be replayed as a CUDA graph. That of float16 scales losses by a number that changes."""
+
+KNOWN_PACKAGES = {"sslmed", "torch", "monai"}
+"""Packages whose modules do the same for every batch."""
 
 FIXED_CALLBACKS = (EarlyStopping, GradientAccumulationScheduler, Timer)
 """Callbacks that do so."""
@@ -104,27 +109,35 @@ def trainer_options(config: Mapping[str, Any], model: LightningModule, run: RunD
     return {**config, **defaults, **given, **(_distributed_options(config, model) if world_size() > 1 else {})}
 
 
-def captures_steps(chosen: Literal["auto"] | bool, trainer: Trainer) -> bool:
+def captures_steps(chosen: Literal["auto"] | bool, trainer: Trainer, model: LightningModule) -> bool:
     """Decide whether training steps are replayed as a CUDA graph.
 
     Args:
-        chosen: `auto` replays them where that is possible.
+        chosen: `auto` replays them where that is possible and all code is known to do the same for every batch: that of
+            the user's own tasks and encoders is not.
         trainer: Trainer of the run.
+        model: What is trained.
 
     Raises:
         UserError: If it is impossible and was requested.
     """
-    device = trainer.strategy.root_device.type
-    possible = device == "cuda" and trainer.world_size == 1 and trainer.precision in CAPTURED_PRECISIONS
-    # Some deterministic kernels wait for the GPU, which a graph cannot do.
-    possible = possible and not torch.are_deterministic_algorithms_enabled()
+    device, deterministic = trainer.strategy.root_device.type, torch.are_deterministic_algorithms_enabled()
+    possible = (
+        device == "cuda"
+        and isinstance(trainer.strategy, SingleDeviceStrategy)  # others wrap the module
+        and trainer.precision in CAPTURED_PRECISIONS
+        and not deterministic  # some deterministic kernels wait for the GPU, which a graph cannot do
+        and type(model).training_step is Learner.training_step
+    )
     if chosen is True and not possible:
         raise UserError(
-            f"--cuda_graphs true needs one GPU per run, a precision of {', '.join(CAPTURED_PRECISIONS)}, and no "
-            f"trainer.deterministic; the run has {trainer.world_size} device(s) ({device}), {trainer.precision}, and "
-            f"deterministic {torch.are_deterministic_algorithms_enabled()}: choose auto"
+            f"--cuda_graphs true needs one GPU per run, a precision of {', '.join(CAPTURED_PRECISIONS)}, no "
+            f"trainer.deterministic, and a task with no training_step of its own; the run has {trainer.world_size} "
+            f"device(s) ({device}), {trainer.precision}, deterministic {deterministic}, and {type(model).__name__}: "
+            "choose auto"
         )
-    return possible and chosen is not False
+    packages = {type(part).__module__.partition(".")[0] for part in model.modules()}
+    return possible and (packages <= KNOWN_PACKAGES if chosen == "auto" else chosen)
 
 
 def _check_fixed(config: Mapping[str, Any]) -> None:

@@ -1,7 +1,9 @@
 import os
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 
+import psutil
 import pynvml
 import pytest
 import torch
@@ -113,6 +115,16 @@ def test_gpus_are_those_that_cuda_sees(
     assert gpus() == expected
     assert gpu_memory() == (80 * GIB if expected else None)
     assert not expected or free_gpu_memory() == 79 * GIB
+
+
+def test_a_gpu_without_memory_of_its_own_has_that_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unsupported(_: object) -> None:
+        raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
+
+    install(monkeypatch, {"GPU-0": []})
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetMemoryInfo", unsupported)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=128 * GIB, available=100 * GIB))
+    assert (gpu_memory(), free_gpu_memory()) == (128 * GIB, 100 * GIB)
 
 
 def test_without_a_driver_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:

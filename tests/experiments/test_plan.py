@@ -82,7 +82,7 @@ def test_precision_auto_is_bf16_where_the_processor_has_it_and_part_of_a_runs_co
     arms = ("baseline", "rotation")
     fp32, bf16 = (_plan(_grid(copy, arms=arms), bf16=bf16) for bf16 in (False, True))
     assert {_options(run)["trainer.precision"] for run in bf16} == {"bf16-mixed"}
-    assert not any("trainer.precision" in _options(run) for run in fp32)
+    assert {_options(run)["trainer.precision"] for run in fp32} == {"32-true"}
     assert all(a.key != b.key and a.name == b.name for a, b in zip(fp32, bf16, strict=True))
     assert _plan(_grid(arms=arms), bf16=True) == _plan(_grid(arms=arms))  # a preset without `auto`
 

@@ -221,7 +221,7 @@ def test_results_hold_what_the_figure_needs(finished: Path) -> None:
     assert pretraining["chance_loss"] == pytest.approx(2.302585, abs=1e-5)
 
 
-def test_precision_auto_is_that_of_the_processor_and_recorded(tmp_path: Path, monkeypatch) -> None:
+def test_precision_auto_is_that_of_the_processor_and_another_one_is_named(tmp_path: Path, monkeypatch, capsys) -> None:
     preset = tmp_path / "tiny"
     shutil.copytree(TINY, preset)
     (preset / "preset.yaml").write_text((preset / "preset.yaml").read_text() + "precision: auto\n")
@@ -229,3 +229,8 @@ def test_precision_auto_is_that_of_the_processor_and_recorded(tmp_path: Path, mo
     assert _reproduce(tmp_path, "--preset", str(preset), arms=["baseline"]) == 0
     results = _work(tmp_path) / "baseline" / "fold0" / "seed0" / "100" / "results.json"
     assert json.loads(results.read_text())["precision"] == "bf16-mixed"
+    assert "bf16-mixed" in (_results(tmp_path) / "report.html").read_text()
+    monkeypatch.setattr("sslmed.experiments.reproduce.computes_bf16", lambda: False)
+    assert _reproduce(tmp_path, "--preset", str(preset), "--dry-run", arms=["baseline"]) == 0
+    changed = "precision (auto) is 32-true on this machine, and was bf16-mixed; 2 old runs will be set aside"
+    assert changed in capsys.readouterr().out

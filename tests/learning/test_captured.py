@@ -5,16 +5,24 @@ Without a GPU, the recorded operations are repeated one by one.
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pandas as pd
 import pytest
 import torch
 from commands import Command
 from graph_on_cpu import use_graphs_on_cpu
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.strategies import DDPStrategy, SingleDeviceStrategy, Strategy
 from trained_modules import MODULES, draw_batch, module_and_batch
 
+from sslmed.core.errors import UserError
+from sslmed.encoders import UNetEncoder
 from sslmed.learning.captured import WARM_UP
+from sslmed.pretext import Joint, Rotation, SimCLR
 from sslmed.training import lightning_cli
+from sslmed.training.trainer_options import captures_steps
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*self.log")
 CLOSE = {"rtol": 2e-3, "atol": 1e-5}  # tasks that compare 3 cases amplify what rounding differs in
@@ -93,6 +101,57 @@ def test_a_step_that_reads_a_number_is_not_recorded(device: torch.device) -> Non
         module.backward(module.training_step(batch, 0))
     assert not module.captured.is_recorded
     assert all(parameter.grad is not None for parameter in module.parameters())
+
+
+def _on_a_gpu(strategy: Strategy | None = None) -> Trainer:
+    placed = SingleDeviceStrategy("cuda:0") if strategy is None else strategy
+    return SimpleNamespace(strategy=placed, precision="32-true", world_size=1)  # type: ignore[return-value]
+
+
+class OwnTask(Rotation):
+    """Might do something else in Python for every batch."""
+
+
+class OwnEncoder(UNetEncoder):
+    """Might do so too."""
+
+
+class OwnStep(Rotation):
+    """Computes more than the loss that is recorded."""
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> torch.Tensor:
+        return super().training_step(batch, batch_idx) + sum(each.norm() for each in self.parameters())
+
+
+OWN = {
+    "task": lambda encoder: OwnTask(encoder),
+    "encoder": lambda encoder: Rotation(OwnEncoder(2, 1, widths=(4, 8))),
+    "one of several tasks": lambda encoder: Joint(encoder, tasks=(OwnTask, SimCLR)),
+}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_auto_replays_all_that_is_ours(name: str) -> None:
+    assert captures_steps("auto", _on_a_gpu(), module_and_batch(name, 2, "cpu")[0])
+
+
+@pytest.mark.parametrize("kind", OWN)
+def test_steps_of_the_users_own_code_are_replayed_only_on_request(kind: str) -> None:
+    model = OWN[kind](UNetEncoder(2, 1, widths=(4, 8)))
+    assert not captures_steps("auto", _on_a_gpu(), model)
+    assert captures_steps(True, _on_a_gpu(), model)
+
+
+@pytest.mark.parametrize("model", [OwnStep(UNetEncoder(2, 1, widths=(4, 8))), LightningModule()])
+def test_a_training_step_of_the_users_own_is_never_replayed(model: LightningModule) -> None:
+    assert not captures_steps("auto", _on_a_gpu(), model)
+    with pytest.raises(UserError, match=r"cuda_graphs true needs .* no training_step of its own"):
+        captures_steps(True, _on_a_gpu(), model)
+
+
+def test_a_strategy_that_wraps_the_module_is_not_replayed() -> None:
+    ddp = DDPStrategy(parallel_devices=[torch.device("cuda", 0)])
+    assert not captures_steps("auto", _on_a_gpu(ddp), module_and_batch("rotation", 2, "cpu")[0])
 
 
 @pytest.mark.parametrize("kind", ["rotation", "segmentation"])

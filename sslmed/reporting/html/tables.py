@@ -233,11 +233,12 @@ def _budget(records: Iterable[dict[str, Any]]) -> str:
 
 
 def versions(experiment: FinishedExperiment) -> list[tuple[str, str]]:
-    """Return versions and devices of the runs; several values where runs differ."""
+    """Return commit, precision and versions of the runs; several values where runs differ."""
     records = list(experiment.records.values())
     names = list(dict.fromkeys(name for record in records for name in record.get("versions", {})))
     terms = [(name, _distinct(record.get("versions", {}).get(name) for record in records)) for name in names]
-    return [("git commit", _distinct(record.get("git") for record in records)), *terms]
+    of_all = {"git commit": "git", "precision": "precision"}
+    return [*((name, _distinct(record.get(key) for record in records)) for name, key in of_all.items()), *terms]
 
 
 def _distinct(values: Iterable[str | None]) -> str:
