@@ -1,7 +1,8 @@
 """Arms and encoders that a user names: groups of arms, and YAML files from outside the package."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 from sslmed.core.errors import UserError
@@ -117,6 +118,34 @@ def weights_file(path: Path) -> Path | None:
     if found is None:
         raise UserError(f"{path}: {written} is neither beside it nor in the current folder; download the weights first")
     return found.resolve()
+
+
+def own_code(files: Sequence[Path]) -> list[str]:
+    """Read the user's own modules that YAML files name by `class_path`, so that a run does not outlive an edit of them.
+
+    A module is a file, or a package with all its files, beside the YAML or in the working folder. What it imports from
+    other files is not read.
+
+    Args:
+        files: YAML files of a run.
+    """
+    code: dict[Path, str] = {}
+    for file in files:
+        modules = {path.partition(".")[0] for path in _class_paths(read_yaml(file))} - {"sslmed"}
+        for folder, module in product((file.parent, Path.cwd()), sorted(modules)):
+            for path in (folder / f"{module}.py", *sorted((folder / module).rglob("*.py"))):
+                if path.is_file():
+                    code[path] = path.read_text(encoding="utf-8", errors="replace")
+    return [*code.values()]
+
+
+def _class_paths(content: object) -> Iterator[str]:
+    if isinstance(content, dict):
+        if "class_path" in content:
+            yield str(content["class_path"])
+        content = [*content.values()]
+    for each in content if isinstance(content, list) else []:
+        yield from _class_paths(each)
 
 
 def _existing(path: Path) -> Path:

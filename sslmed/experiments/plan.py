@@ -13,6 +13,7 @@ from sslmed.core.files import write_text
 from sslmed.core.label_amount import LabelAmount
 from sslmed.experiments.arms import EXTERNAL, SLICES, Arm
 from sslmed.experiments.grid import Grid
+from sslmed.experiments.own import own_code
 from sslmed.experiments.seen import SeenData
 from sslmed.experiments.settings import config_root, find_setting, read_yaml
 from sslmed.preparation.readers.dataset import LABELS_OF_TASKS, Labels
@@ -173,7 +174,7 @@ def _pretraining_run(grid: Grid, places: Places, arm: Arm, fold: int, options: d
             transductive=find_setting(contents, "data.init_args.transductive", False),
         )
     )
-    key = _fingerprint(contents, options, None)
+    key = _fingerprint([*contents, *own_code(configs)], options, None)
     identity = {"arm": arm.name, "fold": fold, "seed": None, "labels": None, "name": name, "job": job, "data": data}
     return _run(places, configs, options, key, None, **identity)
 
@@ -220,7 +221,7 @@ def _finetuning_run(
     if places.seen is not None and (parent is None or parent.data is not None):
         pretraining = None if parent is None else parent.data
         data = places.seen.of_finetuning(labels, **folds, seed=seed, pretraining=pretraining)
-    key = _fingerprint(contents, options, parent)
+    key = _fingerprint([*contents, *own_code(configs)], options, parent)
     identity = {"arm": arm.name, "fold": fold, "seed": seed, "labels": labels, "name": name, "job": job, "data": data}
     return _run(places, configs, options, key, parent, **identity)
 

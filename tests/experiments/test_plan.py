@@ -124,6 +124,26 @@ def test_keys_follow_settings_and_not_comments_or_places(tmp_path: Path) -> None
     assert {name for name in keys if changed[name] != keys[name]} == {name for name in keys if "baseline" not in name}
 
 
+@pytest.mark.parametrize("module", ["mine.py", "mine/tasks.py"])
+def test_an_edit_of_the_users_own_task_makes_its_runs_anew(tmp_path: Path, module: str) -> None:
+    code, other = tmp_path / module, tmp_path / "other.py"
+    code.parent.mkdir(exist_ok=True)
+    (tmp_path / "arm.yaml").write_text("model: {class_path: mine.Task}\n")
+
+    def keys() -> dict[str, str]:
+        experiment, arms = add_arms(read_experiment("fig3"), ["baseline", str(tmp_path / "arm.yaml")])
+        grid = Grid(experiment, read_preset(TINY), TINY, tuple(arms), _ALL, folds=(0,), seeds=(0,))
+        return {run.name: run.key for run in _plan(grid)}
+
+    code.write_text("one = 1\n")
+    before = keys()
+    other.write_text("")
+    assert keys() == before
+    code.write_text("one = 2\n")
+    after = keys()
+    assert {name for name in before if before[name] != after[name]} == {"arm/fold0/pretrain", "arm/fold0/seed0/100"}
+
+
 @pytest.mark.parametrize(
     ("chosen", "words"),
     [
