@@ -18,6 +18,7 @@ from sslmed.experiments.arms import Arm
 from sslmed.experiments.devices import gpus
 from sslmed.experiments.executors.local import Executor, Local
 from sslmed.experiments.grid import Grid
+from sslmed.experiments.inputs import Inputs
 from sslmed.experiments.plan import Places, Run
 from sslmed.experiments.seen import SeenData
 from sslmed.experiments.settings import Estimate
@@ -32,30 +33,19 @@ SSLMED = [sys.executable, "-m", "sslmed"]
 
 
 def print_dry_run(
-    grid: Grid,
-    runs: Sequence[Run],
-    source: Source,
-    seen: SeenData | None,
-    *,
-    pool: Pool | None,
-    rival: Source | None,
-    places: Places,
-    executor: Executor,
-    by_hand: bool,
+    grid: Grid, runs: Sequence[Run], inputs: Inputs, places: Places, *, executor: Executor, by_hand: bool
 ) -> None:
     """Print each job with its runs, done and to do, and estimates of time, disk and memory.
 
     Args:
         grid: Arms, labels, folds and seeds of the experiment.
         runs: The plan.
-        source: Source of the data.
-        seen: What runs see of the data, if they exist already.
-        pool: The external pool, if there is one.
-        rival: Source of the labelled dataset of the arm `supervised`, if there is one.
+        inputs: The datasets.
         places: Paths of the experiment.
         executor: Executor that would run the jobs.
         by_hand: Whether to print the commands of a run, whose files are there.
     """
+    source, pool, rival, seen = inputs.source, inputs.pool, inputs.rival, places.seen
     console = Console(soft_wrap=True)
     work = places.work
     done = {run for run in runs if is_done(work, run)}

@@ -14,7 +14,7 @@ from sslmed.core.label_amount import label_amounts
 from sslmed.core.startup import importing
 from sslmed.experiments.arms import EXTERNAL, SUPERVISED, Arm, null_arms
 from sslmed.experiments.auto_preset import with_own_spacing
-from sslmed.experiments.data_checks import check_data, check_folds, check_sizes, check_source, refuse_common_images
+from sslmed.experiments.data_checks import check_data, check_folds, check_sizes
 from sslmed.experiments.devices import check_devices, check_gpus, computes_bf16
 from sslmed.experiments.dry_run import print_dry_run
 from sslmed.experiments.earlier import with_earlier
@@ -23,16 +23,14 @@ from sslmed.experiments.executors.slurm import slurm
 from sslmed.experiments.filling import fill, local, run_all
 from sslmed.experiments.final import final_grid, refuse_inapplicable
 from sslmed.experiments.grid import Grid
+from sslmed.experiments.inputs import Inputs, find_inputs
 from sslmed.experiments.options import Options
 from sslmed.experiments.own import add_arms, expand_groups, find_encoder
-from sslmed.experiments.plan import LabelledSource, Places, Run, plan_runs, write_plan
+from sslmed.experiments.plan import Run, plan_runs, write_plan
 from sslmed.experiments.seen import SeenData
 from sslmed.experiments.settings import config_root, keep_experiment, preset_folder, read_experiment, read_preset
-from sslmed.experiments.sources import Pool, Source, refuse_same_people
+from sslmed.experiments.sources import Pool, Source
 from sslmed.experiments.workflow import is_done, set_stale_runs_aside, sole_command
-from sslmed.preparation.prepare import prepare
-from sslmed.preparation.preview import preview
-from sslmed.preparation.readers.dataset import Dataset
 from sslmed.training.wandb.session import Mode, check_account
 
 
@@ -76,23 +74,12 @@ def reproduce(options: Options) -> Outcome | None:
 
 def _reproduce(options: Options, drafts: Path) -> Outcome | None:
     refuse_inapplicable(options)
-    executor = _executor(options)
-    grid = _grid(options)
+    executor, grid = _executor(options), _grid(options)
     if options.wandb == "online" and not options.dry_run:
         check_account(verify=True)
-    experiment = grid.experiment
-    phantom = (experiment.phantom, grid.preset.phantom)
-    first, *others = options.data
-    source = Source(first, options.downloads, experiment.label_kind, *phantom, more=tuple(map(Path, others)))
-    rival = None if options.source is None else Source(options.source, options.downloads, None, *phantom, seed=1)
+    source, pool, rival = _sources(options, grid)
     if options.auto_spacing:
-        if options.dry_run and source.is_absent:
-            raise UserError(f"{source.folder}: is not here yet, and --spacing auto looks at it: leave out --dry-run")
-        presets = options.out / "presets" / experiment.figure / source.name
-        if grid.encoder is not None:  # its crops are others
-            presets /= grid.encoder.stem
-        jobs = executor.jobs if isinstance(executor, Local) else None
-        grid = with_own_spacing(grid, source.fetch(), presets, jobs, drafts if options.dry_run else None)
+        grid = _with_own_spacing(options, grid, source, executor, drafts)
     name = f"{source.name}-{grid.name}"
     out = options.out / grid.experiment.figure / name
     work = (options.runs / grid.experiment.figure / name).absolute()
@@ -102,34 +89,15 @@ def _reproduce(options: Options, drafts: Path) -> Outcome | None:
     if not options.dry_run:
         for option, folder in (("--out", out), ("--runs", options.runs), ("--downloads", options.downloads)):
             check_writable(folder, option)
-    external = None if options.pool is None else Pool(options.pool, options.downloads)
-    if external is not None:
-        refuse_same_people(source, external)
-    dataset = None if options.dry_run and source.is_absent else source.fetch()
-    pool, unusable = None, list[str]()
-    if external is not None and not (options.dry_run and external.is_absent):
-        pool, unusable = external.scan()
-    labelled = None if rival is None or (options.dry_run and rival.is_absent) else rival.fetch()
-    if labelled is not None:
-        check_source(labelled)
-    if dataset is not None:
-        check_data(dataset, filter(None, (pool, labelled)), grid)
-        _say_what_quick_is_for(grid, source, dataset.spatial_dims)
-    stores = (options.runs / "stores").absolute()
-    places = Places(
-        work=work,
-        store=stores / f"{source.name}-{_key(dataset, grid)}",
-        pool=None if external is None else stores / f"pool-{external.name}-{_key(pool, grid)}",
-        source=None
-        if rival is None
-        else LabelledSource(
-            rival.name,
-            stores / f"source-{rival.name}-{_key(labelled, grid)}",
-            experiment.label_kind if labelled is None else labelled.labels,
-        ),
-        spatial_dims=3 if dataset is None else dataset.spatial_dims,
-    )
+    inputs = find_inputs(source, pool, rival, dry_run=options.dry_run)
+    if inputs.dataset is not None:
+        check_data(inputs.dataset, filter(None, (inputs.images, inputs.labelled)), grid)
+        _say_what_quick_is_for(grid, source, inputs.dataset.spatial_dims)
+    places = inputs.places(grid, work, (options.runs / "stores").absolute())
     settings = grid.prepare_settings(places.spatial_dims)
+    places = replace(places, seen=inputs.preview(places, settings))
+    if places.seen is not None:
+        check_folds(places.seen.store, grid)
     plan = partial(
         plan_runs,
         dataset=source.name,
@@ -138,55 +106,27 @@ def _reproduce(options: Options, drafts: Path) -> Outcome | None:
         probes=options.probes,
         bf16=isinstance(executor, Local) and not executor.gpus and computes_bf16(),
     )
-    if dataset is not None:
-        of_pool = preview(pool, unusable, places.pool, settings, pool=True) if pool and places.pool else None
-        of_source = preview(labelled, (), places.source.store, settings) if labelled and places.source else None
-        seen = SeenData(preview(dataset, (), places.store, settings), of_pool, of_source)
-        check_folds(seen.store, grid)
-        places = replace(places, seen=seen)
     runs = plan(grid, places)
-    if not all(is_done(work, run) for run in runs):
-        with importing():
-            from sslmed.experiments.check import check_runs  # takes seconds
-        check_runs(runs, work, dataset, pool, labelled, experiment.arms, places.seen)
-        if places.seen is not None:
-            check_sizes(runs, places.seen)
+    _check_runs(runs, work, inputs, grid, places.seen)
     if options.dry_run:
         if isinstance(executor, Local):
             executor = fill(executor, work, runs)
-        print_dry_run(
-            grid,
-            runs,
-            source,
-            places.seen,
-            pool=external,
-            rival=rival,
-            places=places,
-            executor=executor,
-            by_hand=not grid.preset_folder.is_relative_to(drafts),
-        )
+        own = grid.preset_folder.is_relative_to(drafts)
+        print_dry_run(grid, runs, inputs, places, executor=executor, by_hand=not own)
         return None
     with sole_command(work) as lock:
         executor.wait_for_others(work)
-        if not all(is_done(work, run) for run in runs):
+        if not _all_done(work, runs):
             if isinstance(executor, Local):
                 check_gpus(executor.gpus)
-            store = prepare(source.folders, places.store, settings, labels=experiment.label_kind)
-            prepared_pool = prepared_source = None
-            if external is not None and places.pool is not None:
-                prepared_pool = prepare(external.folders, places.pool, settings, pool=True)
-                refuse_common_images(prepared_pool, store, "--pool")
-            if rival is not None and places.source is not None:
-                prepared_source = prepare(rival.folders, places.source.store, settings)
-                refuse_common_images(prepared_source, store, "--source")
-            seen = SeenData(store, prepared_pool, prepared_source)
+            seen = inputs.prepare(places, settings, grid.experiment.label_kind)
             places = replace(places, seen=seen)
             runs = plan(grid, places)
             check_sizes(runs, seen)
         whole = with_earlier(grid, places, runs, plan)
         if not grid.final:  # the plan is of what is compared
             write_plan(work / "plan.json", whole.runs)
-        if not all(is_done(work, run) for run in runs):
+        if not _all_done(work, runs):
             set_stale_runs_aside(work, runs)
             keep_experiment(work, whole.experiment)
             run_all(work, runs, executor=executor, lock=lock)
@@ -198,9 +138,46 @@ def _reproduce(options: Options, drafts: Path) -> Outcome | None:
         out=out,
         metrics=grid.experiment.metrics,
         phantom=source.is_phantom,
-        notes=[] if external is None else [f"External pool: {external.name}."],
+        notes=[] if pool is None else [f"External pool: {pool.name}."],
         wandb=options.wandb,
     )
+
+
+def _sources(options: Options, grid: Grid) -> tuple[Source, Pool | None, Source | None]:
+    """Return the sources of the labelled data, of the external pool, and of the labels of the arm `supervised`."""
+    experiment = grid.experiment
+    phantom = (experiment.phantom, grid.preset.phantom)
+    first, *others = options.data
+    source = Source(first, options.downloads, experiment.label_kind, *phantom, more=tuple(map(Path, others)))
+    pool = None if options.pool is None else Pool(options.pool, options.downloads)
+    rival = None if options.source is None else Source(options.source, options.downloads, None, *phantom, seed=1)
+    return source, pool, rival
+
+
+def _with_own_spacing(options: Options, grid: Grid, source: Source, executor: Executor, drafts: Path) -> Grid:
+    """Take spacing and crops that suit the data; in a dry run, by a preset in the folder of drafts."""
+    if options.dry_run and source.is_absent:
+        raise UserError(f"{source.folder}: is not here yet, and --spacing auto looks at it: leave out --dry-run")
+    presets = options.out / "presets" / grid.experiment.figure / source.name
+    if grid.encoder is not None:  # its crops are others
+        presets /= grid.encoder.stem
+    jobs = executor.jobs if isinstance(executor, Local) else None
+    return with_own_spacing(grid, source.fetch(), presets, jobs, drafts if options.dry_run else None)
+
+
+def _all_done(work: Path, runs: Sequence[Run]) -> bool:
+    return all(is_done(work, run) for run in runs)
+
+
+def _check_runs(runs: Sequence[Run], work: Path, inputs: Inputs, grid: Grid, seen: SeenData | None) -> None:
+    """Check the settings of all runs, if there is one to do."""
+    if _all_done(work, runs):
+        return
+    with importing():
+        from sslmed.experiments.check import check_runs  # takes seconds
+    check_runs(runs, work, inputs.dataset, inputs.images, inputs.labelled, grid.experiment.arms, seen)
+    if seen is not None:
+        check_sizes(runs, seen)
 
 
 def _report_others(work: Path, others: Sequence[str]) -> None:
@@ -282,9 +259,3 @@ def _say_what_quick_is_for(grid: Grid, source: Source, spatial_dims: int) -> Non
     size, form = grid.prepare_settings(spatial_dims).size, {2: "² pixels", 3: "³ voxels"}[spatial_dims]
     other = "--spacing auto, which keeps volumes whole, or " if spatial_dims == 3 else ""
     print(f"quick is for demonstrations: it reduces images to {size}{form}; try {other}--preset sound", file=sys.stderr)
-
-
-def _key(dataset: Dataset | None, grid: Grid) -> str:
-    if dataset is None:
-        return "unknown"
-    return grid.prepare_settings(dataset.spatial_dims).key(f"{dataset.name} {dataset.labels}")

@@ -35,7 +35,7 @@ def _stop(*_: object, **__: object) -> None:
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch, capsys):
     """Return a function that does the command until it has written the preset, and returns what it printed."""
-    monkeypatch.setattr("sslmed.experiments.reproduce.prepare", _stop)
+    monkeypatch.setattr("sslmed.experiments.inputs.prepare", _stop)
 
     def run(data: object, *options: object) -> str:
         assert _reproduce(tmp_path, "segmentation", data, "--spacing", "auto", *options) == 2
