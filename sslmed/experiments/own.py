@@ -120,7 +120,7 @@ def weights_file(path: Path) -> Path | None:
     return found.resolve()
 
 
-def own_code(files: Sequence[Path]) -> list[str]:
+def own_code(files: Sequence[Path], contents: Sequence[object]) -> list[str]:
     """Read the user's own modules that YAML files name by `class_path`, so that a run does not outlive an edit of them.
 
     A module is a file, or a package with all its files, beside the YAML or in the working folder. What it imports from
@@ -128,10 +128,11 @@ def own_code(files: Sequence[Path]) -> list[str]:
 
     Args:
         files: YAML files of a run.
+        contents: What they hold.
     """
     code: dict[Path, str] = {}
-    for file in files:
-        modules = {path.partition(".")[0] for path in _class_paths(read_yaml(file))} - {"sslmed"}
+    for file, content in zip(files, contents, strict=True):
+        modules = {path.partition(".")[0] for path in _class_paths(content)} - {"sslmed"}
         for folder, module in product((file.parent, Path.cwd()), sorted(modules)):
             for path in (folder / f"{module}.py", *sorted((folder / module).rglob("*.py"))):
                 if path.is_file():

@@ -174,7 +174,7 @@ def _pretraining_run(grid: Grid, places: Places, arm: Arm, fold: int, options: d
             transductive=find_setting(contents, "data.init_args.transductive", False),
         )
     )
-    key = _fingerprint([*contents, *own_code(configs)], options, None)
+    key = _fingerprint([*contents, *own_code(configs, contents)], options, None)
     identity = {"arm": arm.name, "fold": fold, "seed": None, "labels": None, "name": name, "job": job, "data": data}
     return _run(places, configs, options, key, None, **identity)
 
@@ -221,7 +221,7 @@ def _finetuning_run(
     if places.seen is not None and (parent is None or parent.data is not None):
         pretraining = None if parent is None else parent.data
         data = places.seen.of_finetuning(labels, **folds, seed=seed, pretraining=pretraining)
-    key = _fingerprint([*contents, *own_code(configs)], options, parent)
+    key = _fingerprint([*contents, *own_code(configs, contents)], options, parent)
     identity = {"arm": arm.name, "fold": fold, "seed": seed, "labels": labels, "name": name, "job": job, "data": data}
     return _run(places, configs, options, key, parent, **identity)
 
