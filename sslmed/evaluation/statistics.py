@@ -42,8 +42,8 @@ USUAL_FOLDS = 5
 """Number of folds up to which the correction holds."""
 
 MANY_FOLDS = (
-    f"With more than {USUAL_FOLDS} folds, intervals are too narrow and p-values too small: training sets have more cases "
-    "in common than the correction assumes (docs/statistics.md)."
+    f"With more than {USUAL_FOLDS} folds, intervals are too narrow and p-values too small: training sets have more "
+    "cases in common than the correction assumes (docs/statistics.md)."
 )
 
 LEVEL = 0.95

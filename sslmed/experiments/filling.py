@@ -11,10 +11,9 @@ from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
 
-import psutil
-
 from sslmed.core.errors import DataError
 from sslmed.core.gpu_sharing import RAN_OUT
+from sslmed.core.machine import available_memory
 from sslmed.core.workers import usable_cores
 from sslmed.experiments.devices import default_jobs, free_gpu_memory, gpus
 from sslmed.experiments.executors.local import Executor, Local
@@ -116,7 +115,7 @@ def fill(executor: Local, work: Path, runs: Sequence[Run]) -> Local:
     limits = {
         "jobs": len({run.job for run in runs if not is_done(work, run)}),
         "cores": usable_cores() // executor.gpus,
-        "memory": psutil.virtual_memory().available // (found.process * executor.gpus),
+        "memory": available_memory() // (found.process * executor.gpus),
         "GPU memory": executor.jobs * int(room // (found.gpu + CONTEXT_BYTES)),
     }
     jobs = max(executor.jobs, min(limits.values()))  # one on each GPU in any case

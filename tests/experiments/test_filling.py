@@ -3,9 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 
-import psutil
 import pytest
 import torch
 import yaml
@@ -50,7 +48,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
     def own(n_gpus: int = 1, free: float = 79, memory: float = 120, cores: int = 16) -> None:
         install(monkeypatch, {f"GPU-{i}": [] for i in range(n_gpus)}, int(free * GIB))
-        monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=int(memory * GIB)))
+        monkeypatch.setattr(filling, "available_memory", lambda: int(memory * GIB))
         monkeypatch.setattr(filling, "usable_cores", lambda: cores)
 
     return own
