@@ -9,11 +9,11 @@ from pathlib import Path
 from shutil import copyfile
 from typing import Any
 
-import psutil
 import yaml
 
 from sslmed.core.errors import UserError
 from sslmed.core.files import atomic_folder
+from sslmed.core.machine import total_memory
 from sslmed.core.startup import importing
 from sslmed.experiments.arms import SLICES
 from sslmed.experiments.devices import gpu_memory
@@ -87,7 +87,7 @@ def _make(folder: Path, grid: Grid, found: Fingerprint, jobs: int | None) -> Non
     bytes_of_gpu = gpu_memory()
     room = costs["memory_gib"]  # what is asked of a cluster
     if jobs is not None:
-        room = (bytes_of_gpu or psutil.virtual_memory().total / jobs) / 2**30
+        room = (bytes_of_gpu or total_memory() / jobs) / 2**30
     usual = grid.preset.prepare.size**3  # voxels that the preset's estimate is for
     most = min(usual * room / costs["memory_gib"], LARGEST[jobs is None or bytes_of_gpu is not None])
     crop = choose_crop(found, voxels=most, reduction=encoder.reduction)

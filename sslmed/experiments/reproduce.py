@@ -11,11 +11,13 @@ from typing import Literal
 from sslmed.core.errors import UserError
 from sslmed.core.files import check_writable
 from sslmed.core.label_amount import label_amounts
+from sslmed.core.machine import computes_bf16
 from sslmed.core.startup import importing
+from sslmed.evaluation.statistics import MANY_FOLDS, is_too_narrow
 from sslmed.experiments.arms import EXTERNAL, SUPERVISED, Arm, null_arms
 from sslmed.experiments.auto_preset import with_own_spacing
 from sslmed.experiments.data_checks import check_data, check_folds, check_sizes
-from sslmed.experiments.devices import check_devices, check_gpus, computes_bf16
+from sslmed.experiments.devices import check_devices, check_gpus
 from sslmed.experiments.dry_run import print_dry_run
 from sslmed.experiments.earlier import with_earlier
 from sslmed.experiments.executors.local import Executor, Local
@@ -237,6 +239,8 @@ def _grid(options: Options) -> Grid:
         finetuning=options.finetuning,
         balanced_pools=options.balanced_pools,
     )
+    if is_too_narrow(preset.n_folds, len(grid.folds)) and not options.final:
+        print(MANY_FOLDS, file=sys.stderr)
     for path, meant in grid.left_out.items():
         print(f"{path}: is ignored, as it is for {meant} and the encoder is another one", file=sys.stderr)
     return grid

@@ -152,11 +152,16 @@ class Preset:
     null_arms: Index = 0
     fractions: list[float] | None = None
     labels: list[int | Literal["all"]] | None = None
-    precision: Literal["auto"] | None = None
+    precision: str | int | None = None
     shares: str | None = None
 
     def __post_init__(self) -> None:
         _ = self.label_amounts  # refuses what cannot be used
+        if self.precision not in (None, "auto"):
+            raise UserError(
+                f"precision: expected auto, got {self.precision}; for a fixed one leave it out, and write trainer: "
+                "{precision: ...} in run.yaml beside it, as 32-true, bf16-mixed or 16-mixed"
+            )
 
     @property
     def label_amounts(self) -> tuple[LabelAmount, ...]:

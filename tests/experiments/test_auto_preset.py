@@ -51,7 +51,7 @@ def test_it_has_the_median_spacing_and_crops_and_is_kept_when_edited(
     decathlon_dataset, tmp_path: Path, monkeypatch, capsys, write, gpu: int | None, crop: list[int]
 ) -> None:
     monkeypatch.setattr("sslmed.experiments.auto_preset.gpu_memory", lambda: gpu)
-    monkeypatch.setattr("psutil.virtual_memory", lambda: type("Memory", (), {"total": 64 * 2**30}))
+    monkeypatch.setattr("sslmed.experiments.auto_preset.total_memory", lambda: 64 * 2**30)
     data = decathlon_dataset(labelled=10, unlabelled=0, shape=(142, 111, 8))
     folder = tmp_path / "out" / "presets" / "segmentation" / "Task00_Toy" / "quick-auto"
     assert _dry_run(tmp_path, "segmentation", data, "--spacing", "auto") == 0

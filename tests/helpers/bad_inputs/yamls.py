@@ -36,6 +36,8 @@ INPUTS = [
     Bad("preset of one fold", plan(), (PRESET, "n_folds: expected a whole number from 2, got 1"), make=preset(n_folds=1)),
     Bad("preset with a fold of -1", plan(), (PRESET, "folds: expected a whole number from 0, got -1"), make=preset(folds=[-1])),
     Bad("preset without folds", plan(), ("folds must be at least one",), make=preset(folds=[])),
+    Bad("preset of a fixed precision", plan(), (PRESET, "precision: expected auto, got bf16-mixed", "trainer: {precision: ...} in run.yaml"), make=preset(precision="bf16-mixed")),
+    Bad("preset of a number as precision", plan(), (PRESET, "precision: expected auto, got 16;"), make=preset(precision=16)),
     Bad("preset of size 0", plan(), (PRESET, "size must be ", "not 0"), make=preset(prepare={"size": 0})),
     Bad("preset of labels and fractions", plan(), (PRESET, "not both"), make=preset(labels=[1], fractions=[0.5])),
     Bad("preset with a stray file", plan(), ("preset: finetun.yaml would not be read",), make=write("preset/finetun.yaml", "{}")),
