@@ -91,6 +91,9 @@ class LabelledData(FoldData):
         self.label_amount = LabelAmount(label_fraction, n_labels)
         if self.label != self.store.labels:
             raise UserError(f"{store}: {type(self).__name__} cannot use it; it holds {STORED[self.store.labels]}")
+        if self.slices and self.label != "map":
+            whole = "its labels are of whole volumes, not of slices"
+            raise UserError(f"{store}: {whole}: leave out data.spatial_dims {self.spatial_dims}")
         self.selection = select_labelled(self.store, self.split, self.label_amount, fold=self.fold, seed=self.seed)
         self.n_labels = len(self.training_cases)
         self.label_fraction = self.n_labels / len(self.split.train) if label_fraction is None else label_fraction
