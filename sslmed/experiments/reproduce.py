@@ -211,9 +211,7 @@ def _executor(options: Options) -> Executor:
     if options.executor == "slurm":
         return slurm(options.profile, options.jobs, options.devices)
     if options.profile is not None:
-        raise UserError(
-            f"--profile {options.profile} is about a cluster: give --executor slurm (make: EXECUTOR=) as well"
-        )
+        raise UserError(f"--profile {options.profile} is about a cluster: give --executor slurm as well")
     check_devices(options.devices)
     return local(options.jobs, options.devices)
 
@@ -263,11 +261,9 @@ def _require_images(arms: Sequence[str], options: Options) -> None:
     """Check that there is what arms are pretrained on."""
     for arm in map(Arm.parse, arms):
         if arm.external and options.pool is None:
-            raise UserError(f"{arm.name} is pretrained on an external pool: give it by --pool (make: POOL=)")
+            raise UserError(f"{arm.name} is pretrained on an external pool: give it by --pool")
         if arm.is_supervised and options.source is None:
-            raise UserError(
-                f"{arm.name} is pretrained on the labels of another dataset: give it by --source (make: SOURCE=)"
-            )
+            raise UserError(f"{arm.name} is pretrained on the labels of another dataset: give it by --source")
 
 
 def _say_what_quick_is_for(grid: Grid, source: Source, spatial_dims: int) -> None:
