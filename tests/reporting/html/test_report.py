@@ -119,6 +119,7 @@ def test_the_headline_is_that_of_the_primary_tests(gains, said):
     assert headline_of(pd.DataFrame(), can_be_compared=False).startswith("No answer")
 
 
+@pytest.mark.slow
 def test_terminal_and_caption_name_the_effect_first_and_the_family(tmp_path, capsys):
     arms, folds = ("baseline", "cpc", "exemplar"), {"folds": 5, "cases": 4, "fractions": (1.0,)}
     work = write_experiment(tmp_path, arms=arms, examples=False, **folds)
@@ -133,6 +134,7 @@ def test_terminal_and_caption_name_the_effect_first_and_the_family(tmp_path, cap
     assert "p-values of the figure's 2 tested arms are one family" in (out / "fig3.svg").read_text()
 
 
+@pytest.mark.slow
 def test_probes_are_shown_beside_the_loss_of_the_arms_that_have_them(tmp_path):
     work = write_experiment(tmp_path, arms=("baseline", "rotation", "cpc"), cases=3, fractions=(1.0,), examples=False)
     plain = report_experiment(work, tmp_path / "out").read_text()
@@ -148,6 +150,7 @@ def test_probes_are_shown_beside_the_loss_of_the_arms_that_have_them(tmp_path):
     assert "The dashed line is the score of the encoder before training" in page
 
 
+@pytest.mark.slow
 def test_null_arms_are_a_band_and_in_the_tables_of_numbers(tmp_path):
     page = page_of(tmp_path, arms=("baseline", "rotation", "null-1"), cases=3, fractions=(0.05, 1.0))
     assert '<span class="band">chance alone</span>' in page
@@ -183,6 +186,7 @@ def test_runs_with_damaged_results_are_named_with_the_reason_and_the_others_repo
         assert f"rotation/fold1/{run}/run.log" in line
 
 
+@pytest.mark.slow
 def test_names_from_data_are_text(tmp_path):
     page = page_of(tmp_path, arms=("baseline",), cases=2, dataset="a<b>&amp;<script>")
     assert "<b>" not in page.split("<script>")[0].split("<header>")[1]
