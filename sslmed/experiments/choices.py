@@ -25,15 +25,10 @@ def choose_executor(options: Options) -> Executor:
     Raises:
         UserError: If an option is not valid, or there are too few devices.
     """
-    for name, count in (("jobs", options.jobs), ("devices", options.devices)):
-        if count is not None and count < 1:
-            raise UserError(f"{name} must be at least 1, got {count}")
     if options.executor == "slurm":
         return slurm(options.profile, options.jobs, options.devices)
     if options.profile is not None:
-        raise UserError(
-            f"--profile {options.profile} is about a cluster: give --executor slurm (make: EXECUTOR=) as well"
-        )
+        raise UserError(f"--profile {options.profile} is about a cluster: give --executor slurm as well")
     check_devices(options.devices)
     return local(options.jobs, options.devices)
 
@@ -110,8 +105,6 @@ def require_images(arms: Sequence[str], options: Options) -> None:
     """
     for arm in map(Arm.parse, arms):
         if arm.external and options.pool is None:
-            raise UserError(f"{arm.name} is pretrained on an external pool: give it by --pool (make: POOL=)")
+            raise UserError(f"{arm.name} is pretrained on an external pool: give it by --pool")
         if arm.is_supervised and options.source is None:
-            raise UserError(
-                f"{arm.name} is pretrained on the labels of another dataset: give it by --source (make: SOURCE=)"
-            )
+            raise UserError(f"{arm.name} is pretrained on the labels of another dataset: give it by --source")

@@ -47,7 +47,9 @@ def write(tmp_path: Path, monkeypatch, capsys):
     return run
 
 
-@pytest.mark.parametrize(("gpu", "crop"), [(None, [80, 80, 16]), (80 * 2**30, [144, 112, 16])])
+@pytest.mark.parametrize(
+    ("gpu", "crop"), [(None, [80, 80, 16]), pytest.param(80 * 2**30, [144, 112, 16], marks=pytest.mark.slow)]
+)
 def test_it_has_the_median_spacing_and_crops_and_is_kept_when_edited(
     decathlon_dataset, tmp_path: Path, monkeypatch, capsys, write, gpu: int | None, crop: list[int]
 ) -> None:
@@ -100,6 +102,7 @@ def test_other_presets_of_the_same_name_do_not_share_it(decathlon_dataset, tmp_p
     assert f"mine-auto: was made with the preset in {mine}, and {other} has the same" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_settings_of_the_preset_that_it_starts_from_are_kept(decathlon_dataset, tmp_path: Path, write) -> None:
     write(decathlon_dataset(labelled=10, unlabelled=0), "--preset", "sound")
     folder = tmp_path / "out" / "presets" / "segmentation" / "Task00_Toy" / "sound-auto"
@@ -108,6 +111,7 @@ def test_settings_of_the_preset_that_it_starts_from_are_kept(decathlon_dataset, 
     assert run["data"]["init_args"]["crop_size"] == [64, 64, 64]  # four levels of halving, and four voxels left
 
 
+@pytest.mark.slow
 def test_another_encoder_has_crops_of_its_own(decathlon_dataset, tmp_path: Path, write) -> None:
     data = decathlon_dataset(labelled=10, unlabelled=0, shape=(12, 10, 8))
     for encoder in ([], ["--encoder", "resnet"]):
@@ -147,6 +151,7 @@ def _kib(field: str) -> int:
     return next(int(line.split()[1]) for line in status if line.startswith(field))
 
 
+@pytest.mark.slow
 def test_quick_says_that_it_is_for_demonstrations_except_with_them(decathlon_dataset, tmp_path: Path, capsys) -> None:
     data = decathlon_dataset(labelled=10, unlabelled=0)
     assert _dry_run(tmp_path, "segmentation", data) == 0

@@ -178,7 +178,7 @@ def test_a_strategy_that_wraps_the_module_is_not_replayed() -> None:
     assert not captures_steps("auto", _on_a_gpu(ddp), module_and_batch("rotation", 2, "cpu")[0])
 
 
-@pytest.mark.parametrize("kind", ["rotation", "segmentation"])
+@pytest.mark.parametrize("kind", ["rotation", pytest.param("segmentation", marks=pytest.mark.slow)])
 def test_a_run_that_replays_its_steps_has_the_same_history(
     sslmed: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
