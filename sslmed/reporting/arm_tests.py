@@ -1,13 +1,22 @@
 """The primary test of each arm: does it differ from the baseline, in the mean over label fractions?"""
 
 from functools import reduce
-from typing import Any
+from itertools import chain
 
 import pandas as pd
 
 from sslmed.evaluation.statistics import ENOUGH_RUNS
 from sslmed.experiments.arms import BASELINE, Arm, baseline_of
-from sslmed.reporting.summary import DIFFERENCE, FAMILY, adjusted, difference, main_fractions, paired_differences
+from sslmed.reporting.summary import (
+    CELL,
+    DIFFERENCE,
+    FAMILY,
+    adjusted,
+    difference,
+    main_fractions,
+    paired_differences,
+    runs_by_cases,
+)
 
 COLUMNS = [*FAMILY, "arm", "n_runs", "n_cases", *DIFFERENCE, "p_holm"]
 
@@ -31,26 +40,22 @@ def compare_arms(values: pd.DataFrame, *, test_to_train: float) -> pd.DataFrame:
     """
     fractions = main_fractions(values)
     values = values[values["label_fraction"].isin(fractions)]
-    arms: dict[Any, pd.DataFrame] = dict(iter(values.groupby([*FAMILY, "arm"])))
+    cells = runs_by_cases(values, CELL)
     rows = []
-    for (*family, arm), of_arm in arms.items():
-        baseline = arms.get((*family, baseline_of(arm)))
-        if baseline is None or Arm.parse(arm).is_null or Arm.parse(arm).task == BASELINE:
+    for *family, arm in dict.fromkeys(key[:-1] for key in cells):
+        pairs = [tuple((*family, name, each) for name in (arm, baseline_of(arm))) for each in fractions]
+        if Arm.parse(arm).is_null or Arm.parse(arm).task == BASELINE or not cells.keys() >= {*chain(*pairs)}:
             continue
-        runs = _mean_over_fractions(of_arm, baseline, fractions)
+        runs = _mean_of([paired_differences(cells[ours], cells[theirs], arm) for ours, theirs in pairs])
         if len(runs) >= ENOUGH_RUNS:
-            found = difference(runs, of_arm["metric"].iloc[0], test_to_train)
+            found = difference(runs, family[-1], test_to_train)
             rows.append([*family, arm, len(runs), runs.shape[1], *found])
     table = pd.DataFrame(rows, columns=COLUMNS[:-1])
     return table.assign(p_holm=adjusted(table["p"].astype(float)))
 
 
-def _mean_over_fractions(arm: pd.DataFrame, baseline: pd.DataFrame, fractions: list[float]) -> pd.DataFrame:
-    """Return one row per run that has all fractions, and one column per case."""
-    of_arm, of_baseline = (dict(iter(each.groupby("label_fraction"))) for each in (arm, baseline))
-    if not of_arm.keys() == of_baseline.keys() == set(fractions):
-        return pd.DataFrame()
-    differences = [paired_differences(of_arm[fraction], of_baseline[fraction]) for fraction in fractions]
+def _mean_of(differences: list[pd.DataFrame]) -> pd.DataFrame:
+    """Average over label fractions: one row per run that has all of them, and one column per case."""
     runs = reduce(pd.Index.intersection, (each.index for each in differences))
     total: pd.DataFrame = sum(each.loc[runs] for each in differences)  # type: ignore[assignment]
-    return (total / len(fractions)).dropna(axis=1, how="all")
+    return (total / len(differences)).dropna(axis=1, how="all")

@@ -11,7 +11,7 @@ from sslmed.evaluation.crossing import crossing
 from sslmed.evaluation.metrics import find
 from sslmed.evaluation.statistics import ENOUGH_RUNS, Floats
 from sslmed.experiments.arms import baseline_of
-from sslmed.reporting.summary import FAMILY, by_fold, main_fractions, paired_differences
+from sslmed.reporting.summary import FAMILY, by_fold, main_fractions, paired_differences, runs_by_cases
 
 ARM = [*FAMILY, "arm"]
 COLUMNS = [*ARM, "quantity", "n_runs", "value", "ci_low", "ci_high", "monotone"]
@@ -82,15 +82,17 @@ def _reaching(
     curves: pd.DataFrame, ends: pd.DataFrame, quantity: str, along: str, *, test_to_train: float
 ) -> pd.DataFrame:
     """Find where each arm's curve along a column reaches the end of its baseline's curve."""
-    levels = dict(iter(ends.groupby(ARM)))
-    arms: dict[Any, pd.DataFrame] = dict(iter(curves.groupby(ARM)))
+    levels = runs_by_cases(ends, ARM)
+    arms: dict[tuple[Any, ...], dict[float, pd.DataFrame]] = {}
+    for (*key, x), point in runs_by_cases(curves, [*ARM, along]).items():
+        arms.setdefault(tuple(key), {})[x] = point
     rows = []
     for (*family, arm), curve in arms.items():
         level = levels.get((*family, baseline_of(arm)))
-        if level is None:
+        if level is None or len(level) < ENOUGH_RUNS:
             continue
-        metric = find(curve["metric"].iloc[0])
-        points = {x: metric.gain * paired_differences(point, level) for x, point in curve.groupby(along)}
+        metric = find(family[-1])
+        points = {x: metric.gain * paired_differences(point, level, arm) for x, point in curve.items()}
         runs = reduce(pd.Index.intersection, (point.index for point in points.values()))
         enough = len(runs) if quantity == LABELS else runs.get_level_values("fold").nunique()
         if enough >= ENOUGH_RUNS:

@@ -1,5 +1,6 @@
 """Summarises the runs of an experiment by cell, i.e. arm and label fraction, with intervals and paired differences."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -37,13 +38,15 @@ def summarise_cells(values: pd.DataFrame, *, primary: str, test_to_train: float)
     Raises:
         DataError: If runs to compare were scored on different cases.
     """
-    cells: dict[Any, pd.DataFrame] = dict(iter(values.groupby(CELL)))
+    cells, n_labels = runs_by_cases(values, CELL), values.groupby(CELL)["n_labels"].mean()
     rows = []
-    for (*family, arm, fraction), cell in cells.items():
-        row = [*family, arm, fraction, round(float(cell["n_labels"].mean())), *_score(cell, test_to_train)]
+    for key, cell in cells.items():
+        *family, arm, fraction = key
+        metric = family[-1]
+        row = [*key, round(float(n_labels[key])), *_score(cell, metric, test_to_train)]
         baseline = cells.get((*family, baseline_of(arm), fraction))
         if baseline is not None and baseline is not cell:
-            row += difference(paired_differences(cell, baseline), cell["metric"].iloc[0], test_to_train)
+            row += difference(paired_differences(cell, baseline, arm), metric, test_to_train)
         rows.append(row)
     columns = [*CELL, *SCORE, *DIFFERENCE]
     summary = pd.DataFrame([row + [None] * (len(columns) - len(row)) for row in rows], columns=columns)
@@ -65,26 +68,37 @@ def main_fractions(table: pd.DataFrame) -> list[float]:
     return sorted(float(fraction) for fraction in runs.index[2 * runs >= runs.max()])
 
 
-def paired_differences(cell: pd.DataFrame, baseline: pd.DataFrame) -> pd.DataFrame:
+def runs_by_cases(values: pd.DataFrame, keys: Sequence[str]) -> dict[tuple[Any, ...], pd.DataFrame]:
+    """Split a long table: for each combination of keys, one row per run (fold, seed) and one column per case.
+
+    Values are empty where the case is not in the fold's test set.
+    """
+    table = values.pivot(index=[*keys, "fold", "seed"], columns="case", values="value")
+    groups: dict[Any, pd.DataFrame] = dict(iter(table.groupby(level=keys)))
+    return {key: runs.droplevel(keys) for key, runs in groups.items()}
+
+
+def paired_differences(runs: pd.DataFrame, baseline: pd.DataFrame, arm: str) -> pd.DataFrame:
     """Subtract the baseline's values over the runs that both have.
 
     Args:
-        cell: Values of one metric, arm and label fraction, as in `summarise_cells`.
+        runs: Values of one metric, arm and label fraction, one row per run and one column per case.
         baseline: Values to compare with.
+        arm: Name of the arm.
 
     Returns:
-        One row per run (fold, seed) and one column per case; empty where the case is not in the fold's test set.
+        One row per run (fold, seed) and one column per case.
 
     Raises:
         DataError: If the two were scored on different cases.
     """
-    arm, reference = _runs_by_cases(cell).align(_runs_by_cases(baseline))
-    both = arm.notna().any(axis=1) & reference.notna().any(axis=1)
-    arm, reference = arm[both], reference[both]
-    if not arm.notna().equals(reference.notna()):
-        names = f"{cell['arm'].iloc[0]} and {baseline['arm'].iloc[0]}"
+    ours, theirs = runs.align(baseline)
+    scored, also = ours.notna().to_numpy(), theirs.notna().to_numpy()
+    both = scored.any(axis=1) & also.any(axis=1)
+    if (scored[both] != also[both]).any():
+        names = f"{arm} and {baseline_of(arm)}"
         raise DataError([f"{names} were scored on different test cases; remove the older runs"])
-    return arm - reference
+    return (ours - theirs).iloc[np.flatnonzero(both)]
 
 
 def by_fold(runs: pd.DataFrame) -> list[Floats]:
@@ -121,11 +135,6 @@ def adjusted(p_values: "pd.Series[float]") -> "pd.Series[float]":
     return pd.Series(holm(tested), index=tested.index).reindex(p_values.index)
 
 
-def _score(cell: pd.DataFrame, test_to_train: float) -> list[float]:
-    bounds = find(cell["metric"].iloc[0]).bounds
-    score = estimate(by_fold(_runs_by_cases(cell)), bounds, test_to_train=test_to_train)
+def _score(runs: pd.DataFrame, metric: str, test_to_train: float) -> list[float]:
+    score = estimate(by_fold(runs), find(metric).bounds, test_to_train=test_to_train)
     return [score.n_runs, score.n_cases, score.mean, score.low, score.high, score.plain_low, score.plain_high]
-
-
-def _runs_by_cases(cell: pd.DataFrame) -> pd.DataFrame:
-    return cell.pivot(index=["fold", "seed"], columns="case", values="value")

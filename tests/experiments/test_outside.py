@@ -181,7 +181,9 @@ def test_names_that_are_taken_and_files_that_are_not_there_are_refused(mine: Pat
     assert not (tmp_path / "runs").exists()
 
 
-@pytest.mark.parametrize("folder_of_module", ["beside the YAML", "the working folder"])
+@pytest.mark.parametrize(
+    "folder_of_module", ["beside the YAML", pytest.param("the working folder", marks=pytest.mark.slow)]
+)
 def test_a_module_lies_beside_the_yaml_or_in_the_working_folder(
     mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys, folder_of_module: str
 ) -> None:
@@ -204,6 +206,7 @@ def test_another_encoder_of_ours_drops_the_presets_overlay_and_says_so(tmp_path:
     assert "phantom-quick-resnet" in shown.out
 
 
+@pytest.mark.slow
 def test_a_preset_of_another_figure_leaves_its_encoder_there(mine: Path, tmp_path: Path, capsys) -> None:
     assert _plan(tmp_path, str(mine / "figure.yaml"), "--preset", "fig3/quick") == 0
     assert "fig3/quick/encoder.yaml: is ignored, as it is for UNetEncoder" in capsys.readouterr().err

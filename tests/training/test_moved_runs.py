@@ -16,6 +16,7 @@ def _score(run: Path) -> float:
     return json.loads((run / "results.json").read_text())["metrics"]["dice_foreground"]
 
 
+@pytest.mark.slow
 def test_a_renamed_or_copied_run_is_scored_itself_and_predicts_into_its_own_folder(
     sslmed: Command, tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:

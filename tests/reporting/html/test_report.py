@@ -13,6 +13,7 @@ from sslmed import cli
 from sslmed.core.label_amount import LabelAmount
 from sslmed.core.text import duration
 from sslmed.downstream.examples import load_examples
+from sslmed.evaluation.statistics import MANY_FOLDS
 from sslmed.experiments.plan import read_plan
 from sslmed.experiments.reproduce import Outcome
 from sslmed.reporting.html import formatting as numbers
@@ -119,6 +120,7 @@ def test_the_headline_is_that_of_the_primary_tests(gains, said):
     assert headline_of(pd.DataFrame(), can_be_compared=False).startswith("No answer")
 
 
+@pytest.mark.slow
 def test_terminal_and_caption_name_the_effect_first_and_the_family(tmp_path, capsys):
     arms, folds = ("baseline", "cpc", "exemplar"), {"folds": 5, "cases": 4, "fractions": (1.0,)}
     work = write_experiment(tmp_path, arms=arms, examples=False, **folds)
@@ -133,6 +135,17 @@ def test_terminal_and_caption_name_the_effect_first_and_the_family(tmp_path, cap
     assert "p-values of the figure's 2 tested arms are corrected together" in (out / "fig3.svg").read_text()
 
 
+@pytest.mark.parametrize("n_folds", [5, 10])
+def test_captions_warn_of_intervals_over_more_than_five_folds(tmp_path, n_folds):
+    arms = ("baseline", "cpc")
+    work = write_experiment(tmp_path, arms=arms, folds=5, cases=3, fractions=(1.0,), examples=False)
+    for path in work.glob("*/fold*/seed*/*/results.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"n_folds": n_folds}))
+    page = report_experiment(work, tmp_path / "out").read_text()
+    assert (MANY_FOLDS in page) is (n_folds > 5)
+
+
+@pytest.mark.slow
 def test_probes_are_shown_beside_the_loss_of_the_arms_that_have_them(tmp_path):
     work = write_experiment(tmp_path, arms=("baseline", "rotation", "cpc"), cases=3, fractions=(1.0,), examples=False)
     plain = report_experiment(work, tmp_path / "out").read_text()
@@ -148,6 +161,7 @@ def test_probes_are_shown_beside_the_loss_of_the_arms_that_have_them(tmp_path):
     assert "The dashed line is the score of the encoder before training" in page
 
 
+@pytest.mark.slow
 def test_null_arms_are_a_band_and_in_the_tables_of_numbers(tmp_path):
     page = page_of(tmp_path, arms=("baseline", "rotation", "null-1"), cases=3, fractions=(0.05, 1.0))
     assert '<span class="band">chance alone</span>' in page
@@ -183,6 +197,7 @@ def test_runs_with_damaged_results_are_named_with_the_reason_and_the_others_repo
         assert f"rotation/fold1/{run}/run.log" in line
 
 
+@pytest.mark.slow
 def test_names_from_data_are_text(tmp_path):
     page = page_of(tmp_path, arms=("baseline",), cases=2, dataset="a<b>&amp;<script>")
     assert "<b>" not in page.split("<script>")[0].split("<header>")[1]
