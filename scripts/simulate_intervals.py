@@ -69,7 +69,7 @@ def misses(
     cases = [f"{i:03}" for i in range(n_cases)]
     splits = [split_cases(cases, fold=fold, n_folds=n_folds) for fold in range(n_folds)]
     ratio = float(np.mean([len(split.test) / len(split.train) for split in splits]))
-    used = _cases_in_use(splits, cases, seeds)
+    used = cases_in_use(splits, cases, seeds)
     rng = np.random.default_rng(0)
     missed, width = np.zeros((2, len(FRACTIONS) + 1)), np.zeros((2, len(FRACTIONS) + 1))
     for _ in range(experiments):
@@ -96,7 +96,7 @@ def simulate(used: tuple[Floats, Floats], rng: np.random.Generator, *, from_case
     """Simulate the fold means of one experiment, `(fractions, folds, seeds, 1)`; their variance is 1 with one seed.
 
     Args:
-        used: Of `_cases_in_use`.
+        used: Of `cases_in_use`.
         rng: Draws the effects.
         from_cases: Fraction of the variance that comes from the choice of training cases.
     """
@@ -113,7 +113,7 @@ def simulate(used: tuple[Floats, Floats], rng: np.random.Generator, *, from_case
     return values
 
 
-def _cases_in_use(splits: Sequence, cases: Sequence[str], seeds: int) -> tuple[Floats, Floats]:
+def cases_in_use(splits: Sequence, cases: Sequence[str], seeds: int) -> tuple[Floats, Floats]:
     """Sample weights of cases whose squares sum to 1: labelled `(fractions, folds, seeds, cases)`; pretrained on."""
     one_class = dict.fromkeys(cases, frozenset({0}))
     labelled = np.zeros((len(FRACTIONS), len(splits), seeds, len(cases)))

@@ -79,7 +79,7 @@ def puzzles(images: Tensor, labels: Tensor) -> Iterator[tuple[str, Puzzle]]:
     yield from _of_places(images)
     yield from _of_embeddings(images)
     yield from _of_restored_images(images)
-    image, label = images[0].mT.flip(-2).numpy(), labels[0].mT.flip(-2).numpy()  # the front above
+    image, label = (each[0].mT.flip(-2, -1).numpy() for each in (images, labels))  # the front above, right on the left
     picture = draw_segmentation(image, label, label)
     seen, asked = ("input", INPUT, picture[:, :SIDE]), ("asked for", ASKED, picture[:, -SIDE:])
     yield "supervised", ([[seen, asked]], "Which class is each voxel?")
@@ -94,7 +94,7 @@ def _made(task: Callable[..., Any], images: Tensor, seed: int) -> tuple[Any, Any
 
 def _of_places(images: Tensor) -> Iterator[tuple[str, Puzzle]]:
     _, inputs, targets = _made(pretext.Rotation, images, 1)
-    turned = f"By which multiple of 90° was it rotated?\nHere: {90 * int(targets[0])}° anticlockwise"
+    turned = f"By which multiple of 90° was it rotated?\nHere: {90 * int(targets[0])}° clockwise"
     yield "rotation", ([[_image(images), _input(inputs[0])]], turned)
 
     _, inputs, targets = _made(pretext.Jigsaw, images, 0)
@@ -104,14 +104,14 @@ def _of_places(images: Tensor) -> Iterator[tuple[str, Puzzle]]:
 
     _, inputs, targets = _made(pretext.RelativePatchLocation, images, 5)
     column, row = divmod(int(targets[0]) + int(targets[0] >= 4), 3)
-    place = " ".join(filter(None, (("below", "", "above")[row], ("left", "", "right")[column])))
+    place = " ".join(filter(None, (("below", "", "above")[row], ("right", "", "left")[column])))
     patches = [_input(inputs[0, 0], "input: centre"), _input(inputs[0, 1], "input: other")]
     yield "rpl", ([[_image(images), *patches]], f"At which of 8 places around the centre is the other?\nHere: {place}")
 
     task, crops, overlaps = _made(pretext.VoCo, images, 6)
     most, where = overlaps[0, 0].max(0)
     column, row = divmod(int(where), task.grid)
-    place = f"column {column + 1}, row {task.grid - row}"
+    place = f"column {task.grid - column}, row {task.grid - row}"
     panels = [_image(images), _input(crops[0, task.crops :], "input: grid"), _input(crops[0, 0], "input: crop")]
     yield "voco", ([panels], f"How much does the crop overlap each cell?\nHere: most {place}, {most:.0%}")
 

@@ -33,7 +33,7 @@ def silence_libraries() -> None:
 @contextmanager
 def logging_to(path: Path) -> Iterator[None]:
     """Also write log lines, warnings and how the run failed to the run's log file."""
-    handler = logging.FileHandler(path)
+    handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     root = logging.getLogger()
     root.addHandler(handler)

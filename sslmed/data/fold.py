@@ -53,6 +53,7 @@ class FoldData(StoreDataModule):
     ) -> None:
         super().__init__(store, fold=fold, **kwargs)  # type: ignore[arg-type]
         self.final = final
+        self.n_folds = n_folds
         if testing:
             self.split = split_store(self.store, fold=fold, n_folds=n_folds, split_seed=split_seed, final=final)
         else:
@@ -90,18 +91,21 @@ class LabelledData(FoldData):
         self.label_amount = LabelAmount(label_fraction, n_labels)
         if self.label != self.store.labels:
             raise UserError(f"{store}: {type(self).__name__} cannot use it; it holds {STORED[self.store.labels]}")
+        if self.slices and self.label != "map":
+            whole = "its labels are of whole volumes, not of slices"
+            raise UserError(f"{store}: {whole}: leave out data.spatial_dims {self.spatial_dims}")
         self.selection = select_labelled(self.store, self.split, self.label_amount, fold=self.fold, seed=self.seed)
         self.n_labels = len(self.training_cases)
         self.label_fraction = self.n_labels / len(self.split.train) if label_fraction is None else label_fraction
 
     def describe(self) -> dict[str, Any]:
-        """Return `StoreDataModule.describe` and the labels; `n_train` counts all training cases of the fold."""
+        """Return `StoreDataModule.describe` and the labels; `n_train` counts all training cases of a fold."""
         used = {
             "label_amount": str(self.label_amount),
             "label_fraction": self.label_fraction,
             "n_labels": self.n_labels,
         }
-        return super().describe() | used | {"n_train": len(self.split.train)}
+        return super().describe() | used | {"n_train": len(self.split.train), "n_folds": self.n_folds}
 
     def val_dataloader(self) -> DataLoader[Sample]:
         """Return the fold's validation cases, the same for every arm, amount of labels and seed."""

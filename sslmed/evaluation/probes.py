@@ -81,7 +81,7 @@ def linear_accuracy(train: Tensor, classes: Tensor, features: Tensor, truth: Ten
         num_classes: Number of classes, K.
 
     Returns:
-        Balanced accuracy, the mean over classes of the fraction that is recognised: 1 / K is chance.
+        Balanced accuracy, the mean over the classes in `truth` of the fraction that is recognised: 1 / K is chance.
     """
     fitted = ridge(train, F.one_hot(classes, num_classes), 1 / torch.bincount(classes)[classes])
     return _balanced_accuracy(features @ fitted.weight + fitted.bias, truth, num_classes)
@@ -110,7 +110,9 @@ def neighbours_accuracy(train: Tensor, classes: Tensor, features: Tensor, truth:
 
 
 def _balanced_accuracy(scores: Tensor, truth: Tensor, num_classes: int) -> float:
-    return float(multiclass_accuracy(scores, truth, num_classes, average="macro"))
+    # torchmetrics' own mean counts a class that no case has as 0, if one is taken for it.
+    of_classes = multiclass_accuracy(scores, truth, num_classes, average=None)
+    return float(of_classes[truth.unique()].mean())
 
 
 def features_at(maps: Sequence[Tensor], voxels: Tensor, sides: Sequence[int]) -> Tensor:

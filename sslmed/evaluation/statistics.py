@@ -38,6 +38,14 @@ Floats = npt.NDArray[np.float64]
 ENOUGH_RUNS = 5
 """Smallest number of runs for intervals with training noise, and for p-values."""
 
+USUAL_FOLDS = 5
+"""Number of folds up to which the correction holds."""
+
+MANY_FOLDS = (
+    f"With more than {USUAL_FOLDS} folds, intervals are too narrow and p-values too small: training sets have more "
+    "cases in common than the correction assumes (docs/statistics.md)."
+)
+
 LEVEL = 0.95
 
 
@@ -108,6 +116,11 @@ def variance_factor(n_folds: int, test_to_train: float) -> float:
         test_to_train: n_test / n_train, as in `estimate`.
     """
     return 1 / n_folds + test_to_train
+
+
+def is_too_narrow(n_folds: int, n_run: int) -> bool:
+    """Whether corrected intervals over `n_run` of `n_folds` folds are too narrow; see `docs/statistics.md`."""
+    return n_folds > USUAL_FOLDS and n_run >= ENOUGH_RUNS
 
 
 def chance_margin(folds: Sequence[Floats]) -> tuple[float, int]:

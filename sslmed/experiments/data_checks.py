@@ -82,7 +82,7 @@ def check_source(source: Dataset) -> None:
         UserError: If it has no labels.
     """
     if not any(case.is_labelled for case in source.cases):
-        raise UserError(f"{source.root}: has no labelled case; give images without labels by --pool (make: POOL=)")
+        raise UserError(f"{source.root}: has no labelled case; give images without labels by --pool")
 
 
 def refuse_common_images(pool: Store, store: Store, option: str) -> None:

@@ -7,16 +7,13 @@ from itertools import count
 from pathlib import Path
 from platform import node
 
-import psutil
 import pynvml
 from filelock import BaseFileLock, FileLock, Timeout
 
 from sslmed.core.errors import UserError
+from sslmed.core.machine import available_memory, total_memory
 from sslmed.core.startup import importing
 from sslmed.core.workers import usable_cores
-
-CPUINFO = Path("/proc/cpuinfo")
-BF16 = {"avx512_bf16", "amx_bf16"}
 
 
 def gpus() -> list[str]:
@@ -38,11 +35,6 @@ def gpus() -> list[str]:
             break
         names.append(name)
     return names if len(set(names)) == len(names) else []
-
-
-def computes_bf16() -> bool:
-    """Whether this machine's processor has instructions for bfloat16, as Linux lists them. Others emulate it slowly."""
-    return CPUINFO.is_file() and not BF16.isdisjoint(CPUINFO.read_text().split())
 
 
 def gpu_memory() -> int | None:
@@ -76,8 +68,7 @@ def _memory_of(gpu: object) -> tuple[int, int]:
     try:
         memory = pynvml.nvmlDeviceGetMemoryInfo(gpu)
     except pynvml.NVMLError_NotSupported:  # it shares the memory of the machine, as a DGX Spark's
-        machine = psutil.virtual_memory()
-        return machine.total, machine.available
+        return total_memory(), available_memory()
     return int(memory.total), int(memory.free)
 
 

@@ -11,16 +11,15 @@ from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
 
-import psutil
-
 from sslmed.core.errors import DataError
 from sslmed.core.gpu_sharing import RAN_OUT
+from sslmed.core.machine import available_memory
 from sslmed.core.workers import usable_cores
 from sslmed.experiments.devices import default_jobs, free_gpu_memory, gpus
 from sslmed.experiments.executors.local import Executor, Local
 from sslmed.experiments.failures import failures
 from sslmed.experiments.plan import Run
-from sslmed.experiments.workflow import is_done, read_results, run_workflow
+from sslmed.experiments.workflow import has_results, is_done, read_results, run_workflow
 
 FOR_UPDATES = 0.5
 """Fraction of a GPU for all that jobs keep there but images, which have the rest (`data.device_memory`)."""
@@ -60,7 +59,7 @@ def local(jobs: int | None, devices: int) -> Local:
 def run_all(work: Path, runs: Sequence[Run], *, executor: Executor, lock: int) -> None:
     """Do all runs that are not done; on GPUs of this machine, with as many jobs as fit.
 
-    Runs for which the memory of a shared GPU did not suffice are done again, one on each GPU.
+    Runs for which the memory of a shared GPU did not suffice are done again, one on each GPU. Others that fail are not.
 
     Args:
         work: The experiment's directory.
@@ -73,16 +72,19 @@ def run_all(work: Path, runs: Sequence[Run], *, executor: Executor, lock: int) -
         if first and peak(work, runs) is None:
             print(f"{executor.jobs} side by side {executor.why}", file=sys.stderr)
             run_workflow(work, first, executor=executor, lock=lock)
+            failed = {run.name for run in first if not has_results(work, run)}
+            runs = [run for run in runs if run.name not in failed and run.needs not in failed]
         executor = fill(executor, work, runs)
         if not executor.fills:
             print(f"{executor.jobs} side by side {executor.why}", file=sys.stderr)
     run_workflow(work, runs, executor=executor, lock=lock)
     if isinstance(executor, Local) and executor.jobs_per_gpu > 1:
-        lacking = [each.run for each in failures(work, runs, {}) if RAN_OUT in each.reason]
+        lacking = {each.run for each in failures(work, runs, {}) if RAN_OUT in each.reason}
         if lacking:
             print(f"{RAN_OUT} in {len(lacking)} runs: they are done again, one on each GPU", file=sys.stderr)
             alone = Local(default_jobs(executor.gpus), executor.gpus)
-            run_workflow(work, runs, executor=alone, lock=lock)
+            again = [run for run in runs if run.name in lacking or run.needs in lacking]
+            run_workflow(work, again, executor=alone, lock=lock)
 
 
 def first_runs(work: Path, runs: Sequence[Run], number: int) -> list[Run]:
@@ -116,7 +118,7 @@ def fill(executor: Local, work: Path, runs: Sequence[Run]) -> Local:
     limits = {
         "jobs": len({run.job for run in runs if not is_done(work, run)}),
         "cores": usable_cores() // executor.gpus,
-        "memory": psutil.virtual_memory().available // (found.process * executor.gpus),
+        "memory": available_memory() // (found.process * executor.gpus),
         "GPU memory": executor.jobs * int(room // (found.gpu + CONTEXT_BYTES)),
     }
     jobs = max(executor.jobs, min(limits.values()))  # one on each GPU in any case

@@ -66,7 +66,7 @@ def _best_arm(work: Path) -> str:
     if runs == [work]:
         raise UserError(
             f"{work}: has no finished runs by which the arm of a final model could be chosen: run the same command "
-            "without --final first, or name the arm by --arms (make: ARMS=)"
+            "without --final first, or name the arm by --arms"
         )
     return runs[0].relative_to(work).parts[0]
 

@@ -97,7 +97,6 @@ def plan_runs(
     wandb: str,
     devices: int = 1,
     probes: bool = False,
-    bf16: bool = False,
 ) -> list[Run]:
     """List all runs, each pretraining run before the runs that start from it.
 
@@ -108,7 +107,6 @@ def plan_runs(
         wandb: `disabled`, `offline` or `online`.
         devices: GPUs, or processes on the CPU, per run.
         probes: Whether pretraining scores what features tell of the labels. External pools have none.
-        bf16: Whether a preset's precision `auto` is `bf16-mixed`; otherwise it is `32-true`.
     """
     common = {
         "labels.figure": grid.experiment.figure,
@@ -118,8 +116,8 @@ def plan_runs(
     }
     if devices > 1:
         common["trainer.devices"] = str(devices)
-    if grid.preset.precision == "auto":
-        common["trainer.precision"] = "bf16-mixed" if bf16 else "32-true"
+    if grid.preset.precision is not None:
+        common["trainer.precision"] = {"auto": "32-true"}.get(grid.preset.precision, grid.preset.precision)
     runs = []
     for arm in map(Arm.parse, grid.arms):
         for fold in grid.folds:

@@ -12,10 +12,11 @@ from sslmed.core.errors import UserError
 from sslmed.core.files import check_writable
 from sslmed.core.label_amount import label_amounts
 from sslmed.core.startup import importing
+from sslmed.evaluation.statistics import MANY_FOLDS, is_too_narrow
 from sslmed.experiments.arms import EXTERNAL, SUPERVISED, Arm, null_arms
 from sslmed.experiments.auto_preset import with_own_spacing
 from sslmed.experiments.data_checks import check_data, check_folds, check_sizes
-from sslmed.experiments.devices import check_devices, check_gpus, computes_bf16
+from sslmed.experiments.devices import check_devices, check_gpus
 from sslmed.experiments.dry_run import print_dry_run
 from sslmed.experiments.earlier import with_earlier
 from sslmed.experiments.executors.local import Executor, Local
@@ -25,6 +26,13 @@ from sslmed.experiments.final import final_grid, refuse_inapplicable
 from sslmed.experiments.grid import Grid
 from sslmed.experiments.inputs import Inputs, find_inputs
 from sslmed.experiments.options import Options
+from sslmed.experiments.origin import (
+    files_of,
+    keep_origin,
+    refuse_namesakes,
+    say_if_precision_is_slow,
+    settle_precision,
+)
 from sslmed.experiments.own import add_arms, expand_groups, find_encoder
 from sslmed.experiments.plan import Run, plan_runs, write_plan
 from sslmed.experiments.seen import SeenData
@@ -86,6 +94,8 @@ def _reproduce(options: Options, drafts: Path) -> Outcome | None:
     if options.final:
         grid = final_grid(grid, work, options.arms)
         _require_images(grid.arms, options)
+    files = files_of(grid, options.figure)
+    refuse_namesakes(work, files)
     if not options.dry_run:
         for option, folder in (("--out", out), ("--runs", options.runs), ("--downloads", options.downloads)):
             check_writable(folder, option)
@@ -104,8 +114,9 @@ def _reproduce(options: Options, drafts: Path) -> Outcome | None:
         wandb=options.wandb,
         devices=options.devices,
         probes=options.probes,
-        bf16=isinstance(executor, Local) and not executor.gpus and computes_bf16(),
     )
+    asked, grid = grid, settle_precision(grid, work, executor)
+    say_if_precision_is_slow(grid, work, executor)
     runs = plan(grid, places)
     _check_runs(runs, work, inputs, grid, places.seen)
     if options.dry_run:
@@ -116,6 +127,8 @@ def _reproduce(options: Options, drafts: Path) -> Outcome | None:
         return None
     with sole_command(work) as lock:
         executor.wait_for_others(work)
+        grid = settle_precision(asked, work, executor)  # another machine's command may have been the first one
+        runs = plan(grid, places)
         if not _all_done(work, runs):
             if isinstance(executor, Local):
                 check_gpus(executor.gpus)
@@ -129,6 +142,7 @@ def _reproduce(options: Options, drafts: Path) -> Outcome | None:
         if not _all_done(work, runs):
             set_stale_runs_aside(work, runs)
             keep_experiment(work, whole.experiment)
+            keep_origin(work, files, grid.preset.precision)
             run_all(work, runs, executor=executor, lock=lock)
     _report_others(work, whole.other_settings)
     return Outcome(
@@ -162,7 +176,8 @@ def _with_own_spacing(options: Options, grid: Grid, source: Source, executor: Ex
     if grid.encoder is not None:  # its crops are others
         presets /= grid.encoder.stem
     jobs = executor.jobs if isinstance(executor, Local) else None
-    return with_own_spacing(grid, source.fetch(), presets, jobs, drafts if options.dry_run else None)
+    files = files_of(grid, options.figure)
+    return with_own_spacing(grid, source.fetch(), presets, jobs, drafts if options.dry_run else None, files)
 
 
 def _all_done(work: Path, runs: Sequence[Run]) -> bool:
@@ -196,9 +211,7 @@ def _executor(options: Options) -> Executor:
     if options.executor == "slurm":
         return slurm(options.profile, options.jobs, options.devices)
     if options.profile is not None:
-        raise UserError(
-            f"--profile {options.profile} is about a cluster: give --executor slurm (make: EXECUTOR=) as well"
-        )
+        raise UserError(f"--profile {options.profile} is about a cluster: give --executor slurm as well")
     check_devices(options.devices)
     return local(options.jobs, options.devices)
 
@@ -237,6 +250,8 @@ def _grid(options: Options) -> Grid:
         finetuning=options.finetuning,
         balanced_pools=options.balanced_pools,
     )
+    if is_too_narrow(preset.n_folds, len(grid.folds)) and not options.final:
+        print(MANY_FOLDS, file=sys.stderr)
     for path, meant in grid.left_out.items():
         print(f"{path}: is ignored, as it is for {meant} and the encoder is another one", file=sys.stderr)
     return grid
@@ -246,11 +261,9 @@ def _require_images(arms: Sequence[str], options: Options) -> None:
     """Check that there is what arms are pretrained on."""
     for arm in map(Arm.parse, arms):
         if arm.external and options.pool is None:
-            raise UserError(f"{arm.name} is pretrained on an external pool: give it by --pool (make: POOL=)")
+            raise UserError(f"{arm.name} is pretrained on an external pool: give it by --pool")
         if arm.is_supervised and options.source is None:
-            raise UserError(
-                f"{arm.name} is pretrained on the labels of another dataset: give it by --source (make: SOURCE=)"
-            )
+            raise UserError(f"{arm.name} is pretrained on the labels of another dataset: give it by --source")
 
 
 def _say_what_quick_is_for(grid: Grid, source: Source, spatial_dims: int) -> None:

@@ -23,6 +23,8 @@ from sslmed.preparation.settings import PrepareSettings
 
 Settings = TypeVar("Settings")
 
+Precision = Literal["auto", "32-true", "bf16-mixed"]
+
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -136,8 +138,8 @@ class Preset:
         null_arms: Number of baselines with other initial weights, which show differences due to chance.
         fractions: Label fractions, in (0, 1]; by default the figure's.
         labels: Numbers of labels, or `all`, instead of fractions.
-        precision: `auto` trains in `bf16-mixed` on processors with instructions for bfloat16, where there is no GPU,
-            otherwise in `32-true`. By default `trainer.precision` counts.
+        precision: `auto` trains in `bf16-mixed` if the first command runs on a processor with instructions for
+            bfloat16, without a GPU, otherwise in `32-true`. By default `trainer.precision` counts.
         shares: Preset of another figure, as `fig3/quick`, whose overlays are used where this one has none of that name.
     """
 
@@ -152,7 +154,7 @@ class Preset:
     null_arms: Index = 0
     fractions: list[float] | None = None
     labels: list[int | Literal["all"]] | None = None
-    precision: Literal["auto"] | None = None
+    precision: Precision | None = None
     shares: str | None = None
 
     def __post_init__(self) -> None:

@@ -100,17 +100,11 @@ def _stale_because(work: Path, run: Run) -> str | None:
         return None
     config = yaml.load(directory.config.read_text(encoding="utf-8"), yaml.CSafeLoader)
     if config["labels"]["key"] != run.key:
-        before, now = config.get("trainer", {}).get("precision"), _automatic_precision(run)
-        is_other = now is not None and now != before
-        return f"precision (auto) is {now} on this machine, and was {before}" if is_other else "settings have changed"
+        return "settings have changed"
     if run.data is not None and run.data != directory.read_data().get("fingerprint"):
         return "the data have changed"
     moved = not has_results(work, run) and Path(config["run_dir"]) != work / run.name
     return "unfinished runs have been moved" if moved else None
-
-
-def _automatic_precision(run: Run) -> str | None:
-    return dict(zip(run.arguments[::2], run.arguments[1::2], strict=True)).get("--trainer.precision")
 
 
 def is_done(work: Path, run: Run) -> bool:

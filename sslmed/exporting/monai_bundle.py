@@ -19,6 +19,8 @@ from sslmed.core.files import atomic_path
 from sslmed.exporting.model import Classes, Mask, Model
 from sslmed.exporting.onnx_file import check_part
 from sslmed.exporting.request import Request
+from sslmed.preparation.photograph import FORMATS
+from sslmed.preparation.readers.names import VOLUMES, strip_extension
 from sslmed.preparation.settings import is_ct
 
 SCHEMA = "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json"
@@ -145,10 +147,12 @@ def predict_folder(model: Model, images: str | Path, out: str | Path) -> list[Pa
     out.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
     written: list[Path] = []
-    for path in paths:
+    names = {path: strip_extension(path.name, (*VOLUMES, *FORMATS)) for path in paths}
+    for path, name in names.items():
         answer = model.predict(path)
         if isinstance(answer, Mask):
-            written.append(out / f"{path.name.partition('.')[0]}{'.png' if answer.labels.ndim == 2 else '.nii.gz'}")
+            stem = name if [*names.values()].count(name) == 1 else path.name
+            written.append(out / f"{stem}{'.png' if answer.labels.ndim == 2 else '.nii.gz'}")
             answer.save(written[-1])
         else:
             rows.append({"image": path.name, **_row(answer)})

@@ -130,5 +130,5 @@ def learning_rate_factor(schedule: Schedule, progress: float, frozen_fraction: f
 
 
 def _tooth(progress: float, rising: float) -> float:
-    """Rise from 0 to 1 along a line, then fall to 0 as a power."""
-    return progress / rising if progress < rising else ((1 - progress) / (1 - rising)) ** POWER
+    """Rise from 0 to 1 along a line, then fall to 0 as a power, at once if it rises to the end."""
+    return progress / rising if progress < rising else ((1 - progress) / ((1 - rising) or 1.0)) ** POWER

@@ -104,7 +104,7 @@ def read_mask(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
         shape: Rows and columns of the photograph.
 
     Returns:
-        Pixel values, or indices of a palette, uint8 `(H, W)`.
+        Pixel values, or indices of a palette, uint8 `(H, W)`; turned as its EXIF says, as photographs are.
 
     Raises:
         DataError: If the file cannot be used.
@@ -112,7 +112,7 @@ def read_mask(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     content = _read_bytes(path)
     try:
         with Image.open(io.BytesIO(content), formats=[name for name in MAGIC if name != "JPEG"]) as image:
-            mode, values = image.mode, np.asarray(image)
+            mode, values = image.mode, np.asarray(ImageOps.exif_transpose(image))
     except Exception as error:  # a damaged file makes PIL raise nearly anything
         _refuse(path, f"is truncated or damaged ({error}); copy or download it again")
     if values.ndim != 2 or mode == "F":
@@ -120,8 +120,9 @@ def read_mask(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     if values.shape != shape:
         (height, width), (rows, columns) = values.shape, shape
         _refuse(path, f"has {width} x {height} pixels, but its image {columns} x {rows}; they must be of one size")
-    if values.max() > LARGEST_VALUE:
-        _refuse(path, f"holds {values.max()}; the numbers of classes must be 0 to {LARGEST_VALUE}")
+    for extreme in (values.min(), values.max()):
+        if not 0 <= extreme <= LARGEST_VALUE:
+            _refuse(path, f"holds {extreme}; the numbers of classes must be 0 to {LARGEST_VALUE}")
     if (n_values := len(np.unique(values))) > MOST_CLASSES:
         _refuse(path, f"holds {n_values} different values; save it without smooth edges, one number for each class")
     return values.astype(np.uint8)
@@ -179,6 +180,8 @@ def _decode(path: Path, content: bytes) -> Image.Image:
         image.verify()  # every checksum of a PNG, which reading ignores; the image cannot be used afterwards
     with Image.open(io.BytesIO(content), formats=list(MAGIC)) as image:
         image.load()
+        if image.mode == "I" and not 0 <= image.getextrema()[0] <= image.getextrema()[1] < 2**16:
+            _refuse(path, "holds values that are not of 16 bits; save it with 8 or 16 bits")
         return _to_rgb(ImageOps.exif_transpose(image))
 
 

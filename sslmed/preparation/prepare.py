@@ -191,7 +191,11 @@ def _prepare_case(dataset: Dataset, settings: PrepareSettings, store: Path, case
     """Prepare one case in a worker, and return its record, with `problems` if it cannot be used."""
     arrays: dict[str, NDArray[Any]]
     # Before reading, so that a later change makes the case stale.
-    record = describe_files(case, dataset) | {"hashes": hash_files(case)}
+    try:
+        record = describe_files(case, dataset) | {"hashes": hash_files(case)}
+    except OSError as error:
+        problem = f"{error.filename or case.image}: cannot be read ({error.strerror}); check its permissions and the disk"
+        return {"files": [], "read_as": [], "problems": [problem]}
     label_values = tuple(dataset.label_names)
     try:
         if dataset.spatial_dims == 2:

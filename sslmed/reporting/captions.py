@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from sslmed.core.text import count
-from sslmed.evaluation.statistics import ENOUGH_RUNS
+from sslmed.evaluation.statistics import ENOUGH_RUNS, MANY_FOLDS, is_too_narrow
 from sslmed.experiments.arms import Arm
 from sslmed.reporting.pretraining import labelled_sources
 from sslmed.reporting.published import OUR_LABELS, published_curves
@@ -21,7 +21,7 @@ CHANCE = "chance alone"
 CORRECTED = "Intervals are corrected for training sets that overlap between folds (Nadeau and Bengio 2003)."
 NO_DIFFERENCES = (
     f"With fewer than {ENOUGH_RUNS} runs per arm and amount of labels, no difference to the baseline is given: "
-    "baselines that differ in their initial weights alone would often seem to differ."
+    "two baselines that differ only in their initial weights would often seem to differ."
 )
 
 
@@ -51,23 +51,25 @@ def caption(tables: Tables, metric: str) -> list[str]:
         more = f", and {count(rest, 'further run')}" if rest > 0 else ""
         lines.append(f"{INCOMPLETE} missing: {', '.join(tables.missing[:NAMED_MISSING])}{more}.")
         if not few:
-            lines.append(f"Where fewer than {ENOUGH_RUNS} are left, bars are {OVER_CASES}, and bands {RANGE}.")
+            lines.append(f"With fewer than {ENOUGH_RUNS} runs left, bars are {OVER_CASES}; bands are {RANGE}.")
     return lines
 
 
 def holm_family(tables: Tables) -> str:
     """Say over which tests p-values are corrected."""
     arms = count(len(tables.tests), "tested arm")
-    return f"p-values of the figure's {arms} are one family, corrected by Holm's method."
+    return f"The p-values of the figure's {arms} are corrected together by Holm's method."
 
 
 def notes_of(records: Collection[Mapping[str, Any]]) -> list[str]:
-    """Say how encoders were trained where that is not the usual way.
+    """Say if there were more folds than intervals hold for, or encoders were not trained in the usual way.
 
     Args:
         records: `results.json` of the runs.
     """
-    notes = [FROZEN] if any(record.get("frozen", False) for record in records) else []
+    n_folds = {record["fold"]: record["n_folds"] for record in records if "n_folds" in record}
+    notes = [MANY_FOLDS] if is_too_narrow(max(n_folds.values(), default=0), len(n_folds)) else []
+    notes += [FROZEN] if any(record.get("frozen", False) for record in records) else []
     notes += [f"Supervised: pretrained on the labels of {source}." for source in labelled_sources(records)]
     files = {record["arm"]: record["source"] for record in records if record.get("source")}
     notes += [f"{arm}: weights of {file}." for arm, file in files.items() if not Arm.parse(arm).is_supervised]
@@ -82,8 +84,8 @@ def null_band(tables: Tables) -> str:
     df = tables.null_bands["df"].min()
     rough = ", so it is rough itself" if df < ENOUGH_RUNS else ""
     return (
-        "Grey: what chance alone does. With 95 % probability another baseline, with other initial weights, has its "
-        f"score there; estimated from {', '.join(nulls)} ({count(df, 'degree')} of freedom{rough})."
+        "Grey: chance alone. With 95 % probability, another baseline with other initial weights has its score "
+        f"there; estimated from {', '.join(nulls)} ({count(df, 'degree')} of freedom{rough})."
     )
 
 
@@ -91,7 +93,7 @@ def _bars(n_folds: int, n_runs: int) -> str:
     if n_folds >= ENOUGH_RUNS:
         return "95 % intervals, which include the noise of training and of test cases"
     if n_runs >= ENOUGH_RUNS:
-        return "95 % intervals over seeds and test cases, for training sets like these folds'"
+        return "95 % intervals over seeds and test cases, for the training sets of these folds"
     return f"95 % intervals {OVER_CASES}"
 
 

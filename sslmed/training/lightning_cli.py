@@ -39,7 +39,7 @@ from sslmed.training.run_directory import RunDirectory
 from sslmed.training.run_options import OneLineParser, add_run_options
 from sslmed.training.scoring import load_weights, print_scores, score
 from sslmed.training.seen import check_handover, record_of
-from sslmed.training.trainer_options import captures_steps, checkpoint_callbacks, trainer_options
+from sslmed.training.trainer_options import captures_steps, checkpoint_callbacks, trainer_options, warn_of_emulation
 
 
 class SSLMedCLI(LightningCLI):
@@ -118,6 +118,7 @@ class SSLMedCLI(LightningCLI):
             store_channels_last(self.model)
         if self.settings.compile:
             self.model.compile()  # in place: checkpoints stay the same
+        warn_of_emulation(self.trainer)
         if self.subcommand == "fit" and captures_steps(self.settings.cuda_graphs, self.trainer, self.model):
             self.model.capture_steps()
 

@@ -107,8 +107,8 @@ def _slices(image: Array, number: int, of_volume: bool) -> list[Picture]:
 
 
 def _upright(axial: Array) -> Array:
-    """Rotate a slice `(..., right, anterior)` for display, anterior at the top."""
-    return np.rot90(axial, axes=(-2, -1))
+    """Turn a slice `(..., right, anterior)` for display: anterior at the top, the patient's right on the left."""
+    return np.flip(axial, axis=(-2, -1)).swapaxes(-2, -1)
 
 
 def _coloured(image: Array) -> Picture:

@@ -92,7 +92,8 @@ class RunDirectory:
             msg = f"{self.path}: this run is done (results.json is there); remove it, or choose another --run_dir"
             raise UserError(msg)
         if self.last.is_file() and self.config.is_file():
-            differing = _differing_settings(yaml.safe_load(self.config.read_text()), yaml.safe_load(config_yaml))
+            old = yaml.safe_load(self.config.read_text(encoding="utf-8"))
+            differing = _differing_settings(old, yaml.safe_load(config_yaml))
             if differing:
                 msg = (
                     f"{self.path}: holds an interrupted run with other settings ({'; '.join(differing)}); "

@@ -1,5 +1,6 @@
 """Options of every run's trainer: those that are not in its configuration, and those that must not be."""
 
+import logging
 import sys
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -13,11 +14,14 @@ from pytorch_lightning.strategies import SingleDeviceStrategy
 from torch import Tensor
 
 from sslmed.core.errors import UserError
+from sslmed.core.machine import computes_bf16
 from sslmed.downstream.base import DownstreamTask
 from sslmed.learning.distributed import world_size
 from sslmed.learning.learner import Learner
 from sslmed.training.checkpoints import AtomicCheckpointIO
 from sslmed.training.run_directory import RunDirectory
+
+log = logging.getLogger(__name__)
 
 FIXED: Mapping[str, tuple[Any, ...]] = {
     "accumulate_grad_batches": (1,),
@@ -138,6 +142,16 @@ def captures_steps(chosen: Literal["auto"] | bool, trainer: Trainer, model: Ligh
         )
     packages = {type(part).__module__.partition(".")[0] for part in model.modules()}
     return possible and (packages <= KNOWN_PACKAGES if chosen == "auto" else chosen)
+
+
+def warn_of_emulation(trainer: Trainer) -> None:
+    """Say that this machine's processor only emulates the precision of a run, as one that was trained elsewhere."""
+    if trainer.strategy.root_device.type == "cpu" and trainer.precision.startswith("bf16") and not computes_bf16():
+        log.warning(
+            "trainer.precision is %s: this processor has no instructions for bfloat16 and takes many times longer; "
+            "set --trainer.precision 32-true",
+            trainer.precision,
+        )
 
 
 def _check_fixed(config: Mapping[str, Any]) -> None:

@@ -172,6 +172,19 @@ def test_what_cannot_be_used_is_named_with_its_reason(check, tmp_path: Path) -> 
     assert len(read(Path("table-2.csv"), pool=True).cases) == 1
 
 
+def test_copies_of_a_file_that_breaks_off_are_no_error(check, tmp_path: Path) -> None:
+    """Its header does not show that it does: its end looks like the length of a longer content."""
+    folder = generated_folders.nested(tmp_path / "scans")
+    save(folder / "cut.nii.gz", np.random.default_rng(0).integers(-1000, 1000, (40, 40, 40), np.int16))
+    whole = (folder / "cut.nii.gz").read_bytes()
+    end = max(range(len(whole) - 100, len(whole) - 8), key=lambda n: int.from_bytes(whole[n - 4 : n], "little"))
+    for name in ("cut.nii.gz", "again.nii.gz"):
+        (folder / name).write_bytes(whole[:end])
+    report = check(folder)
+    assert report["copies"] == []
+    assert [Path(line.split(": ")[0]).name for line in report["cannot_be_used"]] == ["again.nii.gz", "cut.nii.gz"]
+
+
 def test_volumes_of_every_format_are_found_once(check, tmp_path: Path) -> None:
     for number, name in enumerate(FILES):
         write_volume(tmp_path / "scans" / str(number) / name, scan(number)[0] // 2 * 2)
@@ -317,7 +330,7 @@ def test_the_commands_suit_the_sizes_and_the_number_of_the_scans(check, tmp_path
         (folder / name).touch()
     report = check(folder, "--table", "more.csv")
     assert report["commands"][-1] == "sslmed reproduce segmentation --data more.csv --spacing auto"
-    assert "2 hidden files or folders are left out: .DS_Store, hospital_0/._ct.nii.gz" in report["notes"]
+    assert "hidden files and folders are left out, 2 in all: .DS_Store, hospital_0/._ct.nii.gz" in report["notes"]
 
 
 def test_an_edited_table_is_kept(check, tmp_path: Path, capsys) -> None:

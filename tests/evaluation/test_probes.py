@@ -85,6 +85,15 @@ def test_values_and_classes_are_read_where_features_hold_them_and_not_from_noise
     )  # fewer cases than neighbours
 
 
+@pytest.mark.parametrize("score", [linear_accuracy, neighbours_accuracy])
+def test_a_class_that_no_new_case_has_does_not_count(score):
+    """By hand: of class 0 both are recognised, of class 1 one of two, the other is taken for class 2, which none has."""
+    train = 10 * torch.eye(4)[:3].repeat_interleave(5, 0)
+    classes = torch.arange(3).repeat_interleave(5)
+    new = 10 * torch.eye(4)[torch.tensor([0, 0, 1, 2])]
+    assert score(train, classes, new, torch.tensor([0, 0, 1, 1]), 3) == pytest.approx(0.75)
+
+
 @pytest.mark.parametrize("sides", [(9, 12), (7, 8, 10)])
 def test_the_segmentation_probe_is_one_layer_on_interpolated_maps(sides):
     generator = torch.Generator().manual_seed(0)

@@ -1,5 +1,6 @@
 """`--spacing auto`: the preset that it writes, and that the user may edit."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from sslmed.downstream import Segmentation
 from sslmed.experiments.grid import Grid
 from sslmed.experiments.network import build_encoder
 from sslmed.experiments.own import find_encoder
-from sslmed.experiments.settings import known_names, read_experiment, read_preset
+from sslmed.experiments.settings import known_names, preset_folder, read_experiment, read_preset
 from sslmed.pretext import Exemplar
 
 LIBRARIES_GIB = 0.45
@@ -52,7 +53,7 @@ def test_it_has_the_median_spacing_and_crops_and_is_kept_when_edited(
     decathlon_dataset, tmp_path: Path, monkeypatch, capsys, write, gpu: int | None, crop: list[int]
 ) -> None:
     monkeypatch.setattr("sslmed.experiments.auto_preset.gpu_memory", lambda: gpu)
-    monkeypatch.setattr("psutil.virtual_memory", lambda: type("Memory", (), {"total": 64 * 2**30}))
+    monkeypatch.setattr("sslmed.experiments.auto_preset.total_memory", lambda: 64 * 2**30)
     data = decathlon_dataset(labelled=10, unlabelled=0, shape=(142, 111, 8))
     folder = tmp_path / "out" / "presets" / "segmentation" / "Task00_Toy" / "quick-auto"
     assert _dry_run(tmp_path, "segmentation", data, "--spacing", "auto") == 0
@@ -88,6 +89,16 @@ def test_other_data_of_the_same_name_do_not_share_it(decathlon_dataset, tmp_path
         assert "shape ([12, 10, 8] there, [40, 10, 8] here); remove it" in capsys.readouterr().err
     folder = tmp_path / "out" / "presets" / "segmentation" / "Task00_Toy" / "quick-auto"
     assert _dry_run(tmp_path, "segmentation", larger, "--preset", folder) == 0
+
+
+def test_other_presets_of_the_same_name_do_not_share_it(decathlon_dataset, tmp_path: Path, capsys, write) -> None:
+    data = decathlon_dataset(labelled=10, unlabelled=0)
+    quick = preset_folder("segmentation", "quick")
+    mine, other = (shutil.copytree(quick, tmp_path / name / "mine") for name in "ab")
+    write(data, "--preset", mine)
+    (other / "finetune.yaml").write_text("data: {init_args: {batch_size: 1}}\n")
+    assert _reproduce(tmp_path, "segmentation", data, "--spacing", "auto", "--preset", other) == 2
+    assert f"mine-auto: was made with the preset in {mine}, and {other} has the same" in capsys.readouterr().err
 
 
 @pytest.mark.slow

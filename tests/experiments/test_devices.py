@@ -1,20 +1,17 @@
 import os
 from contextlib import ExitStack
 from pathlib import Path
-from types import SimpleNamespace
 
-import psutil
 import pynvml
 import pytest
 import torch
 from fake_driver import GIB, install
 
 from sslmed.core.errors import UserError
-from sslmed.experiments import job
+from sslmed.experiments import devices, job
 from sslmed.experiments.devices import (
     check_devices,
     check_gpus,
-    computes_bf16,
     default_jobs,
     free_gpu_memory,
     free_gpus,
@@ -123,7 +120,8 @@ def test_a_gpu_without_memory_of_its_own_has_that_of_the_machine(monkeypatch: py
 
     install(monkeypatch, {"GPU-0": []})
     monkeypatch.setattr(pynvml, "nvmlDeviceGetMemoryInfo", unsupported)
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=128 * GIB, available=100 * GIB))
+    for name, memory in (("total_memory", 128), ("available_memory", 100)):
+        monkeypatch.setattr(devices, name, lambda memory=memory: memory * GIB)
     assert (gpu_memory(), free_gpu_memory()) == (128 * GIB, 100 * GIB)
 
 
@@ -134,19 +132,6 @@ def test_without_a_driver_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(pynvml, "nvmlInit", missing)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     assert gpus() == []
-
-
-@pytest.mark.parametrize(
-    ("flags", "expected"),
-    [("fma avx512f avx512_bf16", True), ("amx_bf16 amx_tile", True), ("avx2 avx512_bf16x", False), (None, False)],
-)
-def test_bf16_is_computed_where_the_processor_lists_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: str | None, expected: bool
-) -> None:
-    monkeypatch.setattr("sslmed.experiments.devices.CPUINFO", tmp_path / "cpuinfo")  # absent on other systems
-    if flags is not None:
-        (tmp_path / "cpuinfo").write_text(f"model name\t: EPYC\nflags\t\t: fpu {flags}\nbogomips\t: 5190\n")
-    assert computes_bf16() == expected
 
 
 @pytest.mark.cuda

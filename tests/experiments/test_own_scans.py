@@ -52,7 +52,7 @@ FINAL = "--preset tiny --arms rotation"
 def commands(kind: str) -> list[str]:
     """The five commands of the page, as small as it gets."""
     section = PAGE.read_text().split("## From a folder of scans to masks")[1]
-    lines = re.search(r"```\n(.*?)```", section, re.DOTALL)[1].splitlines()
+    lines = re.search(r"```bash\n(.*?)```", section, re.DOTALL)[1].splitlines()
     small = []
     for line in lines:
         line = line.replace("quick", "tiny").replace("segmentation", kind)

@@ -1,6 +1,7 @@
 import hashlib
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -76,16 +77,14 @@ def test_several_devices_are_part_of_a_runs_configuration() -> None:
     assert one == _plan(_grid(), devices=1)
 
 
-def test_precision_auto_is_bf16_where_the_processor_has_it_and_part_of_a_runs_configuration(tmp_path: Path) -> None:
-    copy = tmp_path / "tiny"
-    shutil.copytree(TINY, copy)
-    (copy / "preset.yaml").write_text((copy / "preset.yaml").read_text() + "precision: auto\n")
-    arms = ("baseline", "rotation")
-    fp32, bf16 = (_plan(_grid(copy, arms=arms), bf16=bf16) for bf16 in (False, True))
-    assert {_options(run)["trainer.precision"] for run in bf16} == {"bf16-mixed"}
-    assert {_options(run)["trainer.precision"] for run in fp32} == {"32-true"}
+def test_the_presets_precision_is_part_of_a_runs_configuration() -> None:
+    grid = _grid(arms=("baseline", "rotation"))
+    precisions = ("32-true", "bf16-mixed")
+    fp32, bf16 = (_plan(replace(grid, preset=replace(grid.preset, precision=each))) for each in precisions)
+    for plan, precision in zip((fp32, bf16), precisions, strict=True):
+        assert {_options(run)["trainer.precision"] for run in plan} == {precision}
     assert all(a.key != b.key and a.name == b.name for a, b in zip(fp32, bf16, strict=True))
-    assert _plan(_grid(arms=arms), bf16=True) == _plan(_grid(arms=arms))  # a preset without `auto`
+    assert not any("trainer.precision" in _options(run) for run in _plan(grid))
 
 
 def test_fine_tuning_starts_from_the_last_checkpoint_of_its_own_fold() -> None:

@@ -65,3 +65,14 @@ def test_a_pool_that_names_no_modality_beside_cts_is_said_to_be_normalised_other
     assert exit_status(*command, "--pool", pool, "--dry-run") == 0
     assert f"{pool}: its channels are channel, those of {data} CT: make sure" in (said := capsys.readouterr().err)
     assert "CT is clipped to a HU window and anything else to percentiles" in said
+
+
+def test_a_pool_that_is_too_small_for_any_task(decathlon_dataset, tmp_path: Path, capsys) -> None:
+    data = decathlon_dataset(labelled=6, unlabelled=0)
+    pool = decathlon_dataset("other", labelled=0, unlabelled=3) / "imagesTs"
+    places = [f"--{name}={tmp_path / name}" for name in ("runs", "out", "downloads")]
+    command = ["reproduce", "segmentation", "--data", data, "--preset", TINY, "--arms", "rotation-external", *places]
+    for options in (["--dry-run"], []):
+        assert exit_status(*command, "--pool", pool, *options) == 2
+        assert "a pool needs at least 4 different images, got 3" in capsys.readouterr().err
+    assert not [*(tmp_path / "runs").rglob("run.log")]

@@ -89,7 +89,7 @@ def follow(page: str, changes: Mapping[str, str] = NOTHING, *, fails: str = "") 
             Path(path[1]).write_text(text)
         elif language == "python":
             exec(compile(text, page, "exec"), names)
-        elif not language:
+        elif language == "bash":
             for line in text.replace("\\\n", "").splitlines():
                 assert status_of(line) == (line == fails), line
 

@@ -15,6 +15,9 @@ from trained_runs import MAPS
 
 from sslmed import load
 from sslmed.encoders.weights_file import read_state
+from sslmed.exporting.model import Mask
+from sslmed.exporting.monai_bundle import predict_folder
+from sslmed.preparation.geometry import Geometry
 
 TEXT, OBJECT = {"type": "string"}, {"type": "object"}
 TENSOR = {
@@ -79,3 +82,17 @@ def test_monai_verifies_and_runs_it(trained, kind, tmp_path) -> None:
     else:
         assert str(row["class"]) == expected.name
         assert row.filter(like="probability").tolist() == pytest.approx(list(expected.probabilities.values()))
+
+
+def test_masks_are_called_as_their_images_and_none_is_overwritten(tmp_path) -> None:
+    class Everywhere:
+        def predict(self, image: Path) -> Mask:
+            return Mask(np.full((3, 4), len(image.name), np.uint8), Geometry.of_photograph((3, 4), (0, 0), 4, 4))
+
+    names = {"p.1.left.png": "p.1.left.png", "p.1.right.jpg": "p.1.right.png", "2.png": "2.png.png", "2.jpeg": "2.jpeg.png"}
+    (tmp_path / "images").mkdir()
+    for name in names:
+        (tmp_path / "images" / name).touch()
+    predict_folder(Everywhere(), tmp_path / "images", tmp_path / "out")  # type: ignore[arg-type]
+    found = {path.name: int(np.asarray(Image.open(path)).max()) for path in (tmp_path / "out").iterdir()}
+    assert found == {mask: len(image) for image, mask in names.items()}

@@ -30,4 +30,5 @@ def test_a_sawtooth_warms_up_the_decoder_then_the_whole_network() -> None:
     one_tooth = [learning_rate_factor("sawtooth", x) for x in (0, 0.025, 0.05, 0.525, 1)]
     assert one_tooth == pytest.approx([0, 0.5, 1, 0.5**0.9, 0])
     assert learning_rate_factor("sawtooth", 0.5, 1.0) == 1  # frozen to the end: one tooth
-    assert learning_rate_factor("sawtooth", 1.0, 1.0) == 0
+    for frozen in (0.0, 0.95, 0.96, 0.999, 1.0):  # with less than a twentieth left, it rises to the end
+        assert learning_rate_factor("sawtooth", 1.0, frozen) == 0

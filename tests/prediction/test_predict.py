@@ -311,7 +311,7 @@ def test_nothing_is_written_among_the_images_or_over_other_ones(trained: Trained
 
 
 def test_the_commands_of_the_docs_run(trained: Trained, tmp_path, monkeypatch) -> None:
-    docs = (Path(__file__).parents[2] / "docs" / "your-own-data.md").read_text().split("## Predict new images")[1]
+    docs = (Path(__file__).parents[2] / "docs" / "models.md").read_text().split("## Predict new images")[1]
     commands = [shlex.split(line) for line in docs.splitlines() if line.startswith("sslmed predict --")]
     assert len(commands) >= 3
     monkeypatch.chdir(tmp_path)

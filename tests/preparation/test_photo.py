@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
 from sslmed.core.errors import DataError
-from sslmed.preparation.photograph import prepare_photo, read_photo
+from sslmed.preparation.photograph import prepare_photo, read_mask, read_photo
 from sslmed.preparation.settings import PrepareSettings
 
 ORIENTATION = 0x112  # EXIF tag
@@ -79,6 +79,8 @@ BAD_FILES = {
     "animated PNG": ("a.png", encode(PHOTO, **FRAMES), "holds 2 images, as an animation does"),
     "two pages": ("a.tif", encode(PHOTO, "TIFF", **FRAMES), "holds 2 images"),
     "CMYK": ("a.jpg", encode(PHOTO.convert("CMYK"), "JPEG"), "holds CMYK colours"),
+    "32 bits": ("a.tif", encode(Image.fromarray(GREY * np.int32(2**12)), "TIFF"), "not of 16 bits"),
+    "negative values": ("a.tif", encode(Image.fromarray(GREY - np.int32(99)), "TIFF"), "not of 16 bits"),
     "huge": ("a.png", declared(100_000, 100_000), "pixels; reduce it"),
     "very large": ("a.png", declared(10_000, 10_000), "has more than 89478485 pixels"),
     "data ends early": ("a.png", png(PIXELS, 8, 2, end=-9), "is truncated or damaged"),
@@ -217,6 +219,10 @@ def test_exif_rotation_is_applied(tmp_path, orientation):
     for image, expected in ((PHOTO, PIXELS), (Image.fromarray(GREY * np.uint16(256)), grey(GREY))):
         image.save(path, exif=exif)
         np.testing.assert_array_equal(read_photo(path), TURNS[orientation](expected))
+    mask = GREY // 8
+    Image.fromarray(mask).save(path, exif=exif)
+    turned = TURNS[orientation](mask)
+    np.testing.assert_array_equal(read_mask(path, turned.shape), turned)
     PHOTO.save(tmp_path / "a.jpg", quality=95, exif=exif)
     assert abs(read_photo(tmp_path / "a.jpg") - TURNS[orientation](PIXELS).astype(float)).mean() < 5
 

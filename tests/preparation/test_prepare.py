@@ -169,10 +169,15 @@ def test_copies_of_an_image_and_eyes_of_a_patient_are_one_group(aptos_dataset, t
 def test_what_a_pool_cannot_use_is_left_out_and_reported(aptos_dataset, tmp_path, capsys):
     data = aptos_dataset(grades=(0, 1, 2))
     (data / "train_images" / "eye_01.png").write_bytes(b"broken")
-    store = prepare(data, tmp_path / "store", CUBE, jobs=1, pool=True)
-    assert store.unlabelled == ("eye_00", "eye_02")
-    assert "eye_01.png" in capsys.readouterr().err
-    assert "eye_01.png" in (tmp_path / "store" / "left-out.txt").read_text()
+    (data / "train_images" / "eye_03.png").symlink_to("/proc/self/mem")  # its first page cannot be read
+    (data / "train.csv").unlink()
+    for _ in range(2):
+        store = prepare(data, tmp_path / "store", CUBE, jobs=1, pool=True)
+        assert store.unlabelled == ("train_images%2Feye_00", "train_images%2Feye_02")
+        assert "eye_01.png" in capsys.readouterr().err
+        left_out = (tmp_path / "store" / "left-out.txt").read_text()
+        assert "eye_01.png" in left_out
+        assert "eye_03.png: cannot be read (Input/output error)" in left_out
 
 
 @pytest.mark.parametrize("layout", ["decathlon", "aptos", "folder"])

@@ -174,11 +174,14 @@ def test_photographs_are_taken_whole_and_their_masks_with_them(data, tmp_path):
         (np.zeros((18, 19), np.uint8), "has 19 x 18 pixels, but its image 20 x 18"),
         (np.zeros((18, 20, 3), np.uint8), "is of mode RGB; a mask holds one whole number for each pixel"),
         (np.full((18, 20), 300, np.uint16), "holds 300; the numbers of classes must be 0 to 255"),
+        (np.full((18, 20), -3, np.int32), "holds -3; the numbers of classes must be 0 to 255"),
         (np.arange(360).reshape(18, 20).astype(np.uint8), "without smooth edges"),
     ],
 )
 def test_bad_masks_are_refused(data, tmp_path, mask, words):
-    Image.fromarray(mask).save(data.parent / "masks/case_00.png")
+    name = "masks/case_00.tif" if mask.dtype == np.int32 else "masks/case_00.png"
+    Image.fromarray(mask).save(data.parent / name)
+    rewrite(data, ("masks/case_00.png", name))
     with pytest.raises(DataError, match=words):
         prepare(data, tmp_path / "store", PrepareSettings(size=8), jobs=1, labels="map")
 

@@ -17,7 +17,7 @@ def test_a_photograph_keeps_its_colours_and_a_volume_is_seen_from_below_with_the
     picture = draw_puzzle(photograph, photograph)
     np.testing.assert_array_equal(picture[:, :120], (photograph.transpose(1, 2, 0) * 255).round())
     volume = np.zeros((1, 100, SIDE, 5), np.float32)
-    volume[:, 20, -1, 2] = 1  # right 20, frontmost, in the middle slice
+    volume[:, 79, -1, 2] = 1  # the 21st voxel from the patient's right, frontmost, in the middle slice
     picture = draw_puzzle(volume, volume)
     assert picture.shape == (SIDE, 100 + GAP + 100, 3)
     assert np.argwhere(picture[:, :100, 0]).tolist() == [[0, 20]]
@@ -40,15 +40,16 @@ def test_the_patches_of_a_grid_are_laid_out_row_major(dims: int, side: int) -> N
     patches = np.stack([np.full((1, *[side] * dims), index / 100, np.float32) for index in range(grid**dims)])
     picture = draw_puzzle(np.zeros((1, *[SIDE] * dims), np.float32), patches)[..., 0][:, SIDE + GAP :]
     top = (SIDE - grid * (side + GAP)) // 2  # pictures of a row are centred
-    top += GAP if dims == 3 else 0  # slices are turned, and so are their gaps
+    left = GAP if dims == 3 else 0  # slices are turned, and so are their gaps
+    top += left
     levels = np.split(np.pad(picture, [(0, 0), (0, GAP)]), grid ** (dims - 2), axis=1)
     for level, shown in enumerate(levels):
         for row in range(grid):
             for column in range(grid):
-                # An axial slice is turned: its first axis runs to the right, its second one upwards.
-                cell = (column, grid - 1 - row, level) if dims == 3 else (row, column)
+                # An axial slice is turned: its first axis runs to the left, its second one upwards.
+                cell = (grid - 1 - column, grid - 1 - row, level) if dims == 3 else (row, column)
                 expected = round(np.ravel_multi_index(cell, [grid] * dims) * 2.55)
-                corner = (top + row * (side + GAP), column * (side + GAP))
+                corner = (top + row * (side + GAP), left + column * (side + GAP))
                 assert (shown[corner[0] :, corner[1] :][:side, :side] == expected).all()
 
 
@@ -59,11 +60,11 @@ def test_a_segmentation_is_shown_where_most_of_it_is_and_coloured_by_class() -> 
     image, true, predicted = (picture[:, start : start + SIDE] for start in range(0, 3 * SIDE, SIDE + GAP))
     assert not image.any()
     assert not predicted.any()
-    assert true[:, :50].any(axis=-1).all()
-    assert not true[:, 50:].any()
-    assert (true[:, :50] == true[0, 0]).all()
+    assert true[:, -50:].any(axis=-1).all()
+    assert not true[:, :-50].any()
+    assert (true[:, -50:] == true[0, -1]).all()
     other = draw_segmentation(np.zeros((1, *truth.shape), np.float32), truth // 2, truth)
-    assert (other[0, SIDE + GAP] != true[0, 0]).any()
+    assert (other[0, SIDE + GAP + SIDE - 1] != true[0, -1]).any()
 
 
 def test_small_images_are_enlarged_without_blur() -> None:

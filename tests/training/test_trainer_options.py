@@ -3,13 +3,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from commands import Command
+from commands import Command, exit_status
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.demos.boring_classes import BoringModel
 from pytorch_lightning.plugins import MixedPrecision
 
 from sslmed.core.errors import UserError
+from sslmed.training import trainer_options as trainer_options_module
 from sslmed.training.checkpoints import AtomicCheckpointIO
 from sslmed.training.run_directory import RunDirectory
 from sslmed.training.trainer_options import FIXED, checkpoint_callbacks, trainer_options
@@ -52,6 +53,22 @@ def test_of_equally_good_checkpoints_the_later_one_is_kept(tmp_path: Path) -> No
     )
     trainer.fit(_Tied())
     assert torch.load(run.best, weights_only=True)["global_step"] == 6
+
+
+def test_a_precision_that_the_processor_emulates_is_named(sslmed: Command, tmp_path: Path, monkeypatch, caplog) -> None:
+    run = str(tmp_path / "run")
+    monkeypatch.setattr(trainer_options_module, "computes_bf16", lambda: True)
+    assert sslmed("fit", "rotation", "--run_dir", run, "--trainer.precision", "bf16-mixed") == 0
+    assert "this processor" not in caplog.text
+    monkeypatch.setattr(trainer_options_module, "computes_bf16", lambda: False)
+    validate = ["validate", "-c", f"{run}/config.yaml"]
+    assert exit_status(validate) == 0
+    (said,) = [each for each in caplog.messages if "this processor" in each]
+    assert said.startswith("trainer.precision is bf16-mixed")
+    assert said.endswith("set --trainer.precision 32-true")
+    caplog.clear()
+    assert exit_status([*validate, "--trainer.precision", "32-true"]) == 0
+    assert "this processor" not in caplog.text
 
 
 OTHERWISE = {

@@ -3,9 +3,10 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Hashable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
-from isal import igzip
+from isal import igzip, isal_zlib
 
 from sslmed.preparation.readers.formats import source_files
 from sslmed.preparation.survey.image import Image
@@ -22,7 +23,8 @@ def duplicates(images: Iterable[Image]) -> list[list[Image]]:
     equal: dict[Hashable, list[Image]] = defaultdict(list)
     for same in alike.values():
         for image, files in same if len(same) > 1 else ():
-            equal[tuple(map(_digest, files))].append(image)
+            with suppress(OSError, EOFError, isal_zlib.error):  # a damaged file, which preparing it will name
+                equal[tuple(map(_digest, files))].append(image)
     return [group for group in equal.values() if len(group) > 1]
 
 

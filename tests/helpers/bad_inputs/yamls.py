@@ -36,6 +36,7 @@ INPUTS = [
     Bad("preset of one fold", plan(), (PRESET, "n_folds: expected a whole number from 2, got 1"), make=preset(n_folds=1)),
     Bad("preset with a fold of -1", plan(), (PRESET, "folds: expected a whole number from 0, got -1"), make=preset(folds=[-1])),
     Bad("preset without folds", plan(), ("folds must be at least one",), make=preset(folds=[])),
+    Bad("preset of an unknown precision", plan(), (PRESET, "precision: expected auto or 32-true or bf16-mixed, got bf16"), make=preset(precision="bf16")),
     Bad("preset of size 0", plan(), (PRESET, "size must be ", "not 0"), make=preset(prepare={"size": 0})),
     Bad("preset of labels and fractions", plan(), (PRESET, "not both"), make=preset(labels=[1], fractions=[0.5])),
     Bad("preset with a stray file", plan(), ("preset: finetun.yaml would not be read",), make=write("preset/finetun.yaml", "{}")),

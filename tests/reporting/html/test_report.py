@@ -13,6 +13,7 @@ from sslmed import cli
 from sslmed.core.label_amount import LabelAmount
 from sslmed.core.text import duration
 from sslmed.downstream.examples import load_examples
+from sslmed.evaluation.statistics import MANY_FOLDS
 from sslmed.experiments.plan import read_plan
 from sslmed.experiments.reproduce import Outcome
 from sslmed.reporting.html import formatting as numbers
@@ -83,7 +84,7 @@ def test_five_folds_of_patients_get_an_answer_with_p_values(tmp_path):
     page = page_of(tmp_path, arms=("baseline", "cpc"), folds=5, cases=6, dataset="pancreas", fractions=(0.05, 1.0))
     assert "<strong>PHANTOM</strong>" not in page
     assert re.fullmatch(r"Yes, with 1 of 1 arm: cpc \+0\.\d{3} \[\+0\.\d{3}, \+0\.\d{3}\]\.", headline(page))
-    assert page.count("p-values of the figure&#39;s 1 tested arm are one family, corrected by Holm&#39;s method.") == 2
+    assert page.count("The p-values of the figure&#39;s 1 tested arm are corrected together by Holm&#39;s method.") == 2
     assert "Mean difference to the baseline over all amounts of labels" in page
     assert "Secondary: difference to the baseline" in page
     assert "▲" in page
@@ -101,12 +102,12 @@ def test_five_folds_of_patients_get_an_answer_with_p_values(tmp_path):
         ),
         (
             (0.0, -0.1),
-            "No: worse than the baseline with 1 of 2 arms, cpc -0.100 [-0.150, -0.050], better with none.",
+            "No: better than the baseline with none of 2 arms, and worse with 1: cpc -0.100 [-0.150, -0.050].",
         ),
         (
             (0.0, -0.01),
-            "Not shown: with none of 2 arms is the difference to the baseline more than chance. "
-            "The largest: cpc -0.010 [-0.060, +0.040].",
+            "Not shown: with none of 2 arms is the difference to the baseline larger than chance. "
+            "The largest is cpc -0.010 [-0.060, +0.040].",
         ),
     ],
 )
@@ -131,7 +132,17 @@ def test_terminal_and_caption_name_the_effect_first_and_the_family(tmp_path, cap
     for arm in arms[1:]:
         line = rf"{arm} {number} \[{number}, {number}\] to the baseline, p {p}, {p} with Holm's correction for 2 arms"
         assert re.search(line, shown)
-    assert "p-values of the figure's 2 tested arms are one family" in (out / "fig3.svg").read_text()
+    assert "p-values of the figure's 2 tested arms are corrected together" in (out / "fig3.svg").read_text()
+
+
+@pytest.mark.parametrize("n_folds", [5, 10])
+def test_captions_warn_of_intervals_over_more_than_five_folds(tmp_path, n_folds):
+    arms = ("baseline", "cpc")
+    work = write_experiment(tmp_path, arms=arms, folds=5, cases=3, fractions=(1.0,), examples=False)
+    for path in work.glob("*/fold*/seed*/*/results.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"n_folds": n_folds}))
+    page = report_experiment(work, tmp_path / "out").read_text()
+    assert (MANY_FOLDS in page) is (n_folds > 5)
 
 
 @pytest.mark.slow
