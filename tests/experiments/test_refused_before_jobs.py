@@ -18,6 +18,7 @@ from sslmed.experiments.settings import read_experiment, read_preset
 TINY = Path(__file__).parent / "tiny"
 
 
+@pytest.mark.slow
 def test_volumes_of_different_sizes_without_crops(decathlon_dataset, tmp_path: Path, capsys) -> None:
     root = decathlon_dataset(labelled=6, unlabelled=0, shape=(20, 18, 14))
     for path in root.glob("*/case_03.nii.gz"):
