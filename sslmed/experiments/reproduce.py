@@ -11,6 +11,7 @@ from typing import Literal
 from sslmed.core.errors import UserError
 from sslmed.core.files import check_writable
 from sslmed.core.startup import importing
+from sslmed.evaluation.resolution import lost_labels
 from sslmed.experiments.auto_preset import with_own_spacing
 from sslmed.experiments.choices import choose_executor, choose_grid, choose_sources, require_images
 from sslmed.experiments.data_checks import check_data, check_folds, check_sizes
@@ -163,6 +164,8 @@ def _do(command: _Command, options: Options) -> Outcome:
             keep_origin(work, command.files, grid.preset.precision)
             run_all(work, runs, executor=executor, lock=lock)
     _report_others(work, whole.other_settings)
+    for warning in lost_labels(places.seen.store) if places.seen is not None else ():
+        print(warning, file=sys.stderr)
     return Outcome(
         work=work,
         runs=runs,
