@@ -28,6 +28,7 @@ from sslmed.experiments.origin import (
     files_of,
     keep_origin,
     refuse_namesakes,
+    refuse_other_data,
     say_if_precision_is_slow,
     settle_precision,
 )
@@ -124,6 +125,7 @@ def _prepare_command(options: Options, drafts: Path) -> _Command:
             check_writable(folder, option)
     inputs = find_inputs(source, pool, rival, dry_run=options.dry_run)
     places = inputs.places(grid, work, (options.runs / "stores").absolute())
+    refuse_other_data(inputs, places)
     places = replace(places, seen=inputs.preview(places, grid.prepare_settings(places.spatial_dims)))
     plan = partial(plan_runs, dataset=source.name, wandb=options.wandb, devices=options.devices, probes=options.probes)
     if options.final:
