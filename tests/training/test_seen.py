@@ -74,6 +74,17 @@ def test_a_network_is_not_applied_to_images_that_are_prepared_otherwise(folder: 
     assert run(subcommand, *options[:2], "--data.store", str(folder / "store")) == 0
 
 
+def test_a_network_is_not_applied_to_channels_of_another_name(folder: Path, tmp_path: Path, capsys) -> None:
+    content = json.loads((folder / "phantom" / "dataset.json").read_text())
+    record = json.loads((folder / "tune" / "data.json").read_text())
+    assert record["channels"] == [*content["modality"].values()]
+    shutil.copytree(folder / "tune", tmp_path / "tune")
+    (tmp_path / "tune" / "data.json").write_text(json.dumps(record | {"channels": ["CT", "PT"]}))
+    capsys.readouterr()
+    assert run("test", "-c", str(tmp_path / "tune" / "config.yaml"), f"--run_dir={tmp_path / 'tune'}") == 2
+    assert "channels (CT, PT there, CT here)" in capsys.readouterr().err
+
+
 def test_pretraining_on_another_preparation_may_be_handed_over_and_the_log_says_it(
     folder: Path, tmp_path: Path, caplog
 ) -> None:
