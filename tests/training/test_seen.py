@@ -8,11 +8,13 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
 import yaml
 
 from sslmed import cli
 from sslmed.core.errors import UserError
 from sslmed.experiments.settings import config_root
+from sslmed.prediction.ensemble import load_ensemble
 from sslmed.preparation.prepare import PrepareSettings, prepare
 from sslmed.training.run_directory import RunDirectory
 
@@ -92,6 +94,10 @@ def test_pretraining_on_another_preparation_may_be_handed_over_and_the_log_says_
     with caplog.at_level(logging.WARNING):
         assert fit(folder, "segmentation", tmp_path / "tune", checkpoint, store="smaller") == 0
     assert "prepared otherwise: size (16 there, 8 here), hu_window" in caplog.text
+    pretrained, tuned = (RunDirectory(path).read_data() for path in (folder / "pretrain", tmp_path / "tune"))
+    ensemble = load_ensemble([tmp_path / "tune"], torch.device("cpu"), flips=False)
+    assert ensemble.seen == {*pretrained["digests"].values(), *tuned["digests"].values()}
+    assert not ensemble.seen <= {*tuned["digests"].values()}
 
 
 def test_a_run_lists_the_cases_that_it_saw(folder: Path) -> None:
