@@ -96,6 +96,7 @@ BAD = {
     "missing column": ([("image,", "picture,")], "map", "has no column image"),
     "missing column of labels": ([("value,", "age,")], "value", "has no column value, which is to hold the labels"),
     "misspelt patient": ([("patient", "Patient_ID")], "map", "has a column patient_id, which would be ignored"),
+    "patient by another name": ([("patient", "participant_id")], "map", "if it is meant as patient, name it so"),
     "misspelt labels": (
         [("mask,class,value", "masks,a,b")],
         None,
