@@ -148,6 +148,12 @@ def test_bad_tables_are_refused_in_one_line_with_status_2(data, tmp_path, capsys
     assert not (tmp_path / "runs").exists()
 
 
+def test_an_image_is_not_listed_again_by_its_whole_path(data):
+    rewrite(data, ("images/case_01.png", f"{data.parent}/images/case_00.png"))
+    with pytest.raises(DataError, match=r"line 3: image .* is already listed on line 2"):
+        read(data, labels="class")
+
+
 def test_volumes_and_photographs_do_not_mix(data, tmp_path):
     write_table(tmp_path / "scans", 3, [], cases=1, unlabelled=0)
     rewrite(data, ("images/case_00.png", "../scans/images/case_00.nii.gz"))
