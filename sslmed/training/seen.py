@@ -107,7 +107,11 @@ def check_handover(checkpoint: Path, data: StoreDataModule, *, transductive: boo
     groups = {store.groups[case] for case in data.selection.test}
     tested = [case for case in store.cases if store.groups[case] in groups]
     identities = (*record["training"].values(), *record["validation"].values())
-    seen = {*record["digests"].values(), *(record.get("pretraining_digests") or ()), *(identity.split()[0] for identity in identities)}
+    seen = {
+        *record["digests"].values(),
+        *(record.get("pretraining_digests") or ()),
+        *(identity.split()[0] for identity in identities),
+    }
     met = [case for case in tested if store.digests[case] in seen or store.image_hash(case) in seen]
     if met and not (transductive or record["transductive"]):
         raise UserError(

@@ -91,7 +91,9 @@ def test_channels_in_another_order_are_not_mixed(tmp_path):
         write_pool(tmp_path / name, 2 * number, 2 * number + 1)
         files = f"scan{2 * number}.nii;scan{2 * number + 1}.nii"
         (tmp_path / name / "table.csv").write_text(f"image,modality\n{files},{modalities}\n")
-    with pytest.raises(DataError, match=r"b/table.csv: its channels are T2, T1, but of .*a/table.csv the channels are T1"):
+    with pytest.raises(
+        DataError, match=r"b/table.csv: its channels are T2, T1, but of .*a/table.csv the channels are T1"
+    ):
         read(tmp_path / "a", tmp_path / "b", pool=True)
     assert read(tmp_path / "a", tmp_path / "c", pool=True).modalities == ("T1", "T2")
 

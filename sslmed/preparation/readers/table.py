@@ -9,7 +9,7 @@ from sslmed.preparation.channels import name_channels
 from sslmed.preparation.readers.csv_file import Line, by_column, read_lines, refuse_misspelt
 from sslmed.preparation.readers.dataset import LABELS_OF_TASKS, Case, Dataset, Labels
 from sslmed.preparation.readers.fundus import COLOURS
-from sslmed.preparation.readers.table_rows import COLUMNS, SEVERAL, Rows
+from sslmed.preparation.readers.table_rows import COLUMNS, SEVERAL, Rows, alike
 from sslmed.preparation.readers.volumes import channel_names
 
 NAME = "table.csv"
@@ -132,6 +132,8 @@ def _label_problems(path: Path, cases: Sequence[Case], labels: Labels, class_nam
         return []
     if not given:
         return [f"{path}: the column {column} is empty; fill it in, or remove it to pretrain only"]
+    if same := alike(class_names):
+        return [f"{path}: the classes {' and '.join(same)} differ by their form alone; write them alike"]
     if len(given) == 1 and labels != "map":
         (label,) = given
         name = class_names[int(label)] if labels == "class" and isinstance(label, int) else label

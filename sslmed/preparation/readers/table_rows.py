@@ -21,8 +21,11 @@ SEVERAL = ";"
 """Separates the files of an image's channels, and their names."""
 
 MASKS = (".png", ".tif", ".tiff")  # JPEG changes the values of pixels
-NOT_AVAILABLE = {"na", "n/a", "#n/a", "nan", "null"}
-"""Text that other programs write into empty cells."""
+NOT_AVAILABLE = {
+    *("na", "n/a", "nan", "null", "-", "--", "?", "."),
+    *("#n/a", "#ref!", "#value!", "#name?", "#div/0!", "#null!", "#num!"),
+}
+"""Text that people and programs write into cells without a value."""
 
 
 class Rows:
@@ -139,6 +142,15 @@ def _natural(name: str) -> tuple[object, ...]:
         return (0, number, name)
     parts = re.split(r"(\d+)", name.casefold())
     return (1, [int(part) if part.isdecimal() else part for part in parts], name)
+
+
+def alike(names: Sequence[str]) -> list[str]:
+    """Return the first names that are one but for capitals or the form of a number: Benign, benign; 0.1, 0.10."""
+    same: dict[object, list[str]] = {}
+    for name in names:
+        number = _number(name)
+        same.setdefault(name.casefold() if number is None else number, []).append(name)
+    return next((each for each in same.values() if len(each) > 1), [])
 
 
 def _number(text: str) -> float | None:
