@@ -118,5 +118,5 @@ def test_a_test_case_is_found_in_any_pool_of_any_format(tmp_path):
     pools = [write_pool(tmp_path / "other", 8), tmp_path / "dicom"]
     pool = prepare(pools, tmp_path / "pool", CUBE, jobs=1, pool=True)
     assert pool.modalities == ("CT",)
-    with pytest.raises(UserError, match=r"test cases \(dicom%2Fb is scan2\)"):
+    with pytest.raises(UserError, match=r"test cases \(dicom/b is scan2\)"):
         refuse_common_images(pool, store, "--pool")

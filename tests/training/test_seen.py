@@ -7,6 +7,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -185,6 +186,16 @@ def test_a_run_is_not_finished_or_resumed_on_data_that_have_changed(tmp_path: Pa
         else:
             with pytest.raises(UserError, match=rf"data have changed since this run started \({name}\)"):
                 run_directory.begin("run_dir: x", now)
+
+
+def test_tables_of_a_run_call_cases_by_their_paths(tmp_path: Path) -> None:
+    rows = pd.DataFrame({"case": ["p1%2Fct"], "dice_foreground": [0.5], "artefact": ["noise"], "strength": [1]})
+    run_directory = RunDirectory(tmp_path)
+    run_directory.finish({}, rows)
+    run_directory.write_corrupted(rows)
+    assert [pd.read_csv(path)["case"].item() for path in (run_directory.cases, run_directory.robustness)] == [
+        *["p1/ct"] * 2
+    ]
 
 
 def test_data_that_change_while_a_run_trains_leave_it_unfinished(
