@@ -87,7 +87,9 @@ def prepare(
             _report_label_maps(dataset)
             _report_left_out(store, problems)
     except OSError as error:
-        raise UserError(f"{store}: cannot be prepared: {error}") from error
+        # NumPy says only how many bytes were written when a disk is full.
+        full = "" if error.errno else "; the disk is full: free some of it, and run the same command again"
+        raise UserError(f"{store}: cannot be prepared: {error}{full}") from error
     return Store(store)
 
 

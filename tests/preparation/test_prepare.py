@@ -167,6 +167,15 @@ def test_copies_of_an_image_and_eyes_of_a_patient_are_one_group(aptos_dataset, t
     assert "1 copies of images have another label than these (eye_03 and eye_01); correct" in capsys.readouterr().err
 
 
+def test_a_full_disk_is_said(aptos_dataset, tmp_path, monkeypatch):
+    def write(*arguments, **options):
+        raise OSError("32768 requested and 24512 written")  # all that NumPy says
+
+    monkeypatch.setattr("sslmed.preparation.prepare.run_in_processes", write)
+    with pytest.raises(UserError, match=r"24512 written; the disk is full: free some of it, and run the same command"):
+        prepare(aptos_dataset(grades=(0, 1)), tmp_path / "store", CUBE, jobs=1)
+
+
 def test_what_a_pool_cannot_use_is_left_out_and_reported(aptos_dataset, tmp_path, capsys):
     data = aptos_dataset(grades=(0, 1, 2))
     (data / "train_images" / "eye_01.png").write_bytes(b"broken")
