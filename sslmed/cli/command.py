@@ -17,17 +17,17 @@ from sslmed.core.startup import importing
 LIGHTNING_COMMANDS = {
     "fit": "train a run: pretrain or fine-tune, then score its test cases once",
     "validate": "score a run's validation cases",
-    "test": "score a run's test cases again; its record is not touched",
-    "predict": "segment new images on their own grids, or tell their classes or values; or the cases of a run's store",
+    "test": "score a run's test cases again; its results do not change",
+    "predict": "predict masks, classes or values of new images, or of the cases of a run's store",
 }
 OWN_COMMANDS = {
     "phantom": "generate a dataset: CT-like or MRI-like volumes in the layout of MSD, or photographs in that of APTOS",
-    "check": "look at any folder of images: what it holds, what cannot be used, a table to edit and the next command",
+    "check": "say what a folder of images holds and what cannot be used; write a table to edit, and the next command",
     "prepare": "check a dataset's files and write them as normalised, memory-mapped arrays",
     "reproduce": "pretrain, fine-tune, score and draw a figure's data-efficiency curves",
     "robustness": "score an experiment's test cases under artefacts, such as motion and noise",
     "predict": LIGHTNING_COMMANDS["predict"],
-    "export": "hand a trained network on: weights with a model card, ONNX, or a MONAI bundle",
+    "export": "export a trained network: weights with a model card, ONNX, a MONAI bundle, or for nnU-Net",
     "report": "write an experiment's report: one HTML file with curves, numbers, slices, protocol and cost",
 }
 """Each is a module of this package, with the dataclasses of its options, and what runs it."""

@@ -1,4 +1,4 @@
-"""`sslmed export`: hand a trained network on."""
+"""`sslmed export`: write a trained network for others."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

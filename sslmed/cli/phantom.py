@@ -7,7 +7,9 @@ from typing import Literal
 
 from sslmed.core.numbers import Count, Index
 
-EPILOG = "Deterministic by seed; the first N cases do not depend on N. The same command resumes one that was killed."
+EPILOG = (
+    "Deterministic by seed; the first N cases do not depend on N. The same command resumes one that was interrupted."
+)
 POSITIONAL = ("kind", "out")
 
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from sslmed.preparation.store import Store
 
 EPILOG = (
-    f"Known datasets: {', '.join(KNOWN)}. The same command resumes one that was killed. Exit status 2 if a file cannot "
-    "be used: one line for each."
+    f"Known datasets: {', '.join(KNOWN)}. The same command resumes one that was interrupted. "
+    "Exit status 2 if a file cannot be used: one line for each."
 )
 POSITIONAL = ("data",)
 

@@ -1,13 +1,14 @@
 """`sslmed reproduce`: pretrain, fine-tune, score and draw a figure's data-efficiency curves."""
 
 from sslmed.experiments.options import Options
-from sslmed.experiments.settings import known_names
+from sslmed.experiments.settings import config_root, known_names
 from sslmed.preparation.download.known import KNOWN
 
 EPILOG = (
     f"Figures: {', '.join(known_names('experiments'))}. Known datasets: {', '.join(KNOWN)}. "
     f"Encoders: {', '.join(known_names('encoder'))}. The same command resumes one that was interrupted. "
-    "Exit status 1 if runs failed, 2 for wrong input."
+    "Exit status 1 if runs failed, 2 for wrong input. "
+    f"YAML files of figures, presets and cluster profiles: {config_root()}"
 )
 POSITIONAL = ("figure",)
 OPTIONS = (Options,)

@@ -3,6 +3,7 @@
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 
 @contextmanager
@@ -15,6 +16,11 @@ def importing() -> Iterator[None]:
     try:
         yield
     finally:
-        if not gc.get_freeze_count():  # a second freeze would keep leftovers of an earlier run
-            gc.freeze()
+        _freeze_once()
         gc.enable()
+
+
+@cache
+def _freeze_once() -> None:
+    """A second freeze would keep leftovers of an earlier run."""
+    gc.freeze()

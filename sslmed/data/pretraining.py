@@ -6,7 +6,6 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 
-from sslmed.core.errors import UserError
 from sslmed.data.datamodule import StoreDataModule
 from sslmed.data.fold import FoldData
 from sslmed.data.samples import Sample
@@ -47,15 +46,12 @@ class PoolData(StoreDataModule):
         kwargs: See `StoreDataModule`.
 
     Raises:
-        UserError: If there are fewer than 4 different images: contrastive tasks need 2 in training and 2 in validation.
+        UserError: If there are fewer than 4 different images.
     """
 
     def __init__(self, store: Path, split_seed: int = 0, balanced: bool = False, **kwargs: object) -> None:
         super().__init__(store, **kwargs)  # type: ignore[arg-type]
         self.balanced = balanced
-        n_images = len(self.store.distinct(self.store.cases))
-        if n_images < 4:
-            raise UserError(f"{store}: a pool needs at least 4 different images, got {n_images}")
         self.selection = select_pool(self.store, split_seed=split_seed)
 
     @property

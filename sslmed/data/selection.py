@@ -138,8 +138,14 @@ def select_pretraining(store: Store, split: Split, *, transductive: bool) -> Sel
 
 
 def select_pool(store: Store, *, split_seed: int = 0) -> Selection:
-    """Select the cases of pretraining on an external pool: all, of which a tenth is for validation."""
+    """Select the cases of pretraining on an external pool: all, of which a tenth is for validation.
+
+    Raises:
+        UserError: If there are fewer than 4 different images: contrastive tasks need 2 in training and 2 in validation.
+    """
     cases = store.distinct(store.cases)
+    if len(cases) < 4:
+        raise UserError(f"{store.root}: a pool needs at least 4 different images, got {len(cases)}")
     left_out = {COPIES: len(store.cases) - len(cases)}
     return Selection(*hold_out(cases, seed=split_seed), left_out=_counted(store, left_out))
 

@@ -18,6 +18,7 @@ from sslmed.core.startup import importing
 from sslmed.experiments.arms import SLICES
 from sslmed.experiments.devices import gpu_memory
 from sslmed.experiments.grid import Grid
+from sslmed.experiments.origin import keep_origin, refuse_namesakes
 from sslmed.experiments.settings import read_preset, read_yaml
 from sslmed.preparation.fingerprint import Fingerprint, choose_crop, describe, measure, times
 from sslmed.preparation.readers.dataset import Dataset
@@ -33,7 +34,9 @@ MADE_FOR = "made-for.json"
 """File beside a preset: what determined it."""
 
 
-def with_own_spacing(grid: Grid, dataset: Dataset, out: Path, jobs: int | None, drafts: Path | None) -> Grid:
+def with_own_spacing(
+    grid: Grid, dataset: Dataset, out: Path, jobs: int | None, drafts: Path | None, files: Mapping[str, str]
+) -> Grid:
     """Replace the preset by one for this dataset. The first command writes it; later ones use it as it is.
 
     Args:
@@ -42,12 +45,14 @@ def with_own_spacing(grid: Grid, dataset: Dataset, out: Path, jobs: int | None, 
         out: Where the preset's folder goes.
         jobs: Jobs side by side, which share the memory of a machine without GPU; `None` if they run on a cluster.
         drafts: Where it goes instead in a dry run, if it is not there yet.
+        files: See `files_of`.
 
     Raises:
-        UserError: If the images are photographs, or there is one for other volumes.
+        UserError: If the images are photographs, or there is one for other volumes, or from another preset.
     """
     folder = out / f"{grid.preset_folder.name}-auto"
     if folder.is_dir():
+        refuse_namesakes(folder, files)
         _refuse_others(folder, _determinants(measure(dataset, masks=0)), dataset)
         spacing = times(read_preset(folder).prepare.spacing)
         print(f"{folder}: is used as it is, with {spacing} mm; remove it to have it made anew", file=sys.stderr)
@@ -57,6 +62,7 @@ def with_own_spacing(grid: Grid, dataset: Dataset, out: Path, jobs: int | None, 
         _make(folder, grid, measure(dataset), jobs)
     else:
         _make(folder, grid, measure(dataset), jobs)
+        keep_origin(folder, files)
         print(f"{folder}: holds these settings, to be edited and given as --preset {folder}")
     return replace(grid, preset=read_preset(folder), preset_folder=folder.resolve())
 

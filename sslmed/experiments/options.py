@@ -15,7 +15,7 @@ class Options:
     """Options of `sslmed reproduce`; `None` takes the preset's or the figure's.
 
     Attributes:
-        figure: Name of a figure, or the path of a YAML of your own, like those in `configs/experiments`.
+        figure: Name of a figure, or the path of a YAML of your own.
         data: `phantom`, a known dataset, a table (CSV), or a folder with one or in MSD or APTOS layout; and more of
             them, or folders of loose images as unlabelled cases.
         pool: Folders, tables or known datasets with images for arms <task>-external, whose labels are not read; by
@@ -37,14 +37,14 @@ class Options:
         jobs: Jobs side by side; by default as many as the profile, or cores and the memory of GPUs, allow.
         devices: GPUs, or processes on the CPU, that train one run together.
         executor: Where jobs run.
-        profile: Snakemake profile of a cluster: partition, account, time, memory; see configs/cluster/slurm.
+        profile: Snakemake profile of a cluster: partition, account, time, memory.
         out: Where tables and figures go.
         runs: Where runs and prepared data go.
         downloads: Where generated and downloaded data go.
         wandb: Whether runs are mirrored to Weights & Biases.
-        probes: Score while pretraining what the encoder's features tell of the labels, for the report; runs that are
-            done stay as they are.
-        check: Compare the scores of a phantom, preset quick, with those measured; exit status 1 if some lie outside the
+        probes: Measure during pretraining how well the labels can be predicted from the encoder's features, for the
+            report; finished runs stay as they are.
+        check: Compare the scores of a phantom (preset quick) with measured ones; exit status 1 if some are outside the
             range between processors.
         dry_run: List what is done and to do, and what it would cost.
         final: Train one model on all labels, for use: of the arm of --arms, or of the best in validation so far.

@@ -23,6 +23,8 @@ from sslmed.preparation.settings import PrepareSettings
 
 Settings = TypeVar("Settings")
 
+Precision = Literal["auto", "32-true", "bf16-mixed"]
+
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -136,8 +138,8 @@ class Preset:
         null_arms: Number of baselines with other initial weights, which show differences due to chance.
         fractions: Label fractions, in (0, 1]; by default the figure's.
         labels: Numbers of labels, or `all`, instead of fractions.
-        precision: `auto` trains in `bf16-mixed` on processors with instructions for bfloat16, where there is no GPU,
-            otherwise in `32-true`. By default `trainer.precision` counts.
+        precision: `auto` trains in `bf16-mixed` if the first command runs on a processor with instructions for
+            bfloat16, without a GPU, otherwise in `32-true`. By default `trainer.precision` counts.
         shares: Preset of another figure, as `fig3/quick`, whose overlays are used where this one has none of that name.
     """
 
@@ -152,16 +154,11 @@ class Preset:
     null_arms: Index = 0
     fractions: list[float] | None = None
     labels: list[int | Literal["all"]] | None = None
-    precision: str | int | None = None
+    precision: Precision | None = None
     shares: str | None = None
 
     def __post_init__(self) -> None:
         _ = self.label_amounts  # refuses what cannot be used
-        if self.precision not in (None, "auto"):
-            raise UserError(
-                f"precision: expected auto, got {self.precision}; for a fixed one leave it out, and write trainer: "
-                "{precision: ...} in run.yaml beside it, as 32-true, bf16-mixed or 16-mixed"
-            )
 
     @property
     def label_amounts(self) -> tuple[LabelAmount, ...]:

@@ -85,37 +85,27 @@ def _seconds(work: Path, run: Run) -> list[float]:
         return []
 
 
-def is_stale(work: Path, run: Run) -> bool:
-    """Whether a run's directory has a run with other settings or on other data, or one that started from such a run.
-
-    An unfinished run that was moved is stale too: its checkpoints contain old paths.
-    """
-    return _stale_because(work, run) is not None
-
-
 def _stale_because(work: Path, run: Run) -> str | None:
-    """Return why the run in a run's directory is stale; `None` if it is not, or there is none."""
+    """Return why the run in a run's directory is stale; `None` if it is not, or there is none.
+
+    It is if it has other settings or data, or started from such a run. An unfinished run that was moved is stale too:
+    its checkpoints contain old paths.
+    """
     directory = RunDirectory(work / run.name)
     if not directory.config.is_file():
         return None
     config = yaml.load(directory.config.read_text(encoding="utf-8"), yaml.CSafeLoader)
     if config["labels"]["key"] != run.key:
-        before, now = config.get("trainer", {}).get("precision"), _automatic_precision(run)
-        is_other = now is not None and now != before
-        return f"precision (auto) is {now} on this machine, and was {before}" if is_other else "settings have changed"
+        return "settings have changed"
     if run.data is not None and run.data != directory.read_data().get("fingerprint"):
         return "the data have changed"
     moved = not has_results(work, run) and Path(config["run_dir"]) != work / run.name
     return "unfinished runs have been moved" if moved else None
 
 
-def _automatic_precision(run: Run) -> str | None:
-    return dict(zip(run.arguments[::2], run.arguments[1::2], strict=True)).get("--trainer.precision")
-
-
 def is_done(work: Path, run: Run) -> bool:
     """Whether a run has results of the current configuration."""
-    return has_results(work, run) and not is_stale(work, run)
+    return has_results(work, run) and _stale_because(work, run) is None
 
 
 def stale_runs(work: Path, runs: Sequence[Run]) -> dict[str, list[Run]]:

@@ -25,18 +25,19 @@ class CapturedStep:
 
     A replay repeats the operations on the GPU, with new random numbers, but no Python. So a step must do the same for
     every batch, and must not read a number from the device. A step that reads one is not recorded, and is computed as
-    without this class. It is recorded again if the shapes of a batch or the trainable parameters change.
+    without this class. It is recorded again if the shapes of a batch or the parameters change, as by unfreezing.
 
     Source: https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs.
 
     Args:
         step: Computes the loss `()` of a batch.
-        parameters: Parameters that get gradients.
+        parameters: Lists the parameters that get gradients, which may become others.
     """
 
-    def __init__(self, step: Callable[[dict[str, Any]], Tensor], parameters: Iterable[Parameter]) -> None:
+    def __init__(self, step: Callable[[dict[str, Any]], Tensor], parameters: Callable[[], Iterable[Parameter]]) -> None:
         self._step = step
-        self._parameters = list(parameters)
+        self._list = parameters
+        self._parameters: list[Parameter] = []
         self._recorded_for: object = None
         self._done = 0
         self._waits = False
@@ -53,9 +54,10 @@ class CapturedStep:
         """
         tensors = {name: each for name, each in batch.items() if torch.is_tensor(each)}
         shapes = {name: (each.shape, each.dtype) for name, each in tensors.items()}
-        kind = shapes, [parameter.requires_grad for parameter in self._parameters]
+        parameters = list(self._list())
+        kind = shapes, [(id(each), each.data_ptr(), each.requires_grad) for each in parameters]
         if kind != self._recorded_for:
-            self._recorded_for, self._done, self._graph = kind, 0, None
+            self._recorded_for, self._parameters, self._done, self._graph = kind, parameters, 0, None
         self._done += 1
         if self._waits or self._done < WARM_UP:
             return self._compute(tensors)

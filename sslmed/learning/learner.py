@@ -33,7 +33,7 @@ class Learner(LightningModule, ABC):
 
     def capture_steps(self) -> None:
         """From now on, replay the training step as a CUDA graph; see `CapturedStep`."""
-        self.captured = CapturedStep(self.training_loss, self.parameters())
+        self.captured = CapturedStep(self.training_loss, self.parameters)
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:  # noqa: ARG002 - Lightning's signature
         """Compute and log the loss of a batch."""

@@ -21,7 +21,7 @@ CHANCE = "chance alone"
 CORRECTED = "Intervals are corrected for training sets that overlap between folds (Nadeau and Bengio 2003)."
 NO_DIFFERENCES = (
     f"With fewer than {ENOUGH_RUNS} runs per arm and amount of labels, no difference to the baseline is given: "
-    "baselines that differ in their initial weights alone would often seem to differ."
+    "two baselines that differ only in their initial weights would often seem to differ."
 )
 
 
@@ -51,18 +51,18 @@ def caption(tables: Tables, metric: str) -> list[str]:
         more = f", and {count(rest, 'further run')}" if rest > 0 else ""
         lines.append(f"{INCOMPLETE} missing: {', '.join(tables.missing[:NAMED_MISSING])}{more}.")
         if not few:
-            lines.append(f"Where fewer than {ENOUGH_RUNS} are left, bars are {OVER_CASES}, and bands {RANGE}.")
+            lines.append(f"With fewer than {ENOUGH_RUNS} runs left, bars are {OVER_CASES}; bands are {RANGE}.")
     return lines
 
 
 def holm_family(tables: Tables) -> str:
     """Say over which tests p-values are corrected."""
     arms = count(len(tables.tests), "tested arm")
-    return f"p-values of the figure's {arms} are one family, corrected by Holm's method."
+    return f"The p-values of the figure's {arms} are corrected together by Holm's method."
 
 
 def notes_of(records: Collection[Mapping[str, Any]]) -> list[str]:
-    """Say how folds and encoders were not as usual.
+    """Say if there were more folds than intervals hold for, or encoders were not trained in the usual way.
 
     Args:
         records: `results.json` of the runs.
@@ -84,8 +84,8 @@ def null_band(tables: Tables) -> str:
     df = tables.null_bands["df"].min()
     rough = ", so it is rough itself" if df < ENOUGH_RUNS else ""
     return (
-        "Grey: what chance alone does. With 95 % probability another baseline, with other initial weights, has its "
-        f"score there; estimated from {', '.join(nulls)} ({count(df, 'degree')} of freedom{rough})."
+        "Grey: chance alone. With 95 % probability, another baseline with other initial weights has its score "
+        f"there; estimated from {', '.join(nulls)} ({count(df, 'degree')} of freedom{rough})."
     )
 
 
@@ -93,7 +93,7 @@ def _bars(n_folds: int, n_runs: int) -> str:
     if n_folds >= ENOUGH_RUNS:
         return "95 % intervals, which include the noise of training and of test cases"
     if n_runs >= ENOUGH_RUNS:
-        return "95 % intervals over seeds and test cases, for training sets like these folds'"
+        return "95 % intervals over seeds and test cases, for the training sets of these folds"
     return f"95 % intervals {OVER_CASES}"
 
 

@@ -330,7 +330,7 @@ def test_the_commands_suit_the_sizes_and_the_number_of_the_scans(check, tmp_path
         (folder / name).touch()
     report = check(folder, "--table", "more.csv")
     assert report["commands"][-1] == "sslmed reproduce segmentation --data more.csv --spacing auto"
-    assert "2 hidden files or folders are left out: .DS_Store, hospital_0/._ct.nii.gz" in report["notes"]
+    assert "hidden files and folders are left out, 2 in all: .DS_Store, hospital_0/._ct.nii.gz" in report["notes"]
 
 
 def test_an_edited_table_is_kept(check, tmp_path: Path, capsys) -> None:

@@ -105,6 +105,7 @@ def test_initial_weights_differ_between_folds_and_seeds_and_are_those_of_all_arm
     assert all(torch.equal(pretraining[key], baseline[key]) for key in pretraining if key.startswith("encoder."))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("selected", ["last", "best"])
 def test_the_selected_checkpoint_is_scored(sslmed: Command, tmp_path: Path, selected: str) -> None:
     run = tmp_path / "run"
@@ -142,6 +143,7 @@ def test_a_compiled_network_learns_the_same(sslmed: Command, tmp_path: Path, mon
     assert len(set(map(frozenset, weights))) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["segmentation", "segmentation on slices", "exemplar", "classification"])
 def test_a_stopped_and_resumed_fit_equals_an_uninterrupted_one_bit_by_bit(
     sslmed: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, aptos_dataset, kind: str
@@ -188,6 +190,7 @@ def test_a_stopped_and_resumed_fit_equals_an_uninterrupted_one_bit_by_bit(
         assert (whole / "cases.csv").read_bytes() == (halves / "cases.csv").read_bytes()
 
 
+@pytest.mark.slow
 def test_test_validate_and_predict_leave_the_record_alone(sslmed: Command, tmp_path: Path, store: Path, capsys) -> None:
     run = tmp_path / "run"
     assert sslmed("fit", "segmentation", "--run_dir", str(run)) == 0
@@ -220,12 +223,14 @@ def test_a_finished_run_and_one_with_other_settings_are_not_overwritten(
     assert "data.init_args.updates was 4, now 6" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_transductive_pretraining_says_so_in_its_results(sslmed: Command, tmp_path: Path) -> None:
     for flag in ("true", "false"):
         assert sslmed("fit", "rotation", "--data.transductive", flag, "--run_dir", str(tmp_path / flag)) == 0
         assert json.loads((tmp_path / flag / "results.json").read_text())["transductive"] == (flag == "true")
 
 
+@pytest.mark.slow
 def test_volumes_of_different_sizes_are_trained_on_in_crops(decathlon_dataset, tmp_path: Path, sslmed, capsys) -> None:
     data = decathlon_dataset(labelled=7, unlabelled=0, shape=(20, 16, 6))
     image = data / "imagesTr" / "case_00.nii.gz"

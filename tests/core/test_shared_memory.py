@@ -71,6 +71,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_a_long_tmpdir_of_a_scheduler_is_no_trouble(decathlon_dataset, tmp_path: Path) -> None:
     long = tmp_path / ("job-of-a-scheduler_" * 4) / "scratch"
     long.mkdir(parents=True)

@@ -187,7 +187,11 @@ def test_data_that_does_not_fit_is_refused(store: Path, graded: Path, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"spatial_dims": 2}, {"crop_size": (4, 10, 8)}, {"spatial_dims": 2, "crop_size": (4, 10)}]
+    "options",
+    [
+        *[pytest.param(each, marks=pytest.mark.slow) for each in ({}, {"spatial_dims": 2}, {"crop_size": (4, 10, 8)})],
+        {"spatial_dims": 2, "crop_size": (4, 10)},
+    ],
 )
 def test_data_that_is_kept_on_a_device_makes_the_same_batches(store: Path, options: dict, device, monkeypatch) -> None:
     for module in (SegmentationData, PretrainingData):

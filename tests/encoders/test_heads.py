@@ -51,6 +51,7 @@ def test_global_pooling_of_a_single_voxel_changes_nothing(pooling):
     torch.testing.assert_close(head([coarsest]), head.layers(coarsest.reshape(2, -1)))
 
 
+@pytest.mark.slow
 def test_the_published_jigsaw_head_on_fundus_photographs():
     # Patches of 66 leave 2 x 2 voxels of DenseNet-121, halved once more: nine times 1024 features.
     encoder = DenseNetEncoder()

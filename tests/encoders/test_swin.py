@@ -7,7 +7,7 @@ from monai.networks.nets.swin_unetr import SwinUNETR
 from sslmed.encoders import SwinEncoder
 
 
-@pytest.mark.parametrize("dims", [2, 3])
+@pytest.mark.parametrize("dims", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_the_default_is_the_encoder_of_swin_unetr(dims) -> None:
     encoder = SwinEncoder(dims).eval()
     whole = SwinUNETR(in_channels=1, out_channels=2, feature_size=48, spatial_dims=dims).eval()

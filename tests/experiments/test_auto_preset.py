@@ -1,5 +1,6 @@
 """`--spacing auto`: the preset that it writes, and that the user may edit."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from sslmed.downstream import Segmentation
 from sslmed.experiments.grid import Grid
 from sslmed.experiments.network import build_encoder
 from sslmed.experiments.own import find_encoder
-from sslmed.experiments.settings import known_names, read_experiment, read_preset
+from sslmed.experiments.settings import known_names, preset_folder, read_experiment, read_preset
 from sslmed.pretext import Exemplar
 
 LIBRARIES_GIB = 0.45
@@ -46,6 +47,7 @@ def write(tmp_path: Path, monkeypatch, capsys):
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("gpu", "crop"), [(None, [80, 80, 16]), (80 * 2**30, [144, 112, 16])])
 def test_it_has_the_median_spacing_and_crops_and_is_kept_when_edited(
     decathlon_dataset, tmp_path: Path, monkeypatch, capsys, write, gpu: int | None, crop: list[int]
@@ -89,6 +91,17 @@ def test_other_data_of_the_same_name_do_not_share_it(decathlon_dataset, tmp_path
     assert _dry_run(tmp_path, "segmentation", larger, "--preset", folder) == 0
 
 
+def test_other_presets_of_the_same_name_do_not_share_it(decathlon_dataset, tmp_path: Path, capsys, write) -> None:
+    data = decathlon_dataset(labelled=10, unlabelled=0)
+    quick = preset_folder("segmentation", "quick")
+    mine, other = (shutil.copytree(quick, tmp_path / name / "mine") for name in "ab")
+    write(data, "--preset", mine)
+    (other / "finetune.yaml").write_text("data: {init_args: {batch_size: 1}}\n")
+    assert _reproduce(tmp_path, "segmentation", data, "--spacing", "auto", "--preset", other) == 2
+    assert f"mine-auto: was made with the preset in {mine}, and {other} has the same" in capsys.readouterr().err
+
+
+@pytest.mark.slow
 def test_settings_of_the_preset_that_it_starts_from_are_kept(decathlon_dataset, tmp_path: Path, write) -> None:
     write(decathlon_dataset(labelled=10, unlabelled=0), "--preset", "sound")
     folder = tmp_path / "out" / "presets" / "segmentation" / "Task00_Toy" / "sound-auto"
@@ -97,6 +110,7 @@ def test_settings_of_the_preset_that_it_starts_from_are_kept(decathlon_dataset, 
     assert run["data"]["init_args"]["crop_size"] == [64, 64, 64]  # four levels of halving, and four voxels left
 
 
+@pytest.mark.slow
 def test_another_encoder_has_crops_of_its_own(decathlon_dataset, tmp_path: Path, write) -> None:
     data = decathlon_dataset(labelled=10, unlabelled=0, shape=(12, 10, 8))
     for encoder in ([], ["--encoder", "resnet"]):
@@ -136,6 +150,7 @@ def _kib(field: str) -> int:
     return next(int(line.split()[1]) for line in status if line.startswith(field))
 
 
+@pytest.mark.slow
 def test_quick_says_that_it_is_for_demonstrations_except_with_them(decathlon_dataset, tmp_path: Path, capsys) -> None:
     data = decathlon_dataset(labelled=10, unlabelled=0)
     assert _dry_run(tmp_path, "segmentation", data) == 0

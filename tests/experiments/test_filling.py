@@ -182,6 +182,7 @@ def test_a_dry_run_says_how_many_jobs_share_a_gpu_and_why(machine, tmp_path: Pat
     assert "1 side by side until the memory of a first run says how many share a GPU" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_every_job_is_told_how_many_share_its_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "told.py").write_text(
         "import sys, pathlib; pathlib.Path(sys.argv[2], 'results.json').write_text(' '.join(sys.argv[2:]))"

@@ -30,6 +30,7 @@ def volumes(decathlon_dataset) -> Path:
     return decathlon_dataset("Task01_Uneven", labelled=13, unlabelled=2)  # folds of 6, 7 and 7 training cases
 
 
+@pytest.mark.usefixtures("in_one_process")
 @pytest.mark.long
 @pytest.mark.slow
 def test_numbers_of_labels_are_cells_though_folds_differ_and_all_is_shared_with_fractions(
@@ -59,6 +60,7 @@ def test_photographs_need_a_label_of_each_class(reproduce, aptos_dataset, capsys
     assert "fold 0: 4 labels: each of the 5 classes needs one, so the least number is 5" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_dry_run_counts_folds_pool_and_labels_and_says_which_are_the_same(
     reproduce, volumes: Path, tmp_path: Path, capsys, monkeypatch
 ) -> None:
@@ -84,6 +86,7 @@ def test_a_dry_run_counts_folds_pool_and_labels_and_says_which_are_the_same(
     assert "here is none" not in output
 
 
+@pytest.mark.slow
 def test_the_command_by_hand_works_when_it_is_pasted(reproduce, volumes: Path, tmp_path: Path, capsys) -> None:
     options = ["--labels", "2", "--folds", "0"]
     assert reproduce(volumes, *options, "--dry-run") == 0

@@ -1,6 +1,7 @@
 import hashlib
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,7 @@ def test_arms_differ_in_nothing_but_the_weights_they_start_from() -> None:
         assert all(arm == arms[0] for arm in arms)
 
 
+@pytest.mark.slow
 def test_several_devices_are_part_of_a_runs_configuration() -> None:
     one, two = _plan(_grid()), _plan(_grid(), devices=2)
     assert {run.devices for run in one} == {1}
@@ -75,16 +77,14 @@ def test_several_devices_are_part_of_a_runs_configuration() -> None:
     assert one == _plan(_grid(), devices=1)
 
 
-def test_precision_auto_is_bf16_where_the_processor_has_it_and_part_of_a_runs_configuration(tmp_path: Path) -> None:
-    copy = tmp_path / "tiny"
-    shutil.copytree(TINY, copy)
-    (copy / "preset.yaml").write_text((copy / "preset.yaml").read_text() + "precision: auto\n")
-    arms = ("baseline", "rotation")
-    fp32, bf16 = (_plan(_grid(copy, arms=arms), bf16=bf16) for bf16 in (False, True))
-    assert {_options(run)["trainer.precision"] for run in bf16} == {"bf16-mixed"}
-    assert {_options(run)["trainer.precision"] for run in fp32} == {"32-true"}
+def test_the_presets_precision_is_part_of_a_runs_configuration() -> None:
+    grid = _grid(arms=("baseline", "rotation"))
+    precisions = ("32-true", "bf16-mixed")
+    fp32, bf16 = (_plan(replace(grid, preset=replace(grid.preset, precision=each))) for each in precisions)
+    for plan, precision in zip((fp32, bf16), precisions, strict=True):
+        assert {_options(run)["trainer.precision"] for run in plan} == {precision}
     assert all(a.key != b.key and a.name == b.name for a, b in zip(fp32, bf16, strict=True))
-    assert _plan(_grid(arms=arms), bf16=True) == _plan(_grid(arms=arms))  # a preset without `auto`
+    assert not any("trainer.precision" in _options(run) for run in _plan(grid))
 
 
 def test_fine_tuning_starts_from_the_last_checkpoint_of_its_own_fold() -> None:
@@ -166,6 +166,7 @@ def test_impossible_grids_are_refused(chosen: dict, words: str) -> None:
         _grid(**chosen)
 
 
+@pytest.mark.slow
 def test_numbers_of_labels_have_runs_of_their_own_and_all_is_100_percent(tmp_path: Path) -> None:
     by_count = label_amounts(None, ["1", "4", "all"])
     assert by_count is not None
@@ -207,7 +208,10 @@ def test_external_pools_and_slices_change_what_they_say_and_nothing_else() -> No
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("figure", "preset"), PRESETS)
+@pytest.mark.parametrize(
+    ("figure", "preset"),  # the runs of quick are built in test_presets.py
+    [pytest.param(*each, marks=pytest.mark.long) if each[1] == "quick" else each for each in PRESETS],
+)
 def test_every_run_of_every_preset_has_a_configuration_that_the_command_accepts(figure: str, preset: str) -> None:
     folder = preset_folder(figure, preset)
     own_in_2d = [path.stem for path in folder.glob("*-2d.yaml") if path.stem.removesuffix("-2d") in _TASKS]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pytest
 from tiny_runs import exit_status
 
 from sslmed.core.errors import UserError
@@ -18,6 +19,7 @@ from sslmed.experiments.settings import read_experiment, read_preset
 TINY = Path(__file__).parent / "tiny"
 
 
+@pytest.mark.slow
 def test_volumes_of_different_sizes_without_crops(decathlon_dataset, tmp_path: Path, capsys) -> None:
     root = decathlon_dataset(labelled=6, unlabelled=0, shape=(20, 18, 14))
     for path in root.glob("*/case_03.nii.gz"):
@@ -65,3 +67,14 @@ def test_a_pool_that_names_no_modality_beside_cts_is_said_to_be_normalised_other
     assert exit_status(*command, "--pool", pool, "--dry-run") == 0
     assert f"{pool}: its channels are channel, those of {data} CT: make sure" in (said := capsys.readouterr().err)
     assert "CT is clipped to a HU window and anything else to percentiles" in said
+
+
+def test_a_pool_that_is_too_small_for_any_task(decathlon_dataset, tmp_path: Path, capsys) -> None:
+    data = decathlon_dataset(labelled=6, unlabelled=0)
+    pool = decathlon_dataset("other", labelled=0, unlabelled=3) / "imagesTs"
+    places = [f"--{name}={tmp_path / name}" for name in ("runs", "out", "downloads")]
+    command = ["reproduce", "segmentation", "--data", data, "--preset", TINY, "--arms", "rotation-external", *places]
+    for options in (["--dry-run"], []):
+        assert exit_status(*command, "--pool", pool, *options) == 2
+        assert "a pool needs at least 4 different images, got 3" in capsys.readouterr().err
+    assert not [*(tmp_path / "runs").rglob("run.log")]

@@ -152,6 +152,7 @@ def test_changed_settings_are_checked_before_finished_runs_are_set_aside(
     finished: Path, tmp_path: Path, capsys
 ) -> None:
     shutil.copytree(finished, tmp_path / "copy")
+    (_work(tmp_path / "copy") / "origin.json").unlink()  # as if it were the same preset, edited
     preset = tmp_path / "tiny"
     shutil.copytree(TINY, preset)
     options = ["--preset", str(preset)]
@@ -221,16 +222,25 @@ def test_results_hold_what_the_figure_needs(finished: Path) -> None:
     assert pretraining["chance_loss"] == pytest.approx(2.302585, abs=1e-5)
 
 
-def test_precision_auto_is_that_of_the_processor_and_another_one_is_named(tmp_path: Path, monkeypatch, capsys) -> None:
+@pytest.mark.usefixtures("in_one_process")
+def test_precision_auto_is_that_of_the_first_commands_processor(tmp_path: Path, monkeypatch, capsys) -> None:
     preset = tmp_path / "tiny"
     shutil.copytree(TINY, preset)
     (preset / "preset.yaml").write_text((preset / "preset.yaml").read_text() + "precision: auto\n")
-    monkeypatch.setattr("sslmed.experiments.reproduce.computes_bf16", lambda: True)
+    monkeypatch.setattr("sslmed.experiments.origin.computes_bf16", lambda: True)
     assert _reproduce(tmp_path, "--preset", str(preset), arms=["baseline"]) == 0
     results = _work(tmp_path) / "baseline" / "fold0" / "seed0" / "100" / "results.json"
     assert json.loads(results.read_text())["precision"] == "bf16-mixed"
     assert "bf16-mixed" in (_results(tmp_path) / "report.html").read_text()
-    monkeypatch.setattr("sslmed.experiments.reproduce.computes_bf16", lambda: False)
-    assert _reproduce(tmp_path, "--preset", str(preset), "--dry-run", arms=["baseline"]) == 0
-    changed = "precision (auto) is 32-true on this machine, and was bf16-mixed; 2 old runs will be set aside"
-    assert changed in capsys.readouterr().out
+    monkeypatch.setattr("sslmed.experiments.origin.computes_bf16", lambda: False)
+    more = ["--preset", str(preset), "--folds", "1"]
+    assert _reproduce(tmp_path, *more, arms=["baseline"]) == 0
+    assert "is trained in bf16-mixed, for which this processor has no instructions" in (said := capsys.readouterr().err)
+    assert "set aside" not in said
+    assert json.loads((results.parents[3] / "fold1/seed0/100/results.json").read_text())["precision"] == "bf16-mixed"
+    text = (preset / "preset.yaml").read_text()
+    (preset / "preset.yaml").write_text(text.replace("precision: auto", "precision: 32-true"))
+    assert _reproduce(tmp_path, *more, "--dry-run", arms=["baseline"]) == 0
+    shown = capsys.readouterr()
+    assert "settings have changed; 2 old runs will be set aside" in shown.out
+    assert "bf16" not in shown.err

@@ -141,6 +141,7 @@ def _reproduce(folder: Path, data: Path, *options: str) -> int:
     return int(end.value.code or 0)
 
 
+@pytest.mark.usefixtures("in_one_process")
 @pytest.mark.slow
 def test_labels_corrected_after_an_experiment_set_its_runs_aside_and_a_new_scan_does_not(
     data: Path, tmp_path: Path, capsys
@@ -166,6 +167,7 @@ def test_labels_corrected_after_an_experiment_set_its_runs_aside_and_a_new_scan_
     assert "of which 1 are done and 0 are to do" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_dry_run_counts_every_image_of_a_pool(aptos_dataset, tmp_path: Path, capsys) -> None:
     tiny = str(TINY.with_name("tiny-fundus"))
     data, pool = aptos_dataset(grades=(0, 1, 2, 3, 4) * 5), tmp_path / "pool"

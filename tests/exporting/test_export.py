@@ -147,6 +147,7 @@ def test_onnx_gives_what_the_run_gives_for_any_batch(trained, tmp_path, kind, pa
             np.testing.assert_allclose(one, other, atol=1e-5 * max(1, other.abs().max()))
 
 
+@pytest.mark.slow
 def test_the_size_of_onnx_can_be_chosen(trained, tmp_path) -> None:
     options = ("--format", "onnx", "--size", "12", "8", "10")
     assert exit_status("export", trained["segmentation"], tmp_path / "out", *options) == 0
@@ -202,7 +203,7 @@ def test_a_missing_package_is_one_line_with_the_extra(trained, tmp_path, capsys,
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("form", ["safetensors", "onnx", "monai-bundle"])
+@pytest.mark.parametrize("form", ["safetensors", "monai-bundle", pytest.param("onnx", marks=pytest.mark.slow)])
 def test_a_failure_while_writing_leaves_nothing(trained, tmp_path, monkeypatch, form) -> None:
     def fail(*_args, **_kwargs):
         raise OSError(28, "No space left on device")

@@ -19,7 +19,7 @@ from trained_modules import MODULES, draw_batch, module_and_batch
 
 from sslmed.core.errors import UserError
 from sslmed.encoders import UNetEncoder
-from sslmed.learning.captured import WARM_UP
+from sslmed.learning.captured import WARM_UP, CapturedStep
 from sslmed.pretext import Joint, Rotation, SimCLR
 from sslmed.training import lightning_cli
 from sslmed.training.trainer_options import captures_steps
@@ -89,6 +89,30 @@ def test_what_is_frozen_may_change(device: torch.device) -> None:
     torch.testing.assert_close(replayed, expected, **CLOSE)
 
 
+def test_parameters_may_be_added_replaced_and_moved(device: torch.device) -> None:
+    weights = torch.nn.ParameterList([torch.ones(2)]).to(device)
+
+    def step(batch: dict[str, Any]) -> torch.Tensor:
+        return sum((index + 1) * (batch["image"] * each).sum() for index, each in enumerate(weights))
+
+    captured = CapturedStep(step, weights.parameters)
+    image = torch.tensor([1.0, 2.0], device=device)
+    changes = {
+        WARM_UP + 2: lambda: weights.append(torch.nn.Parameter(torch.ones(2, device=device))),
+        2 * WARM_UP + 4: lambda: weights.__setitem__(0, torch.nn.Parameter(torch.full((2,), 3.0, device=device))),
+        3 * WARM_UP + 6: lambda: setattr(weights[0], "data", torch.full((2,), 5.0, device=device)),
+    }
+    for update in range(4 * WARM_UP + 8):
+        changes.get(update, lambda: None)()
+        loss = captured({"image": image + update})
+        captured.set_gradients()
+        torch.testing.assert_close(loss, step({"image": image + update}).detach())
+        for index, each in enumerate(weights):
+            torch.testing.assert_close(each.grad, (index + 1) * (image + update))
+            each.grad = None
+    assert captured.is_recorded
+
+
 @pytest.mark.cuda
 def test_a_step_that_reads_a_number_is_not_recorded(device: torch.device) -> None:
     if device.type == "cpu":
@@ -154,7 +178,7 @@ def test_a_strategy_that_wraps_the_module_is_not_replayed() -> None:
     assert not captures_steps("auto", _on_a_gpu(ddp), module_and_batch("rotation", 2, "cpu")[0])
 
 
-@pytest.mark.parametrize("kind", ["rotation", "segmentation"])
+@pytest.mark.parametrize("kind", ["rotation", pytest.param("segmentation", marks=pytest.mark.slow)])
 def test_a_run_that_replays_its_steps_has_the_same_history(
     sslmed: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
@@ -166,3 +190,20 @@ def test_a_run_that_replays_its_steps_has_the_same_history(
         assert json.loads((run / "results.json").read_text()).get("cuda_graphs", False) is captured
         histories.append(pd.read_csv(run / "metrics.csv").drop(columns="seconds"))
     pd.testing.assert_frame_equal(*histories, rtol=1e-4)
+
+
+def test_gradual_unfreezing_gives_the_same_weights(sslmed: Command, tmp_path: Path, monkeypatch) -> None:
+    pretrained = tmp_path / "pretrained"
+    assert sslmed("fit", "rotation", "--run_dir", str(pretrained)) == 0
+    options = ["checkpoint", str(pretrained / "checkpoints" / "last.ckpt"), "frozen_fraction", "0.25"]
+    options += ["unfreezing_fraction", "0.5", "layer_decay", "0.5"]
+    chosen = [f"--model.pretrained.{each}" if index % 2 == 0 else each for index, each in enumerate(options)]
+    weights = []
+    for captured in (False, True):
+        monkeypatch.setattr(lightning_cli, "captures_steps", lambda *_, captured=captured: captured)
+        run = tmp_path / str(captured)
+        # Two blocks: both are frozen, then one, then none, each for longer than a step takes to be recorded.
+        assert sslmed("fit", "segmentation", "--run_dir", str(run), *chosen, "--data.updates", "20") == 0
+        weights.append(torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"])
+    assert json.loads((run / "results.json").read_text())["cuda_graphs"] is True
+    torch.testing.assert_close(weights[1], weights[0], **CLOSE)

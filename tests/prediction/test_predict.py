@@ -158,6 +158,7 @@ def test_images_come_from_files_tables_folders_and_datasets(trained: Trained, sc
     assert [*table(tmp_path / "out").index] == [f"{prefix}{name}" for name in expected]
 
 
+@pytest.mark.slow
 def test_a_kill_costs_no_image_twice_and_what_changed_is_done_again(
     trained: Trained, scans, tmp_path, monkeypatch, caplog
 ) -> None:

@@ -75,6 +75,7 @@ def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "Task"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["image", "label"])
 @few
 @given(data=st.data())

@@ -71,6 +71,7 @@ def test_statistics_are_those_of_visible_voxels() -> None:
     torch.testing.assert_close(norm.running_mean, 0.1 * seen.mean(0))
 
 
+@pytest.mark.slow
 def test_it_learns_and_hands_over_the_encoder() -> None:
     task, images = _task("unet", 2)
     inputs, targets = task.make_task(images, torch.Generator().manual_seed(0))

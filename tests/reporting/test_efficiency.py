@@ -94,6 +94,7 @@ def test_passes_of_runs_with_a_few_more_updates_are_taken_together():
     assert row["value"] == pytest.approx(20 + 2 / 5)
 
 
+@pytest.mark.slow
 def test_rows_are_those_that_can_be_compared(tmp_path):
     arms = ("baseline", "rotation", "baseline-2d", "rotation-2d")
     skip = [("rotation", 0.25, 1)]

@@ -69,6 +69,7 @@ def test_null_arms_are_a_band_not_curves_and_few_runs_flag_nothing(tmp_path):
         assert [row.label_fraction, row.high] in corners
 
 
+@pytest.mark.slow
 def test_incomplete_cells_are_marked_and_named(tmp_path):
     runs = write_runs(tmp_path, SIX[:3], skip=[("rotation", 0.25, 1), ("jigsaw", 0.05, 0), ("jigsaw", 0.05, 1)])
     shown = texts(draw(tmp_path, runs))
@@ -77,6 +78,7 @@ def test_incomplete_cells_are_marked_and_named(tmp_path):
     assert "one run, so no band: rotation" in shown  # one run is left of the convergence shown
 
 
+@pytest.mark.slow
 def test_five_folds_on_the_published_dataset(tmp_path):
     runs = write_runs(tmp_path, SIX[:2], folds=5, cases=3, dataset="pancreas")
     page = "\n".join(texts(draw(tmp_path, runs, phantom=False)))
@@ -128,6 +130,7 @@ def test_equal_runs_give_equal_bytes(tmp_path):
     assert "<dc:date>" not in first[0]
 
 
+@pytest.mark.slow
 def test_every_metric_has_a_panel_and_the_first_one_convergence(tmp_path):
     shown = texts(draw(tmp_path, write_runs(tmp_path, SIX[:2], figure="fig2"), metrics=REGIONS))
     for region in ("whole tumour", "tumour core", "enhancing tumour"):

@@ -51,6 +51,7 @@ def test_ticks_are_numbers_or_percentages_along_a_logarithmic_axis(tmp_path):
     assert at[1:] / at[:-1] == pytest.approx([4, 4, 2.5], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_the_report_speaks_of_numbers(tmp_path):
     page = report_experiment(write_experiment(tmp_path, arms=ARMS, cases=3, counts=COUNTS, fractions=()), tmp_path)
     text = page.read_text()

@@ -53,6 +53,7 @@ def test_it_is_in_the_tables_with_intervals_in_its_unit(work):
     assert (bands["high"] > 1).all()
 
 
+@pytest.mark.slow
 def test_the_report_calls_less_of_it_better(work, tmp_path):
     write_report(tmp_path / "report.html", work, read_plan(work / "plan.json"), collect(paths_of(work), "missed"))
     page = (tmp_path / "report.html").read_text()
@@ -63,12 +64,14 @@ def test_the_report_calls_less_of_it_better(work, tmp_path):
     assert ">validation missed volume (ml), lower is better<" in page  # an axis
 
 
+@pytest.mark.slow
 def test_the_figure_says_which_way_is_better(work, tmp_path):
     files = tmp_path / "figure.png", tmp_path / "figure.svg"
     draw_figure(collect(paths_of(work), "missed"), *files, phantom=True, metrics=["missed"])
     assert "missed volume (ml), lower is better" in files[1].read_text()
 
 
+@pytest.mark.slow
 def test_a_single_case_of_a_metric_without_bound_spoils_no_page(monkeypatch, tmp_path):
     monkeypatch.setitem(METRICS, "missed", MISSED)
     monkeypatch.setattr(FinishedExperiment, "metrics", ["missed"])

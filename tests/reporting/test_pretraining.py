@@ -49,6 +49,7 @@ def _end_with(pretraining, **last):
     path.write_text(json.dumps(record))
 
 
+@pytest.mark.slow
 def test_terminal_figure_and_headline_name_arm_and_folds(tmp_path, capsys):
     work = write_experiment(tmp_path, arms=("baseline", "rpl", "exemplar"), cases=3, examples=False)
     for arm, fold, loss in (("rpl", 1, 4.07), ("exemplar", 0, 1.25), ("exemplar", 1, 1.25)):

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from synthetic_experiment import write_experiment
 
 from sslmed.experiments.plan import read_plan
@@ -22,6 +23,7 @@ def published(work, out):
     return (out / "fig3.svg").read_text(), (out / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_finetuning_run_whose_encoder_saw_test_images_marks_figure_and_report(tmp_path):
     work = write_experiment(tmp_path, arms=("baseline", "rotation"), fractions=(1.0,), examples=False)
     figure, report = published(work, tmp_path / "before")
@@ -33,6 +35,7 @@ def test_a_finetuning_run_whose_encoder_saw_test_images_marks_figure_and_report(
     assert "(transductive)" in report
 
 
+@pytest.mark.slow
 def test_the_report_counts_the_images_of_pretraining_and_those_left_out(tmp_path):
     work = write_experiment(tmp_path, arms=("baseline", "rotation"), fractions=(1.0,), examples=False)
     for fold, copies in ((0, 28), (1, 27)):

@@ -30,9 +30,10 @@ def corrupt_runs(work, artefacts=("motion", "noise"), arms=PER_STRENGTH) -> None
         pd.concat(changed).to_csv(path / "robustness.csv", index=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folds", [2, 5])
 def test_arms_are_compared_under_the_same_artefact(folds, tmp_path) -> None:
-    work = write_experiment(tmp_path, arms=("baseline", "rotation", "rpl"), folds=folds, seeds=1)
+    work = write_experiment(tmp_path, arms=("baseline", "rotation", "rpl"), folds=folds, seeds=1, examples=False)
     out = tmp_path / "out" / "fig3" / work.name
     report_experiment(work, tmp_path / "out")
     assert not (out / "robustness.csv").exists()
@@ -62,8 +63,9 @@ def test_arms_are_compared_under_the_same_artefact(folds, tmp_path) -> None:
     assert "p, Holm" not in section
 
 
+@pytest.mark.slow
 def test_runs_without_such_scores_and_metrics_of_the_original_grid_have_no_rows(tmp_path) -> None:
-    work = write_experiment(tmp_path, arms=("baseline", "rotation"), folds=5)
+    work = write_experiment(tmp_path, arms=("baseline", "rotation"), folds=5, examples=False)
     corrupt_runs(work, arms={"baseline": 0.1})
     report_experiment(work, tmp_path)
     table = pd.read_csv(tmp_path / "fig3" / work.name / "robustness.csv")

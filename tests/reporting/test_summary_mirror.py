@@ -59,6 +59,7 @@ def figure(tmp_path: Path) -> Path:
     return tmp_path / "fig3.png"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["online", "offline"])
 def test_the_same_experiment_again_overwrites_its_one_summary_run(
     work: Path, tables: Tables, figure: Path, server: FakeWandb, mode: str

@@ -218,6 +218,14 @@ def _with_infinite_case(path):
     cases.assign(dice_foreground=np.inf).to_csv(path / "cases.csv", index=False)
 
 
+BAD = ("rotation", 0.25, 1)
+
+
+@pytest.fixture(scope="module")
+def without_bad(tmp_path_factory):
+    return collect(write_runs(tmp_path_factory.mktemp("runs"), ARMS[:2], skip=[BAD]), PRIMARY)
+
+
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
@@ -232,17 +240,15 @@ def _with_infinite_case(path):
         ),
     ],
 )
-def test_a_run_that_cannot_be_used_is_missing_and_all_others_are_there(tmp_path, damage, reason):
-    bad = ("rotation", 0.25, 1)
-    without = collect(write_runs(tmp_path / "a", ARMS[:2], skip=[bad]), PRIMARY)
-    paths = write_runs(tmp_path / "b", ARMS[:2])
-    path = tmp_path / "b" / "rotation" / "fold1" / "seed0" / "25"
+def test_a_run_that_cannot_be_used_is_missing_and_all_others_are_there(tmp_path, without_bad, damage, reason):
+    paths = write_runs(tmp_path, ARMS[:2])
+    path = tmp_path / "rotation" / "fold1" / "seed0" / "25"
     damage(path)
     tables = collect(paths, PRIMARY)
-    assert tables.missing == without.missing == ("rotation 25 % fold 1 seed 0",)
+    assert tables.missing == without_bad.missing == ("rotation 25 % fold 1 seed 0",)
     assert [*tables.unusable] == [path]
     assert re.search(reason, tables.unusable[path])
-    pd.testing.assert_frame_equal(tables.summary, without.summary)
+    pd.testing.assert_frame_equal(tables.summary, without_bad.summary)
 
 
 def test_an_added_amount_of_labels_of_one_arm_changes_no_test_and_no_chosen_curve(tmp_path):

@@ -86,6 +86,7 @@ def test_the_update_is_exact_however_many_are_read_together(monkeypatch: pytest.
         callback.on_validation_start(trainer, BoringModel())
 
 
+@pytest.mark.slow
 def test_a_checkpoint_with_values_that_are_not_finite_is_refused_wherever_it_is_loaded(
     sslmed: Command, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -33,7 +33,11 @@ def stop_after(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     return arm
 
 
-@pytest.mark.parametrize("number", STATUS, ids=lambda number: number.name)
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGTERM, *(pytest.param(each, marks=pytest.mark.slow) for each in (signal.SIGINT, signal.SIGHUP))],
+    ids=lambda number: number.name,
+)
 def test_a_signal_ends_fit_with_its_status_and_a_line_and_the_same_command_resumes(
     sslmed: Command, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch, stop_after, number: signal.Signals
 ) -> None:
@@ -58,6 +62,7 @@ def test_a_signal_ends_fit_with_its_status_and_a_line_and_the_same_command_resum
     assert sslmed("fit", "segmentation", *tune, last) == 0
 
 
+@pytest.mark.slow
 def test_an_unfinished_run_is_neither_tested_nor_applied(sslmed: Command, tmp_path: Path, capsys, stop_after) -> None:
     run = ["--run_dir", str(tmp_path / "run")]
     stop_after(signal.SIGTERM, update=2)

@@ -16,6 +16,7 @@ def _score(run: Path) -> float:
     return json.loads((run / "results.json").read_text())["metrics"]["dice_foreground"]
 
 
+@pytest.mark.slow
 def test_a_renamed_or_copied_run_is_scored_itself_and_predicts_into_its_own_folder(
     sslmed: Command, tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
@@ -69,6 +70,7 @@ def test_an_unfinished_run_that_is_moved_resumes_with_its_best_score(
     assert steps == {"best": 2, "last": 4}
 
 
+@pytest.mark.slow
 def test_home_is_expanded_in_yaml_and_on_the_command_line_and_variables_are_not(
     sslmed: Command, tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

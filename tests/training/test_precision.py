@@ -73,8 +73,16 @@ def two_updates(
 
 
 @every_precision
-@pytest.mark.parametrize("network", NETWORKS)
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize(
+    ("name", "network"),
+    [
+        (name, network)
+        if network == "UNetEncoder" or name == "classes"
+        else pytest.param(name, network, marks=pytest.mark.slow)
+        for name in MODULES
+        for network in NETWORKS
+    ],
+)
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_every_task_on_every_network(name: str, network: str, precision: str) -> None:
     if name == "segmentation" and network == "transformer":

@@ -68,6 +68,7 @@ def test_training_is_the_same_to_the_last_bit_and_no_test_case_is_read(
     assert read.isdisjoint(data.split.test)
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_keeps_the_scores_before_training(
     sslmed: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -59,7 +59,9 @@ def results(run_dir: Path) -> dict:
     return json.loads((run_dir / "results.json").read_text())
 
 
-@pytest.mark.parametrize("subcommand", ["test", "predict", "validate"])
+@pytest.mark.parametrize(
+    "subcommand", ["test", *(pytest.param(each, marks=pytest.mark.slow) for each in ("predict", "validate"))]
+)
 def test_a_network_is_not_applied_to_images_that_are_prepared_otherwise(folder: Path, subcommand: str, capsys) -> None:
     options = ["-c", str(folder / "tune" / "config.yaml"), "--data.store", str(folder / "smaller")]
     before = sorted((folder / "tune").rglob("*"))
@@ -92,6 +94,7 @@ def test_a_run_lists_the_cases_that_it_saw(folder: Path) -> None:
     assert "pretraining sees 11 of 16 images (others: 2 for" in (folder / "pretrain" / "run.log").read_text()
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_has_seen_test_cases_is_refused_or_the_results_say_it(
     folder: Path, tmp_path: Path, capsys
 ) -> None:
@@ -110,6 +113,7 @@ def test_a_checkpoint_that_has_seen_test_cases_is_refused_or_the_results_say_it(
     assert "transductive" not in results(tmp_path / "c")
 
 
+@pytest.mark.slow
 def test_pretraining_that_says_that_it_is_transductive_may_be_handed_over(folder: Path, tmp_path: Path) -> None:
     assert fit(folder, "pretraining", tmp_path / "pretrain", "--data.transductive=true") == 0
     checkpoint = f"--model.pretrained.checkpoint={tmp_path / 'pretrain' / 'checkpoints' / 'last.ckpt'}"
@@ -117,7 +121,13 @@ def test_pretraining_that_says_that_it_is_transductive_may_be_handed_over(folder
     assert results(tmp_path / "tune")["transductive"] is True
 
 
-@pytest.mark.parametrize("copied", ["the same file", "compressed otherwise", "prepared otherwise"])
+@pytest.mark.parametrize(
+    "copied",
+    [
+        "compressed otherwise",
+        *(pytest.param(each, marks=pytest.mark.slow) for each in ("the same file", "prepared otherwise")),
+    ],
+)
 def test_a_test_image_is_found_in_a_pool_under_any_name(folder: Path, tmp_path: Path, copied: str, capsys) -> None:
     tested = sorted(json.loads((folder / "tune" / "data.json").read_text())["test"])[0]
     pool = tmp_path / "pool"

@@ -129,7 +129,7 @@ def test_wandb_sync_finds_everything_in_an_offline_run(fit: Fit, tmp_path: Path,
     assert run.finished == [0]
 
 
-@pytest.mark.parametrize("mode", ["offline", "online"])
+@pytest.mark.parametrize("mode", ["online", pytest.param("offline", marks=pytest.mark.slow)])
 def test_an_interrupted_and_resumed_run_is_one_run_with_every_step_once(
     fit: Fit, tmp_path: Path, server: FakeWandb, monkeypatch: pytest.MonkeyPatch, mode: str
 ) -> None:
@@ -155,6 +155,7 @@ def test_an_interrupted_and_resumed_run_is_one_run_with_every_step_once(
     assert probed == [row["probe/dice"] for row in results["validation"]]
 
 
+@pytest.mark.slow
 def test_a_run_begun_anew_is_another_run_and_a_moved_one_is_the_same(
     fit: Fit, tmp_path: Path, server: FakeWandb
 ) -> None:
@@ -184,6 +185,7 @@ def test_without_a_key_nothing_starts(fit: Fit, tmp_path: Path, monkeypatch: pyt
     assert not (tmp_path / "run" / "metrics.csv").exists()
 
 
+@pytest.mark.slow
 def test_a_network_that_fails_midway_does_not_fail_the_run(
     fit: Fit, tmp_path: Path, server: FakeWandb, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -212,6 +214,7 @@ def test_a_server_that_does_not_answer_makes_the_mirror_offline(fit: Fit, tmp_pa
     assert list((tmp_path / "run" / "wandb").glob("offline-run-*"))
 
 
+@pytest.mark.slow
 def test_disabled_it_is_not_even_imported(store: Path) -> None:
     code = "import sys, sslmed.training.lightning_cli, sslmed.experiments.reproduce; print('wandb' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).split()[-1] == "False"

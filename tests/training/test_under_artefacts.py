@@ -39,6 +39,7 @@ def test_corrupted_cases_of_a_run_are_scored(store, tmp_path, capsys) -> None:
     pd.testing.assert_frame_equal(again[again["artefact"] != "ghosting"].reset_index(drop=True), rows)
 
 
+@pytest.mark.slow
 def test_photographs_have_their_own_artefacts(tmp_path, capsys) -> None:
     table = write_table(tmp_path / "photos", 2, ["class"], cases=12)
     prepare(table, tmp_path / "store", PrepareSettings(size=16), jobs=1)

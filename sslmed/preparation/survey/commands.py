@@ -88,7 +88,7 @@ def _commands(
         if count < COMPARED:
             command += ["--arms", *WITH_ONE_CASE]
             why = f"{count} images, or patients, have a label in {column}, which leaves one of them for validation"
-            advice.append(f"{data}: {why}; tasks that compare cases, as exemplar and cpc, need {COMPARED}")
+            advice.append(f"{data}: {why}; tasks that compare cases, such as exemplar and cpc, need {COMPARED}")
         commands += [shlex.join([*command, "--dry-run"]), shlex.join(command)]
     if not labels:
         advice.append(f"{data}: has no labels; add a column mask, class or value, or give it as --pool {data}")

@@ -47,7 +47,7 @@ def find_files(folder: Path, remarks: Remarks) -> list[Path]:
             n_links += 1
     if hidden:
         names = shorten([str(path.relative_to(folder)) for path in sorted(hidden)])
-        remarks.notes.append(f"{len(hidden)} hidden files or folders are left out: {names}")
+        remarks.notes.append(f"hidden files and folders are left out, {len(hidden)} in all: {names}")
     if n_links:
         remarks.notes.append(f"{n_links} links to files that are in the folder as well are left out")
     return sorted(files.values())

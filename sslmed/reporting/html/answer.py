@@ -61,7 +61,7 @@ def headline(tests: pd.DataFrame, *, can_be_compared: bool, lower_is_better: boo
         lower_is_better: Whether the score is an error.
     """
     if not can_be_compared:
-        return "No answer: no arm has runs that a baseline has too."
+        return "No answer: no arm has runs with an amount of labels that its baseline has too."
     if tests.empty:
         return "This experiment is too small to tell."
     significant = tests[tests["p_holm"] < LEVEL]
@@ -73,9 +73,11 @@ def headline(tests: pd.DataFrame, *, can_be_compared: bool, lower_is_better: boo
     if better:
         return f"Yes, with {len(better)} {of_all}: {listing(better)}."
     if worse:
-        return f"No: worse than the baseline with {len(worse)} {of_all}, {listing(worse)}, better with none."
+        return f"No: better than the baseline with none {of_all}, and worse with {len(worse)}: {listing(worse)}."
     largest = effect(tests.sort_values("diff", key=abs).iloc[-1].to_dict())
-    return f"Not shown: with none {of_all} is the difference to the baseline more than chance. The largest: {largest}."
+    return (
+        f"Not shown: with none {of_all} is the difference to the baseline larger than chance. The largest is {largest}."
+    )
 
 
 def _amounts(experiment: FinishedExperiment) -> str:
@@ -92,15 +94,15 @@ def _grounds(experiment: FinishedExperiment) -> list[str]:
     lines = experiment.pretraining_warnings(losses=True)
     if tables.tests.empty:
         lines.append(
-            f"{NO_DIFFERENCES} The scores' intervals are over test cases only: they do not include the noise of "
-            "training, which is how far the score would move if the same network were trained again. So there is no "
-            "p-value either, and no label efficiency."
+            f"{NO_DIFFERENCES} The intervals of the scores are over test cases only: they do not include the noise of "
+            "training, i.e. how much a score would change if the same network were trained again. For the same reason "
+            "there is no p-value and no label efficiency."
         )
     else:
         lines.append(
             f"Each arm is tested once, on its difference to the baseline averaged over {_amounts(experiment)}. "
-            f"{holm_family(tables)} Significant is what then has p < {LEVEL}. A difference that is not significant is "
-            f"not shown to be zero: its interval says how large it may be. {CORRECTED}"
+            f"{holm_family(tables)} A difference is significant if its p is then below {LEVEL}. One that is not "
+            f"significant may still exist: its interval says how large it may be. {CORRECTED}"
         )
     untested = [
         style.arm.name
@@ -111,7 +113,7 @@ def _grounds(experiment: FinishedExperiment) -> list[str]:
         lines.append(f"Not tested, as fewer than {ENOUGH_RUNS} runs have {_amounts(experiment)}: {listing(untested)}.")
     if not tables.null_bands.empty:
         lines.append(
-            f"{null_band(tables)} Null arms are a control: they are not tested, and no p-value is adjusted for them."
+            f"{null_band(tables)} Null arms are a control: they are not tested and not counted in Holm's method."
         )
     return lines
 

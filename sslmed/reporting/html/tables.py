@@ -197,10 +197,13 @@ def protocol(experiment: FinishedExperiment) -> list[tuple[str, str]]:
         ("Seeds", f"{', '.join(map(str, seeds))}: label order, initialisation and batches"),
         (
             "Labels",
-            "every amount is the beginning of one seeded order of the training cases, the same for every arm; "
-            "validation cases come on top, in every cell alike",
+            "every amount is the beginning of one random order of the training cases, the same for every arm; "
+            "the labels of the validation cases come on top, the same for every amount",
         ),
-        ("Model selection", "test cases are scored once, by the last checkpoint, unless `select: best` is set"),
+        (
+            "Model selection",
+            "test cases are scored once, by the last checkpoint (or the best in validation, if the preset says so)",
+        ),
         ("Fine-tuning", _budget(experiment.finetuning.values())),
     ]
     if experiment.pretraining:
@@ -211,9 +214,9 @@ def protocol(experiment: FinishedExperiment) -> list[tuple[str, str]]:
     terms += [("Images of pretraining", counts)] if counts else []
     if experiment.pools:
         pools = listing([*map(_with_licence, experiment.pools)])
-        terms.append(("External pool", f"{pools}: pretrains the arms with -external instead"))
+        terms.append(("External pool", f"{pools}: the arms with -external are pretrained on it alone"))
     sources = labelled_sources(experiment.records.values())
-    terms += [("Supervised arms", f"pretrained on the labels of {each} instead") for each in sources]
+    terms += [("Supervised arms", f"pretrained on the labels of {each}") for each in sources]
     return terms
 
 

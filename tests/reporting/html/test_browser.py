@@ -10,7 +10,10 @@ from sslmed.reporting.html.page import report_experiment
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Debian's chromium is not installed")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="Debian's chromium is not installed"),
+]
 
 DESKTOP, WIDE, PHONE = ({"width": width, "height": 900} for width in (1280, 1600, 375))
 RUNS = {
@@ -61,7 +64,6 @@ def shown_arms(page, chart):
     return set(page.locator(f"#{chart} [class^=arm]").evaluate_all(seen))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", RUNS)
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_nothing_is_wider_than_the_window(visit, kind, viewport):

@@ -84,7 +84,7 @@ def test_five_folds_of_patients_get_an_answer_with_p_values(tmp_path):
     page = page_of(tmp_path, arms=("baseline", "cpc"), folds=5, cases=6, dataset="pancreas", fractions=(0.05, 1.0))
     assert "<strong>PHANTOM</strong>" not in page
     assert re.fullmatch(r"Yes, with 1 of 1 arm: cpc \+0\.\d{3} \[\+0\.\d{3}, \+0\.\d{3}\]\.", headline(page))
-    assert page.count("p-values of the figure&#39;s 1 tested arm are one family, corrected by Holm&#39;s method.") == 2
+    assert page.count("The p-values of the figure&#39;s 1 tested arm are corrected together by Holm&#39;s method.") == 2
     assert "Mean difference to the baseline over all amounts of labels" in page
     assert "Secondary: difference to the baseline" in page
     assert "▲" in page
@@ -102,12 +102,12 @@ def test_five_folds_of_patients_get_an_answer_with_p_values(tmp_path):
         ),
         (
             (0.0, -0.1),
-            "No: worse than the baseline with 1 of 2 arms, cpc -0.100 [-0.150, -0.050], better with none.",
+            "No: better than the baseline with none of 2 arms, and worse with 1: cpc -0.100 [-0.150, -0.050].",
         ),
         (
             (0.0, -0.01),
-            "Not shown: with none of 2 arms is the difference to the baseline more than chance. "
-            "The largest: cpc -0.010 [-0.060, +0.040].",
+            "Not shown: with none of 2 arms is the difference to the baseline larger than chance. "
+            "The largest is cpc -0.010 [-0.060, +0.040].",
         ),
     ],
 )
@@ -120,6 +120,7 @@ def test_the_headline_is_that_of_the_primary_tests(gains, said):
     assert headline_of(pd.DataFrame(), can_be_compared=False).startswith("No answer")
 
 
+@pytest.mark.slow
 def test_terminal_and_caption_name_the_effect_first_and_the_family(tmp_path, capsys):
     arms, folds = ("baseline", "cpc", "exemplar"), {"folds": 5, "cases": 4, "fractions": (1.0,)}
     work = write_experiment(tmp_path, arms=arms, examples=False, **folds)
@@ -131,7 +132,7 @@ def test_terminal_and_caption_name_the_effect_first_and_the_family(tmp_path, cap
     for arm in arms[1:]:
         line = rf"{arm} {number} \[{number}, {number}\] to the baseline, p {p}, {p} with Holm's correction for 2 arms"
         assert re.search(line, shown)
-    assert "p-values of the figure's 2 tested arms are one family" in (out / "fig3.svg").read_text()
+    assert "p-values of the figure's 2 tested arms are corrected together" in (out / "fig3.svg").read_text()
 
 
 @pytest.mark.parametrize("n_folds", [5, 10])
@@ -144,6 +145,7 @@ def test_captions_warn_of_intervals_over_more_than_five_folds(tmp_path, n_folds)
     assert (MANY_FOLDS in page) is (n_folds > 5)
 
 
+@pytest.mark.slow
 def test_probes_are_shown_beside_the_loss_of_the_arms_that_have_them(tmp_path):
     work = write_experiment(tmp_path, arms=("baseline", "rotation", "cpc"), cases=3, fractions=(1.0,), examples=False)
     plain = report_experiment(work, tmp_path / "out").read_text()
@@ -159,6 +161,7 @@ def test_probes_are_shown_beside_the_loss_of_the_arms_that_have_them(tmp_path):
     assert "The dashed line is the score of the encoder before training" in page
 
 
+@pytest.mark.slow
 def test_null_arms_are_a_band_and_in_the_tables_of_numbers(tmp_path):
     page = page_of(tmp_path, arms=("baseline", "rotation", "null-1"), cases=3, fractions=(0.05, 1.0))
     assert '<span class="band">chance alone</span>' in page
@@ -194,6 +197,7 @@ def test_runs_with_damaged_results_are_named_with_the_reason_and_the_others_repo
         assert f"rotation/fold1/{run}/run.log" in line
 
 
+@pytest.mark.slow
 def test_names_from_data_are_text(tmp_path):
     page = page_of(tmp_path, arms=("baseline",), cases=2, dataset="a<b>&amp;<script>")
     assert "<b>" not in page.split("<script>")[0].split("<header>")[1]
@@ -206,7 +210,7 @@ def test_without_slices_it_says_so_and_without_the_prepared_data_it_does_without
     work = write_experiment(tmp_path, arms=("baseline",), cases=2, examples=False)
     (tmp_path / "stores" / "data-0123" / "store.json").unlink()
     page = report_experiment(work, tmp_path).read_text()
-    assert "have no slices to show" in page
+    assert "No slices to show" in page
     assert "no longer where the runs found them" in page
 
 

@@ -16,6 +16,7 @@ from sslmed.reporting.publish import publish
 
 ARMS, METRIC = ("baseline", "rotation", "cpc", "null-1"), "dice_foreground"
 NUMBER = r"[+−]?\d\.\d{3}"  # noqa: RUF001 - as the page writes it
+pytestmark = pytest.mark.slow  # a report of sixty runs
 TABLES = ("summary", "tests", "efficiency", "cases", "null_bands")
 
 

@@ -1,0 +1,76 @@
+"""Files of the user's own that have the same name: results of two experiments are never in one place."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tiny_runs import exit_status
+
+from sslmed.core.errors import UserError
+from sslmed.core.label_amount import LabelAmount
+from sslmed.experiments.grid import Grid
+from sslmed.experiments.origin import files_of, keep_origin, refuse_namesakes
+from sslmed.experiments.own import add_arms
+from sslmed.experiments.settings import config_root, read_experiment, read_preset
+
+TINY = Path(__file__).parent / "tiny"
+
+
+def _files(folder: Path) -> dict[str, str]:
+    """Name a preset, an encoder, a figure and an arm below a folder, all called `mine`."""
+    preset = folder / "mine"
+    if not folder.exists():
+        shutil.copytree(TINY, preset)
+        for kind, file in (("encoder", "encoder/unet"), ("figure", "experiments/fig3"), ("arm", "pretext/rotation")):
+            (folder / kind).mkdir()
+            shutil.copy(config_root() / f"{file}.yaml", folder / kind / "mine.yaml")
+    experiment, arms = add_arms(read_experiment("fig3"), ["baseline", str(folder / "arm" / "mine.yaml")])
+    labels = (LabelAmount(fraction=1.0),)
+    grid = Grid(experiment, read_preset(preset), preset, tuple(arms), labels, folds=(0,), seeds=(0,))
+    return files_of(replace(grid, encoder=folder / "encoder" / "mine.yaml"), str(folder / "figure" / "mine.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("name", "changed"),
+    [
+        ("preset", "mine/run.yaml"),
+        ("encoder", "encoder/mine.yaml"),
+        ("figure", "figure/mine.yaml"),
+        ("arm mine", "arm/mine.yaml"),
+    ],
+)
+def test_another_file_of_the_same_name_is_refused(tmp_path: Path, name: str, changed: str) -> None:
+    work, a, b = (tmp_path / each for each in ("work", "a", "b"))
+    keep_origin(work, _files(a))
+    refuse_namesakes(work, _files(b))  # a copy is the same
+    (b / changed).write_text("data: {init_args: {batch_size: 1}}\n")
+    with pytest.raises(UserError, match=rf"made with the {name} in {a}/\S+, and {b}/\S+ has the same name"):
+        refuse_namesakes(work, _files(b))
+    keep_origin(tmp_path / "other", _files(b))
+    shutil.move(b, tmp_path / "moved")
+    refuse_namesakes(tmp_path / "other", _files(a))  # it may have been moved, and edited
+
+
+def test_ours_of_another_installation_are_the_same_and_code_beside_a_yaml_counts(tmp_path: Path) -> None:
+    work, a, b = (tmp_path / each for each in ("work", "a", "b"))
+    files = _files(a)
+    assert files["arm rotation"] == "pretext/rotation.yaml"
+    keep_origin(work, files)
+    for folder in (a, b):
+        same = _files(folder)
+        (folder / "arm" / "mine.yaml").write_text("model: {class_path: mine.Task}\n")
+        (folder / "arm" / "mine.py").write_text(f"# the one in {folder}\n")
+    with pytest.raises(UserError, match="the arm mine in"):
+        refuse_namesakes(work, same)
+
+
+def test_the_command_refuses_it_before_anything_runs(tmp_path: Path, capsys) -> None:
+    _, there = _files(tmp_path / "a"), _files(tmp_path / "b")
+    (tmp_path / "b/mine/run.yaml").write_text("data: {init_args: {batch_size: 1}}\n")
+    keep_origin(tmp_path / "runs" / "fig3" / "phantom-mine", {"preset": there["preset"]})
+    places = [f"--{name}={tmp_path / name}" for name in ("runs", "out", "downloads")]
+    for options in ([], ["--dry-run"]):
+        assert exit_status("reproduce", "fig3", "--preset", tmp_path / "a/mine", *places, *options) == 2
+        assert "has the same name and other settings: rename" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
