@@ -19,7 +19,7 @@ OPTIONS = --data "$(DATA)" --preset "$(PRESET)" --out "$(OUT)" --runs "$(RUNS)" 
   $(if $(PROBES),--probes) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(JOBS),--jobs $(JOBS)) $(if $(DEVICES),--devices $(DEVICES)) $(if $(PROFILE),--profile "$(PROFILE)")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce-fig2 reproduce-fig3 reproduce-fig4 test test-all lint docs notebook benchmark clean
+.PHONY: help setup reproduce-fig2 reproduce-fig3 reproduce-fig4 test-fast test test-all lint docs notebook benchmark clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,11 +43,16 @@ reproduce-fig3: $(READY) ## Figure 3: pancreas tumour segmentation in CT (DATA= 
 reproduce-fig4: $(READY) ## Figure 4: grading of diabetic retinopathy in fundus photographs (variables as for Figure 3)
 	$(BIN)/sslmed reproduce fig4 $(OPTIONS)
 
-test: $(READY) ## Run all tests except the longest, two files in parallel (fast ones only: make test ARGS="-m 'not slow'")
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not long" $(ARGS)
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-fast: $(READY) ## Run the tests that take a second or less each, of all parts
+	$(PYTEST) -m "not slow" $(ARGS)
+
+test: $(READY) ## Run all tests except the longest, two files in parallel
+	$(PYTEST) -m "not long" $(ARGS)
 
 test-all: $(READY) ## Run all tests, including twenty kills, a SLURM cluster, and simulated and trained null arms
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(PYTEST) $(ARGS)
 
 lint: $(READY) ## Check style, types, the layers of the package, and the Dockerfile
 	$(BIN)/ruff check .

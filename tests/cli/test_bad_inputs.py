@@ -4,7 +4,6 @@ import os
 import re
 import shlex
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
@@ -23,7 +22,7 @@ from bad_inputs import (
     yamls,
 )
 from bad_inputs.start import write_start
-from commands import exit_status
+from commands import exit_status, in_this_process
 
 KINDS = (
     options,
@@ -39,6 +38,7 @@ KINDS = (
     environments,
 )
 INPUTS = [bad for kind in KINDS for bad in kind.INPUTS]
+LIGHTNING = ("fit ", "test ", "predict -c ")  # all options of a run are parsed
 PROGRESS = re.compile(r"(preparing|generating phantoms|predicting): \d+ of \d+ (cases|images)")
 FINISHED = {"store.json", "results.json", "report.html", "last.ckpt", "best.ckpt", "dataset.json"}
 
@@ -53,18 +53,15 @@ def start(tmp_path_factory) -> Path:
     return folder
 
 
-def in_this_process(patch: pytest.MonkeyPatch) -> None:
-    """Prepare cases here: to start a worker takes longer than all of them."""
-    for module in ("sslmed.preparation.prepare", "sslmed.phantoms.files"):
-        patch.setattr(f"{module}.run_in_processes", lambda function, items, **_: [function(item) for item in items])
-    patch.setattr(sys, "path", [*sys.path])  # commands add to it
-
-
 def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("bad", INPUTS, ids=lambda bad: bad.name)
+@pytest.mark.parametrize(
+    "bad",
+    [pytest.param(bad, marks=pytest.mark.slow) if bad.command.startswith(LIGHTNING) else bad for bad in INPUTS],
+    ids=lambda bad: bad.name,
+)
 def test_bad_input(bad: Bad, start: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     folder = tmp_path / "here"
     shutil.copytree(start, folder, symlinks=True)

@@ -7,6 +7,7 @@ import pytest
 from commands import exit_status
 
 
+@pytest.mark.usefixtures("in_one_process")
 @pytest.mark.slow
 def test_all_runs_of_an_experiment_are_scored_once_and_reported(tmp_path, capsys) -> None:
     places = [f"--{name}={tmp_path / name}" for name in ("runs", "out", "downloads")]

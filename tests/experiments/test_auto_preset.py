@@ -47,9 +47,8 @@ def write(tmp_path: Path, monkeypatch, capsys):
     return run
 
 
-@pytest.mark.parametrize(
-    ("gpu", "crop"), [(None, [80, 80, 16]), pytest.param(80 * 2**30, [144, 112, 16], marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("gpu", "crop"), [(None, [80, 80, 16]), (80 * 2**30, [144, 112, 16])])
 def test_it_has_the_median_spacing_and_crops_and_is_kept_when_edited(
     decathlon_dataset, tmp_path: Path, monkeypatch, capsys, write, gpu: int | None, crop: list[int]
 ) -> None:

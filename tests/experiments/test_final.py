@@ -15,7 +15,7 @@ from sslmed.exporting.description import Description
 from sslmed.exporting.trained_run import read_run
 
 TINY = Path(__file__).parent / "tiny"
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("in_one_process")]
 
 
 @pytest.fixture

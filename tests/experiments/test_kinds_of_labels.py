@@ -27,6 +27,7 @@ def reproduce(figure: str, data: Path, folder: Path, *options: str) -> int:
     return int(end.value.code or 0)
 
 
+@pytest.mark.usefixtures("in_one_process")
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("dims", "figure", "columns", "classes", "arms"),

@@ -30,6 +30,7 @@ def volumes(decathlon_dataset) -> Path:
     return decathlon_dataset("Task01_Uneven", labelled=13, unlabelled=2)  # folds of 6, 7 and 7 training cases
 
 
+@pytest.mark.usefixtures("in_one_process")
 @pytest.mark.long
 @pytest.mark.slow
 def test_numbers_of_labels_are_cells_though_folds_differ_and_all_is_shared_with_fractions(

@@ -15,6 +15,8 @@ FOLDER = Path(__file__).parent
 
 
 @pytest.mark.long
+@pytest.mark.slow
+@pytest.mark.usefixtures("in_one_process")
 @pytest.mark.parametrize(
     ("figure", "preset", "more"), [("fig3", "tiny", ["mae-decoder-2d"]), ("fig4", "tiny-fundus", [])]
 )

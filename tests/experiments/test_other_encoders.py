@@ -10,6 +10,7 @@ from tiny_runs import exit_status
 TINY = Path(__file__).parent / "tiny"
 
 
+@pytest.mark.usefixtures("in_one_process")
 @pytest.mark.slow
 @pytest.mark.parametrize("encoder", ["residual", "swin"])
 def test_another_encoder_goes_through_a_whole_figure(encoder: str, tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return [*options.split(), "--preset", str(TINY), "--arms", "baseline", "rotation", EXTERNAL]
 
 
+@pytest.mark.slow
 def test_the_plan_names_all_sources_and_balanced_pools_are_another_run(given, capsys) -> None:
     assert exit_status(*given, "--dry-run") == 0
     shown = capsys.readouterr().out
@@ -53,6 +54,7 @@ def test_the_plan_names_all_sources_and_balanced_pools_are_another_run(given, ca
     assert f"prepare {Path.cwd()}/one {Path.cwd()}/two --store" in shown
 
 
+@pytest.mark.usefixtures("in_one_process")
 @pytest.mark.slow
 def test_a_figure_of_dicom_series_and_several_pools_says_nothing_about_patients(given, capfd) -> None:
     assert exit_status(*given, "--balanced-pools") == 0

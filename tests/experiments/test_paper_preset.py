@@ -16,6 +16,7 @@ ARMS = {
     "fig4": ("baseline", "jigsaw", "cpc"),
 }
 VOLUMES = ["fig2", "fig3"]
+pytestmark = pytest.mark.slow  # the networks are large
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,6 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Built
     }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("figure", ARMS)
 def test_batch_norms_are_those_of_keras(built, figure):
     for each in built[figure].values():

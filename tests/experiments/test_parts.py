@@ -12,7 +12,7 @@ from sslmed.reporting.html.page import report_experiment
 
 TINY = Path(__file__).parent / "tiny"
 TABLES = ("results.csv", "cases.csv", "summary.csv", "tests.csv", "null_bands.csv", "efficiency.csv")
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("in_one_process")]
 
 
 def _reproduce(folder: Path, *options: str) -> int:
@@ -31,7 +31,7 @@ def _work(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(in_one_process: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two arms in two folds, with all labels."""
     folder = tmp_path_factory.mktemp("finished")
     assert _reproduce(folder, "--arms", "baseline", "rotation", "--fractions", "1", "--folds", "0", "1") == 0

@@ -68,6 +68,7 @@ def test_arms_differ_in_nothing_but_the_weights_they_start_from() -> None:
         assert all(arm == arms[0] for arm in arms)
 
 
+@pytest.mark.slow
 def test_several_devices_are_part_of_a_runs_configuration() -> None:
     one, two = _plan(_grid()), _plan(_grid(), devices=2)
     assert {run.devices for run in one} == {1}
@@ -165,6 +166,7 @@ def test_impossible_grids_are_refused(chosen: dict, words: str) -> None:
         _grid(**chosen)
 
 
+@pytest.mark.slow
 def test_numbers_of_labels_have_runs_of_their_own_and_all_is_100_percent(tmp_path: Path) -> None:
     by_count = label_amounts(None, ["1", "4", "all"])
     assert by_count is not None
@@ -206,7 +208,10 @@ def test_external_pools_and_slices_change_what_they_say_and_nothing_else() -> No
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("figure", "preset"), PRESETS)
+@pytest.mark.parametrize(
+    ("figure", "preset"),  # the runs of quick are built in test_presets.py
+    [pytest.param(*each, marks=pytest.mark.long) if each[1] == "quick" else each for each in PRESETS],
+)
 def test_every_run_of_every_preset_has_a_configuration_that_the_command_accepts(figure: str, preset: str) -> None:
     folder = preset_folder(figure, preset)
     own_in_2d = [path.stem for path in folder.glob("*-2d.yaml") if path.stem.removesuffix("-2d") in _TASKS]

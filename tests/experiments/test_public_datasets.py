@@ -148,6 +148,7 @@ def reproduce(figure: str, folder: Path, *options: str) -> int:
     return exit_status(["reproduce", figure, "--preset", str(preset), "--labels", "all", *places, *options])
 
 
+@pytest.mark.usefixtures("in_one_process")
 @pytest.mark.slow
 def test_small_brains_are_segmented_and_organs_are_the_pool(serve, tmp_path, capsys) -> None:
     arms = ["--arms", "baseline", "rotation-external"]
@@ -172,6 +173,7 @@ def test_a_pool_of_the_same_people_is_refused(data, pool, tmp_path, capsys) -> N
     assert f"--pool {pool}: shows the people of {data}" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("in_one_process")
 @pytest.mark.slow
 def test_small_organs_are_classified(serve, tmp_path) -> None:
     serve("medmnist-organ")

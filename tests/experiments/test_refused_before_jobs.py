@@ -5,6 +5,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pytest
 from tiny_runs import exit_status
 
 from sslmed.core.errors import UserError
@@ -18,6 +19,7 @@ from sslmed.experiments.settings import read_experiment, read_preset
 TINY = Path(__file__).parent / "tiny"
 
 
+@pytest.mark.slow
 def test_volumes_of_different_sizes_without_crops(decathlon_dataset, tmp_path: Path, capsys) -> None:
     root = decathlon_dataset(labelled=6, unlabelled=0, shape=(20, 18, 14))
     for path in root.glob("*/case_03.nii.gz"):

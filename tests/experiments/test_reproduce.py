@@ -222,6 +222,7 @@ def test_results_hold_what_the_figure_needs(finished: Path) -> None:
     assert pretraining["chance_loss"] == pytest.approx(2.302585, abs=1e-5)
 
 
+@pytest.mark.usefixtures("in_one_process")
 def test_precision_auto_is_that_of_the_first_commands_processor(tmp_path: Path, monkeypatch, capsys) -> None:
     preset = tmp_path / "tiny"
     shutil.copytree(TINY, preset)

@@ -12,7 +12,7 @@ from PIL import Image
 from sslmed import cli
 
 HERE = Path(__file__).parent
-pytestmark = [pytest.mark.slow, pytest.mark.long]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.usefixtures("in_one_process")]
 
 
 def _reproduce(figure: str, folder: Path, preset: str, arms: list[str], *options: str) -> int:

@@ -141,6 +141,7 @@ def _reproduce(folder: Path, data: Path, *options: str) -> int:
     return int(end.value.code or 0)
 
 
+@pytest.mark.usefixtures("in_one_process")
 @pytest.mark.slow
 def test_labels_corrected_after_an_experiment_set_its_runs_aside_and_a_new_scan_does_not(
     data: Path, tmp_path: Path, capsys

@@ -40,6 +40,7 @@ def test_scripts_and_profiles_in_the_working_folder_and_a_read_only_home_change_
     assert (tmp_path / "results" / "fig3" / "phantom-tiny" / "report.html").is_file()
 
 
+@pytest.mark.slow
 def test_a_workflow_that_cannot_start_prints_its_last_lines(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,7 +8,7 @@ from sslmed.exporting.onnx_file import TOLERANCE, Graph, difference, write_graph
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dims", [2, 3])
+@pytest.mark.parametrize("dims", [pytest.param(2, marks=pytest.mark.long), 3])
 @pytest.mark.parametrize("name", ENCODERS)
 def test_an_encoder_becomes_a_graph(name: str, dims: int, tmp_path) -> None:
     torch.manual_seed(0)

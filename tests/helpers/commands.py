@@ -1,17 +1,35 @@
 """The real command, in this process."""
 
-from collections.abc import Callable
+import contextlib
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import pytest
 import yaml
 
 from sslmed import cli
+from sslmed.experiments.job import do_runs
+from sslmed.experiments.plan import Run
 from sslmed.experiments.settings import config_root
 
 CONFIGS = config_root()
 SMALL = {"model": {"init_args": {"encoder": {"init_args": {"widths": [4, 8], "dropout": 0.1}}}}}
 
 Command = Callable[..., int]
+
+
+def in_this_process(patch: pytest.MonkeyPatch) -> None:
+    """Prepare cases and do the runs of figures here: to start a worker or a job takes longer than all of them."""
+    for module in ("sslmed.preparation.prepare", "sslmed.phantoms.files"):
+        patch.setattr(f"{module}.run_in_processes", lambda function, items, **_: [function(item) for item in items])
+    patch.setattr("sslmed.experiments.filling.run_workflow", _do_all)
+    patch.setattr(sys, "path", [*sys.path])  # commands add to it
+
+
+def _do_all(work: Path, runs: Sequence[Run], **_: object) -> None:
+    with contextlib.chdir(work):
+        do_runs([*runs])
 
 
 def exit_status(arguments: list[str]) -> int:

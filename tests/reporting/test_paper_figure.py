@@ -34,6 +34,7 @@ def test_each_arm_has_a_panel_over_its_baseline_and_the_last_one_shows_the_prima
     assert figure.get_suptitle() == ""
 
 
+@pytest.mark.slow
 def test_few_runs_have_no_panel_of_differences_and_a_phantom_is_named(tmp_path):
     tables = collect(write_runs(tmp_path, ARMS), "dice_foreground")
     figure = paper_figure(tables, phantom=True, metric="dice_foreground")

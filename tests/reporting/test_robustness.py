@@ -30,7 +30,8 @@ def corrupt_runs(work, artefacts=("motion", "noise"), arms=PER_STRENGTH) -> None
         pd.concat(changed).to_csv(path / "robustness.csv", index=False)
 
 
-@pytest.mark.parametrize("folds", [2, pytest.param(5, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("folds", [2, 5])
 def test_arms_are_compared_under_the_same_artefact(folds, tmp_path) -> None:
     work = write_experiment(tmp_path, arms=("baseline", "rotation", "rpl"), folds=folds, seeds=1, examples=False)
     out = tmp_path / "out" / "fig3" / work.name

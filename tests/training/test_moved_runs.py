@@ -70,6 +70,7 @@ def test_an_unfinished_run_that_is_moved_resumes_with_its_best_score(
     assert steps == {"best": 2, "last": 4}
 
 
+@pytest.mark.slow
 def test_home_is_expanded_in_yaml_and_on_the_command_line_and_variables_are_not(
     sslmed: Command, tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

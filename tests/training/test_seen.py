@@ -113,6 +113,7 @@ def test_a_checkpoint_that_has_seen_test_cases_is_refused_or_the_results_say_it(
     assert "transductive" not in results(tmp_path / "c")
 
 
+@pytest.mark.slow
 def test_pretraining_that_says_that_it_is_transductive_may_be_handed_over(folder: Path, tmp_path: Path) -> None:
     assert fit(folder, "pretraining", tmp_path / "pretrain", "--data.transductive=true") == 0
     checkpoint = f"--model.pretrained.checkpoint={tmp_path / 'pretrain' / 'checkpoints' / 'last.ckpt'}"
