@@ -14,5 +14,4 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - torch is imported only if i
         from importlib import import_module
 
         return import_module("sslmed.exporting.model").load
-    msg = f"module {__name__!r} has no attribute {name!r}"
-    raise AttributeError(msg)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -41,8 +41,8 @@ LABELS = "2 8 all"
 # %% [markdown]
 # ## Pretrain, fine-tune, score
 #
-# `baseline` starts from random weights. `rotation` first learns to predict by which angle a scan was rotated. The rest is
-# the same for both. If this cell is interrupted, run it again: it resumes.
+# `baseline` starts from random weights. `rotation` first learns to predict by which angle a scan was rotated. The
+# rest is the same for both. If this cell is interrupted, run it again: it resumes.
 
 # %%
 # !sslmed reproduce segmentation --data scans --preset {PRESET} --arms baseline rotation --labels {LABELS}

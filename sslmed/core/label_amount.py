@@ -28,8 +28,9 @@ class LabelAmount:
 
     def __post_init__(self) -> None:
         if (self.fraction is None) == (self.count is None):
-            msg = f"give a label fraction or a number of labels, one of them, got {self.fraction} and {self.count}"
-            raise UserError(msg)
+            raise UserError(
+                f"give a label fraction or a number of labels, one of them, got {self.fraction} and {self.count}"
+            )
         if self.fraction is not None and not 0 < self.fraction <= 1:
             raise UserError(f"a label fraction must be in (0, 1], got {self.fraction}: 5 % is 0.05")
         if self.count is not None and self.count < 1:

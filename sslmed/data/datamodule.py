@@ -76,10 +76,9 @@ class StoreDataModule(LightningDataModule):
     ) -> None:
         super().__init__()
         if (updates is None) == (epochs is None):
-            msg = (
+            raise UserError(
                 f"give the length of training in updates or in epochs, one of them: updates={updates}, epochs={epochs}"
             )
-            raise UserError(msg)
         self.store = Store(store)
         self.spatial_dims = self.store.spatial_dims if spatial_dims is None else spatial_dims
         self.seed = seed
@@ -144,8 +143,9 @@ class StoreDataModule(LightningDataModule):
             batch_size = self.batch_size if repeats else min(self.batch_size, len(self.training_cases))
             total = self.epochs * -(-self._n_training_images // batch_size)
         if total is None or total < self.validations:
-            msg = f"{total} updates are too few for {self.validations} validation passes: lower data.validations"
-            raise UserError(msg)
+            raise UserError(
+                f"{total} updates are too few for {self.validations} validation passes: lower data.validations"
+            )
         return round(total / self.validations)
 
     @property

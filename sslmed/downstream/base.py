@@ -14,6 +14,7 @@ from torch.nn import Parameter
 
 from sslmed.core.errors import InputError
 from sslmed.core.numbers import Fraction
+from sslmed.data.samples import Sample
 from sslmed.downstream.inference import Network, apply_whole, mean_over
 from sslmed.downstream.unfreezing import count_frozen, stages
 from sslmed.encoders import Encoder, load_encoder
@@ -123,8 +124,7 @@ class DownstreamTask(Learner):
         if decoder is not None:
             self.decoder = decoder
         elif pretrained.load == "all":
-            msg = f"{type(self).__name__} has no decoder to load: set pretrained.load to encoder"
-            raise InputError(msg)
+            raise InputError(f"{type(self).__name__} has no decoder to load: set pretrained.load to encoder")
         if pretrained.checkpoint is not None:
             check_finished(pretrained.checkpoint)
             load_encoder(encoder, pretrained.checkpoint, pretrained.adapt_channels, pretrained.key_map)
@@ -174,10 +174,6 @@ class DownstreamTask(Learner):
         """Whether the encoder is frozen during a part of training."""
         fractions = self.pretrained.frozen_fraction, self.pretrained.unfreezing_fraction
         return self.is_probe or (self.pretrained.checkpoint is not None and max(fractions) > 0)
-
-    def freeze_encoder(self, frozen: bool) -> None:
-        """Freeze or unfreeze the encoder."""
-        self.freeze_stages(len(self.stages) if frozen else 0)
 
     def freeze_stages(self, number: int) -> None:
         """Freeze the first `number` stages of the encoder, and unfreeze the others."""
@@ -234,6 +230,11 @@ class DownstreamTask(Learner):
     def on_test_start(self) -> None:
         """Clear the rows of an earlier test run."""
         self.test_rows = []
+
+    def test_step(self, batch: Sample, batch_idx: int) -> None:
+        """Add a row for each case to `test_rows`: its truth, and the row that `predict_step` returns."""
+        for truth, answer in zip(batch["label"].tolist(), self.predict_step(batch, batch_idx), strict=True):
+            self.test_rows.append({"case": answer["case"], "truth": truth, **answer})
 
     def on_test_epoch_end(self) -> None:
         """Merge the rows of all ranks."""

@@ -104,8 +104,7 @@ class Classification(DownstreamTask):
     ) -> None:
         super().__init__(encoder, pretrained, optimization)
         if num_classes < 2:
-            msg = f"classification needs at least 2 classes, got {num_classes}"
-            raise InputError(msg)
+            raise InputError(f"classification needs at least 2 classes, got {num_classes}")
         self.objective = OBJECTIVES[objective]
         self.head = head(encoder, 1, self.objective.num_outputs(num_classes))
         self.affine = affine
@@ -158,12 +157,6 @@ class Classification(DownstreamTask):
         accuracy = (answers == truths).float().mean()
         score = kappa if self.score == "qwk" else torch.tensor(auroc(truths, torch.tensor(probabilities)))
         self.log_dict({self.monitor: score, "val/accuracy": accuracy, **self._validation.means()}, prog_bar=True)
-
-    def test_step(self, batch: Sample, batch_idx: int) -> None:
-        """Add one row per test case to `test_rows`."""
-        answers = self.predict_step(batch, batch_idx)
-        for truth, answer in zip(batch["label"].tolist(), answers, strict=True):
-            self.test_rows.append({"case": answer["case"], "truth": truth, **answer})
 
     def predict_step(self, batch: Sample, batch_idx: int) -> list[dict[str, Any]]:  # noqa: ARG002
         """Classify cases. Returns one row per case with `case`, `prediction` and `probability_<i>`."""

@@ -63,8 +63,7 @@ class Regression(DownstreamTask):
     ) -> None:
         super().__init__(encoder, pretrained, optimization)
         if not target_scale > 0:
-            msg = f"the values' standard deviation must be above 0, got {target_scale}"
-            raise InputError(msg)
+            raise InputError(f"the values' standard deviation must be above 0, got {target_scale}")
         self.register_buffer("target_mean", torch.tensor(target_mean))
         self.register_buffer("target_scale", torch.tensor(target_scale))
         self.target_mean: Tensor
@@ -113,12 +112,6 @@ class Regression(DownstreamTask):
         scores = summarise(pairs, "regression") if finite else {"mae": float("inf"), "r2": float("-inf")}
         self.log_dict({f"val/{name}": score for name, score in scores.items()}, prog_bar=True)
         self.log_dict(self._validation.means())
-
-    def test_step(self, batch: Sample, batch_idx: int) -> None:
-        """Add one row per test case to `test_rows`."""
-        answers = self.predict_step(batch, batch_idx)
-        for truth, answer in zip(batch["label"].tolist(), answers, strict=True):
-            self.test_rows.append({"case": answer["case"], "truth": truth, **answer})
 
     def predict_step(self, batch: Sample, batch_idx: int) -> list[dict[str, Any]]:  # noqa: ARG002
         """Predict values. Returns one row per case with `case` and `prediction`, in the unit of the values."""

@@ -95,8 +95,7 @@ class Segmentation(DownstreamTask):
         self.intensity = intensity
         self.crop_size = crop_size
         if not surface_tolerance >= 0:
-            msg = f"surface_tolerance is {surface_tolerance:g}, expected a distance in mm, 0 or more"
-            raise InputError(msg)
+            raise InputError(f"surface_tolerance is {surface_tolerance:g}, expected a distance in mm, 0 or more")
         self.surface_tolerance = surface_tolerance
 
     def forward(self, images: Tensor) -> Tensor:
@@ -203,8 +202,7 @@ def _highest(scores: Tensor) -> Tensor:
 def _check_regions(regions: Mapping[str, Sequence[int]], num_classes: int) -> None:
     for name, classes in regions.items():
         if not classes or not all(0 < index < num_classes for index in classes):
-            msg = (
+            raise InputError(
                 f"region {name!r} is classes {list(classes)}, expected some of 1 to {num_classes - 1}: "
                 "positions in label_values, not label values"
             )
-            raise InputError(msg)

@@ -95,15 +95,13 @@ class Encoder(nn.Module, ABC):
         """
         expected = f"(B, {self.in_channels}, " + ", ".join("IJK"[: self.spatial_dims]) + ")"
         if images.ndim != self.spatial_dims + 2 or images.shape[1] != self.in_channels:
-            msg = f"{type(self).__name__} expects images {expected}, got {tuple(images.shape)}"
-            raise InputError(msg)
+            raise InputError(f"{type(self).__name__} expects images {expected}, got {tuple(images.shape)}")
         if min(images.shape[2:]) < self.minimum_side:
-            msg = (
+            raise InputError(
                 f"{type(self).__name__} reduces its input {self.reduction}-fold: it needs sides of at least "
                 f"{self.minimum_side} voxels, got {tuple(images.shape[2:])}; "
                 "use larger images or patches, or fewer levels"
             )
-            raise InputError(msg)
 
 
 def halving(levels: int, first: int = 1) -> tuple[int, ...]:

@@ -36,16 +36,16 @@ def load_encoder(
         UserError: If the file does not exist or is not a checkpoint, or if a tensor is missing, unknown, not finite, or
             has another shape. The message lists all of them, and `encoder` is not changed.
     """
-    weights, others = _weights_of("encoder.", Path(path), key_map)
+    state = read_state(Path(path), key_map)
+    weights, others = _split(state, "encoder.")
     own = encoder.state_dict()
     if not weights:
-        weights, others = _published(encoder, Path(path), key_map)
+        weights, others = _split(_published(encoder, state), "encoder.")
     if not weights:
-        msg = (
+        raise UserError(
             f"{path}: holds no encoder (no tensor is named encoder.…); names begin with {first_parts(others)}: "
             'give a key_map, as {"backbone.": "encoder."}'
         )
-        raise UserError(msg)
     first = _adaptable_convolution(encoder, weights)
     adapted = ""
     if adapt_channels and first is not None:
@@ -73,7 +73,7 @@ def load_decoder(decoder: UNetDecoder, path: str | Path, key_map: Mapping[str, s
     Raises:
         UserError: See `load_encoder`.
     """
-    found, _ = _weights_of("decoder.", Path(path), key_map)
+    found, _ = _split(read_state(Path(path), key_map), "decoder.")
     weights = {key: value for key, value in found.items() if not _is_output(key)}
     if not weights:
         print(f"{path} holds no decoder: it starts from random weights")
@@ -111,24 +111,23 @@ def _is_output(key: str) -> bool:
     return key.startswith("output.")
 
 
-def _weights_of(prefix: str, path: Path, key_map: Mapping[str, str] | None) -> tuple[dict[str, Tensor], list[str]]:
+def _split(state: Mapping[str, Tensor], prefix: str) -> tuple[dict[str, Tensor], list[str]]:
     """Return the tensors whose names start with the prefix, without it, and the names of the others."""
-    state = read_state(path, key_map)
-    weights = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
-    return weights, [key for key in state if not key.startswith(prefix)]
+    weights = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
+    return weights, [name for name in state if not name.startswith(prefix)]
 
 
-def _published(encoder: Encoder, path: Path, key_map: Mapping[str, str] | None) -> tuple[dict[str, Tensor], list[str]]:
-    """Return what `_weights_of` does, of a file with the names that others give the tensors of this encoder.
+def _published(encoder: Encoder, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the tensors of a file with the names that others give those of this encoder.
 
     Files written by torch before 0.4.1 do not count the batches of batch normalisation.
     """
-    state = read_state(path, key_map)
     for pattern, replacement in encoder.published_names.items():
         state = {re.sub(pattern, replacement, name): tensor for name, tensor in state.items()}
-    weights = {name.removeprefix("encoder."): each for name, each in state.items() if name.startswith("encoder.")}
-    counters = {name: each for name, each in encoder.state_dict().items() if name.endswith("num_batches_tracked")}
-    return weights and {**counters, **weights}, [name for name in state if not name.startswith("encoder.")]
+    if not any(name.startswith("encoder.") for name in state):
+        return state
+    own = encoder.state_dict().items()
+    return {f"encoder.{name}": each for name, each in own if name.endswith("num_batches_tracked")} | state
 
 
 def _adaptable_convolution(encoder: Encoder, weights: dict[str, Tensor]) -> str | None:

@@ -107,11 +107,10 @@ def _steps(encoder: Encoder) -> list[tuple[int, ...]]:
     reductions = encoder.axis_reductions
     pairs = [[*zip(*pair, strict=True)] for pair in pairwise(((1,) * encoder.spatial_dims, *reductions))]
     if len(reductions) != len(encoder.out_channels) or any(coarse % fine for pair in pairs for fine, coarse in pair):
-        msg = (
+        raise InputError(
             f"{type(encoder).__name__} has reductions {tuple(encoder.reductions)} for {len(encoder.out_channels)} "
             "feature maps: a decoder needs one for each map, finest first, each a whole multiple of the one before"
         )
-        raise InputError(msg)
     return [tuple(coarse // fine for fine, coarse in pair) for pair in pairs]
 
 

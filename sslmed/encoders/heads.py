@@ -106,16 +106,16 @@ class Head(Readout):
         coarsest = maps[-1]
         features: Tensor = self.pool(coarsest)
         if features.shape[1] != self.num_features:
-            msg = (
+            raise InputError(
                 f"the head was built for {self.num_features} features per image, but feature maps "
                 f"{tuple(coarsest.shape)} give {features.shape[1]}: set the head's image_size to what the encoder is "
                 "given, or pool globally"
             )
-            raise InputError(msg)
         features = features.reshape(-1, self.num_images * self.num_features)
         if self.training and len(features) < 2 and len(self.layers) > 1:
-            msg = "batch normalisation in the head cannot train on a batch of 1 case: use a batch size of at least 2"
-            raise InputError(msg)
+            raise InputError(
+                "batch normalisation in the head cannot train on a batch of 1 case: use a batch size of at least 2"
+            )
         answers: Tensor = self.layers(features)
         return answers
 
@@ -137,14 +137,14 @@ def linear_head(encoder: Encoder, num_images: int, out_features: int) -> Head:
 
 def _count_features(encoder: Encoder, pool: nn.Module, image_size: Sequence[int] | None) -> int:
     if image_size is None or len(image_size) != encoder.spatial_dims:
-        msg = f"pooling 'flatten' needs image_size, a side for each of {encoder.spatial_dims} axes, got {image_size}"
-        raise InputError(msg)
+        raise InputError(
+            f"pooling 'flatten' needs image_size, a side for each of {encoder.spatial_dims} axes, got {image_size}"
+        )
     # The meta device computes shapes only, so this is cheap for any encoder.
     coarsest = copy.deepcopy(encoder).to("meta")(torch.zeros(2, encoder.in_channels, *image_size, device="meta"))[-1]
     if min(coarsest.shape[2:]) < 2:
-        msg = (
+        raise InputError(
             f"pooling 'flatten' halves the coarsest feature map, which for images of {tuple(image_size)} voxels is "
             f"only {tuple(coarsest.shape[2:])}: use larger images, fewer levels, or global pooling"
         )
-        raise InputError(msg)
     return int(pool(coarsest).shape[1])

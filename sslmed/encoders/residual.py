@@ -55,12 +55,11 @@ class ResidualEncoder(Encoder):
         super().__init__()
         n_stages = len(features_per_stage)
         if n_stages == 0 or any(len(each) != n_stages for each in (n_blocks_per_stage, strides, kernel_sizes)):
-            msg = (
+            raise InputError(
                 "a residual encoder needs one entry for each stage, at least one, in features_per_stage, "
                 f"n_blocks_per_stage, strides and kernel_sizes, got {n_stages}, {len(n_blocks_per_stage)}, "
                 f"{len(strides)} and {len(kernel_sizes)}"
             )
-            raise InputError(msg)
         self.spatial_dims = spatial_dims
         self.in_channels = in_channels
         self.out_channels = tuple(features_per_stage)
@@ -87,8 +86,9 @@ class ResidualEncoder(Encoder):
     def _for_axes(self, name: str, sizes: int | Sequence[int]) -> tuple[int, ...]:
         each = (sizes,) * self.spatial_dims if isinstance(sizes, int) else tuple(sizes)
         if len(each) != self.spatial_dims:
-            msg = f"{name}: expected one number for all axes or {self.spatial_dims} for each stage, got {sizes}"
-            raise InputError(msg)
+            raise InputError(
+                f"{name}: expected one number for all axes or {self.spatial_dims} for each stage, got {sizes}"
+            )
         return each
 
     @property

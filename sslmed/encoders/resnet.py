@@ -55,8 +55,7 @@ class ResNetEncoder(Encoder):
     ) -> None:
         super().__init__()
         if not len(widths) == len(depths) == 4:
-            msg = f"a ResNet has four stages, got widths {tuple(widths)} and depths {tuple(depths)}"
-            raise InputError(msg)
+            raise InputError(f"a ResNet has four stages, got widths {tuple(widths)} and depths {tuple(depths)}")
         self.spatial_dims = spatial_dims
         self.in_channels = in_channels
         self.out_channels = (widths[0], *widths)

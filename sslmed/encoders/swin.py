@@ -58,11 +58,10 @@ class SwinEncoder(Encoder):
     ) -> None:
         super().__init__()
         if not 1 <= len(depths) == len(num_heads) <= MOST_STAGES:
-            msg = (
+            raise InputError(
                 f"a Swin transformer has 1 to {MOST_STAGES} stages, each with its depth and heads, got depths "
                 f"{list(depths)} and num_heads {list(num_heads)}"
             )
-            raise InputError(msg)
         widths = [embed_dim * 2**stage for stage in range(len(depths) + 1)]
         if uneven := [f"{width} by {heads}" for width, heads in zip(widths, num_heads, strict=False) if width % heads]:
             msg = f"a Swin transformer's heads share its channels equally, which is not possible for {uneven[0]}"

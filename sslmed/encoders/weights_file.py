@@ -1,4 +1,4 @@
-"""Reads tensors by name: from a checkpoint, an export, a run directory, or a file of weights from elsewhere."""
+"""Reads tensors by name from checkpoints, exports, runs and files from elsewhere, and fills networks with them."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sslmed.core.errors import UserError
 from sslmed.core.extras import require
@@ -48,15 +48,28 @@ def read_state(path: Path, key_map: Mapping[str, str] | None = None) -> dict[str
     except Exception as error:
         # Both loaders raise many errors (pickle, zip, key errors) with the same meaning for the user.
         reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-        msg = f"{file}: not a checkpoint written by sslmed fit, nor another file of tensors ({reason})"
-        raise UserError(msg) from error
+        raise UserError(
+            f"{file}: not a checkpoint written by sslmed fit, nor another file of tensors ({reason})"
+        ) from error
     if broken := non_finite(state):
-        msg = (
+        raise UserError(
             f"{file}: {len(broken)} of {len(state)} tensors are not finite (first {broken[0]}): its training diverged; "
             "train again with a lower learning rate or with trainer.precision 32-true"
         )
-        raise UserError(msg)
     return _renamed(state, key_map or {}, file)
+
+
+def fill(network: nn.Module, weights: Mapping[str, Tensor], source: object) -> None:
+    """Load weights: all tensors, or none.
+
+    Raises:
+        UserError: If a tensor is missing, unknown, or has another shape.
+    """
+    try:
+        network.load_state_dict(dict(weights))
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{source}: does not fit {type(network).__name__}: {reason}") from error
 
 
 def non_finite(state: Mapping[str, Tensor]) -> list[str]:
@@ -76,11 +89,10 @@ def check_finished(path: Path) -> None:
     """
     run = path.absolute().parent.parent
     if path.is_file() and (run / "config.yaml").is_file() and not (run / "results.json").is_file():
-        msg = (
+        raise UserError(
             f"{path}: this run is not finished ({run / 'results.json'} is absent): resume it by its own command first, "
             f"`sslmed fit -c {run / 'config.yaml'}`"
         )
-        raise UserError(msg)
 
 
 def find_weights(path: Path) -> Path:
@@ -107,8 +119,7 @@ def _tensors(content: Any) -> dict[str, Tensor]:  # noqa: ANN401 - whatever a fi
     nested = next((content[name] for name in NESTED if isinstance(content.get(name), Mapping)), content)
     tensors = {str(name): value for name, value in nested.items() if torch.is_tensor(value)}
     if not tensors:
-        msg = "it holds no tensors by name"
-        raise ValueError(msg)
+        raise ValueError("it holds no tensors by name")
     if any(SECOND_NAME in name for name in tensors):
         return {name: turned(tensor) for name, tensor in tensors.items() if SECOND_NAME not in name}
     return tensors

@@ -112,7 +112,7 @@ def neighbours_accuracy(train: Tensor, classes: Tensor, features: Tensor, truth:
 def _balanced_accuracy(scores: Tensor, truth: Tensor, num_classes: int) -> float:
     # torchmetrics' own mean counts a class that no case has as 0, if one is taken for it.
     of_classes = multiclass_accuracy(scores, truth, num_classes, average=None)
-    return float(of_classes[truth.unique()].mean())
+    return float(of_classes[torch.bincount(truth, minlength=num_classes) > 0].mean())
 
 
 def features_at(maps: Sequence[Tensor], voxels: Tensor, sides: Sequence[int]) -> Tensor:

@@ -43,7 +43,7 @@ USUAL_FOLDS = 5
 
 MANY_FOLDS = (
     f"With more than {USUAL_FOLDS} folds, intervals are too narrow and p-values too small: training sets have more "
-    "cases in common than the correction assumes (docs/statistics.md)."
+    "cases in common than the correction assumes (see The statistics in the documentation)."
 )
 
 LEVEL = 0.95

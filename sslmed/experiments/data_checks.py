@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
 from pathlib import Path
 
 from sslmed.core.errors import UserError
@@ -70,8 +69,8 @@ def check_sizes(runs: Sequence[Run], seen: SeenData) -> None:
     for run in {(run.arm, run.labels is None): run for run in runs}.values():
         arm = Arm.parse(run.arm)
         store = seen.store_of(arm, pretraining=run.labels is None)
-        files = [Path(value) for option, value in pairwise(run.arguments) if option == "-c"]
-        if store is not None and find_setting(map(read_yaml, files), "data.init_args.crop_size", None) is None:
+        contents = [read_yaml(Path(file)) for file in run.values("-c")]
+        if store is not None and find_setting(contents, "data.init_args.crop_size", None) is None:
             refuse_unequal_sizes(store, 2 if arm.slices else store.spatial_dims)
 
 

@@ -69,10 +69,7 @@ def _finished(work: Path) -> set[str]:
 
 def _widened(grid: Grid, work: Path, names: Iterable[str]) -> Grid:
     """Extend a grid to the arms, folds, seeds and amounts of labels in names of runs, as far as they are known."""
-    has_kept = (work / "experiment.json").is_file()
-    kept = kept_experiment(work, grid.experiment.figure).arms if has_kept else {}
-    known = {arm: file for arm, file in kept.items() if file is None or (config_root() / file).is_file()}
-    grid = replace(grid, experiment=replace(grid.experiment, arms=known | grid.experiment.arms))
+    grid = with_earlier_arms(grid, work)
     parts = [name.split("/") for name in names]
     finetuning = [part for part in parts if len(part) == 4]
     order = [*grid.experiment.arms]
@@ -92,6 +89,15 @@ def _widened(grid: Grid, work: Path, names: Iterable[str]) -> Grid:
         seeds=tuple(sorted(seeds)),
         labels=tuple(sorted(labels)),
     )
+
+
+def with_earlier_arms(grid: Grid, work: Path) -> Grid:
+    """Let a grid know the arms of earlier commands, as the user's own, if their files are still there."""
+    if not (work / "experiment.json").is_file():
+        return grid
+    kept = kept_experiment(work, grid.experiment.figure).arms
+    known = {arm: file for arm, file in kept.items() if file is None or (config_root() / file).is_file()}
+    return replace(grid, experiment=replace(grid.experiment, arms=known | grid.experiment.arms))
 
 
 def _number(name: str) -> int:
@@ -119,23 +125,19 @@ def _with_earlier_images(places: Places) -> Places:
     """
     plan = places.work / "plan.json"
     runs = read_plan(plan) if plan.is_file() else []
-    pretraining = [(Arm.parse(run.arm), run.arguments) for run in runs if run.labels is None]
-    external = next((arguments for arm, arguments in pretraining if arm.external), None)
+    pretraining = [run for run in runs if run.labels is None]
+    external = next((run for run in pretraining if Arm.parse(run.arm).external), None)
     if places.pool is None and external is not None:
-        pool = Path(_value(external, "--data.store"))
+        pool = Path(external.values("--data.store")[0])
         places = replace(places, pool=pool, seen=places.seen and replace(places.seen, pool=_store(pool)))
-    supervised = next((arguments for arm, arguments in pretraining if arm.is_supervised), None)
+    supervised = next((run for run in pretraining if Arm.parse(run.arm).is_supervised), None)
     if places.source is None and supervised is not None:
-        store = _store(Path(_value(supervised, "--data.store")))
+        store = _store(Path(supervised.values("--data.store")[0]))
         if store is not None:
-            source = LabelledSource(_value(supervised, "--labels.source"), store.root, store.labels)
+            source = LabelledSource(supervised.values("--labels.source")[0], store.root, store.labels)
             places = replace(places, source=source, seen=places.seen and replace(places.seen, source=store))
     return places
 
 
 def _store(folder: Path) -> Store | None:
     return Store(folder) if (folder / "store.json").is_file() else None
-
-
-def _value(arguments: Sequence[str], option: str) -> str:
-    return arguments[arguments.index(option) + 1]

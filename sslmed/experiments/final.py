@@ -12,11 +12,11 @@ from sslmed.core.errors import UserError
 from sslmed.core.files import write_text
 from sslmed.core.label_amount import LabelAmount
 from sslmed.core.startup import importing
+from sslmed.experiments.earlier import with_earlier_arms
 from sslmed.experiments.failures import failures
 from sslmed.experiments.grid import Grid
 from sslmed.experiments.options import Options
 from sslmed.experiments.plan import Run
-from sslmed.experiments.settings import kept_experiment
 from sslmed.training.run_directory import RunDirectory
 
 ALL_LABELS = LabelAmount(fraction=1.0)
@@ -46,9 +46,7 @@ def final_grid(grid: Grid, work: Path, arms: Sequence[str] | None) -> Grid:
     Raises:
         UserError: If several arms are named, or none, and there are no finished runs to choose by.
     """
-    if (work / "experiment.json").is_file():  # it may have had arms of the user's own
-        kept = kept_experiment(work, grid.experiment.figure)
-        grid = replace(grid, experiment=replace(grid.experiment, arms=kept.arms | grid.experiment.arms))
+    grid = with_earlier_arms(grid, work)
     if arms is not None and len(grid.arms) > 1:
         raise UserError(
             f"--final trains one arm, got {', '.join(grid.arms)}: name one, or none to take the best so far"

@@ -10,7 +10,7 @@ from sslmed.core.files import expand_home
 from sslmed.core.names import PLAIN
 from sslmed.core.nearest import did_you_mean, did_you_mean_path
 from sslmed.experiments.arms import SLICES, SUPERVISED, Arm
-from sslmed.experiments.settings import Experiment, config_root, is_yaml, known_names, read_yaml
+from sslmed.experiments.settings import Experiment, config_root, find_setting, is_yaml, known_names, read_yaml
 
 GROUP = "@"
 ALL = f"{GROUP}all"
@@ -96,9 +96,7 @@ def find_encoder(name: str) -> Path:
 
 def encoder_class(path: Path) -> str | None:
     """Return the name of the class, without module, in an encoder's YAML or an overlay; `None` if it has none."""
-    content = read_yaml(path)
-    for key in ("model", "init_args", "encoder", "class_path"):
-        content = content.get(key) if isinstance(content, dict) else None
+    content = find_setting([read_yaml(path)], "model.init_args.encoder.class_path", None)
     return None if content is None else str(content).rpartition(".")[-1]
 
 
@@ -108,9 +106,7 @@ def weights_file(path: Path) -> Path | None:
     Raises:
         UserError: If there is no such file, beside the YAML or as it is written.
     """
-    content = read_yaml(path)
-    for key in ("model", "init_args", "pretrained", "checkpoint"):
-        content = content.get(key) if isinstance(content, dict) else None
+    content = find_setting([read_yaml(path)], "model.init_args.pretrained.checkpoint", None)
     if content is None:
         return None
     written = expand_home(Path(str(content)))

@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from sslmed.core.label_amount import LabelAmount
 from sslmed.experiments.arms import EXTERNAL, SLICES, Arm
 from sslmed.experiments.grid import Grid
 from sslmed.experiments.own import own_code
-from sslmed.experiments.seen import SeenData
+from sslmed.experiments.seen import SeenData, seen_in_finetuning
 from sslmed.experiments.settings import config_root, find_setting, read_yaml
 from sslmed.preparation.readers.dataset import LABELS_OF_TASKS, Labels
 
@@ -51,6 +52,10 @@ class Run:
     key: str
     devices: int = 1
     data: str | None = None
+
+    def values(self, option: str) -> list[str]:
+        """Return the values that an option has in the arguments, e.g. `--data.store`, or `-c` for its YAML files."""
+        return [value for name, value in pairwise(self.arguments) if name == option]
 
 
 @dataclass(frozen=True)
@@ -172,9 +177,8 @@ def _pretraining_run(grid: Grid, places: Places, arm: Arm, fold: int, options: d
             transductive=find_setting(contents, "data.init_args.transductive", False),
         )
     )
-    key = _fingerprint([*contents, *own_code(configs, contents)], options, None)
     identity = {"arm": arm.name, "fold": fold, "seed": None, "labels": None, "name": name, "job": job, "data": data}
-    return _run(places, configs, options, key, None, **identity)
+    return _run(places, configs, contents, options, None, **identity)
 
 
 def _finetuning_run(
@@ -218,10 +222,9 @@ def _finetuning_run(
     data = None
     if places.seen is not None and (parent is None or parent.data is not None):
         pretraining = None if parent is None else parent.data
-        data = places.seen.of_finetuning(labels, **folds, seed=seed, pretraining=pretraining)
-    key = _fingerprint([*contents, *own_code(configs, contents)], options, parent)
+        data = seen_in_finetuning(places.seen.store, labels, **folds, seed=seed, pretraining=pretraining)
     identity = {"arm": arm.name, "fold": fold, "seed": seed, "labels": labels, "name": name, "job": job, "data": data}
-    return _run(places, configs, options, key, parent, **identity)
+    return _run(places, configs, contents, options, parent, **identity)
 
 
 def _place(grid: Grid, arm: Arm, fold: int) -> str:
@@ -253,11 +256,12 @@ def _configs(grid: Grid, places: Places, arm: Arm, stage: Sequence[str], overlay
 def _run(
     places: Places,
     configs: Sequence[Path],
+    contents: Sequence[object],
     options: dict[str, str],
-    key: str,
     parent: Run | None,
     **identity: Any,  # noqa: ANN401 - fields of Run
 ) -> Run:
+    key = _fingerprint([*contents, *own_code(configs, contents)], options, parent)
     options = options | {"labels.key": key, "run_dir": str(places.work / identity["name"])}
     arguments = [argument for path in configs for argument in ("-c", str(path))]
     arguments += [argument for option, value in options.items() for argument in (f"--{option}", value)]

@@ -51,20 +51,6 @@ class SeenData:
             return None if self.pool is None else _of_pool(self.pool, split_seed)
         return _of_pretraining(self.store, fold, n_folds, split_seed, final, transductive)
 
-    def of_finetuning(
-        self,
-        amount: LabelAmount,
-        *,
-        fold: int,
-        n_folds: int,
-        split_seed: int,
-        final: bool,
-        seed: int,
-        pretraining: str | None,
-    ) -> str:
-        """Return the fingerprint of a fine-tuning run: images and labels of training, validation and test cases."""
-        return _of_finetuning(self.store, amount, fold, n_folds, split_seed, final, seed, pretraining)
-
 
 @lru_cache
 def _of_pool(store: Store, split_seed: int) -> str:
@@ -86,9 +72,10 @@ def _of_pretraining(store: Store, fold: int, n_folds: int, split_seed: int, fina
 
 
 @lru_cache
-def _of_finetuning(
+def seen_in_finetuning(
     store: Store,
     amount: LabelAmount,
+    *,
     fold: int,
     n_folds: int,
     split_seed: int,
@@ -96,6 +83,7 @@ def _of_finetuning(
     seed: int,
     pretraining: str | None,
 ) -> str:
+    """Return the fingerprint of a fine-tuning run: images and labels of training, validation and test cases."""
     split = split_store(store, fold=fold, n_folds=n_folds, split_seed=split_seed, final=final)
     try:
         selection = select_labelled(store, split, amount, fold=fold, seed=seed)

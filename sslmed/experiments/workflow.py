@@ -85,16 +85,12 @@ def _seconds(work: Path, run: Run) -> list[float]:
         return []
 
 
-def is_stale(work: Path, run: Run) -> bool:
-    """Whether a run's directory has a run with other settings or on other data, or one that started from such a run.
-
-    An unfinished run that was moved is stale too: its checkpoints contain old paths.
-    """
-    return _stale_because(work, run) is not None
-
-
 def _stale_because(work: Path, run: Run) -> str | None:
-    """Return why the run in a run's directory is stale; `None` if it is not, or there is none."""
+    """Return why the run in a run's directory is stale; `None` if it is not, or there is none.
+
+    It is if it has other settings or data, or started from such a run. An unfinished run that was moved is stale too:
+    its checkpoints contain old paths.
+    """
     directory = RunDirectory(work / run.name)
     if not directory.config.is_file():
         return None
@@ -109,7 +105,7 @@ def _stale_because(work: Path, run: Run) -> str | None:
 
 def is_done(work: Path, run: Run) -> bool:
     """Whether a run has results of the current configuration."""
-    return has_results(work, run) and not is_stale(work, run)
+    return has_results(work, run) and _stale_because(work, run) is None
 
 
 def stale_runs(work: Path, runs: Sequence[Run]) -> dict[str, list[Run]]:

@@ -1,11 +1,11 @@
-"""Builds a network from the description of its class and arguments, and fills it with weights."""
+"""Builds a network from the description of its class and arguments."""
 
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Any
 
 from jsonargparse import ArgumentParser
-from torch import Tensor, nn
+from torch import nn
 
 from sslmed.core.errors import UserError
 
@@ -48,19 +48,6 @@ def build_network(described: Mapping[str, Any]) -> nn.Module:
         raise UserError(f"{class_path}: cannot be built ({' '.join(str(error).split())[:300]})") from error
     network: nn.Module = built["network"]
     return network.eval()
-
-
-def fill(network: nn.Module, weights: Mapping[str, Tensor], source: object) -> None:
-    """Load weights: all tensors, or none.
-
-    Raises:
-        UserError: If a tensor is missing, unknown, or has another shape.
-    """
-    try:
-        network.load_state_dict(dict(weights))
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{source}: does not fit {type(network).__name__}: {reason}") from error
 
 
 def _class_paths(described: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON

@@ -16,8 +16,8 @@ from sslmed.downstream import Classification, Segmentation
 from sslmed.downstream.base import DownstreamTask
 from sslmed.downstream.writers import MASKS, write_map
 from sslmed.encoders import Encoder
-from sslmed.encoders.weights_file import read_state
-from sslmed.exporting.build import build_network, fill
+from sslmed.encoders.weights_file import fill, read_state
+from sslmed.exporting.build import build_network
 from sslmed.exporting.description import FILE, Description, read_description
 from sslmed.exporting.trained_run import read_run
 from sslmed.preparation.geometry import Geometry
@@ -69,6 +69,14 @@ class Classes:
     name: str
     index: int
     probabilities: dict[str, float]
+
+
+def row_of(answer: Classes | float, *, probabilities: bool = True) -> dict[str, Any]:
+    """Return a class, with the probability of each class, or a value, as columns of a table."""
+    if isinstance(answer, float):
+        return {"value": answer}
+    each = {f"probability_{name}": value for name, value in answer.probabilities.items()}
+    return {"class": answer.name, **(each if probabilities else {})}
 
 
 class Model(nn.Module):

@@ -16,7 +16,7 @@ import torch
 import sslmed
 from sslmed.core.errors import UserError
 from sslmed.core.files import atomic_path
-from sslmed.exporting.model import Classes, Mask, Model
+from sslmed.exporting.model import Mask, Model, row_of
 from sslmed.exporting.onnx_file import check_part
 from sslmed.exporting.request import Request
 from sslmed.preparation.photograph import FORMATS
@@ -155,15 +155,9 @@ def predict_folder(model: Model, images: str | Path, out: str | Path) -> list[Pa
             written.append(out / f"{stem}{'.png' if answer.labels.ndim == 2 else '.nii.gz'}")
             answer.save(written[-1])
         else:
-            rows.append({"image": path.name, **_row(answer)})
+            rows.append({"image": path.name, **row_of(answer)})
     if rows:
         written.append(out / "predictions.csv")
         with atomic_path(written[-1]) as temporary:
             pd.DataFrame(rows).to_csv(temporary, index=False)
     return written
-
-
-def _row(answer: Classes | float) -> dict[str, Any]:
-    if isinstance(answer, float):
-        return {"value": answer}
-    return {"class": answer.name, **{f"probability {name}": each for name, each in answer.probabilities.items()}}

@@ -42,11 +42,10 @@ def check_processes(devices: object) -> None:
     """
     count = len(devices) if isinstance(devices, list) else devices
     if str(count) != str(world_size()):
-        msg = (
+        raise UserError(
             f"trainer.devices is {devices}, but this run has {world_size()} process(es): a run on N devices is started "
             "as N processes, by torchrun --nproc-per-node N -m sslmed fit … --trainer.devices N"
         )
-        raise UserError(msg)
 
 
 def share_size(batch_size: int, n_ranks: int) -> int:
@@ -60,11 +59,10 @@ def share_size(batch_size: int, n_ranks: int) -> int:
         UserError: If the parts would be unequal: the mean of the ranks' gradients would not be that of the batch.
     """
     if batch_size % n_ranks:
-        msg = (
+        raise UserError(
             f"batches of {batch_size} cases cannot be divided equally among {n_ranks} devices: choose "
             "data.batch_size (no larger than the number of training cases, in pretraining) or the devices accordingly"
         )
-        raise UserError(msg)
     return batch_size // n_ranks
 
 

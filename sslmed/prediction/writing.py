@@ -7,7 +7,7 @@ import numpy as np
 from torch import Tensor
 
 from sslmed.downstream.writers import write_map
-from sslmed.exporting.model import Classes, Model
+from sslmed.exporting.model import Mask, Model, row_of
 from sslmed.prediction.images import Image
 from sslmed.preparation.geometry import Geometry
 
@@ -32,11 +32,8 @@ def write_answer(
         Columns of the table, and the files, relative to the folder.
     """
     answer = model.answer(outputs, geometry)
-    if isinstance(answer, float):
-        return {"value": answer}, []
-    if isinstance(answer, Classes):
-        each = {f"probability_{name}": value for name, value in answer.probabilities.items()}
-        return {"class": answer.name, **(each if probabilities else {})}, []
+    if not isinstance(answer, Mask):
+        return row_of(answer, probabilities=probabilities), []
     files = [_write(out, image, "", answer.labels, geometry)]
     if probabilities:
         values = model.description.recipe.label_names

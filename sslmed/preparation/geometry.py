@@ -106,19 +106,6 @@ class Geometry:
         return np.array(self.original_affine)
 
     @property
-    def prepared_affine(self) -> NDArray[np.float64]:
-        """`(4, 4)`, from prepared voxel indices to mm."""
-        to_original = np.zeros_like(self.affine)
-        to_original[-1, -1] = 1
-        for prepared, original in enumerate(self.axes):
-            scale = (self.stop[prepared] - self.start[prepared]) / self.grid[prepared]
-            first = self.start[prepared] + scale / 2 - 0.5  # voxel centres lie at half-integers of the crop's extent
-            if self.flips[prepared]:
-                scale, first = -scale, self.original_shape[original] - 1 - first
-            to_original[original, prepared], to_original[original, -1] = scale, first
-        return self.affine @ to_original
-
-    @property
     def spacing(self) -> NDArray[np.float64]:
         """Voxel size in mm before resizing, along the prepared axes."""
         return self._lengths[list(self.axes)]

@@ -180,7 +180,7 @@ def _decode(path: Path, content: bytes) -> Image.Image:
         image.verify()  # every checksum of a PNG, which reading ignores; the image cannot be used afterwards
     with Image.open(io.BytesIO(content), formats=list(MAGIC)) as image:
         image.load()
-        if image.mode == "I" and not 0 <= image.getextrema()[0] <= image.getextrema()[1] < 2**16:
+        if image.mode == "I" and not 0 <= (pixels := np.asarray(image)).min() <= pixels.max() < 2**16:
             _refuse(path, "holds values that are not of 16 bits; save it with 8 or 16 bits")
         return _to_rgb(ImageOps.exif_transpose(image))
 

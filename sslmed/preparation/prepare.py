@@ -194,7 +194,9 @@ def _prepare_case(dataset: Dataset, settings: PrepareSettings, store: Path, case
     try:
         record = describe_files(case, dataset) | {"hashes": hash_files(case)}
     except OSError as error:
-        problem = f"{error.filename or case.image}: cannot be read ({error.strerror}); check its permissions and the disk"
+        problem = (
+            f"{error.filename or case.image}: cannot be read ({error.strerror}); check its permissions and the disk"
+        )
         return {"files": [], "read_as": [], "problems": [problem]}
     label_values = tuple(dataset.label_names)
     try:

@@ -10,6 +10,7 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_accuracy
 
+from sslmed.core.errors import InputError
 from sslmed.encoders import Encoder
 from sslmed.encoders.heads import HeadCallable, Readout
 from sslmed.learning.batch_means import BatchMeans
@@ -20,6 +21,7 @@ from sslmed.learning.optimization import DEFAULT, Optimization
 
 Targets = TypeVar("Targets")
 """Targets of the loss: a tensor of any shape, a tuple of tensors, or `None` if the outputs are compared."""
+
 
 ONE_CASE = (
     ": add labelled cases, of which a fifth are for validation (10 in 5 folds are enough), take batches of 2 or more, "
@@ -150,6 +152,19 @@ class PretextTask(Learner, Generic[Targets]):
         images = inputs.flatten(0, -self.encoder.spatial_dims - 2)  # no effect without the axis P
         maps: list[Tensor] = self.encoder(images.to(self.dtype))
         return maps
+
+    def check_cases(self, images: Tensor) -> None:
+        """Check that there are cases to compare; in training, a rank's part of a batch may have one.
+
+        Args:
+            images: `(B, C, *spatial)`, each from a different case.
+
+        Raises:
+            InputError: If there are fewer than `least_cases`.
+        """
+        if len(images) < self.least_cases and not (self.training and world_size() > 1):
+            found = f"at least {self.least_cases}, got {len(images)}{ONE_CASE}"
+            raise InputError(f"{type(self).__name__} compares cases of the batch and needs {found}")
 
     def of_all_ranks(self, share: Tensor) -> Tensor:
         """Return the whole batch, for contrastive tasks. Gradients flow back to the parts of the other ranks.

@@ -14,9 +14,8 @@ from torch import Tensor, nn
 from sslmed.core.errors import InputError
 from sslmed.encoders import Encoder
 from sslmed.encoders.heads import HeadCallable, linear_head
-from sslmed.learning.distributed import world_size
 from sslmed.learning.optimization import DEFAULT, Optimization
-from sslmed.pretext.base import ONE_CASE, Answer, PretextTask
+from sslmed.pretext.base import Answer, PretextTask
 from sslmed.pretext.patches import cut_patches, grid_cells, grid_corners, random_offsets
 
 GRID = {2: 5, 3: 4}
@@ -201,18 +200,15 @@ class CPC(PretextTask[None]):
         self.overlap = dims == 2 if overlap is None else overlap
         first_row = context_rows + (int(self.overlap) if skip_rows is None else skip_rows)
         if not 1 <= context_rows <= first_row < self.grid:
-            msg = (
+            raise InputError(
                 f"CPC needs a row of context and a row to predict: of the grid's {self.grid} rows, {context_rows} are "
                 f"context and {first_row - context_rows} skipped"
             )
-            raise InputError(msg)
         for name, fraction in (("image_fraction", image_fraction), ("patch_fraction", patch_fraction)):
             if not 0 < fraction <= 1:
-                msg = f"{name} must be above 0 and at most 1, got {fraction}"
-                raise InputError(msg)
+                raise InputError(f"{name} must be above 0 and at most 1, got {fraction}")
         if objective not in get_args(Objective):
-            msg = f"objective must be one of {get_args(Objective)}, got {objective!r}"
-            raise InputError(msg)
+            raise InputError(f"objective must be one of {get_args(Objective)}, got {objective!r}")
         self.image_fraction = image_fraction
         self.patch_fraction = patch_fraction
         self.flip = flip
@@ -238,18 +234,15 @@ class CPC(PretextTask[None]):
             InputError: If there is only one case, or if the patches are too small for the encoder.
         """
         self.encoder.check(images)
-        if len(images) < 2 and not (self.training and world_size() > 1):
-            found = f"{len(images)}{ONE_CASE}"
-            raise InputError(f"CPC takes its negatives from other cases of the batch and needs at least 2, got {found}")
+        self.check_cases(images)
         shape, device = images.shape[2:], images.device
         covered, step, cell, patch = zip(*(self.layout(side) for side in shape), strict=True)
         if min(patch) < self.encoder.minimum_side:
-            msg = (
+            raise InputError(
                 f"CPC's grid of {self.grid} per side cuts images of {tuple(shape)} voxels into patches of {patch}, but "
                 f"the encoder needs sides of at least {self.encoder.minimum_side}: use larger images, a smaller grid, "
                 "overlapping patches, or an encoder with fewer levels"
             )
-            raise InputError(msg)
 
         def places(count: int, room: Sequence[int], taken: Sequence[int]) -> Tensor:
             slack = [whole - part for whole, part in zip(room, taken, strict=True)]

@@ -8,12 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sslmed.core.errors import InputError
 from sslmed.encoders import Encoder
 from sslmed.encoders.heads import HeadCallable, linear_head
 from sslmed.learning.augmentation import RandomAffine, RandomIntensity, apply_affine, apply_intensity
 from sslmed.learning.optimization import DEFAULT, Optimization
-from sslmed.pretext.base import ONE_CASE, Answer, PretextTask
+from sslmed.pretext.base import Answer, PretextTask
 
 PUBLISHED_INTENSITY = RandomIntensity(probability=0.5, brightness=0.125, contrast=(0.5, 1.5))
 PUBLISHED_AFFINE = RandomAffine(flip=0.5, quarter_turns=0.25, rotation=0.25, max_angle=180, zoom=0.15, max_zoom=0.2)
@@ -86,13 +85,8 @@ class Exemplar(PretextTask[None]):
         Raises:
             InputError: If there is no other case for the negative.
         """
+        self.check_cases(images)
         everyone = self.of_all_ranks(images)
-        if len(everyone) < 2:
-            msg = (
-                f"exemplar takes its negatives from other cases of the batch and needs at least 2, got {len(everyone)}"
-                f"{ONE_CASE}"
-            )
-            raise InputError(msg)
         spatial_dims = images.ndim - 2
         moves = self.affine.sample(len(images), spatial_dims, images.device, generator)
         anchors = apply_affine(images, moves)

@@ -43,8 +43,7 @@ def far_permutations(count: int, length: int, seed: int) -> Tensor:
         InputError: If there are fewer than `count` permutations.
     """
     if not 1 <= count <= math.factorial(length):
-        msg = f"cannot choose {count} of the {math.factorial(length)} permutations of {length} patches"
-        raise InputError(msg)
+        raise InputError(f"cannot choose {count} of the {math.factorial(length)} permutations of {length} patches")
     generator = torch.Generator().manual_seed(seed)
     wanted = max(CANDIDATES, 4 * count)
     if math.factorial(length) <= wanted:

@@ -55,11 +55,10 @@ def random_blocks(
     cells = [-(-side // block) for side in sides]
     noise = torch.rand(batch_size, 1, *cells, generator=generator, device=device).flatten(1)
     if noise.shape[1] < 2:
-        msg = (
+        raise InputError(
             f"images of {tuple(sides)} voxels are a single block of {block}: nothing visible would be left; use larger "
             "images, smaller blocks, or an encoder with fewer levels"
         )
-        raise InputError(msg)
     n_hidden = min(max(round(ratio * noise.shape[1]), 1), noise.shape[1] - 1)
     hidden = noise.argsort(1).argsort(1) < n_hidden
     return enlarge(hidden.reshape(batch_size, 1, *cells), block, sides)
@@ -207,8 +206,9 @@ class MaskedAutoencoder(PretextTask[Targets]):
         if not self.sparse:
             return inputs, targets
         if any(side % self.block for side in images.shape[2:]):
-            msg = f"sparse needs images of whole blocks of {self.block} voxels, got {tuple(images.shape[2:])}"
-            raise InputError(msg)
+            raise InputError(
+                f"sparse needs images of whole blocks of {self.block} voxels, got {tuple(images.shape[2:])}"
+            )
         return (inputs, hidden), targets
 
     def encode(self, inputs: Inputs) -> list[Tensor]:

@@ -76,8 +76,9 @@ class MultiLevel(PretextTask[Any]):
         self.task = task(encoder)
         self.least_cases = self.task.least_cases
         if type(self.task).forward is not PretextTask.forward:
-            msg = f"{type(self.task).__name__} does not answer by a head on feature maps, and cannot at several levels"
-            raise InputError(msg)
+            raise InputError(
+                f"{type(self.task).__name__} does not answer by a head on feature maps, and cannot at several levels"
+            )
         self.n_maps = range(n_maps - levels + 1, n_maps + 1)
         inner = [task(FirstLevels(encoder, number)) for number in self.n_maps[:-1]]
         self.tasks: Sequence[PretextTask[Any]] = nn.ModuleList([*inner, self.task])  # type: ignore[assignment]

@@ -95,12 +95,11 @@ def cut_cells(
     jitters = [max(1, min(side // 10, side - minimum_side)) if jitter is None else jitter for side in cell]
     size = [side - less for side, less in zip(cell, jitters, strict=True)]
     if min(size) < minimum_side:
-        msg = (
+        raise InputError(
             f"a {GRID}-per-side grid cuts images of {tuple(images.shape[2:])} voxels into patches of {tuple(size)} "
             f"(cells of {tuple(cell)} less jitter), but the encoder needs sides of at least {minimum_side}: use larger "
             "images, less jitter, or an encoder with fewer levels"
         )
-        raise InputError(msg)
     corners = grid_corners(GRID, cell, images.device)
     if centred:
         offsets = torch.stack([torch.full_like(cells, less // 2) for less in jitters], dim=-1)
@@ -116,6 +115,5 @@ def check_jitter(jitter: int | None) -> int | None:
         InputError: If it is negative: patches would overlap.
     """
     if jitter is not None and jitter < 0:
-        msg = f"jitter must be 0 voxels or more, got {jitter}"
-        raise InputError(msg)
+        raise InputError(f"jitter must be 0 voxels or more, got {jitter}")
     return jitter

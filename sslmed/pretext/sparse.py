@@ -35,8 +35,9 @@ def check_sparse(encoder: Encoder) -> None:
     leaves = [layer for layer in encoder.modules() if not [*layer.children()]]
     others = {type(each).__name__ for each in leaves if not isinstance(each, (*NORMS, *SPREADING, *ZERO_STAYS))}
     if others:
-        msg = f"sparse is for convolutional encoders: {type(encoder).__name__} has {', '.join(sorted(others))}"
-        raise InputError(msg)
+        raise InputError(
+            f"sparse is for convolutional encoders: {type(encoder).__name__} has {', '.join(sorted(others))}"
+        )
 
 
 @contextmanager

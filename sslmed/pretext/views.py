@@ -14,9 +14,8 @@ from sslmed.core.errors import InputError
 from sslmed.encoders import Encoder
 from sslmed.encoders.heads import HeadCallable
 from sslmed.learning.augmentation import RandomIntensity, apply_intensity
-from sslmed.learning.distributed import world_size
 from sslmed.learning.optimization import Optimization
-from sslmed.pretext.base import ONE_CASE, PretextTask
+from sslmed.pretext.base import PretextTask
 
 MILD_INTENSITY = RandomIntensity(probability=0.8, brightness=0.1, contrast=(0.75, 1.25))
 
@@ -146,9 +145,7 @@ class TwoViewsTask(PretextTask[None]):
         Raises:
             InputError: If there is only one case.
         """
-        if len(images) < 2 and not (self.training and world_size() > 1):
-            name = type(self).__name__
-            raise InputError(f"{name} compares cases of the batch and needs at least 2, got {len(images)}{ONE_CASE}")
+        self.check_cases(images)
         return two_views(images, self.views, generator), None
 
     def read(self, maps: list[Tensor]) -> Tensor:

@@ -165,8 +165,9 @@ class SSLMedCLI(LightningCLI):
     ) -> None:
         """Train, resuming from the last checkpoint if there is one; score the test cases once; write the results."""
         if ckpt_path is not None:
-            msg = f"fit takes no --ckpt_path {ckpt_path}: give --model.pretrained.checkpoint, or --run_dir to resume"
-            raise UserError(msg)
+            raise UserError(
+                f"fit takes no --ckpt_path {ckpt_path}: give --model.pretrained.checkpoint, or --run_dir to resume"
+            )
         handed_over = model.pretrained if isinstance(model, DownstreamTask) else RANDOM
         if handed_over.checkpoint is not None:
             self.transductive = check_handover(
@@ -189,8 +190,9 @@ class SSLMedCLI(LightningCLI):
     def test(self, model: LightningModule, ckpt_path: Path | str | None = None, **_: Any) -> None:  # noqa: ANN401
         """Score the test cases of a run again and print the result. The record of the run does not change."""
         if not isinstance(model, DownstreamTask) or not self.datamodule.selection.test:
-            msg = f"{self.run.path}: a pretraining run or a final model has no test cases; use `sslmed validate`"
-            raise UserError(msg)
+            raise UserError(
+                f"{self.run.path}: a pretraining run or a final model has no test cases; use `sslmed validate`"
+            )
         self.run.require_results("a test")
         if self.settings.corrupt is not None:
             load_weights(model, self._checkpoint(ckpt_path), self.datamodule.store)
@@ -210,8 +212,7 @@ class SSLMedCLI(LightningCLI):
     def predict(self, model: LightningModule, ckpt_path: Path | str | None = None, **_: Any) -> None:  # noqa: ANN401
         """Predict test and unlabelled cases, and write the predictions to the run directory."""
         if not isinstance(model, DownstreamTask) or not (self.datamodule.selection.test or self.datamodule.final):
-            msg = f"{self.run.path}: a pretraining run cannot predict; give a fine-tuning run"
-            raise UserError(msg)
+            raise UserError(f"{self.run.path}: a pretraining run cannot predict; give a fine-tuning run")
         self.run.require_results("a prediction")
         load_weights(model, self._checkpoint(ckpt_path), self.datamodule.store)
         self.trainer.predict(model, datamodule=self.datamodule, return_predictions=False)

@@ -61,8 +61,10 @@ class RunDirectory:
             UserError: If it has not.
         """
         if not self.is_done:
-            msg = f"{self.path}: this run is not finished (results.json is absent), {use} needs a finished one; "
-            raise UserError(msg + "the same command `sslmed fit` resumes it")
+            raise UserError(
+                f"{self.path}: this run is not finished (results.json is absent), {use} needs a finished one; "
+                "the same command `sslmed fit` resumes it"
+            )
 
     @contextmanager
     def locked(self, *, wait: bool) -> Iterator[None]:
@@ -79,8 +81,9 @@ class RunDirectory:
             with FileLock(self.path / ".lock", timeout=-1 if wait else 0):
                 yield
         except Timeout as error:
-            msg = f"{self.path}: another process is writing this run; wait for it, or choose another --run_dir"
-            raise UserError(msg) from error
+            raise UserError(
+                f"{self.path}: another process is writing this run; wait for it, or choose another --run_dir"
+            ) from error
 
     def begin(self, config_yaml: str, data: Mapping[str, Any]) -> None:
         """Record the configuration and the data of a new run, or check that an interrupted run has the same ones.
@@ -89,17 +92,17 @@ class RunDirectory:
             UserError: If the run is done, or started with another configuration or on other data.
         """
         if self.is_done:
-            msg = f"{self.path}: this run is done (results.json is there); remove it, or choose another --run_dir"
-            raise UserError(msg)
+            raise UserError(
+                f"{self.path}: this run is done (results.json is there); remove it, or choose another --run_dir"
+            )
         if self.last.is_file() and self.config.is_file():
             old = yaml.safe_load(self.config.read_text(encoding="utf-8"))
             differing = _differing_settings(old, yaml.safe_load(config_yaml))
             if differing:
-                msg = (
+                raise UserError(
                     f"{self.path}: holds an interrupted run with other settings ({'; '.join(differing)}); "
                     "give the same settings to resume it, or choose another --run_dir"
                 )
-                raise UserError(msg)
             self.refuse_changed_data(data)
         self.checkpoints.mkdir(exist_ok=True)  # fails now, not after the first validation interval
         for folder in (self.path, self.checkpoints):
@@ -129,11 +132,10 @@ class RunDirectory:
         """
         changed = changed_data(self.read_data(), json.loads(json.dumps(data)))
         if changed:
-            msg = (
+            raise UserError(
                 f"{self.path}: the data have changed since this run started ({shorten(changed)}); remove it, or choose "
                 "another --run_dir"
             )
-            raise UserError(msg)
 
     def finish(self, results: Mapping[str, Any], cases: pd.DataFrame | None = None) -> None:
         """Write the results, which marks the run as done."""

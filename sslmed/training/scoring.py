@@ -8,10 +8,9 @@ from pytorch_lightning import LightningModule, Trainer
 from rich.console import Console
 from rich.table import Table
 
-from sslmed.core.errors import UserError
 from sslmed.data.datamodule import StoreDataModule
 from sslmed.downstream.base import DownstreamTask
-from sslmed.encoders.weights_file import read_state
+from sslmed.encoders.weights_file import fill, read_state
 from sslmed.preparation.store import Store
 from sslmed.training.seen import refuse_other_preparation
 
@@ -23,11 +22,7 @@ def load_weights(model: LightningModule, checkpoint: Path, store: Store) -> None
         UserError: If the file is not a checkpoint of this model, or is for images that are prepared otherwise.
     """
     refuse_other_preparation(checkpoint, store)
-    try:
-        model.load_state_dict(read_state(checkpoint))
-    except RuntimeError as error:
-        msg = f"{checkpoint}: does not fit {type(model).__name__}: {error}"
-        raise UserError(msg) from error
+    fill(model, read_state(checkpoint), checkpoint)
 
 
 def score(trainer: Trainer, model: DownstreamTask, data: StoreDataModule, checkpoint: Path) -> pd.DataFrame:

@@ -168,11 +168,10 @@ def test_a_pool_holds_out_a_tenth_and_its_slices_do_not_change_in_validation(sto
 
 
 def test_data_that_does_not_fit_is_refused(store: Path, graded: Path, tmp_path: Path) -> None:
-    classes = prepare(
-        write_table(tmp_path / "scans", 3, ["class"]), tmp_path / "classes", PrepareSettings(size=8), jobs=1
-    )
-    with pytest.raises(UserError, match="of whole volumes, not of slices: leave out data.spatial_dims 2"):
-        ClassificationData(store=classes.root, spatial_dims=2, updates=10)
+    scans, classes = write_table(tmp_path / "scans", 3, ["class"]), tmp_path / "classes"
+    prepare(scans, classes, PrepareSettings(size=8), jobs=1)
+    with pytest.raises(UserError, match="of whole volumes, not of slices"):
+        ClassificationData(store=classes, spatial_dims=2, updates=10)
     for module, path, words in (
         (SegmentationData, graded, "classes: use ClassificationData"),
         (ClassificationData, store, "label maps: use SegmentationData"),

@@ -54,13 +54,13 @@ def test_the_default_loss_is_dice_plus_cross_entropy(device: torch.device) -> No
 def test_freezing_stops_gradients_and_leaves_batch_norm_statistics_untouched() -> None:
     task = _task()
     before = {key: value.clone() for key, value in task.encoder.state_dict().items()}
-    task.freeze_encoder(True)
+    task.freeze_stages(len(task.stages))
     task.train()
     task(torch.rand(2, 1, 8, 8, 8)).sum().backward()
     assert all(torch.equal(value, before[key]) for key, value in task.encoder.state_dict().items())
     assert all(parameter.grad is None for parameter in task.encoder.parameters())
     assert all(parameter.grad is not None for parameter in task.decoder.parameters())
-    task.freeze_encoder(False)
+    task.freeze_stages(0)
     task(torch.rand(2, 1, 8, 8, 8)).sum().backward()
     changed = [key for key, value in task.encoder.state_dict().items() if not torch.equal(value, before[key])]
     assert any("running_mean" in key for key in changed)

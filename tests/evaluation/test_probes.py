@@ -87,7 +87,7 @@ def test_values_and_classes_are_read_where_features_hold_them_and_not_from_noise
 
 @pytest.mark.parametrize("score", [linear_accuracy, neighbours_accuracy])
 def test_a_class_that_no_new_case_has_does_not_count(score):
-    """By hand: of class 0 both are recognised, of class 1 one of two, the other is taken for class 2, which none has."""
+    """By hand: of class 0 both are recognised, of class 1 one of two; the other is taken for 2, which none has."""
     train = 10 * torch.eye(4)[:3].repeat_interleave(5, 0)
     classes = torch.arange(3).repeat_interleave(5)
     new = 10 * torch.eye(4)[torch.tensor([0, 0, 1, 2])]

@@ -89,12 +89,7 @@ def test_masks_are_called_as_their_images_and_none_is_overwritten(tmp_path) -> N
         def predict(self, image: Path) -> Mask:
             return Mask(np.full((3, 4), len(image.name), np.uint8), Geometry.of_photograph((3, 4), (0, 0), 4, 4))
 
-    names = {
-        "p.1.left.png": "p.1.left.png",
-        "p.1.right.jpg": "p.1.right.png",
-        "2.png": "2.png.png",
-        "2.jpeg": "2.jpeg.png",
-    }
+    names = {"1.left.png": "1.left.png", "1.right.jpg": "1.right.png", "2.png": "2.png.png", "2.jpg": "2.jpg.png"}
     (tmp_path / "images").mkdir()
     for name in names:
         (tmp_path / "images" / name).touch()

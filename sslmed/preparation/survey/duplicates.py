@@ -23,7 +23,8 @@ def duplicates(images: Iterable[Image]) -> list[list[Image]]:
     equal: dict[Hashable, list[Image]] = defaultdict(list)
     for same in alike.values():
         for image, files in same if len(same) > 1 else ():
-            with suppress(OSError, EOFError, isal_zlib.error):  # a damaged file, which preparing it will name
+            # A damaged file has no copies; preparing it will name it.
+            with suppress(OSError, EOFError, isal_zlib.error):  # type: ignore[arg-type]
                 equal[tuple(map(_digest, files))].append(image)
     return [group for group in equal.values() if len(group) > 1]
 

@@ -96,7 +96,7 @@ def _scores(tables: Tables, arms: Sequence[ArmStyle], metric: str) -> dict[str, 
         for style, bars in zip(arms, axes.containers, strict=True):
             bars.get_children()[0].set_gid(style.arm.name)
 
-    return _chart(_capital(_name(metric)), f"scores-{metric}", draw, arms, texts)
+    return _chart(_title(metric), f"scores-{metric}", draw, arms, texts)
 
 
 def _cell(style: ArmStyle, amount: LabelAmount, cell: "pd.Series[Any]") -> str:
@@ -113,7 +113,7 @@ def _cell(style: ArmStyle, amount: LabelAmount, cell: "pd.Series[Any]") -> str:
 
 def _published(tables: Tables, arms: Sequence[ArmStyle], published: pd.DataFrame) -> dict[str, Any]:
     draw = partial(draw_comparison, tables=tables, arms=arms, published=published)
-    return _chart(_capital(_name(str(published["metric"].iloc[0]))), "published-0", draw, arms)
+    return _chart(_title(str(published["metric"].iloc[0])), "published-0", draw, arms)
 
 
 def _pretext(i: int, style: ArmStyle, experiment: FinishedExperiment) -> dict[str, Any]:
@@ -203,9 +203,6 @@ def _loss(value: float | None) -> str:
     return "diverged" if value is None else score(value)
 
 
-def _name(metric: str) -> str:
-    return find(metric).axis
-
-
-def _capital(text: str) -> str:
-    return text[0].upper() + text[1:]
+def _title(metric: str) -> str:
+    axis = find(metric).axis
+    return axis[0].upper() + axis[1:]

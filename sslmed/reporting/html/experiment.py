@@ -115,7 +115,7 @@ class FinishedExperiment:
         """The prepared dataset, if it is still at the path that the runs used."""
         run = next(run for run in self.runs if run.labels is not None)
         try:
-            return Store(Path(_option(run, "--data.store")))
+            return Store(Path(run.values("--data.store")[0]))
         except UserError:
             return None
 
@@ -123,9 +123,5 @@ class FinishedExperiment:
     def pools(self) -> list[str]:
         """Names of the external pools that arms were pretrained on."""
         external = [run for run in self.runs if run.labels is None and Arm.parse(run.arm).external]
-        stores = {Path(_option(run, "--data.store")).name for run in external}
+        stores = {Path(run.values("--data.store")[0]).name for run in external}
         return sorted(name.removeprefix("pool-").rpartition("-")[0] for name in stores)
-
-
-def _option(run: Run, name: str) -> str:
-    return run.arguments[run.arguments.index(name) + 1]

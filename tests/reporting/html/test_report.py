@@ -210,7 +210,7 @@ def test_without_slices_it_says_so_and_without_the_prepared_data_it_does_without
     work = write_experiment(tmp_path, arms=("baseline",), cases=2, examples=False)
     (tmp_path / "stores" / "data-0123" / "store.json").unlink()
     page = report_experiment(work, tmp_path).read_text()
-    assert "have no slices to show" in page
+    assert "No slices to show" in page
     assert "no longer where the runs found them" in page
 
 
