@@ -5,6 +5,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pytest
 from tiny_runs import exit_status
 
 from sslmed.core.errors import UserError
