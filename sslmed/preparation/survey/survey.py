@@ -17,7 +17,8 @@ from sslmed.preparation.survey.pairs import Pairs, pair
 from sslmed.preparation.survey.samples import CT, Sample, choose, read_sample
 from sslmed.preparation.survey.sheets import Sheet, find_sheet
 
-SUBJECT = re.compile(r"sub-([a-zA-Z0-9]+)")
+SUBJECT = re.compile(r"(?:sub-|(?i:patient|subject)[ _-]?(?=\d))([a-zA-Z0-9]+)")
+"""A folder or file of a patient, as BIDS or as people call it: `sub-A1`, `patient 07`."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def survey(folder: Path) -> Survey:
 
 
 def _described(image: Image, names: Mapping[PurePath, Names]) -> Image:
-    """Add what BIDS puts into the path, the subject and the modality, and names of a `dataset.json` above the image."""
+    """Add what is in the path, the patient and the modality of BIDS, and names of a `dataset.json` above the image."""
     subjects = [match[1] for part in image.name.parts if (match := SUBJECT.match(part))]
     channels = _names_of(image, names).channels
     modality = channels if len(channels) == image.channels else image.modality
