@@ -3,7 +3,6 @@
 import pytest
 from trained_runs import FINETUNED
 
-
 FEW = ("segmentation", "classification")
 
 
