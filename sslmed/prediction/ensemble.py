@@ -74,7 +74,7 @@ def load_ensemble(paths: Sequence[Path], device: torch.device, *, flips: bool) -
     models = [load(path).to(device) for path in chosen]
     for path, model in zip(chosen, models, strict=True):
         if not model.description.is_task:
-            raise UserError(f"{path}: predicts nothing, as an encoder or a pretraining run; give a fine-tuning run")
+            raise UserError(f"{path}: predicts nothing, as it is no fine-tuning run; give the directory of one")
         if differences := preparation_differences(_essence(models[0].description), _essence(model.description)):
             raise UserError(f"{path}: does not go together with {chosen[0]}: {', '.join(differences)}")
     records = [RunDirectory(path).read_data() for path in chosen]
