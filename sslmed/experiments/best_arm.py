@@ -2,65 +2,79 @@
 
 import logging
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 from sslmed.core.errors import UserError
-from sslmed.core.label_amount import LabelAmount
 from sslmed.core.text import count
 from sslmed.evaluation.metrics import best_is
 from sslmed.experiments.arms import Arm
+from sslmed.experiments.plan import Run
+from sslmed.experiments.workflow import finished_runs
 from sslmed.exporting.model import load
 from sslmed.exporting.trained_run import read_run
 
 log = logging.getLogger(__name__)
 
-RUNS = "*/fold*/seed*/*/results.json"
-"""Fine-tuning runs in the directory of an experiment."""
-
 
 def runs_of(path: Path) -> list[Path]:
     """Return all folds and seeds of an experiment's best arm, with the most labels; a run or an export as it is.
-
-    Arms are compared by the mean score of the validation cases. Those that have fewer folds and seeds than another are
-    left out, and so are null arms.
 
     Args:
         path: Directory of an experiment's runs, of a run, or of an export.
 
     Raises:
-        UserError: If it is a folder of an experiment's tables.
+        UserError: If it is a folder of an experiment's tables, or no arm can be chosen.
     """
     if (path / "results.csv").is_file():
         raise UserError(
             f"{path}: holds tables; give the runs of this experiment, as runs/{path.parent.name}/{path.name}"
         )
-    runs = [file.parent for file in sorted(path.glob(RUNS)) if ".old" not in str(file.relative_to(path))]
-    runs = [run for run in runs if not Arm.parse(_arm(run, path)).is_null]
-    if not runs:
+    if not (path / "plan.json").is_file():
         return [path]
-    most = max(LabelAmount.from_path(run.name) for run in runs)
-    arms: dict[str, list[Path]] = defaultdict(list)
+    return [path / run.name for run in best_arm(path, finished_runs(path))]
+
+
+def best_arm(work: Path, runs: Sequence[Run]) -> list[Run]:
+    """Return the runs of the best arm, with the most labels.
+
+    Arms are compared by the mean score of the validation cases. Those that have fewer folds and seeds than another are
+    left out, and so are null arms.
+
+    Args:
+        work: The experiment's directory.
+        runs: Finished fine-tuning runs with the settings and data of today.
+
+    Raises:
+        UserError: If there is none.
+    """
+    runs = [run for run in runs if not Arm.parse(run.arm).is_null]
+    if not runs:
+        raise UserError(
+            f"{work}: has no finished runs with these settings and data by which an arm could be chosen: first run the "
+            "same `sslmed reproduce` without --final, or name one by --arms, or give the directory of one run"
+        )
+    most = max(run.labels for run in runs if run.labels is not None)
+    arms: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
-        if LabelAmount.from_path(run.name) == most:
-            arms[_arm(run, path)].append(run)
+        if run.labels == most:
+            arms[run.arm].append(run)
     number = max(map(len, arms.values()))
     compared = {arm: runs for arm, runs in arms.items() if len(runs) == number}
-    metric = load(next(iter(compared.values()))[0]).task.monitor
-    scores = {arm: sum(_validation_score(run, metric) for run in runs) / number for arm, runs in compared.items()}
+    metric = load(work / next(iter(compared.values()))[0].name).task.monitor
+    scores = {
+        arm: sum(_validation_score(work / run.name, metric) for run in runs) / number for arm, runs in compared.items()
+    }
     best = (max if best_is(metric) == "max" else min)(scores, key=lambda arm: scores[arm])
     others = ", ".join(f"{arm} {score:.3f}" for arm, score in scores.items() if arm != best)
     networks, score = count(number, "network"), f"{metric.removeprefix('val/')} is {scores[best]:.3f}"
     log.info(
         "%s: takes the %s of the arm %s with %s, whose %s in validation%s",
-        *(path, networks, best, most.of_labels, score, others and f" ({others})"),
+        *(work, networks, best, most.of_labels, score, others and f" ({others})"),
     )
     if fewer := sorted(arms.keys() - compared.keys()):
-        log.info("%s: arms with fewer finished runs are not compared: %s", path, ", ".join(fewer))
+        log.info("%s: arms with fewer finished runs are not compared: %s", work, ", ".join(fewer))
     return compared[best]
-
-
-def _arm(run: Path, experiment: Path) -> str:
-    return run.relative_to(experiment).parts[0]
 
 
 def _validation_score(path: Path, metric: str) -> float:

@@ -12,11 +12,12 @@ from sslmed.core.errors import UserError
 from sslmed.core.files import write_text
 from sslmed.core.label_amount import LabelAmount
 from sslmed.core.startup import importing
-from sslmed.experiments.earlier import with_earlier_arms
+from sslmed.experiments.earlier import Plan, with_earlier, with_earlier_arms
 from sslmed.experiments.failures import failures
 from sslmed.experiments.grid import Grid
 from sslmed.experiments.options import Options
-from sslmed.experiments.plan import Run
+from sslmed.experiments.plan import Places, Run
+from sslmed.experiments.workflow import is_done
 from sslmed.training.run_directory import RunDirectory
 
 ALL_LABELS = LabelAmount(fraction=1.0)
@@ -35,38 +36,35 @@ def refuse_inapplicable(options: Options) -> None:
         raise UserError(f"--final trains one network: give one of --seeds {' '.join(map(str, options.seeds or ()))}")
 
 
-def final_grid(grid: Grid, work: Path, arms: Sequence[str] | None) -> Grid:
+def final_grid(grid: Grid, places: Places, arms: Sequence[str] | None, plan: Plan) -> Grid:
     """Return the grid of the final model: one arm, all labels, one seed.
 
     Args:
         grid: What the command compares.
-        work: The experiment's directory.
+        places: Paths of the experiment.
         arms: Arms that the user has named; by default the best in validation is taken.
+        plan: Plans the runs of a grid.
 
     Raises:
         UserError: If several arms are named, or none, and there are no finished runs to choose by.
     """
-    grid = with_earlier_arms(grid, work)
+    grid = with_earlier_arms(grid, places.work)
     if arms is not None and len(grid.arms) > 1:
         raise UserError(
             f"--final trains one arm, got {', '.join(grid.arms)}: name one, or none to take the best so far"
         )
-    arm = grid.arms[0] if arms is not None else _best_arm(work)
+    arm = grid.arms[0] if arms is not None else _best_arm(grid, places, plan)
     return replace(grid, arms=(arm,), labels=(ALL_LABELS,), folds=(0,), seeds=grid.seeds[:1], final=True)
 
 
-def _best_arm(work: Path) -> str:
-    """Return the arm that is best in validation, as `sslmed predict` chooses it."""
+def _best_arm(grid: Grid, places: Places, plan: Plan) -> str:
+    """Return the arm that is best in validation, as `sslmed predict` chooses it, by the runs that tables would show."""
     with importing():
-        from sslmed.experiments.best_arm import runs_of
+        from sslmed.experiments.best_arm import best_arm
 
-    runs = runs_of(work)
-    if runs == [work]:
-        raise UserError(
-            f"{work}: has no finished runs by which the arm of a final model could be chosen: run the same command "
-            "without --final first, or name the arm by --arms"
-        )
-    return runs[0].relative_to(work).parts[0]
+    whole = with_earlier(grid, places, plan(grid, places), plan).runs
+    finished = [run for run in whole if run.labels is not None and is_done(places.work, run)]
+    return best_arm(places.work, finished)[0].arm
 
 
 def conclude(work: Path, runs: Sequence[Run], out: Path, metric: str) -> int:

@@ -116,23 +116,24 @@ def _prepare_command(options: Options, drafts: Path) -> _Command:
     name = f"{source.name}-{grid.name}"
     out = options.out / grid.experiment.figure / name
     work = (options.runs / grid.experiment.figure / name).absolute()
-    if options.final:
-        grid = final_grid(grid, work, options.arms)
-        require_images(grid.arms, options)
     files = files_of(grid, options.figure)
     refuse_namesakes(work, files)
     if not options.dry_run:
         for option, folder in (("--out", out), ("--runs", options.runs), ("--downloads", options.downloads)):
             check_writable(folder, option)
     inputs = find_inputs(source, pool, rival, dry_run=options.dry_run)
+    places = inputs.places(grid, work, (options.runs / "stores").absolute())
+    places = replace(places, seen=inputs.preview(places, grid.prepare_settings(places.spatial_dims)))
+    plan = partial(plan_runs, dataset=source.name, wandb=options.wandb, devices=options.devices, probes=options.probes)
+    if options.final:
+        grid = final_grid(settle_precision(grid, work, executor), places, options.arms, plan)
+        require_images(grid.arms, options)
+        files = files_of(grid, options.figure)
     if inputs.dataset is not None:
         check_data(inputs.dataset, filter(None, (inputs.images, inputs.labelled)), grid)
         _say_what_quick_is_for(grid, source, inputs.dataset.spatial_dims)
-    places = inputs.places(grid, work, (options.runs / "stores").absolute())
-    places = replace(places, seen=inputs.preview(places, grid.prepare_settings(places.spatial_dims)))
     if places.seen is not None:
         check_folds(places.seen.store, grid)
-    plan = partial(plan_runs, dataset=source.name, wandb=options.wandb, devices=options.devices, probes=options.probes)
     return _Command(grid, executor, inputs, places, out, files, plan)
 
 

@@ -10,8 +10,8 @@ from pytorch_lightning import LightningModule
 from sslmed.core.errors import UserError
 from sslmed.core.progress import Advance, progress
 from sslmed.evaluation.artefacts import STRENGTHS, Artefact, applicable
-from sslmed.experiments.plan import Run, read_plan
-from sslmed.experiments.workflow import is_done, sole_command
+from sslmed.experiments.plan import Run
+from sslmed.experiments.workflow import finished_runs, sole_command
 from sslmed.training.lightning_cli import SSLMedCLI, main
 from sslmed.training.robustness import score_corrupted
 from sslmed.training.run_directory import RunDirectory
@@ -39,7 +39,7 @@ def score_experiment(work: Path, artefacts: Sequence[Artefact]) -> None:
     if not (work / "plan.json").is_file():
         raise UserError(f"{work}: has no plan.json; give an experiment's directory, as runs/fig3/phantom-quick")
     with sole_command(work):
-        runs = [run for run in read_plan(work / "plan.json") if run.labels is not None and is_done(work, run)]
+        runs = finished_runs(work)
         if not runs:
             raise UserError(f"{work}: no fine-tuning run has finished; `sslmed reproduce` resumes it")
         missing = {run: _missing(work, run, artefacts) for run in runs}

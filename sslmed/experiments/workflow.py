@@ -28,7 +28,7 @@ from sslmed.core.progress import Advance, progress
 from sslmed.core.text import shorten
 from sslmed.experiments.engine import command, environment, last_lines
 from sslmed.experiments.executors.local import Executor
-from sslmed.experiments.plan import Run, write_plan
+from sslmed.experiments.plan import Run, read_plan, write_plan
 from sslmed.experiments.watching import describe, log_sizes, running, seconds_left
 from sslmed.training.run_directory import RunDirectory
 
@@ -106,6 +106,11 @@ def _stale_because(work: Path, run: Run) -> str | None:
 def is_done(work: Path, run: Run) -> bool:
     """Whether a run has results of the current configuration."""
     return has_results(work, run) and _stale_because(work, run) is None
+
+
+def finished_runs(work: Path) -> list[Run]:
+    """List the fine-tuning runs that the tables of an experiment are made of: stale ones and copies are not."""
+    return [run for run in read_plan(work / "plan.json") if run.labels is not None and is_done(work, run)]
 
 
 def stale_runs(work: Path, runs: Sequence[Run]) -> dict[str, list[Run]]:

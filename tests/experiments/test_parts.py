@@ -78,6 +78,12 @@ def test_finished_runs_with_other_settings_are_not_mixed_in(
     assert "3 finished runs have other settings or data and are in no table or figure" in capsys.readouterr().err
     results = pd.read_csv(_out(copy) / "results.csv")
     assert results[["arm", "fold"]].drop_duplicates().to_numpy().tolist() == [["baseline", 0]]
+    assert _reproduce(copy, "--preset", str(preset), "--final", "--dry-run") == 0  # rotation has two runs, old ones
+    assert "baseline/final" in capsys.readouterr().out
+    for path in preset.glob("finetune.yaml"):
+        path.write_text(path.read_text().replace("updates: 3", "updates: 4"))
+    assert _reproduce(copy, "--preset", str(preset), "--final", "--dry-run") == 2
+    assert "has no finished runs with these settings and data" in capsys.readouterr().err
 
 
 def test_a_run_without_a_finite_score_is_named_and_the_others_are_drawn(

@@ -17,6 +17,8 @@ from tiny_runs import exit_status
 from trained_runs import FINETUNED, MAPS, Trained
 
 from sslmed import load
+from sslmed.core.label_amount import LabelAmount
+from sslmed.experiments.plan import Run, write_plan
 from sslmed.prediction import predict as command
 
 
@@ -33,7 +35,9 @@ def voxels(path: Path) -> np.ndarray:
     return np.asarray(Image.open(path) if path.suffix in (".png", ".tif") else nib.load(path).dataobj)
 
 
-@pytest.mark.parametrize("kind", FINETUNED)
+@pytest.mark.parametrize(
+    "kind", ["crops", *(pytest.param(each, marks=pytest.mark.slow) for each in FINETUNED if each != "crops")]
+)
 def test_a_run_that_was_copied_and_its_export_answer_as_the_run_did(trained: Trained, tmp_path, kind) -> None:
     image = trained.images[kind]
     assert exit_status("export", trained[kind], tmp_path / "export") == 0
@@ -249,9 +253,14 @@ def test_an_ensemble_with_flips_is_the_mean_of_probabilities(trained: Trained, t
 def test_an_experiment_stands_for_the_arm_that_is_best_in_validation(
     trained: Trained, tmp_path, caplog, capsys
 ) -> None:
-    """Another is better on test cases, one has fewer folds, one is a null arm, and with fewer labels all are better."""
-    work = tmp_path / "runs"
+    """Another is better on test cases, one has fewer folds, one is a null arm, and with fewer labels all are better.
+
+    Of two, settings or data have changed since, and one is in no plan: they are in no table either.
+    """
+    work, plan = tmp_path / "runs", list[Run]()
+    fingerprint = json.loads((trained["segmentation"] / "data.json").read_text())["fingerprint"]
     scores = {"baseline": (0.6, 0.1), "rotation": (0.5, 0.9), "jigsaw": (0.99, 0.9), "null-1": (0.99, 0.9)}
+    scores |= dict.fromkeys(("other-settings", "other-data", "removed"), (0.99, 0.9))
     for arm, (validation, test) in scores.items():
         for fold, percent in product((0, 1), ("100", "25")):
             if (arm, fold) == ("jigsaw", 1):
@@ -262,12 +271,18 @@ def test_an_experiment_stands_for_the_arm_that_is_best_in_validation(
             results["validation"][-1]["val/dice_foreground"] = validation if percent == "100" else 1.0
             results["metrics"]["dice_foreground"] = test
             (run / "results.json").write_text(json.dumps(results))
+            if arm != "removed":
+                key, data = "old" * (arm == "other-settings"), "old" if arm == "other-data" else fingerprint
+                name, amount = str(run.relative_to(work)), LabelAmount.from_path(percent)
+                plan.append(Run(arm, fold, 0, amount, name, job=arm, needs=None, arguments=(), key=key, data=data))
+    write_plan(work / "plan.json", plan)
     shutil.copytree(work / "rotation" / "fold0", work / "rotation" / "fold0.old")
     image = trained.images["segmentation"]
     caplog.set_level("INFO")
     assert predict(work, image, tmp_path / "out") == 0
     chosen = "takes the 2 networks of the arm baseline with 100 % of the labels"
     assert f"{chosen}, whose dice_foreground is 0.600 in validation (rotation 0.500)" in caplog.text
+    assert "fewer finished runs are not compared: jigsaw" in caplog.text
     (work / "results.csv").write_text("")
     assert predict(work, image, tmp_path / "new") == 2
     assert "holds tables; give the runs of this experiment, as runs/" in capsys.readouterr().err
