@@ -13,6 +13,11 @@ def agree(there: Sequence[str], here: Sequence[str]) -> bool:
     return len(there) == len(here) and all(map(_agree, there, here))
 
 
+def in_another_order(there: Sequence[str], here: Sequence[str]) -> bool:
+    """Return whether channels have the same names, but not in the same order."""
+    return not agree(there, here) and sorted(map(str.casefold, there)) == sorted(map(str.casefold, here))
+
+
 def name_channels(count: int) -> tuple[str, ...]:
     """Return the names of channels that nobody names."""
     return UNNAMED if count == 1 else tuple(f"channel {number}" for number in range(1, count + 1))
