@@ -190,8 +190,8 @@ def _report_contradictions(store: Store) -> None:
     pairs = [(case, first.setdefault(store.digests[case], case)) for case in store.labelled]
     found = [f"{case} and {other}" for case, other in pairs if case != other and not _same_label(store, case, other)]
     if found:
-        what = f"{len(found)} copies of images have another label than these"
-        print(f"{store.root}: {what} ({shorten(found)}); correct the labels, or leave one out", file=sys.stderr)
+        what = f"copies of an image have different labels ({shorten(found)})"
+        print(f"{store.root}: {what}; correct them, or leave one out", file=sys.stderr)
 
 
 def _same_label(store: Store, case: str, other: str) -> bool:
