@@ -11,7 +11,7 @@ from sslmed.core.nearest import did_you_mean_path
 from sslmed.preparation.channels import agree
 from sslmed.preparation.photograph import FORMATS
 from sslmed.preparation.readers.dicom import is_series
-from sslmed.preparation.readers.layouts import scan
+from sslmed.preparation.readers.layouts import has_layout, scan
 from sslmed.preparation.readers.names import VOLUMES, strip_extension
 from sslmed.preparation.recipe import Recipe
 
@@ -55,7 +55,7 @@ def find_images(given: Sequence[Path], recipe: Recipe) -> tuple[list[Image], lis
         if dims != recipe.spatial_dims:
             takes = KINDS[recipe.spatial_dims]
             raise UserError(f"--images {item}: the network takes {takes}, but this is of {KINDS[dims]}")
-        if names is not None and not agree(recipe.modalities, names):
+        if len(names) == len(recipe.modalities) and not agree(recipe.modalities, names):
             here, there = ", ".join(names), ", ".join(recipe.modalities)
             raise UserError(
                 f"--images {item}: its channels are {here}, but those of the network {there}; list them in this order, "
@@ -87,17 +87,18 @@ def refuse_out_within(out: Path, given: Sequence[Path], images: Sequence[Image])
             raise UserError(f"--out {out}: {place} is in a folder of the images; choose a folder elsewhere")
 
 
-def _images_in(item: Path, problems: list[str]) -> tuple[int, tuple[str, ...] | None, list[tuple[Path, ...]]]:
-    """Return the dimensions, the names of channels if any, and the files of each image that something holds or is."""
+def _images_in(item: Path, problems: list[str]) -> tuple[int, tuple[str, ...], list[tuple[Path, ...]]]:
+    """Return the dimensions, the names of channels if a file lists them, and the files of each image in something."""
     if item.is_dir() or (item.is_file() and item.suffix.lower() == ".csv"):
         dataset, found = scan(item, pool=True)
         problems += found
-        return dataset.spatial_dims, dataset.modalities, [case.images for case in dataset.cases]
+        names = dataset.modalities if item.is_file() or has_layout(item) else ()  # each file is checked when it is read
+        return dataset.spatial_dims, names, [case.images for case in dataset.cases]
     if not item.exists() and not is_series(item):
         raise UserError(f"--images {item}: no such file or folder{did_you_mean_path(item)}")
     if not item.name.lower().endswith(EXTENSIONS) and not is_series(item):
         raise UserError(f"--images {item}: expected a folder, a table (.csv) or an image ({', '.join(EXTENSIONS)})")
-    return 2 if item.suffix.lower() in FORMATS else 3, None, [(item,)]
+    return 2 if item.suffix.lower() in FORMATS else 3, (), [(item,)]
 
 
 def _absolute(path: Path) -> Path:

@@ -142,6 +142,13 @@ def test_photographs_with_a_csv_file_of_classes(check, tmp_path: Path) -> None:
     assert {case.image.stem: case.patient for case in dataset.cases} == {f"eye_{n}": f"p{n // 2}" for n in range(12)}
 
 
+def test_copies_of_two_classes_are_named(check, tmp_path: Path) -> None:
+    folder = generated_folders.photographs(tmp_path / "eyes")
+    (folder / "photos/eye_1.png").write_bytes((folder / "photos/eye_0.png").read_bytes())
+    (note,) = check(folder)["notes"]
+    assert note.startswith("photos/eye_0.png, photos/eye_1.png: are one image, but their grade is 0 and 1; correct it")
+
+
 def test_a_folder_in_a_known_layout_is_taken_as_it_is(check, decathlon_dataset, aptos_dataset) -> None:
     report = check(decathlon_dataset(labels=("background", "organ", "lesion")))
     assert report["layout"] == "the Medical Segmentation Decathlon"

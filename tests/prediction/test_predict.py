@@ -162,15 +162,6 @@ def test_images_come_from_files_tables_folders_and_datasets(trained: Trained, sc
     assert [*table(tmp_path / "out").index] == [f"{prefix}{name}" for name in expected]
 
 
-@pytest.mark.parametrize(("modality", "status"), [("T1", 2), ("ct", 0)])
-def test_a_table_of_other_channels_is_refused(trained: Trained, tmp_path, capsys, modality, status) -> None:
-    shutil.copy(trained.learned, tmp_path / "scan.nii.gz")
-    (tmp_path / "new.csv").write_text(f"image,modality\nscan.nii.gz,{modality}\n")
-    assert predict(trained["segmentation"], tmp_path / "new.csv", tmp_path / "out") == status
-    if status:
-        assert "new.csv: its channels are T1, but those of the network CT; list them" in capsys.readouterr().err
-
-
 @pytest.mark.slow
 def test_a_kill_costs_no_image_twice_and_what_changed_is_done_again(
     trained: Trained, scans, tmp_path, monkeypatch, caplog

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
 from sslmed.core.progress import progress
+from sslmed.core.text import shorten
 from sslmed.preparation.readers.label_names import stem
 from sslmed.preparation.settings import is_ct
 from sslmed.preparation.survey.channels import join_channels
@@ -95,7 +96,13 @@ def survey(folder: Path) -> Survey:
         kinds.setdefault((image.dims, image.channels, tuple(map(is_ct, image.modality))), []).append(image)
     groups = [_group(each, pairs, masks, sheet, names, remarks) for each in kinds.values()]
     groups = sorted((each for each in groups if each.images), key=lambda each: (-each.n_labelled, -len(each.images)))
-    return Survey(folder, groups, [[image.name for image in same] for same in duplicates(images)], remarks)
+    copies = [[image.name for image in same] for same in duplicates(images)]
+    for same in [] if sheet is None else copies:
+        labels = sorted({sheet.labels[name] for name in same if name in sheet.labels})
+        if len(labels) > 1:
+            are = f"are one image, but their {sheet.column} is {' and '.join(labels)}"
+            remarks.notes.append(f"{shorten([*map(str, same)])}: {are}; correct it, or leave one out")
+    return Survey(folder, groups, copies, remarks)
 
 
 def _described(image: Image, names: Mapping[PurePath, Names]) -> Image:
