@@ -49,7 +49,7 @@ OPTIONS = (Options, PrepareSettings)
 
 def run(options: Options, settings: PrepareSettings) -> None:
     """Prepare the dataset, and say what is in it."""
-    from sslmed.evaluation.resolution import label_round_trip
+    from sslmed.evaluation.resolution import label_round_trip, lost_labels
     from sslmed.preparation.download.fetch import fetch
     from sslmed.preparation.fingerprint import describe, measure
     from sslmed.preparation.prepare import prepare
@@ -70,6 +70,7 @@ def run(options: Options, settings: PrepareSettings) -> None:
             f"labels on this grid, mapped back to the original one by nearest neighbour, keep a foreground Dice of "
             f"{scores.mean():.3f} (least {scores.min():.3f}; {len(scores)} cases)"
         )
+        print("".join(f"{warning}\n" for warning in lost_labels(store)), end="")
 
 
 def _say_copies(store: "Store") -> None:

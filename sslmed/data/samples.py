@@ -19,7 +19,7 @@ class StoreDataset(Dataset[Sample]):
     """Reads prepared cases from the memory map on access, or once to keep them on a device.
 
     A sample has `case` and `image` `(C, *spatial)` float16. With `label` it has a map `(*spatial)` uint8, a class `()`
-    int64 or a value `()` float32. With `native` it has `geometry`, which maps back to the original grid, and
+    int64 or a value `()` float32. A whole map comes with `lost`, the classes that its grid has lost. With `native` it has `geometry`, which maps back to the original grid, and
     `native_label` on that grid.
 
     Args:
@@ -84,6 +84,8 @@ class StoreDataset(Dataset[Sample]):
         if self.crop_size is not None and draw.seed is not None:
             tensors = {key: pad(tensor, self.crop_size) for key, tensor in tensors.items()}
         sample: Sample = {"case": case, **tensors}
+        if self.label == "map" and draw.seed is None:
+            sample["lost"] = self.store.lost(case)
         if self.label in ("class", "value"):
             sample["label"] = self._number(case)
         if self.native:
@@ -131,7 +133,7 @@ class StoreDataset(Dataset[Sample]):
 
 
 def collate(samples: Sequence[Sample]) -> Sample:
-    """Stack tensors; keep everything else (`case`, `native_label`, `geometry`) as lists."""
+    """Stack tensors; keep everything else (`case`, `lost`, `native_label`, `geometry`) as lists."""
     return {
         key: default_collate([sample[key] for sample in samples])
         if torch.is_tensor(samples[0][key])

@@ -141,10 +141,11 @@ class Segmentation(DownstreamTask):
         guess = guessed_classes(batch["label"], logits.shape[1]).view(-1, *[1] * (logits.ndim - 2)).expand_as(logits)
         losses = {"val/loss": logits, "val/chance_loss": guess}
         means = {name: self.segmentation_loss(each, batch["label"][:, None]) for name, each in losses.items()}
-        pairs = list(zip(_highest(logits), batch["label"], strict=True))
-        scores = {"foreground": [foreground_dice(*pair, len(self.label_values)) for pair in pairs]}
-        scores |= {region: [region_dice(*pair, classes) for pair in pairs] for region, classes in self.regions.items()}
-        means |= {f"val/dice_{name}": sum(of_cases) / len(pairs) for name, of_cases in scores.items()}
+        cases = list(zip(_highest(logits), batch["label"], batch["lost"], strict=True))
+        scores = {"foreground": [foreground_dice(*pair, len(self.label_values), lost) for *pair, lost in cases]}
+        for region, classes in self.regions.items():
+            scores[region] = [region_dice(*pair, classes, lost) for *pair, lost in cases]
+        means |= {f"val/dice_{name}": sum(of_cases) / len(cases) for name, of_cases in scores.items()}
         if self.regions:
             means[self.monitor] = sum(means[f"val/dice_{region}"] for region in self.regions) / len(self.regions)
         self._validation.add(batch["case"], means)
@@ -158,7 +159,7 @@ class Segmentation(DownstreamTask):
         probabilities = self.infer(batch["image"].float())
         prediction = _highest(probabilities)
         for i, case in enumerate(batch["case"]):
-            row = case_row(prediction[i], batch["label"][i], self.label_values, self.regions)
+            row = case_row(prediction[i], batch["label"][i], self.label_values, self.regions, batch["lost"][i])
             if "geometry" in batch:
                 row |= self._native_row(probabilities[i], batch["geometry"][i], batch["native_label"][i])
             self.test_rows.append({"case": case, **row})

@@ -1,10 +1,23 @@
-"""Loss of Dice from resizing to the prepared grid, measured on the labels alone."""
+"""What labels lose by resizing to the prepared grid: Dice, and whole classes."""
 
 import numpy as np
 
+from sslmed.core.text import count, shorten
 from sslmed.evaluation.jackknife import Floats
 from sslmed.evaluation.segmentation import foreground_dice
 from sslmed.preparation.store import Store
+
+
+def lost_labels(store: Store) -> list[str]:
+    """Warn of labelled cases of which the prepared grid shows no voxel of a class; nothing if there are none."""
+    cases = [case for case in store.labelled if store.lost(case)]
+    if not cases:
+        return []
+    return [
+        f"{len(cases)} of {count(len(store.labelled), 'labelled case')} lose all voxels of a class on the prepared "
+        f"grid, which is too coarse or cut off ({shorten(cases)}): there this class scores 0, whatever a network "
+        "answers; a larger size, or --spacing auto, keeps it"
+    ]
 
 
 def label_round_trip(store: Store, *, most: int = 20) -> Floats:

@@ -1,6 +1,6 @@
 """Scores of segmentations: counts of voxels per case, and Dice scores of cases and of a whole test set."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING
@@ -22,13 +22,17 @@ Counts = npt.NDArray[np.int64]
 PAPER_DICE = "dice_paper"
 
 
-def class_counts(prediction: "LabelMap", truth: "LabelMap", num_classes: int) -> Counts:
+def class_counts(
+    prediction: "LabelMap", truth: "LabelMap", num_classes: int, lost: Collection[int] = ()
+) -> Counts:
     """Count true positive, false positive and false negative voxels of one case, for each class.
 
     Args:
         prediction: Class indices `(*spatial)`, an array or a tensor on any device.
         truth: Class indices of the label, same shape.
         num_classes: Number of classes `K`, background included.
+        lost: Classes that the scan's label has and `truth` has lost, as its grid is too coarse or does not reach them.
+            Each counts as one missed voxel, so that its Dice is 0, whatever is predicted.
 
     Returns:
         Numbers of voxels: true positives, false positives and false negatives, `(3, K)`.
@@ -45,7 +49,7 @@ def class_counts(prediction: "LabelMap", truth: "LabelMap", num_classes: int) ->
                 f"expected 0 to {num_classes - 1} (indices, not label values)"
             )
     # torchmetrics' multiclass_stat_scores returns the same numbers but takes 20 to 60 times as long on a CPU.
-    by_class = [_mask_counts(prediction == index, truth == index) for index in range(num_classes)]
+    by_class = [_mask_counts(prediction == index, truth == index, is_lost=index in lost) for index in range(num_classes)]
     return np.array(by_class, dtype=np.int64).T
 
 
@@ -68,7 +72,9 @@ def dice(tp: npt.ArrayLike, fp: npt.ArrayLike, fn: npt.ArrayLike) -> Floats:
     return np.divide(twice_tp, total, out=np.ones_like(total), where=total > 0)
 
 
-def foreground_dice(prediction: "LabelMap", truth: "LabelMap", num_classes: int) -> float:
+def foreground_dice(
+    prediction: "LabelMap", truth: "LabelMap", num_classes: int, lost: Collection[int] = ()
+) -> float:
     """Compute the mean Dice over the foreground classes of one case.
 
     Source: Dice 1945, https://doi.org/10.2307/1932409.
@@ -77,6 +83,7 @@ def foreground_dice(prediction: "LabelMap", truth: "LabelMap", num_classes: int)
         prediction: As in `class_counts`.
         truth: As in `class_counts`.
         num_classes: As in `class_counts`.
+        lost: As in `class_counts`.
 
     Returns:
         Dice in [0, 1].
@@ -84,10 +91,12 @@ def foreground_dice(prediction: "LabelMap", truth: "LabelMap", num_classes: int)
     Raises:
         ValueError: As in `class_counts`.
     """
-    return float(dice(*class_counts(prediction, truth, num_classes))[1:].mean())
+    return float(dice(*class_counts(prediction, truth, num_classes, lost))[1:].mean())
 
 
-def region_dice(prediction: "LabelMap", truth: "LabelMap", classes: Sequence[int]) -> float:
+def region_dice(
+    prediction: "LabelMap", truth: "LabelMap", classes: Sequence[int], lost: Collection[int] = ()
+) -> float:
     """Compute the Dice of a region, the union of some classes, of one case.
 
     Source: Dice 1945, https://doi.org/10.2307/1932409.
@@ -96,12 +105,13 @@ def region_dice(prediction: "LabelMap", truth: "LabelMap", classes: Sequence[int
         prediction: Class indices `(*spatial)`.
         truth: Class indices `(*spatial)`.
         classes: Class indices of the region.
+        lost: As in `class_counts`.
 
     Returns:
         Dice in [0, 1].
     """
     predicted, true = (reduce(or_, (labels == index for index in classes)) for labels in (prediction, truth))
-    return float(dice(*_mask_counts(predicted, true)))
+    return float(dice(*_mask_counts(predicted, true, is_lost=not {*classes}.isdisjoint(lost))))
 
 
 def case_row(
@@ -109,6 +119,7 @@ def case_row(
     truth: "LabelMap",
     label_values: Sequence[int],
     regions: Mapping[str, Sequence[int]] | None = None,
+    lost: Collection[int] = (),
 ) -> dict[str, float]:
     """Compute the Dice scores and the counts of voxels of one case.
 
@@ -119,6 +130,7 @@ def case_row(
         truth: Class indices of the label, same shape.
         label_values: Values of the classes in the label files, background first; columns are named by them.
         regions: Name of each region -> its class indices.
+        lost: As in `class_counts`.
 
     Returns:
         `dice_foreground`, `dice_class_<value>` for each foreground class, `dice_<region>`, and `tp_<value>`,
@@ -127,12 +139,12 @@ def case_row(
     Raises:
         ValueError: As in `class_counts`.
     """
-    counts = class_counts(prediction, truth, len(label_values))
+    counts = class_counts(prediction, truth, len(label_values), lost)
     scores = dice(*counts)
     row = {"dice_foreground": float(scores[1:].mean())}
     row |= {f"dice_class_{value}": float(score) for value, score in zip(label_values[1:], scores[1:], strict=True)}
     if regions is not None:
-        row |= {f"dice_{name}": region_dice(prediction, truth, classes) for name, classes in regions.items()}
+        row |= {f"dice_{name}": region_dice(prediction, truth, classes, lost) for name, classes in regions.items()}
     for value, of_class in zip(label_values, counts.T, strict=True):
         row |= {f"{kind}_{value}": float(count) for kind, count in zip(("tp", "fp", "fn"), of_class, strict=True)}
     return row
@@ -168,10 +180,10 @@ def paper_dice_values(cases: pd.DataFrame) -> Floats:
     return pseudo_values(float(_paper_dice(pooled)), _paper_dice(pooled - counts))
 
 
-def _mask_counts(predicted: "Mask", true: "Mask") -> tuple[int, int, int]:
-    """Count true positives, false positives and false negatives."""
-    hits = int((predicted & true).sum())
-    return hits, int(predicted.sum()) - hits, int(true.sum()) - hits
+def _mask_counts(predicted: "Mask", true: "Mask", *, is_lost: bool = False) -> tuple[int, int, int]:
+    """Count true positives, false positives and false negatives; one of these if nothing true is left on the grid."""
+    hits, size = int((predicted & true).sum()), int(true.sum())
+    return hits, int(predicted.sum()) - hits, size - hits or int(is_lost and size == 0)
 
 
 def _counts(cases: pd.DataFrame) -> Floats:

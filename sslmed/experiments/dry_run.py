@@ -14,6 +14,7 @@ from rich.table import Table
 from sslmed.core.text import duration, image_counts, shorten
 from sslmed.data.selection import select_labelled, select_pool, select_pretraining, split_store, split_without_test
 from sslmed.data.splits import Split
+from sslmed.evaluation.resolution import lost_labels
 from sslmed.experiments.arms import Arm
 from sslmed.experiments.devices import gpus
 from sslmed.experiments.executors.local import Executor, Local
@@ -90,6 +91,7 @@ def _data_lines(grid: Grid, runs: Sequence[Run], source: Source, seen: SeenData 
     lines.append(f"data: {_listed(source.folders)}: {counts}")
     stores = (store, seen.pool, seen.source)
     lines += [_unprepared_line(each) for each in stores if each is not None and each.unprepared]
+    lines += [f"warning: {each}" for each in lost_labels(store)]
     transductive = _is_transductive(runs)
     for fold in grid.folds:
         lines += _fold_lines(grid, store, fold, transductive=transductive)

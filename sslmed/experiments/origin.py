@@ -15,8 +15,11 @@ from sslmed.core.files import write_text
 from sslmed.core.machine import computes_bf16
 from sslmed.experiments.executors.local import Executor, Local
 from sslmed.experiments.grid import Grid
+from sslmed.experiments.inputs import Inputs
 from sslmed.experiments.own import own_code
+from sslmed.experiments.plan import Places, read_plan
 from sslmed.experiments.settings import Precision, config_root, is_yaml, read_yaml
+from sslmed.preparation.preview import refuse_namesake
 
 FILE = "origin.json"
 
@@ -63,6 +66,24 @@ def refuse_namesakes(folder: Path, files: Mapping[str, str]) -> None:
                 f"{folder}: was made with the {name} in {there}, and {now} has the same name and other settings: "
                 "rename it, or give other folders by --runs and --out"
             )
+
+
+def refuse_other_data(inputs: Inputs, places: Places) -> None:
+    """Refuse data that have the name of others that the experiment, or another with the same stores, was made with.
+
+    Raises:
+        UserError: If there are some.
+    """
+    plan = places.work / "plan.json"
+    planned = [run for run in read_plan(plan) if run.labels is not None] if plan.is_file() else []
+    earlier = {Path(store) for run in planned for store in run.values("--data.store")}
+    if inputs.dataset is not None and not inputs.source.is_public:
+        for store in sorted({places.store, *earlier}):
+            refuse_namesake(inputs.dataset, store)
+    if inputs.images is not None and places.pool is not None:
+        refuse_namesake(inputs.images, places.pool)
+    if inputs.labelled is not None and places.source is not None and inputs.rival and not inputs.rival.is_public:
+        refuse_namesake(inputs.labelled, places.source.store)
 
 
 def _settings(path: Path) -> dict[str, Any]:

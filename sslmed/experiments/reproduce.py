@@ -11,6 +11,7 @@ from typing import Literal
 from sslmed.core.errors import UserError
 from sslmed.core.files import check_writable
 from sslmed.core.startup import importing
+from sslmed.evaluation.resolution import lost_labels
 from sslmed.experiments.auto_preset import with_own_spacing
 from sslmed.experiments.choices import choose_executor, choose_grid, choose_sources, require_images
 from sslmed.experiments.data_checks import check_data, check_folds, check_sizes
@@ -27,6 +28,7 @@ from sslmed.experiments.origin import (
     files_of,
     keep_origin,
     refuse_namesakes,
+    refuse_other_data,
     say_if_precision_is_slow,
     settle_precision,
 )
@@ -123,6 +125,7 @@ def _prepare_command(options: Options, drafts: Path) -> _Command:
             check_writable(folder, option)
     inputs = find_inputs(source, pool, rival, dry_run=options.dry_run)
     places = inputs.places(grid, work, (options.runs / "stores").absolute())
+    refuse_other_data(inputs, places)
     places = replace(places, seen=inputs.preview(places, grid.prepare_settings(places.spatial_dims)))
     plan = partial(plan_runs, dataset=source.name, wandb=options.wandb, devices=options.devices, probes=options.probes)
     if options.final:
@@ -163,6 +166,8 @@ def _do(command: _Command, options: Options) -> Outcome:
             keep_origin(work, command.files, grid.preset.precision)
             run_all(work, runs, executor=executor, lock=lock)
     _report_others(work, whole.other_settings)
+    for warning in lost_labels(places.seen.store) if places.seen is not None else ():
+        print(warning, file=sys.stderr)
     return Outcome(
         work=work,
         runs=runs,

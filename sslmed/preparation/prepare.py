@@ -230,6 +230,7 @@ def _prepare_case(dataset: Dataset, settings: PrepareSettings, store: Path, case
     record |= {"digest": digest, "classes": [], "geometry": geometry.to_json()}
     if dataset.labels == "map" and case.is_labelled:
         record["classes"] = _occurring(arrays["label"])
+        record["lost"] = sorted({*_occurring(arrays["native_label"])} - {0, *record["classes"]})
         arrays["foreground"] = foreground_voxels(arrays["label"])
         if not label_values:
             record["values"] = _occurring(arrays["native_label"])

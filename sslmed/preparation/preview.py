@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from sslmed.core.errors import UserError
+from sslmed.core.text import shorten
 from sslmed.preparation.readers.dataset import Dataset
 from sslmed.preparation.records import Record, current_record, describe_files
 from sslmed.preparation.settings import VERSION, PrepareSettings
@@ -45,6 +47,32 @@ def preview(
             records[case.id] = described | {"hashes": [unknown] * len(case.files), "digest": unknown, "classes": []}
     content = summarise_store(dataset, settings, records, left_out=left_out, problems=listed)
     return Store(store, json.loads(json.dumps(content)), unprepared=unprepared)  # as it will be read back
+
+
+def refuse_namesake(dataset: Dataset, store: Path) -> None:
+    """Refuse a dataset in another place than the one that a store was prepared from, if it does not hold its cases.
+
+    A folder that was moved, also to another disk, is the same, and may have new cases.
+
+    Raises:
+        UserError: If it is so.
+    """
+    old, here = _read(store), str(dataset.root.resolve())
+    there = old.get("root", here)
+    if there == here:
+        return
+    cases = {case.id: case for case in dataset.cases}
+    records: dict[str, Record] = old["records"]
+    other = [
+        name
+        for name, record in records.items()
+        if name not in cases or current_record(record, cases[name], dataset) is None
+    ]
+    if other:
+        raise UserError(
+            f"{here}: has the name of {there}, which runs were made with, and other cases ({shorten(other)}): rename "
+            f"the folder, or give other folders by --runs and --out; if it is the same, moved and changed, remove {store}"
+        )
 
 
 def _read(store: Path) -> dict[str, Any]:

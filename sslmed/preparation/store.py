@@ -122,6 +122,10 @@ class Store:
         """Return the classes in the label `(*grid)`, or the case's class; empty for an unlabelled case."""
         return frozenset(map(self._codes.index, self._records[case]["classes"]))
 
+    def lost(self, case: str) -> frozenset[int]:
+        """Return the foreground classes of a scan's label that are not in the label `(*grid)`: no voxel is left."""
+        return frozenset(map(self._codes.index, self._records[case].get("lost", ())))
+
     def value(self, case: str) -> float:
         """Return the value of a labelled case, if labels are values."""
         return float(self._records[case]["value"])

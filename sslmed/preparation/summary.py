@@ -38,6 +38,7 @@ def summarise_store(
     return {
         "version": VERSION,
         "name": dataset.name,
+        "root": str(dataset.root.resolve()),
         "spatial_dims": dataset.spatial_dims,
         "settings": asdict(settings),
         "modalities": dataset.modalities,

@@ -66,6 +66,18 @@ def test_absent_class(prediction, truth, expected):
     assert case_row(np.array(prediction), np.array(truth), (0, 1))["dice_class_1"] == expected
 
 
+@pytest.mark.parametrize("answer", [0, 1])
+def test_no_answer_is_right_for_a_class_that_the_grid_has_lost(answer):
+    """By hand: nothing of class 1 is left, so it counts as one missed voxel; class 2 has 2 of 3 voxels."""
+    truth, prediction = np.array([0, 0, 2, 2, 2, 0]), np.array([answer, 0, 0, 2, 2, 0])
+    row = case_row(prediction, truth, (0, 1, 2), {"first": (1,), "both": (1, 2)}, lost={1})
+    assert [row[f"{kind}_1"] for kind in ("tp", "fp", "fn")] == [0, answer, 1]
+    assert (row["dice_class_1"], row["dice_class_2"]) == (0, pytest.approx(4 / 5))
+    assert row["dice_foreground"] == pytest.approx(2 / 5) == foreground_dice(prediction, truth, 3, {1})
+    assert (row["dice_first"], row["dice_both"]) == (0, pytest.approx(4 / (5 + answer)))
+    assert foreground_dice(truth, truth, 3, {1}) == 0.5 == foreground_dice(truth, truth, 3) / 2
+
+
 @given(label_maps(), label_maps())
 def test_agrees_with_monai(prediction, truth):
     as_monai = [one_hot(torch.from_numpy(labels.astype(np.int64))[None, None], 4) for labels in (prediction, truth)]

@@ -1,5 +1,6 @@
 """Files of the user's own that have the same name: results of two experiments are never in one place."""
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,9 @@ from sslmed.core.label_amount import LabelAmount
 from sslmed.experiments.grid import Grid
 from sslmed.experiments.origin import files_of, keep_origin, refuse_namesakes
 from sslmed.experiments.own import add_arms
+from sslmed.experiments.plan import Run, write_plan
 from sslmed.experiments.settings import config_root, read_experiment, read_preset
+from sslmed.preparation.prepare import prepare
 
 TINY = Path(__file__).parent / "tiny"
 
@@ -74,3 +77,32 @@ def test_the_command_refuses_it_before_anything_runs(tmp_path: Path, capsys) -> 
         assert exit_status("reproduce", "fig3", "--preset", tmp_path / "a/mine", *places, *options) == 2
         assert "has the same name and other settings: rename" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_data_of_another_place_with_the_same_name_are_refused_and_moved_data_are_not(
+    decathlon_dataset, tmp_path: Path, capsys
+) -> None:
+    settings, data = read_preset(TINY).prepare, decathlon_dataset("a/study", labelled=6)
+    store = tmp_path / "runs" / "stores" / f"study-{settings.key('a/study map')}"
+    prepare(data, store, settings, jobs=1)
+    places = [f"--{name}={tmp_path / name}" for name in ("runs", "out", "downloads")]
+
+    def status(data: Path) -> int:
+        capsys.readouterr()
+        options = ["--data", data, "--preset", TINY, "--arms", "baseline", *places, "--dry-run"]
+        return exit_status("reproduce", "fig3", *options)
+
+    moved = shutil.copytree(data, tmp_path / "b" / "study", copy_function=shutil.copyfile)
+    assert status(moved) == 0
+    shutil.copy(moved / "imagesTr" / "case_01.nii.gz", moved / "imagesTr" / "case_00.nii.gz")
+    assert status(moved) == 2
+    named = f"{moved}: has the name of {data}, which runs were made with, and other cases (case_00): rename the folder"
+    assert named in capsys.readouterr().err
+    content = json.loads((moved / "dataset.json").read_text())
+    (moved / "dataset.json").write_text(json.dumps(content | {"name": "another"}))
+    assert status(moved) == 0  # it has another store
+    run = Run("baseline", 0, 0, LabelAmount(1.0), "run", "run", None, ("--data.store", str(store)), key="")
+    write_plan(tmp_path / "runs" / "fig3" / "study-tiny" / "plan.json", [run])
+    assert status(moved) == 2  # and would take the place of these runs
+    assert named in capsys.readouterr().err
+    assert status(data) == 0

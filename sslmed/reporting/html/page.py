@@ -12,6 +12,7 @@ from sslmed.core.files import write_text
 from sslmed.downstream.examples import ROLES
 from sslmed.evaluation.artefacts import STRENGTHS
 from sslmed.evaluation.metrics import find
+from sslmed.evaluation.resolution import lost_labels
 from sslmed.experiments.arms import Arm
 from sslmed.experiments.plan import Run, read_plan
 from sslmed.experiments.settings import kept_experiment
@@ -90,6 +91,7 @@ def _content(experiment: FinishedExperiment) -> dict[str, Any]:
         "preset": experiment.preset,
         "is_phantom": experiment.is_phantom,
         "transductive": experiment.transductive,
+        "lost_labels": [] if experiment.store is None else lost_labels(experiment.store),
         "missing": experiment.missing,
         "incomplete": INCOMPLETE,
         "answer": answer(experiment),
