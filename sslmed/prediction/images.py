@@ -51,12 +51,12 @@ def find_images(given: Sequence[Path], recipe: Recipe) -> tuple[list[Image], lis
     paths: dict[Path, tuple[Path, ...]] = {}  # absolute -> the files as given
     problems: list[str] = []
     for item in given:
-        dims, names, found = _images_in(item, problems)
+        dims, channels, found = _images_in(item, problems)
         if dims != recipe.spatial_dims:
             takes = KINDS[recipe.spatial_dims]
             raise UserError(f"--images {item}: the network takes {takes}, but this is of {KINDS[dims]}")
-        if len(names) == len(recipe.modalities) and not agree(recipe.modalities, names):
-            here, there = ", ".join(names), ", ".join(recipe.modalities)
+        if len(channels) == len(recipe.modalities) and not agree(recipe.modalities, channels):
+            here, there = ", ".join(channels), ", ".join(recipe.modalities)
             raise UserError(
                 f"--images {item}: its channels are {here}, but those of the network {there}; list them in this order, "
                 "and if they are the same by other names, name them so"
