@@ -51,7 +51,7 @@ def ship(summary: pd.DataFrame, others: list[Path]) -> None:
 def scores(summary: pd.DataFrame) -> str:
     """Return one row per arm and one column per label fraction: mean and interval."""
     columns = list(summary.groupby("label_fraction")["n_labels"].first().items())
-    rows = [["arm", *(f"{LabelAmount(fraction=fraction)} ({n_labels})" for fraction, n_labels in columns)]]
+    rows = [["arm", *(_heading(fraction, n_labels) for fraction, n_labels in columns)]]
     order = sorted(summary["arm"].unique(), key=lambda arm: (arm != "baseline", not arm.startswith("null"), arm))
     for arm in order:
         cells = summary[summary["arm"] == arm].set_index("label_fraction")
@@ -76,6 +76,11 @@ def differences(tests: pd.DataFrame) -> str:
         interval = f"{test['diff']:+z.3f} [{test['diff_low']:+z.3f}, {test['diff_high']:+z.3f}]"
         rows.append([test["arm"], interval, f"{test['p_holm']:.2g}"])
     return _markdown(rows)
+
+
+def _heading(fraction: float, n_labels: float) -> str:
+    """Return a fraction in whole percent with its number of labels, or the number alone."""
+    return f"{LabelAmount(fraction=fraction)} ({n_labels:g})" if round(100 * fraction, 4) % 1 == 0 else f"{n_labels:g}"
 
 
 def _cell(cell: "pd.Series[float]") -> str:

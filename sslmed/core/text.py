@@ -7,9 +7,14 @@ NAMED = 3
 
 
 def shorten(names: Sequence[str]) -> str:
-    """Name the first few of many: `a, b, c and 9 more`."""
+    """Name the first few of many: `a, b, c and 9 more`; cases by their paths."""
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more
+    return ", ".join(map(path_of, names[:NAMED])) + more
+
+
+def path_of(case: str) -> str:
+    """Return the path that the id of a case stands for: `patient 07/t1` for `patient 07%2Ft1`."""
+    return case.replace("%2F", "/").replace("%2E", ".").replace("%25", "%")
 
 
 def count(number: int, noun: str) -> str:

@@ -13,6 +13,7 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import BasePredictionWriter
 
 from sslmed.core.files import TEMPORARY, atomic_path
+from sslmed.core.text import path_of
 from sslmed.data.samples import Sample
 from sslmed.preparation.geometry import Geometry
 from sslmed.preparation.readers.itk import write_labels
@@ -96,6 +97,7 @@ class WriteTable(BasePredictionWriter):
     ) -> None:
         """Write the rows of all batches."""
         table = pd.DataFrame([row for batch in predictions for row in batch]).sort_values("case")
+        table["case"] = table["case"].map(path_of)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(self.path) as temporary:
             table.to_csv(temporary, index=False)

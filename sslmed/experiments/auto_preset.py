@@ -55,7 +55,7 @@ def with_own_spacing(
         refuse_namesakes(folder, files)
         _refuse_others(folder, _determinants(measure(dataset, masks=0)), dataset)
         spacing = times(read_preset(folder).prepare.spacing)
-        print(f"{folder}: is used as it is, with {spacing} mm; remove it to have it made anew", file=sys.stderr)
+        print(f"{folder}: is used as it is, with {spacing} mm; remove it, and it is chosen again", file=sys.stderr)
     elif drafts is not None:
         print(f"{folder}: will hold these settings")
         folder = drafts / folder.name
@@ -78,7 +78,7 @@ def _refuse_others(folder: Path, now: Mapping[str, Any], dataset: Dataset) -> No
     if differences := preparation_differences(then, now):
         raise UserError(
             f"{folder}: was made for other volumes than those of {dataset.root}: {', '.join(differences)}; "
-            f"remove it to have it made anew, or give --preset {folder} to use it as it is"
+            f"remove it, and it is chosen again, or give --preset {folder} to use it as it is"
         )
 
 

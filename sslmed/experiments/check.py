@@ -84,7 +84,7 @@ def check_runs(
         of_task = arm.hands_over_decoder and not arm.is_supervised
         if of_task and not hasattr(_build_task(*built_from), "decoder"):
             raise UserError(
-                f"{arm.name}: {arm.pretext} has no decoder to hand over; tasks of this figure that have one: "
+                f"{arm.name}: {arm.pretext} has no decoder to transfer; tasks of this figure that have one: "
                 f"{', '.join(_with_decoder(tasks)) or 'none'}"
             )
         if is_done(work, run):

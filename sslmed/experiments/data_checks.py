@@ -13,6 +13,7 @@ from sslmed.experiments.grid import Grid
 from sslmed.experiments.plan import Run
 from sslmed.experiments.seen import SeenData
 from sslmed.experiments.settings import find_setting, read_yaml
+from sslmed.preparation.channels import in_another_order
 from sslmed.preparation.readers.dataset import Dataset
 from sslmed.preparation.settings import is_ct
 from sslmed.preparation.store import Store
@@ -35,6 +36,8 @@ def check_data(dataset: Dataset, others: Iterable[Dataset], grid: Grid) -> None:
             raise UserError(f"{other.root}: holds {found}, but {dataset.root} {wanted}")
         if len(other.modalities) == len(dataset.modalities) and other.modalities != dataset.modalities:
             names = f"{', '.join(other.modalities)}, those of {dataset.root} {', '.join(dataset.modalities)}"
+            if in_another_order(other.modalities, dataset.modalities):
+                raise UserError(f"{other.root}: its channels are {names}: list them in one order")
             advice = "make sure that they mean the same"
             if [*map(is_ct, other.modalities)] != [*map(is_ct, dataset.modalities)]:
                 advice += ", as CT is clipped to a HU window and anything else to percentiles; a table names them CT"

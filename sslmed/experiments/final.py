@@ -95,7 +95,7 @@ def conclude(work: Path, runs: Sequence[Run], out: Path, metric: str) -> int:
             f"{score['mean']:.3f} ({score['ci_low']:.3f} to {score['ci_high']:.3f}; {score['n_runs']} runs)"
         )
     print(f"next: sslmed predict --model {directory.path} --images SCANS --out MASKS")
-    print(f"or, to hand it on: sslmed export {directory.path} OUT")
+    print(f"or, to give it to others: sslmed export {directory.path} OUT")
     return 0
 
 

@@ -261,8 +261,8 @@ def read_yaml(path: Path) -> Any:  # noqa: ANN401 - any YAML
     """
     refuse_doubled_keys(path)
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+        return yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)
+    except (ValueError, yaml.YAMLError) as error:
         msg = f"{path}: not valid YAML ({' '.join(str(error).split())})"
         raise UserError(msg) from error
 
@@ -287,16 +287,15 @@ def find_setting(contents: Iterable[Any], place: str, default: Any) -> Any:  # n
 def _read(kind: type[Settings], path: Path) -> Settings:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(kind, "settings")
-    refuse_doubled_keys(path)
+    content = read_yaml(path)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
         if not isinstance(content, Mapping):
             msg = f"expected a mapping, got {type(content).__name__}"
             raise TypeError(msg)
         settings: Settings = parser.instantiate(parser.parse_object({"settings": content})).settings
         return settings
     except Exception as error:
-        # yaml and jsonargparse raise exceptions of their own. All mean that the file is not valid.
+        # jsonargparse raises exceptions of its own. All mean that the file is not valid.
         msg = f"{path}: {_plain(str(error), kind)}"
         raise UserError(msg) from error
 

@@ -173,7 +173,7 @@ def refuse_same_people(source: Source, pool: Pool) -> None:
     """
     ixi = {name for name, known in KNOWN.items() if known.name.startswith("IXI")}
     for name in ixi.intersection(pool.names) if source.data in ixi else ():
-        raise UserError(f"--pool {name}: shows the people of {source.data}, whose test cases it would give away")
+        raise UserError(f"--pool {name}: shows the people of {source.data}, so pretraining would see its test cases")
 
 
 def _require(path: Path, option: str) -> None:

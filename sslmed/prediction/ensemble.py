@@ -19,6 +19,7 @@ from sslmed.exporting.model import Model, load
 from sslmed.preparation.recipe import Recipe
 from sslmed.preparation.settings import preparation_differences
 from sslmed.training.run_directory import RunDirectory
+from sslmed.training.seen import seen_digests
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Ensemble:
 
     Attributes:
         models: At least one; all for the same task, classes and preparation of images.
-        seen: Digests of the images that they were trained or selected on; `None` if it is not known.
+        seen: Digests of the images that they were pretrained, trained or selected on; `None` if it is not known.
         flips: Take the mean over flipped images, too.
     """
 
@@ -74,12 +75,12 @@ def load_ensemble(paths: Sequence[Path], device: torch.device, *, flips: bool) -
     models = [load(path).to(device) for path in chosen]
     for path, model in zip(chosen, models, strict=True):
         if not model.description.is_task:
-            raise UserError(f"{path}: predicts nothing, as an encoder or a pretraining run; give a fine-tuning run")
+            raise UserError(f"{path}: predicts nothing, as it is no fine-tuning run; give the directory of one")
         if differences := preparation_differences(_essence(models[0].description), _essence(model.description)):
             raise UserError(f"{path}: does not go together with {chosen[0]}: {', '.join(differences)}")
-    records = [RunDirectory(path).read_data() for path in chosen]
-    known = {digest for record in records for digest in record.get("digests", {}).values()}
-    return Ensemble(models, frozenset(known) if all(records) else None, flips)
+    digests = [seen_digests(RunDirectory(path).read_data()) for path in chosen]
+    known = [each for each in digests if each is not None]
+    return Ensemble(models, frozenset().union(*known) if len(known) == len(digests) else None, flips)
 
 
 def _essence(described: Description) -> dict[str, Any]:

@@ -8,10 +8,12 @@ from pathlib import Path
 
 from sslmed.core.errors import UserError
 from sslmed.core.nearest import did_you_mean_path
+from sslmed.preparation.channels import agree
 from sslmed.preparation.photograph import FORMATS
 from sslmed.preparation.readers.dicom import is_series
-from sslmed.preparation.readers.layouts import scan
+from sslmed.preparation.readers.layouts import has_layout, scan
 from sslmed.preparation.readers.names import VOLUMES, strip_extension
+from sslmed.preparation.recipe import Recipe
 
 EXTENSIONS = (*VOLUMES, *FORMATS)
 KINDS = {2: "photographs", 3: "volumes"}
@@ -32,12 +34,12 @@ class Image:
     channels: tuple[Path, ...] = ()
 
 
-def find_images(given: Sequence[Path], spatial_dims: int) -> tuple[list[Image], list[str]]:
+def find_images(given: Sequence[Path], recipe: Recipe) -> tuple[list[Image], list[str]]:
     """Find the images in files, folders with subfolders, tables, and datasets, whose labels are ignored.
 
     Args:
         given: Paths of these.
-        spatial_dims: 3 for volumes, 2 for photographs.
+        recipe: How the network's images are prepared.
 
     Returns:
         The images, each once, and what is wrong with others, one line each.
@@ -49,9 +51,16 @@ def find_images(given: Sequence[Path], spatial_dims: int) -> tuple[list[Image], 
     paths: dict[Path, tuple[Path, ...]] = {}  # absolute -> the files as given
     problems: list[str] = []
     for item in given:
-        dims, found = _images_in(item, problems)
-        if dims != spatial_dims:
-            raise UserError(f"--images {item}: the network takes {KINDS[spatial_dims]}, but this is of {KINDS[dims]}")
+        dims, channels, found = _images_in(item, problems)
+        if dims != recipe.spatial_dims:
+            takes = KINDS[recipe.spatial_dims]
+            raise UserError(f"--images {item}: the network takes {takes}, but this is of {KINDS[dims]}")
+        if len(channels) == len(recipe.modalities) and not agree(recipe.modalities, channels):
+            here, there = ", ".join(channels), ", ".join(recipe.modalities)
+            raise UserError(
+                f"--images {item}: its channels are {here}, but those of the network {there}; list them in this order, "
+                "and if they are the same by other names, name them so"
+            )
         roots += [item if item.is_dir() else item.parent, *(path.parent for path, *_ in found)]
         paths |= {_absolute(files[0]): files for files in found}
     common = os.path.commonpath(map(_absolute, roots))
@@ -78,17 +87,18 @@ def refuse_out_within(out: Path, given: Sequence[Path], images: Sequence[Image])
             raise UserError(f"--out {out}: {place} is in a folder of the images; choose a folder elsewhere")
 
 
-def _images_in(item: Path, problems: list[str]) -> tuple[int, list[tuple[Path, ...]]]:
-    """Return the dimensions and the files of each of the images that something holds, which may be one image."""
+def _images_in(item: Path, problems: list[str]) -> tuple[int, tuple[str, ...], list[tuple[Path, ...]]]:
+    """Return the dimensions, the names of channels if a file lists them, and the files of each image in something."""
     if item.is_dir() or (item.is_file() and item.suffix.lower() == ".csv"):
         dataset, found = scan(item, pool=True)
         problems += found
-        return dataset.spatial_dims, [case.images for case in dataset.cases]
+        names = dataset.modalities if item.is_file() or has_layout(item) else ()  # each file is checked when it is read
+        return dataset.spatial_dims, names, [case.images for case in dataset.cases]
     if not item.exists() and not is_series(item):
         raise UserError(f"--images {item}: no such file or folder{did_you_mean_path(item)}")
     if not item.name.lower().endswith(EXTENSIONS) and not is_series(item):
         raise UserError(f"--images {item}: expected a folder, a table (.csv) or an image ({', '.join(EXTENSIONS)})")
-    return 2 if item.suffix.lower() in FORMATS else 3, [(item,)]
+    return 2 if item.suffix.lower() in FORMATS else 3, (), [(item,)]
 
 
 def _absolute(path: Path) -> Path:

@@ -50,7 +50,7 @@ def predict(
     """
     check_writable(out, "--out")
     ensemble = load_ensemble(models, _device(device), flips=flips)
-    images, problems = find_images(given, ensemble.recipe.spatial_dims)
+    images, problems = find_images(given, ensemble.recipe)
     refuse_out_within(out, given, images)
     record = Record(out, {"by": ensemble.fingerprint(), "probabilities": probabilities})
     record.refuse_others(images)

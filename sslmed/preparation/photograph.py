@@ -10,6 +10,7 @@ from typing import NoReturn
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 from scipy import ndimage
 
 from sslmed.core.errors import DataError
@@ -26,6 +27,8 @@ SMEAR = 8  # pixels around such a part that a JPEG, which has blocks of 8, or a 
 LARGEST_VALUE = 255  # of a mask, which is kept with 8 bits
 MOST_CLASSES = 64  # in one mask; more are smooth edges
 PNG_DEPTH = 24  # where a PNG says how many bits a value has
+TIFF_DEPTH = 258  # the tag of TIFF that says it
+DARKEST = 2**14  # brightest of 65536 values that a photograph has at least; only its high byte is kept
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom; the latter two are the first beyond it
 
@@ -146,8 +149,6 @@ def _open(path: Path) -> Image.Image:
         width, height = photo.size
         _refuse(path, f"has {width} x {height} pixels, fewer than {SMALLEST_SIDE} along a side; export it larger")
     if photo.getcolors(maxcolors=1) is not None:
-        if content.startswith(MAGIC["PNG"]) and content[PNG_DEPTH] == 16 and photo.getpixel((0, 0)) == (0, 0, 0):
-            _refuse(path, "is black, as its 16-bit values are all below 256 of 65536; save 8-bit values with 8 bits")
         _refuse(path, f"is constant (every pixel is {photo.getpixel((0, 0))}); export it again, or leave it out")
     return photo
 
@@ -181,8 +182,21 @@ def _decode(path: Path, content: bytes) -> Image.Image:
     with Image.open(io.BytesIO(content), formats=list(MAGIC)) as image:
         image.load()
         if image.mode == "I" and not 0 <= (pixels := np.asarray(image)).min() <= pixels.max() < 2**16:
-            _refuse(path, "holds values that are not of 16 bits; save it with 8 or 16 bits")
-        return _to_rgb(ImageOps.exif_transpose(image))
+            _refuse(
+                path, f"holds values from {pixels.min()} to {pixels.max()}, not of 16 bits; save it with 8 or 16 bits"
+            )
+        rgb = _to_rgb(ImageOps.exif_transpose(image))
+        if _n_bits(image, content) > 8 and np.asarray(rgb).max() < DARKEST // 256:
+            what = f"holds 16-bit values that are all below {DARKEST} of 65536, as cameras of 12 bits give them"
+            _refuse(path, f"{what}; scale them to 65535, or save 8-bit values with 8 bits")
+        return rgb
+
+
+def _n_bits(image: Image.Image, content: bytes) -> int:
+    """Return the bits of a value in a file."""
+    if image.format == "PNG":
+        return content[PNG_DEPTH]
+    return max(image.tag_v2.get(TIFF_DEPTH, (8,))) if isinstance(image, TiffImageFile) else 8
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

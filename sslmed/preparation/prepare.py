@@ -83,10 +83,13 @@ def prepare(
             content = summarise_store(dataset, settings, records, left_out=left_out, problems=listed)
             write_text(store / "store.json", json.dumps(content, indent=1, ensure_ascii=False))
             _report_guesses(dataset, records)
+            _report_contradictions(Store(store))
             _report_label_maps(dataset)
             _report_left_out(store, problems)
     except OSError as error:
-        raise UserError(f"{store}: cannot be prepared: {error}") from error
+        # NumPy says only how many bytes were written when a disk is full.
+        full = "" if error.errno else "; the disk is full: free some of it, and run the same command again"
+        raise UserError(f"{store}: cannot be prepared: {error}{full}") from error
     return Store(store)
 
 
@@ -179,6 +182,22 @@ def _report_guesses(dataset: Dataset, records: Mapping[str, Record]) -> None:
         what = "do not say where they lie (both form codes in the header are 0)"
         how = "their axes are taken to run to the left, to the back and up, as ITK takes them"
         print(f"{len(guessed)} images {what}; {how}; the first is {guessed[0]}", file=sys.stderr)
+
+
+def _report_contradictions(store: Store) -> None:
+    """Name copies of an image that have another label than it: one of the labels is wrong."""
+    first: dict[str, str] = {}
+    pairs = [(case, first.setdefault(store.digests[case], case)) for case in store.labelled]
+    found = [f"{case} and {other}" for case, other in pairs if case != other and not _same_label(store, case, other)]
+    if found:
+        what = f"copies of an image have different labels ({shorten(found)})"
+        print(f"{store.root}: {what}; correct them, or leave one out", file=sys.stderr)
+
+
+def _same_label(store: Store, case: str, other: str) -> bool:
+    if store.label_identity(case) == store.label_identity(other):
+        return True
+    return store.labels == "map" and np.array_equal(store.label_map(case), store.label_map(other))
 
 
 def _report_label_maps(dataset: Dataset) -> None:

@@ -94,8 +94,10 @@ def similarities(predicted: Tensor, actual: Tensor) -> Tensor:
     Returns:
         `(S, N, N)` with N = B · columns; rows are predicted, columns are actual embeddings.
     """
-    queries, keys = (F.normalize(each.flatten(0, 1).transpose(0, 1), dim=-1) for each in (predicted, actual))
-    return queries @ keys.transpose(1, 2)
+    with torch.autocast(predicted.device.type, enabled=False):  # it would round the similarities
+        steps = (each.float().flatten(0, 1).transpose(0, 1) for each in (predicted, actual))
+        queries, keys = (F.normalize(each, dim=-1) for each in steps)
+        return queries @ keys.transpose(1, 2)
 
 
 def scores(predicted: Tensor, actual: Tensor) -> tuple[Tensor, Tensor]:
@@ -111,8 +113,9 @@ def scores(predicted: Tensor, actual: Tensor) -> tuple[Tensor, Tensor]:
         With N = B · columns: the scores `(N, 1)` of each prediction with its own column, and `(N, N - 1)` with every
         other column.
     """
-    queries, keys = predicted.flatten(2).flatten(0, 1), actual.flatten(2).flatten(0, 1)
-    of_pairs = queries @ keys.T / keys.shape[1]
+    with torch.autocast(predicted.device.type, enabled=False):  # it would round the scores
+        queries, keys = (each.float().flatten(2).flatten(0, 1) for each in (predicted, actual))
+        of_pairs = queries @ keys.T / keys.shape[1]
     # From the second number on, row by row, every (N + 1)-th number is on the diagonal.
     others = of_pairs.flatten()[1:].reshape(-1, len(keys) + 1)[:, :-1].reshape(len(keys), -1)
     return of_pairs.diagonal()[:, None], others

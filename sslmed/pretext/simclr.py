@@ -23,8 +23,10 @@ def similarities(embeddings: Tensor) -> Tensor:
     Returns:
         `(2B, 2B)`; views 2i and 2i + 1 are of case i.
     """
-    views = F.normalize(embeddings.flatten(0, 1), dim=1)
-    return (views @ views.T).masked_fill(torch.eye(len(views), dtype=torch.bool, device=views.device), -torch.inf)
+    with torch.autocast(embeddings.device.type, enabled=False):  # it would round the similarities
+        views = F.normalize(embeddings.float().flatten(0, 1), dim=1)
+        products = views @ views.T
+    return products.masked_fill(torch.eye(len(views), dtype=torch.bool, device=views.device), -torch.inf)
 
 
 def other_views(number: int, device: torch.device) -> Tensor:

@@ -81,7 +81,9 @@ def base_similarity(bases: Tensor) -> Tensor:
 
 def positive_cosines(first: Tensor, second: Tensor) -> Tensor:
     """Compute cosine similarities of `(B, K, E)` and `(B, N, E)`, with negative ones set to 0: `(B, K, N)`."""
-    return F.relu(F.normalize(first, dim=-1) @ F.normalize(second, dim=-1).transpose(1, 2))
+    with torch.autocast(first.device.type, enabled=False):  # it would round the similarities
+        first, second = (F.normalize(each.float(), dim=-1) for each in (first, second))
+        return F.relu(first @ second.transpose(1, 2))
 
 
 class VoCo(PretextTask[Tensor]):
@@ -222,10 +224,8 @@ class VoCo(PretextTask[Tensor]):
             outputs: `(B, 2, P, E)`, see `forward`.
             targets: Overlaps, `(B, crops, grid²)`.
         """
-        with torch.autocast(outputs.device.type, enabled=False):  # it would round the similarities
-            outputs = outputs.float()
-            similarity = base_similarity(outputs[:, 0, self.crops :])
-            return overlap_loss(self.predicted_overlaps(outputs), targets) + self.regularization * similarity
+        similarity = base_similarity(outputs[:, 0, self.crops :])
+        return overlap_loss(self.predicted_overlaps(outputs), targets) + self.regularization * similarity
 
     def chance_answer(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return embeddings with the same similarity for all pairs of crops: that which costs least, to 0.05."""
@@ -242,12 +242,12 @@ class VoCo(PretextTask[Tensor]):
 
     def measures(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """Return the mean absolute error of the predicted overlaps, `overlap_error`."""
-        return {"overlap_error": (self.predicted_overlaps(outputs.float()) - targets).abs().mean()}
+        return {"overlap_error": (self.predicted_overlaps(outputs) - targets).abs().mean()}
 
     def answers(self, outputs: Tensor, targets: Tensor) -> list[Answer]:
         """Return the largest overlap of the first random crop of each case, and what was predicted for it."""
         most, where = targets[:, 0].max(1)
-        predicted = self.predicted_overlaps(outputs.float())[:, 0].gather(1, where[:, None])[:, 0]
+        predicted = self.predicted_overlaps(outputs)[:, 0].gather(1, where[:, None])[:, 0]
         return [
             Answer(f"first crop: overlap {overlap:.2f} with base crop {base}, answered {answer:.2f}")
             for overlap, base, answer in zip(most.tolist(), where.tolist(), predicted.tolist(), strict=True)

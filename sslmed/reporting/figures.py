@@ -7,16 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
-from matplotlib.artist import Artist
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from sslmed.core.files import atomic_path
 from sslmed.evaluation.metrics import find
 from sslmed.reporting.captions import CHANCE, caption
 from sslmed.reporting.efficiency import middle_fraction
-from sslmed.reporting.panels import NULL_BAND, draw_comparison, draw_convergence, draw_scores
+from sslmed.reporting.panels import NULL_BAND, draw_comparison, draw_convergence, draw_scores, legend_entries
 from sslmed.reporting.published import published_curves
 from sslmed.reporting.styles import ArmStyle, arm_styles, groups
 from sslmed.reporting.tables import Tables
@@ -64,7 +62,7 @@ def draw_figure(
         width = int(CAPTION_WIDTH * figure.get_figwidth())
         lines = [textwrap.fill(line, width) for line in (*caption(tables, metrics[0]), *notes)]
         figure.supxlabel("\n".join(lines), fontsize=9, x=0.01, ha="left")
-        handles: list[Artist] = [Line2D([], [], label=style.arm.name, **style.line_options) for style in arms]
+        handles = legend_entries(tables, arms, metrics[0])
         if not tables.null_bands.empty:
             handles.append(Patch(label=CHANCE, **NULL_BAND))
         figure.legend(handles=handles, loc="outside right upper", frameon=False, handlelength=3.2)

@@ -5,8 +5,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
+from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
 from sslmed.evaluation.metrics import find
@@ -26,6 +28,7 @@ BAND_MARGIN = 1.1
 def draw_scores(axes: Axes, tables: Tables, arms: Sequence[ArmStyle], metric: str) -> None:
     """Draw every arm's test score with its interval. Incomplete cells are marked; missing ones leave a gap."""
     scores = tables.summary[tables.summary["metric"] == metric]
+    named = arms_with_fewer_runs(tables, metric)
     fractions = np.sort(scores["label_fraction"].unique())
     for style, dodge in zip(arms, dodges(len(arms)), strict=True):
         planned = np.array([fraction for fraction in fractions if (style.arm.name, fraction) in tables.planned])
@@ -34,7 +37,8 @@ def draw_scores(axes: Axes, tables: Tables, arms: Sequence[ArmStyle], metric: st
         interval = np.stack([mean - cells["ci_low"].to_numpy(), high - mean])
         interval[np.isinf(interval)] = np.nan  # the noise is unknown and the metric has no bound
         axes.errorbar(x, mean, yerr=interval, capsize=2.5, elinewidth=1, **style.line_options)
-        for i in np.flatnonzero(cells["n_runs"].to_numpy() != scores["n_runs"].max()):
+        incomplete = cells["n_runs"].to_numpy() != scores["n_runs"].max()
+        for i in np.flatnonzero(incomplete & (style.arm.name not in named)):
             y, transform = (0.01, axes.get_xaxis_transform()) if np.isnan(mean[i]) else (high[i], axes.transData)
             axes.text(
                 x[i],
@@ -44,7 +48,7 @@ def draw_scores(axes: Axes, tables: Tables, arms: Sequence[ArmStyle], metric: st
                 transform=transform,
                 ha="center",
                 va="bottom",
-                size=13,
+                size=13 * style.scale,
                 zorder=9,
             )
     for at, low, upper in null_outlines(tables, arms, metric):
@@ -59,6 +63,20 @@ def draw_scores(axes: Axes, tables: Tables, arms: Sequence[ArmStyle], metric: st
         axes.set_xlim(fractions[0] / 2, fractions[0] * 2)
     axes.set_xlabel("training labels")
     axes.set_ylabel(find(metric).axis)
+
+
+def arms_with_fewer_runs(tables: Tables, metric: str) -> set[str]:
+    """Return the arms that have fewer runs than others at every amount of labels: the legend marks them, once."""
+    scores = tables.summary[tables.summary["metric"] == metric]
+    runs = scores.pivot(index="arm", columns="label_fraction", values="n_runs")
+    return {*runs.index[(runs < scores["n_runs"].max()).all(axis=1)]}
+
+
+def legend_entries(tables: Tables, arms: Sequence[ArmStyle], metric: str) -> list[Artist]:
+    """Return one legend entry for each arm."""
+    marked = arms_with_fewer_runs(tables, metric)
+    names = [style.arm.name + f" {INCOMPLETE}" * (style.arm.name in marked) for style in arms]
+    return [Line2D([], [], label=name, **style.line_options) for name, style in zip(names, arms, strict=True)]
 
 
 def null_outlines(tables: Tables, arms: Sequence[ArmStyle], metric: str) -> Iterator[list[list[float]]]:

@@ -7,10 +7,8 @@ from string import ascii_lowercase
 from typing import Any
 
 import matplotlib
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from sslmed.core.files import atomic_path
@@ -18,7 +16,7 @@ from sslmed.evaluation.metrics import find
 from sslmed.experiments.arms import BASELINE, baseline_of
 from sslmed.reporting.captions import CHANCE, caption
 from sslmed.reporting.figures import STYLE
-from sslmed.reporting.panels import NULL_BAND, draw_scores
+from sslmed.reporting.panels import NULL_BAND, draw_scores, legend_entries
 from sslmed.reporting.styles import ArmStyle, arm_styles
 from sslmed.reporting.tables import Tables
 
@@ -77,20 +75,18 @@ def paper_figure(tables: Tables, *, phantom: bool, metric: str) -> Figure:
     columns = min(panels, 3 if panels <= 6 else 4)
     rows = -(-panels // columns)
     figure = Figure(figsize=(WIDTH, 0.3 + PANEL_HEIGHT * rows), layout="constrained")
-    grid = list(figure.subplots(rows, columns, squeeze=False).flat)
-    for number, (axes, pair) in enumerate(zip(grid, pairs, strict=False)):
-        if number:
-            axes.sharey(grid[0])
+    grid = figure.add_gridspec(rows, columns)
+    for number, pair in enumerate(pairs):
+        axes = figure.add_subplot(grid[number], sharey=figure.axes[0] if number else None)
         _draw_pair(axes, tables, [style for style in pair if style], metric, explain=number == 0)
-        lowest, leftmost = number + columns >= panels, number % columns == 0
+        lowest, leftmost = number + columns >= len(pairs), number % columns == 0
         axes.set_xlabel(("labelled cases" + ", synthetic images" * phantom) * lowest)
         axes.set_ylabel(find(metric).axis * leftmost)
     if not tables.tests.empty:
-        _draw_differences(grid[len(pairs)], tables, styles, metric)
-    for axes, letter in zip(grid[:panels], ascii_lowercase, strict=False):
+        row, column = divmod(len(pairs), columns)
+        _draw_differences(figure.add_subplot(grid[row, column:]), tables, styles, metric)
+    for axes, letter in zip(figure.axes, ascii_lowercase, strict=False):
         axes.set_title(letter, loc="left")
-    for axes in grid[panels:]:
-        axes.remove()
     return figure
 
 
@@ -100,7 +96,7 @@ def _draw_pair(axes: Axes, tables: Tables, styles: Sequence[ArmStyle], metric: s
     cells = tables.summary[tables.summary["metric"] == metric].groupby("label_fraction")["n_labels"].first()
     axes.set_xticks(cells.index, [f"{number:.0f}" for number in cells])
     named = styles if explain else styles[-1:]
-    handles: list[Artist] = [Line2D([], [], label=each.arm.name, **each.line_options) for each in named]
+    handles = legend_entries(tables, named, metric)
     if explain and not tables.null_bands.empty:
         handles.append(Patch(label=CHANCE, **NULL_BAND))
     axes.legend(handles=handles, loc="lower right", frameon=False, borderpad=0, handlelength=2.4)
@@ -115,7 +111,6 @@ def _draw_differences(axes: Axes, tables: Tables, styles: dict[str, ArmStyle], m
     for at, (name, (low, middle, high)) in enumerate(zip(arms, ends, strict=True)):
         interval = [[middle - low], [high - middle]]
         axes.errorbar(middle, at, xerr=interval, capsize=2, elinewidth=1, **styles[name].line_options)
-        axes.text(middle, at - 0.15, name, ha="center", va="bottom", size=6)
-    axes.set_ylim(len(arms) - 0.5, -1)
-    axes.set_yticks([])
+    axes.set_ylim(len(arms) - 0.5, -0.5)
+    axes.set_yticks(range(len(arms)), arms)
     axes.set_xlabel(f"difference in {find(metric).axis}")

@@ -63,7 +63,7 @@ class IntervalBar(TQDMProgressBar):
     """Lightning's progress bar, in our words: its epoch is the updates between two validation passes."""
 
     def on_train_epoch_start(self, trainer: Trainer, *_: Any) -> None:  # noqa: ANN401
-        """Start the bar anew, and say which interval it is."""
+        """Start a new bar, and say which interval it is."""
         self.train_progress_bar.reset(self.total_train_batches)
         self.train_progress_bar.set_description(
             f"validation interval {trainer.current_epoch + 1} of {trainer.max_epochs}"

@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 
 from sslmed.core.errors import UserError
 from sslmed.core.files import atomic_path, remove_leftovers, write_text
-from sslmed.core.text import shorten
+from sslmed.core.text import path_of, shorten
 from sslmed.data.selection import changed_data
 
 IGNORED_SETTINGS = ("run_dir", "ckpt_path", "weights_only", "keep_memory", "wandb", "wait", "probes")
@@ -141,7 +141,7 @@ class RunDirectory:
         """Write the results, which marks the run as done."""
         if cases is not None:
             with atomic_path(self.cases) as temporary:
-                cases.to_csv(temporary, index=False)
+                cases.assign(case=cases["case"].map(path_of)).to_csv(temporary, index=False)
         write_text(self.results, json.dumps(_without_nan(results), indent=2, allow_nan=False) + "\n")
 
     def read_corrupted(self) -> pd.DataFrame:
@@ -154,6 +154,7 @@ class RunDirectory:
         """Write scores under artefacts; those under other artefacts stay."""
         old = self.read_corrupted()
         kept = old[~old["artefact"].isin(rows["artefact"])]
+        rows = rows.assign(case=rows["case"].map(path_of))
         with atomic_path(self.robustness) as temporary:
             pd.concat([kept, rows] if len(kept) else [rows]).to_csv(temporary, index=False)
 

@@ -1,6 +1,7 @@
 """The data that a run has seen, as its directory records them, and what may be done with its checkpoint therefore."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from sslmed.core.text import shorten
 from sslmed.data.datamodule import StoreDataModule
 from sslmed.data.selection import data_fingerprint
 from sslmed.encoders.weights_file import find_weights
+from sslmed.preparation.channels import agree
 from sslmed.preparation.settings import preparation_differences
 from sslmed.preparation.store import Store
 from sslmed.training.run_directory import RunDirectory
@@ -24,19 +26,40 @@ def record_of(data: StoreDataModule, pretrained: Path | None = None) -> dict[str
         pretrained: Checkpoint that it starts from.
 
     Returns:
-        The result of `describe_selection`, its `fingerprint`, `digests` of the images, and `transductive`.
+        The result of `describe_selection`, its `fingerprint`, the names of `channels`, `transductive`, `digests` of the
+        images, and `pretraining_digests`, of those that pretraining has seen; `None` if this is not known.
     """
     seen = data.seen()
-    pretraining = None if pretrained is None else _read_record(pretrained).get("fingerprint")
+    before = {} if pretrained is None else _read_record(pretrained)
     digests = {case: data.store.digests[case] for case in (*data.selection.training, *data.selection.validation)}
     transductive = getattr(data, "transductive", False)
-    fingerprint = data_fingerprint(seen, pretraining)
-    return {"fingerprint": fingerprint, **seen, "transductive": transductive, "digests": digests}
+    known = set() if pretrained is None else seen_digests(before)
+    fingerprint = data_fingerprint(seen, before.get("fingerprint"))
+    record = {"fingerprint": fingerprint, **seen, "channels": data.store.modalities, "transductive": transductive}
+    return {**record, "digests": digests, "pretraining_digests": None if known is None else sorted(known)}
+
+
+def seen_digests(record: Mapping[str, Any]) -> set[str] | None:
+    """Return the digests of all images that a run and its pretraining have seen, by its `data.json`.
+
+    Returns:
+        The digests; `None` if it is not known.
+    """
+    before = record.get("pretraining_digests")
+    return None if before is None else {*record["digests"].values(), *before}
 
 
 def _read_record(checkpoint: Path) -> dict[str, Any]:
     """Read the `data.json` of the run whose `checkpoints/` hold a checkpoint; empty if there is none."""
     return RunDirectory(find_weights(checkpoint).absolute().parent.parent).read_data()
+
+
+def _differences(record: dict[str, Any], store: Store) -> list[str]:
+    """Name what differs between the images that a run saw and those of a store."""
+    differences = preparation_differences(record["preparation"], store.preparation)
+    if not agree(there := record.get("channels", store.modalities), here := store.modalities):
+        differences.append(f"channels ({', '.join(there)} there, {', '.join(here)} here)")
+    return differences
 
 
 def refuse_other_preparation(checkpoint: Path, store: Store) -> None:
@@ -51,8 +74,7 @@ def refuse_other_preparation(checkpoint: Path, store: Store) -> None:
             "%s: is in no run's directory, so it is not known for which preparation of images it is", checkpoint
         )
         return
-    differences = preparation_differences(record["preparation"], store.preparation)
-    if differences:
+    if differences := _differences(record, store):
         raise UserError(
             f"{store.root}: is prepared otherwise than the images that {checkpoint} was trained on: "
             f"{', '.join(differences)}; prepare the data as there"
@@ -80,13 +102,16 @@ def check_handover(checkpoint: Path, data: StoreDataModule, *, transductive: boo
         log.warning("%s: is in no run's directory, so which images it has seen is not known", checkpoint)
         return transductive
     store = data.store
-    differences = preparation_differences(record["preparation"], store.preparation)
-    if differences:
+    if differences := _differences(record, store):
         log.warning("%s: was pretrained on images that are prepared otherwise: %s", checkpoint, ", ".join(differences))
     groups = {store.groups[case] for case in data.selection.test}
     tested = [case for case in store.cases if store.groups[case] in groups]
     identities = (*record["training"].values(), *record["validation"].values())
-    seen = {*record["digests"].values(), *(identity.split()[0] for identity in identities)}
+    seen = {
+        *record["digests"].values(),
+        *(record.get("pretraining_digests") or ()),
+        *(identity.split()[0] for identity in identities),
+    }
     met = [case for case in tested if store.digests[case] in seen or store.image_hash(case) in seen]
     if met and not (transductive or record["transductive"]):
         raise UserError(

@@ -81,6 +81,17 @@ def test_nested_scans_of_equal_names_with_masks_beside_some(check, tmp_path: Pat
     assert all(case.mask is None or case.mask.parent == case.image.parent for case in dataset.cases)
 
 
+def test_folders_called_patient_name_the_patients(check, tmp_path: Path) -> None:
+    for number in range(4):
+        folder = tmp_path / "scans" / f"patient {number // 2:02}" / f"visit{number % 2}"
+        save(folder / "t1.nii.gz", scan(number)[0])
+    check(tmp_path / "scans")
+    assert [(row["image"].split("/")[-3], row["patient"]) for row in rows()] == [
+        *[("patient 00", "00")] * 2,
+        *[("patient 01", "01")] * 2,
+    ]
+
+
 def test_bids_masks_go_to_the_image_that_they_name_and_derived_images_are_left_out(check, tmp_path: Path) -> None:
     report = check(generated_folders.bids(tmp_path / "study"))
     (group,) = report["groups"]
@@ -129,6 +140,13 @@ def test_photographs_with_a_csv_file_of_classes(check, tmp_path: Path) -> None:
     dataset, _ = datasets_of(report)
     assert dataset.labels == "class"
     assert {case.image.stem: case.patient for case in dataset.cases} == {f"eye_{n}": f"p{n // 2}" for n in range(12)}
+
+
+def test_copies_of_two_classes_are_named(check, tmp_path: Path) -> None:
+    folder = generated_folders.photographs(tmp_path / "eyes")
+    (folder / "photos/eye_1.png").write_bytes((folder / "photos/eye_0.png").read_bytes())
+    (note,) = check(folder)["notes"]
+    assert note.startswith("photos/eye_0.png, photos/eye_1.png: are one image, but their grade is 0 and 1; correct it")
 
 
 def test_a_folder_in_a_known_layout_is_taken_as_it_is(check, decathlon_dataset, aptos_dataset) -> None:

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 PROGRAM = """
 import gc
 from sslmed.core.startup import importing
@@ -19,6 +21,7 @@ assert gc.get_freeze_count() == frozen
 """
 
 
+@pytest.mark.slow
 def test_garbage_is_collected_again_after_a_quick_start():
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

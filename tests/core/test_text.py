@@ -1,4 +1,13 @@
-from sslmed.core.text import duration, image_counts
+import pytest
+
+from sslmed.core.text import duration, image_counts, path_of, shorten
+from sslmed.preparation.readers.names import escape
+
+
+@pytest.mark.parametrize("path", ["patient 07/visit1/t1", "50%/a%2Fb", "plain"])
+def test_cases_are_shown_by_their_paths(path):
+    assert path_of(escape(path)) == path
+    assert shorten([escape(path)]) == path
 
 
 def test_durations_are_in_the_unit_that_says_most():

@@ -81,6 +81,7 @@ def test_it_has_the_median_spacing_and_crops_and_is_kept_when_edited(
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
 
+@pytest.mark.slow
 def test_other_data_of_the_same_name_do_not_share_it(decathlon_dataset, tmp_path: Path, capsys, write) -> None:
     write(decathlon_dataset(labelled=10, unlabelled=0))
     larger = decathlon_dataset("elsewhere/Task00_Toy", labelled=10, unlabelled=0, shape=(40, 10, 8))

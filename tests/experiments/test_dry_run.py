@@ -15,9 +15,10 @@ TINY = Path(__file__).parent / "tiny"
 ESTIMATE = Estimate(device="GPU", pretrain_seconds=1000, finetune_seconds=100, memory_gib=1, disk_mib=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("preset", "lengths"),
-    [pytest.param("sound", 1 + 1 + 1, marks=pytest.mark.slow), ("paper", 0.05 + 0.25 + 1)],
+    [("sound", 1 + 1 + 1), ("paper", 0.05 + 0.25 + 1)],
 )
 def test_runs_on_few_labels_are_shorter_where_epochs_are_counted(preset, lengths, tmp_path):
     folder = preset_folder("fig3", preset)

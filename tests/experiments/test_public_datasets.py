@@ -164,7 +164,7 @@ def test_small_brains_are_segmented_and_organs_are_the_pool(serve, tmp_path, cap
     assert {*pd.read_csv(out / "results.csv")["arm"]} == {"baseline", "rotation-external"}
     report = (out / "report.html").read_text()
     assert f"<dt>Dataset</dt><dd>ixitiny (licence: {licence_of('ixi')})</dd>" in report
-    assert "OrganMNIST3D (licence: CC BY 4.0): pretrains the arms with -external instead" in report
+    assert "OrganMNIST3D (licence: CC BY 4.0): the arms with -external are pretrained on it alone" in report
 
 
 @pytest.mark.parametrize(("data", "pool"), [("ixitiny", "ixi-t2"), ("ixitiny", "ixitiny")])

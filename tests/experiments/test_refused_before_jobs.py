@@ -5,6 +5,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pytest
 from tiny_runs import exit_status
 
 from sslmed.core.errors import UserError
@@ -66,6 +67,15 @@ def test_a_pool_that_names_no_modality_beside_cts_is_said_to_be_normalised_other
     assert exit_status(*command, "--pool", pool, "--dry-run") == 0
     assert f"{pool}: its channels are channel, those of {data} CT: make sure" in (said := capsys.readouterr().err)
     assert "CT is clipped to a HU window and anything else to percentiles" in said
+
+
+def test_a_pool_whose_channels_are_in_another_order(decathlon_dataset, tmp_path: Path, capsys) -> None:
+    data = decathlon_dataset(labelled=6, unlabelled=0, modalities=("T1", "T2"))
+    pool = decathlon_dataset("other", labelled=0, unlabelled=4, modalities=("t2", "T1"))
+    places = [f"--{name}={tmp_path / name}" for name in ("runs", "out", "downloads")]
+    command = ["reproduce", "segmentation", "--data", data, "--preset", TINY, "--arms", "rotation-external", *places]
+    assert exit_status(*command, "--pool", pool, "--dry-run") == 2
+    assert f"{pool}: its channels are t2, T1, those of {data} T1, T2: list them in one order" in capsys.readouterr().err
 
 
 def test_a_pool_that_is_too_small_for_any_task(decathlon_dataset, tmp_path: Path, capsys) -> None:

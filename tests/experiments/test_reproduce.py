@@ -199,7 +199,7 @@ def test_a_decoder_that_a_task_does_not_have_is_refused_before_anything_runs(
         error = capsys.readouterr().err.splitlines()[-1]
         task = arm.partition("-")[0]
         has_one = "tasks of this figure that have one: mae, genesis, joint"
-        assert error.endswith(f"{arm}: {task} has no decoder to hand over; {has_one}")
+        assert error.endswith(f"{arm}: {task} has no decoder to transfer; {has_one}")
     assert not (tmp_path / "runs").exists()
 
 

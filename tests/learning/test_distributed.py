@@ -22,6 +22,8 @@ from sslmed.experiments.settings import config_root
 from sslmed.preparation.prepare import PrepareSettings, prepare
 from sslmed.preparation.store import Store
 
+pytestmark = pytest.mark.slow  # two processes are started
+
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -54,7 +56,6 @@ def ranks(store: Path, folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return found[0], found[1]
 
 
-@pytest.mark.slow
 def test_splits_are_the_same_and_batches_are_shared_out(ranks, store: Path) -> None:
     alone, first, second = draws(store), ranks[0]["draws"], ranks[1]["draws"]
     assert first["split"] == second["split"] == alone["split"]
@@ -139,7 +140,6 @@ def test_unequal_shares_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.slow
 @pytest.mark.usefixtures("ranks")
 def test_a_job_on_two_devices_leaves_what_one_on_one_leaves(
     store: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

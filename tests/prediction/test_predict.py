@@ -35,7 +35,9 @@ def voxels(path: Path) -> np.ndarray:
     return np.asarray(Image.open(path) if path.suffix in (".png", ".tif") else nib.load(path).dataobj)
 
 
-@pytest.mark.parametrize("kind", FINETUNED)
+@pytest.mark.parametrize(
+    "kind", ["crops", *(pytest.param(each, marks=pytest.mark.slow) for each in FINETUNED if each != "crops")]
+)
 def test_a_run_that_was_copied_and_its_export_answer_as_the_run_did(trained: Trained, tmp_path, kind) -> None:
     image = trained.images[kind]
     assert exit_status("export", trained[kind], tmp_path / "export") == 0

@@ -86,6 +86,25 @@ def test_datasets_of_different_kinds_are_not_mixed(tmp_path, others, words):
         read(tmp_path / "volumes", *(tmp_path / other for other in others))
 
 
+def test_channels_in_another_order_are_not_mixed(tmp_path):
+    for name, number, modalities in (("a", 0, "T1;T2"), ("b", 1, "T2;T1"), ("c", 2, "t1;t2")):
+        write_pool(tmp_path / name, 2 * number, 2 * number + 1)
+        files = f"scan{2 * number}.nii;scan{2 * number + 1}.nii"
+        (tmp_path / name / "table.csv").write_text(f"image,modality\n{files},{modalities}\n")
+    with pytest.raises(
+        DataError, match=r"b/table.csv: its channels are T2, T1, but of .*a/table.csv the channels are T1"
+    ):
+        read(tmp_path / "a", tmp_path / "b", pool=True)
+    assert read(tmp_path / "a", tmp_path / "c", pool=True).modalities == ("T1", "T2")
+
+
+def test_a_pool_may_hold_different_contrasts_of_one_channel(tmp_path):
+    for number, name in enumerate(("T1", "T2")):
+        (write_pool(tmp_path / name, number) / "table.csv").write_text(f"image,modality\nscan{number}.nii,{name}\n")
+    assert read(tmp_path / "T1", tmp_path / "T2", pool=True).modalities == ("channel",)
+    assert read(tmp_path / "T2", write_pool(tmp_path / "scans", 3), pool=True).modalities == ("T2",)
+
+
 def test_a_test_case_is_found_in_any_pool_of_any_format(tmp_path):
     """Also where the formats make it a CT here, and a scan of unknown units there."""
     folder = write_pool(tmp_path / "mine", 0, 1, 2)
@@ -99,5 +118,5 @@ def test_a_test_case_is_found_in_any_pool_of_any_format(tmp_path):
     pools = [write_pool(tmp_path / "other", 8), tmp_path / "dicom"]
     pool = prepare(pools, tmp_path / "pool", CUBE, jobs=1, pool=True)
     assert pool.modalities == ("CT",)
-    with pytest.raises(UserError, match=r"test cases \(dicom%2Fb is scan2\)"):
+    with pytest.raises(UserError, match=r"test cases \(dicom/b is scan2\)"):
         refuse_common_images(pool, store, "--pool")

@@ -22,7 +22,8 @@ CUBE = PrepareSettings(size=8)
 
 
 @pytest.mark.parametrize(
-    "texts", [("3", "3.0", "03", " 3", "+3", "\uff13"), ("120", "1.2E+02", "1.2e+02"), ("é", "e\u0301")]
+    "texts",
+    [("3", "3.0", "03", " 3", "+3", "\uff13"), ("120", "1.2E+02", "1.2e+02"), ("é", "e\u0301"), ("p1", "P1", "p 1")],
 )
 def test_one_patient_in_all_the_ways_that_tables_write_it(texts):
     assert len({patient_name(text) for text in texts}) == 1

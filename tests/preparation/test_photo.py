@@ -63,6 +63,9 @@ PNG = encode(PHOTO)
 FRAMES = {"save_all": True, "append_images": [PHOTO.rotate(90)]}
 WORDS = 40 * b"words "
 
+RAMP = np.arange(64, dtype=np.uint16).reshape(8, 8) * 1040  # beyond 255, and up to the full range
+SIGNED = Image.fromarray((GREY.astype(np.int16) - 100).view(np.uint16))
+
 BAD_FILES = {
     "empty": ("a.png", b"", "is empty"),
     "text": ("a.png", WORDS, "is not a PNG, JPEG or TIFF image"),
@@ -87,10 +90,17 @@ BAD_FILES = {
     "tiny": ("a.png", encode(PHOTO.crop((0, 0, 7, 20))), "has 7 x 20 pixels, fewer than 8"),
     "black": ("a.png", encode(Image.new("RGB", (20, 20))), "is constant (every pixel is (0, 0, 0))"),
     "constant": ("a.png", encode(Image.new("RGB", (20, 20), (9, 8, 7))), "is constant (every pixel is (9, 8, 7))"),
-    "8-bit grey in 16 bits": ("a.png", png(GREY, 16, 0), "its 16-bit values are all below 256"),
+    "8-bit grey in 16 bits": ("a.png", png(GREY, 16, 0), "16-bit values that are all below 16384 of 65536"),
+    "12-bit grey in 16 bits": ("a.png", png(RAMP // 16, 16, 0), "as cameras of 12 bits give them; scale them to 65535"),
+    "12-bit TIFF": ("a.tif", encode(Image.fromarray(RAMP // 16), "TIFF"), "as cameras of 12 bits give them"),
+    "signed 16 bits": (
+        "a.tif",
+        encode(SIGNED, "TIFF", tiffinfo={339: 2}),
+        f"holds values from {GREY.min() - 100.0:.0f} to",
+    ),
     "8-bit colours in 16 bits": ("a.png", png(PIXELS, 16, 2), "save 8-bit values with 8 bits"),
     "8 bits with transparency in 16": ("a.png", png(np.stack([GREY, GREY], -1), 16, 4), "save 8-bit values with 8"),
-    "constant 16 bits": ("a.png", png(np.full((20, 20), 2560), 16, 0), "is constant (every pixel is (10, 10, 10))"),
+    "constant 16 bits": ("a.png", png(np.full((20, 20), 25600), 16, 0), "is constant (every pixel is (100, 100, 100))"),
     "constant grey": ("a.png", encode(Image.new("L", (20, 20), 9)), "is constant"),
     "invisible": ("a.png", encode(with_alpha(0)), "is constant (every pixel is (0, 0, 0))"),
     "too large a text": ("a.png", png(PIXELS, 8, 2, (b"zTXt", b"a\0\0" + zlib.compress(bytes(2**21)))), "damaged"),
@@ -147,8 +157,7 @@ def test_any_damage_within_a_png_is_refused(tmp_path):
         check_refused(tmp_path / "a.png", PNG[:place] + bytes([PNG[place] ^ 4]) + PNG[place + 1 :], "")
 
 
-RAMP = np.arange(64, dtype=np.uint16).reshape(8, 8) * 1040  # beyond 255, and up to the full range
-DARK = np.where(RAMP.max() == RAMP, 256, RAMP % 256)
+DARK = np.where(RAMP.max() == RAMP, 2**14, RAMP % 256)
 COLOURS = np.stack([RAMP, RAMP[::-1], RAMP.T], axis=-1)
 KEY = PIXELS[5, 6]
 NOT_KEY = (PIXELS != KEY).any(axis=-1, keepdims=True)
@@ -168,7 +177,7 @@ ACCEPTED = {
     "palette": ("a.png", palette_png(), PALETTE),
     "palette, transparent": ("a.png", palette_png((b"tRNS", b"\0\xff\xff\0")), PALETTE * OPAQUE),
     "one colour transparent": ("a.png", png(PIXELS, 8, 2, (b"tRNS", struct.pack(">3H", *KEY))), PIXELS * NOT_KEY),
-    "16-bit grey, one value above 255": ("a.png", png(DARK, 16, 0), grey(DARK // 256)),
+    "16-bit grey, one value that is bright": ("a.png", png(DARK, 16, 0), grey(DARK // 256)),
     "opaque": ("a.png", encode(with_alpha(255)), PIXELS),
     "transparent in places": ("a.png", encode(with_alpha(Image.fromarray(ALPHA))), PIXELS * (ALPHA > 0)[..., None]),
     "half transparent": ("a.png", encode(with_alpha(128)), PIXELS * (128 / 255)),

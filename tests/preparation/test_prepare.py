@@ -150,7 +150,7 @@ def test_photographs_become_squares_with_a_class_each(aptos_dataset, tmp_path):
         prepare(data, tmp_path / "other", NATIVE, jobs=1)
 
 
-def test_copies_of_an_image_and_eyes_of_a_patient_are_one_group(aptos_dataset, tmp_path):
+def test_copies_of_an_image_and_eyes_of_a_patient_are_one_group(aptos_dataset, tmp_path, capsys):
     data = aptos_dataset(grades=(0, 1, 2, 3, 4))
     (data / "train_images" / "eye_03.png").write_bytes((data / "train_images" / "eye_01.png").read_bytes())
     patients = {"eye_00": "a", "eye_01": "b", "eye_02": "a", "eye_03": "c", "eye_04": "c"}
@@ -164,6 +164,16 @@ def test_copies_of_an_image_and_eyes_of_a_patient_are_one_group(aptos_dataset, t
         "eye_03": "eye_01",
         "eye_04": "eye_01",
     }
+    assert "copies of an image have different labels (eye_03 and eye_01); correct" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_said(aptos_dataset, tmp_path, monkeypatch):
+    def write(*arguments, **options):
+        raise OSError("32768 requested and 24512 written")  # all that NumPy says
+
+    monkeypatch.setattr("sslmed.preparation.prepare.run_in_processes", write)
+    with pytest.raises(UserError, match=r"24512 written; the disk is full: free some of it, and run the same command"):
+        prepare(aptos_dataset(grades=(0, 1)), tmp_path / "store", CUBE, jobs=1)
 
 
 def test_what_a_pool_cannot_use_is_left_out_and_reported(aptos_dataset, tmp_path, capsys):

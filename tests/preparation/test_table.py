@@ -96,6 +96,7 @@ BAD = {
     "missing column": ([("image,", "picture,")], "map", "has no column image"),
     "missing column of labels": ([("value,", "age,")], "value", "has no column value, which is to hold the labels"),
     "misspelt patient": ([("patient", "Patient_ID")], "map", "has a column patient_id, which would be ignored"),
+    "patient by another name": ([("patient", "participant_id")], "map", "if it is meant as patient, name it so"),
     "misspelt labels": (
         [("mask,class,value", "masks,a,b")],
         None,
@@ -121,6 +122,10 @@ BAD = {
         "class",
         "class is 'NA'; leave the cell empty",
     ),
+    "error of a table program": ([(CASE_0, CASE_0.replace("stage 2", "#REF!"))], "class", "class is '#REF!'; leave"),
+    "dash for no class": ([(CASE_0, CASE_0.replace("stage 2", "-"))], "class", "class is '-'; leave the cell empty"),
+    "classes alike": ([(CASE_0, CASE_0.replace("stage 2", "Healthy"))], "class", "the classes Healthy and healthy"),
+    "numbers alike": ([("stage 2", "0.1"), ("stage 10", "0.10")], "class", "the classes 0.1 and 0.10 differ"),
     "one class": ([("stage 2", "healthy"), ("stage 10", "healthy")], "class", "every class is healthy"),
     "no number": ([(",15.0,", ",old,")], "value", "line 2: value must be a number, as 3.5, not 'old'"),
     "infinite": ([(",15.0,", ",inf,")], "value", "value must be a number"),
@@ -145,6 +150,12 @@ def test_bad_tables_are_refused_in_one_line_with_status_2(data, tmp_path, capsys
     assert lines[0].startswith(f"{data}: ")
     assert words in lines[0]
     assert not (tmp_path / "runs").exists()
+
+
+def test_an_image_is_not_listed_again_by_its_whole_path(data):
+    rewrite(data, ("images/case_01.png", f"{data.parent}/images/case_00.png"))
+    with pytest.raises(DataError, match=r"line 3: image .* is already listed on line 2"):
+        read(data, labels="class")
 
 
 def test_volumes_and_photographs_do_not_mix(data, tmp_path):

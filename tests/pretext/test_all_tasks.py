@@ -198,6 +198,25 @@ def test_half_precision_images_make_a_step_in_mixed_precision(name, device):
 
 
 @every_task
+@torch.no_grad()
+def test_mixed_precision_does_not_round_what_is_computed_from_outputs(name):
+    """Embeddings of cases are nearly equal at first: their similarities differ by less than bfloat16 tells."""
+    task = build(name, "unet-2d").eval()
+    inputs, targets = task.make_task(draw_images(task, 3), torch.Generator().manual_seed(0))
+    outputs = task(inputs)
+
+    def measured():
+        return {"loss": task.loss(outputs, targets), **task.measures(outputs, targets)}
+
+    expected = measured()
+    with torch.autocast("cpu", torch.bfloat16):
+        found = measured()
+    assert {key: value.item() for key, value in found.items()} == pytest.approx(
+        {key: value.item() for key, value in expected.items()}, rel=1e-5, abs=1e-6
+    )
+
+
+@every_task
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_trains_under_lightning_on_half_precision_images(name):
     task = build(name, "densenet-2d")

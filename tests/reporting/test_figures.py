@@ -102,6 +102,7 @@ def test_a_single_run_has_a_convergence_curve_without_a_band(tmp_path):
     assert axes.lines[1].get_ydata().tolist() == curves.sort_values("update")["value"].tolist()
 
 
+@pytest.mark.slow
 def test_long_lines_of_the_caption_stay_in_the_figure(tmp_path):
     shown = texts(draw(tmp_path, write_runs(tmp_path, SIX[:1], folds=1), notes=[" ".join(["did not learn"] * 30)]))
     of_note = [text for text in shown if "did not learn" in text]

@@ -59,7 +59,7 @@ def test_the_report_speaks_of_numbers(tmp_path):
     assert data["amounts"] == ["1 label", "4 labels", "16 labels"]
     assert [*data["viewer"]["cells"]["cpc"]] == sorted(data["amounts"])
     assert "Convergence with 4 labels" in text
-    assert "the same labels of training cases, 1 label to 16 labels," in text
+    assert "the same labelled cases, 1 label to 16 labels, for" in text
     assert "%" not in text.split('id="matrix"')[1].split("</thead>")[0].replace("95 %", "")
 
 

@@ -29,7 +29,7 @@ def test_each_arm_has_a_panel_over_its_baseline_and_the_last_one_shows_the_prima
     assert differences.containers[0].lines[0].get_xdata() == pytest.approx(
         tables.tests.set_index("arm").loc["rotation", "diff"]
     )
-    assert [text.get_text() for text in differences.texts] == [*TASKS, "cpc-2d"]
+    assert [text.get_text() for text in differences.get_yticklabels()] == [*TASKS, "cpc-2d"]
     assert len({axes.get_ylim() for axes in panels}) == 1
     assert figure.get_suptitle() == ""
 

@@ -1,4 +1,4 @@
-"""Pretraining that learned nothing is named in the terminal, the figure and the report's headline."""
+"""Pretraining that learned nothing is named in the terminal, the figure and the report, below its headline."""
 
 import json
 import re
@@ -68,12 +68,12 @@ def test_terminal_figure_and_headline_name_arm_and_folds(tmp_path, capsys):
     assert f"collapsed: {collapsed}\n" in shown
     assert f"Features of pretraining have collapsed: {collapsed}." in (out / "fig3.svg").read_text()
     assert "rpl (fold 1: 4.07; guessing 3.26), exemplar (folds 0, 1: 1.25, 1.25" in (out / "fig3.svg").read_text()
-    headline = re.search(r'<h2 id="answer"[^>]*>(.*)</h2>', (out / "report.html").read_text())[1]
-    assert headline == (
-        "This experiment is too small to tell. "
-        "Pretraining did not learn its task: rpl (fold 1), exemplar (folds 0, 1). "
-        f"Features of pretraining have collapsed: {collapsed}."
-    )
+    page = (out / "report.html").read_text()
+    assert re.search(r'<h2 id="answer"[^>]*>(.*)</h2>', page)[1] == "This experiment is too small to tell."
+    assert re.findall(r'<p class="banner" role="note">(Pre.*|Fea.*)</p>', page.split('id="answer"')[1]) == [
+        "Pretraining did not learn its task: rpl (fold 1), exemplar (folds 0, 1).",
+        f"Features of pretraining have collapsed: {collapsed}.",
+    ]
 
 
 def test_small_losses_are_given_in_digits_that_tell_them_apart() -> None:

@@ -251,6 +251,7 @@ def test_a_run_that_cannot_be_used_is_missing_and_all_others_are_there(tmp_path,
     pd.testing.assert_frame_equal(tables.summary, without_bad.summary)
 
 
+@pytest.mark.slow
 def test_an_added_amount_of_labels_of_one_arm_changes_no_test_and_no_chosen_curve(tmp_path):
     whole = write_runs(tmp_path, ARMS[:2], folds=5, cases=3)
     before = collect(whole, PRIMARY)

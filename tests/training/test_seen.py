@@ -7,12 +7,15 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 import yaml
 
 from sslmed import cli
 from sslmed.core.errors import UserError
 from sslmed.experiments.settings import config_root
+from sslmed.prediction.ensemble import load_ensemble
 from sslmed.preparation.prepare import PrepareSettings, prepare
 from sslmed.training.run_directory import RunDirectory
 
@@ -74,6 +77,17 @@ def test_a_network_is_not_applied_to_images_that_are_prepared_otherwise(folder: 
     assert run(subcommand, *options[:2], "--data.store", str(folder / "store")) == 0
 
 
+def test_a_network_is_not_applied_to_channels_of_another_name(folder: Path, tmp_path: Path, capsys) -> None:
+    content = json.loads((folder / "phantom" / "dataset.json").read_text())
+    record = json.loads((folder / "tune" / "data.json").read_text())
+    assert record["channels"] == [*content["modality"].values()]
+    shutil.copytree(folder / "tune", tmp_path / "tune")
+    (tmp_path / "tune" / "data.json").write_text(json.dumps(record | {"channels": ["CT", "PT"]}))
+    capsys.readouterr()
+    assert run("test", "-c", str(tmp_path / "tune" / "config.yaml"), f"--run_dir={tmp_path / 'tune'}") == 2
+    assert "channels (CT, PT there, CT here)" in capsys.readouterr().err
+
+
 def test_pretraining_on_another_preparation_may_be_handed_over_and_the_log_says_it(
     folder: Path, tmp_path: Path, caplog
 ) -> None:
@@ -81,6 +95,10 @@ def test_pretraining_on_another_preparation_may_be_handed_over_and_the_log_says_
     with caplog.at_level(logging.WARNING):
         assert fit(folder, "segmentation", tmp_path / "tune", checkpoint, store="smaller") == 0
     assert "prepared otherwise: size (16 there, 8 here), hu_window" in caplog.text
+    pretrained, tuned = (RunDirectory(path).read_data() for path in (folder / "pretrain", tmp_path / "tune"))
+    ensemble = load_ensemble([tmp_path / "tune"], torch.device("cpu"), flips=False)
+    assert ensemble.seen == {*pretrained["digests"].values(), *tuned["digests"].values()}
+    assert not ensemble.seen <= {*tuned["digests"].values()}
 
 
 def test_a_run_lists_the_cases_that_it_saw(folder: Path) -> None:
@@ -168,6 +186,16 @@ def test_a_run_is_not_finished_or_resumed_on_data_that_have_changed(tmp_path: Pa
         else:
             with pytest.raises(UserError, match=rf"data have changed since this run started \({name}\)"):
                 run_directory.begin("run_dir: x", now)
+
+
+def test_tables_of_a_run_call_cases_by_their_paths(tmp_path: Path) -> None:
+    rows = pd.DataFrame({"case": ["p1%2Fct"], "dice_foreground": [0.5], "artefact": ["noise"], "strength": [1]})
+    run_directory = RunDirectory(tmp_path)
+    run_directory.finish({}, rows)
+    run_directory.write_corrupted(rows)
+    assert [pd.read_csv(path)["case"].item() for path in (run_directory.cases, run_directory.robustness)] == [
+        *["p1/ct"] * 2
+    ]
 
 
 def test_data_that_change_while_a_run_trains_leave_it_unfinished(

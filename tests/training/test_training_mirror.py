@@ -129,7 +129,8 @@ def test_wandb_sync_finds_everything_in_an_offline_run(fit: Fit, tmp_path: Path,
     assert run.finished == [0]
 
 
-@pytest.mark.parametrize("mode", ["online", pytest.param("offline", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["offline", "online"])
 def test_an_interrupted_and_resumed_run_is_one_run_with_every_step_once(
     fit: Fit, tmp_path: Path, server: FakeWandb, monkeypatch: pytest.MonkeyPatch, mode: str
 ) -> None:

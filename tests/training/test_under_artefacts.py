@@ -14,6 +14,7 @@ from sslmed.preparation.prepare import PrepareSettings, prepare
 from sslmed.preparation.store import Store
 
 
+@pytest.mark.slow
 def test_corrupted_cases_of_a_run_are_scored(store, tmp_path, capsys) -> None:
     run = fit("segmentation", store, tmp_path / "run")
     before = {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}

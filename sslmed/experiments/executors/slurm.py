@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import psutil
-import yaml
 
-from sslmed.core.doubled_keys import refuse_doubled_keys
 from sslmed.core.errors import UserError
 from sslmed.core.extras import require
 from sslmed.core.interrupts import Interrupted
-from sslmed.experiments.settings import config_root
+from sslmed.experiments.settings import config_root, read_yaml
 
 
 @dataclass(frozen=True)
@@ -111,11 +109,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise UserError(
             f"{path}: no such file; a profile is a folder with a config.yaml, e.g. {config_root()}/cluster/slurm"
         )
-    refuse_doubled_keys(path)
-    try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from error
+    settings = read_yaml(path)
     if not isinstance(settings, dict):
         raise UserError(f"{path}: expected a mapping, got {settings}")
     return settings

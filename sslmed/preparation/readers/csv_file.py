@@ -1,6 +1,7 @@
 """Reads a CSV file as text, so that 007 stays 007."""
 
 import csv
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -8,6 +9,9 @@ from pathlib import Path
 
 from sslmed.core.errors import DataError
 from sslmed.preparation.readers.names import nfc
+
+PATIENTS = ("patient", "patient_id", "subject", "subject_id", "participant", "participant_id", "mrn", "pid")
+"""Names that others give to a column of patients, the most certain first."""
 
 NEARLY = 0.8  # similarity of names, by difflib: patient_id and patients are near patient, patient_age is not
 
@@ -47,13 +51,14 @@ def read_lines(path: Path) -> list[tuple[int, list[str]]]:
 
 
 def refuse_misspelt(path: Path, header: Sequence[str], columns: Collection[str]) -> None:
-    """Refuse a table with a column that is nearly called like one of these, none of which it has.
+    """Refuse a table with a column that is nearly called like one of these, or as others call it, none of which it has.
 
     Raises:
         DataError: In this case: the column would be ignored, and with it the labels or the patients.
     """
     for name in () if set(columns) & set(header) else header:
-        meant = get_close_matches(name, columns, n=1, cutoff=NEARLY)
+        is_patient = "patient" in columns and re.sub(r"\W+", "_", name) in PATIENTS
+        meant = ["patient"] if is_patient else get_close_matches(name, columns, n=1, cutoff=NEARLY)
         if meant:
             cure = f"if it is meant as {meant[0]}, name it so, or else remove it"
             raise DataError([f"{path}: has a column {name}, which would be ignored; {cure}"])

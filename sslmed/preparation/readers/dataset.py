@@ -71,10 +71,11 @@ class Case:
 def patient_name(text: str) -> str:
     """Return the one form of a patient's name or number in all tables.
 
-    3, 3.0 and 003 are one patient, since table programs change one into the other. If they are two in a dataset after
-    all, their images are merely kept together.
+    3, 3.0 and 003 are one patient, since table programs change one into the other, and so are p1, P1 and p 1. If they
+    are two in a dataset after all, their images are merely kept together.
     """
-    text = unicodedata.normalize("NFKC", text).strip()
+    text = "".join(unicodedata.normalize("NFKC", text).split())
+    text = unicodedata.normalize("NFKC", text.casefold())
     return str(int(Decimal(text))) if WHOLE_NUMBER.fullmatch(text) else text
 
 

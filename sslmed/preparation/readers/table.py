@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sslmed.core.errors import DataError
+from sslmed.preparation.channels import name_channels
 from sslmed.preparation.readers.csv_file import Line, by_column, read_lines, refuse_misspelt
 from sslmed.preparation.readers.dataset import LABELS_OF_TASKS, Case, Dataset, Labels
 from sslmed.preparation.readers.fundus import COLOURS
-from sslmed.preparation.readers.table_rows import COLUMNS, SEVERAL, Rows
+from sslmed.preparation.readers.table_rows import COLUMNS, SEVERAL, Rows, alike
 from sslmed.preparation.readers.volumes import channel_names
 
 NAME = "table.csv"
@@ -106,8 +107,8 @@ def _choose_labels(path: Path, header: Sequence[str], labels: Labels | None) -> 
 
 def _name_channels(rows: Sequence[Line], cases: Sequence[Case]) -> tuple[tuple[str, ...], list[str]]:
     """Return the names of the channels, by the column `modality` if there is one, and problems of this column."""
-    several = tuple(f"channel {number}" for number, _ in enumerate(cases[0].images, 1))
-    default = several if len(several) > 1 else channel_names([case.image for case in cases])
+    files = len(cases[0].images)
+    default = name_channels(files) if files > 1 else channel_names([case.image for case in cases])
     first, *others = ((row.number, row.cells.get("modality", "")) for row in rows)
     problems = [
         f"line {line}: modality is {text!r}, but {first[1]!r} on line {first[0]}; it must be the same in all rows"
@@ -131,6 +132,8 @@ def _label_problems(path: Path, cases: Sequence[Case], labels: Labels, class_nam
         return []
     if not given:
         return [f"{path}: the column {column} is empty; fill it in, or remove it to pretrain only"]
+    if same := alike(class_names):
+        return [f"{path}: the classes {' and '.join(same)} differ by their form alone; write them alike"]
     if len(given) == 1 and labels != "map":
         (label,) = given
         name = class_names[int(label)] if labels == "class" and isinstance(label, int) else label

@@ -21,8 +21,11 @@ SEVERAL = ";"
 """Separates the files of an image's channels, and their names."""
 
 MASKS = (".png", ".tif", ".tiff")  # JPEG changes the values of pixels
-NOT_AVAILABLE = {"na", "n/a", "#n/a", "nan", "null"}
-"""Text that other programs write into empty cells."""
+NOT_AVAILABLE = {
+    *("na", "n/a", "nan", "null", "-", "--", "?", "."),
+    *("#n/a", "#ref!", "#value!", "#name?", "#div/0!", "#null!", "#num!"),
+}
+"""Text that people and programs write into cells without a value."""
 
 
 class Rows:
@@ -103,7 +106,7 @@ class Rows:
         return find_series(self.folder, file) if file else None
 
     def _file_problems(self, column: str, file: str, extensions: Sequence[str], line: int) -> list[str]:
-        """Check a file's name, and that it is listed once; images are compared by their ids, which must be unique."""
+        """Check a file's name, and that it is listed once, by any path; the ids of images must be unique, too."""
         if not file:
             return [f"has no {column}; give its path, relative to the table, or remove the row"]
         series = self._series(file)
@@ -111,8 +114,9 @@ class Rows:
             return [f"{column} {file} must end in {', '.join(extensions)}, or be the folder of a DICOM series"]
         if series is None and find_file(self.folder, file) is None:
             return [f"{column} {self.folder / file} does not exist; its path must be relative to the table"]
-        name = self._id(file) if column == "image" else os.path.normpath(file)
-        first = self._lines.setdefault(f"{column} {name}", line)
+        names = [f"{column} {os.path.abspath(self._path(file))}"]  # noqa: PTH100 - copies may be links to one file
+        names += [f"image {self._id(file)}"] * (column == "image")
+        first = min(self._lines.setdefault(name, line) for name in names)
         return [] if first == line else [f"{column} {file} is already listed on line {first}; keep one row"]
 
 
@@ -138,6 +142,15 @@ def _natural(name: str) -> tuple[object, ...]:
         return (0, number, name)
     parts = re.split(r"(\d+)", name.casefold())
     return (1, [int(part) if part.isdecimal() else part for part in parts], name)
+
+
+def alike(names: Sequence[str]) -> list[str]:
+    """Return the first names that are one but for capitals or the form of a number: Benign, benign; 0.1, 0.10."""
+    same: dict[object, list[str]] = {}
+    for name in names:
+        number = _number(name)
+        same.setdefault(name.casefold() if number is None else number, []).append(name)
+    return next((each for each in same.values() if len(each) > 1), [])
 
 
 def _number(text: str) -> float | None:

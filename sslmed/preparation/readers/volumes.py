@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sslmed.core.errors import DataError
+from sslmed.preparation.channels import MODALITIES, UNNAMED, name_channels
 from sslmed.preparation.normalise import extremes
 from sslmed.preparation.readers.dataset import Case
 from sslmed.preparation.readers.dicom import is_series
@@ -20,8 +21,6 @@ from sslmed.preparation.readers.nifti_header import Affine, forms, has_form, pos
 ROUNDING = 1e-3  # by which a scaled integer may miss it
 SAME_PLACE = 0.1  # voxels by which the corners of an image and its label may lie apart
 UNDECLARED = 255
-UNNAMED = ("channel",)  # the name of a channel that nobody names
-MODALITIES = ("CT", "MR", "NM", "PT", "US")  # as DICOM names them
 
 
 @dataclass(frozen=True)
@@ -82,9 +81,7 @@ def channel_names(images: Sequence[Path]) -> tuple[str, ...]:
         header = read_header(next(filter(is_series, images), images[0]))
     except DataError:
         return UNNAMED
-    if header.channels == 1:
-        return (header.modality,) if header.modality else UNNAMED
-    return tuple(f"channel {number}" for number in range(1, header.channels + 1))
+    return (header.modality,) if header.channels == 1 and header.modality else name_channels(header.channels)
 
 
 def read_channels(paths: Sequence[Path], modalities: Sequence[str]) -> Volume:

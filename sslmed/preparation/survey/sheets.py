@@ -7,13 +7,12 @@ from pathlib import Path, PurePath
 
 from sslmed.core.errors import DataError
 from sslmed.preparation.photograph import FORMATS
-from sslmed.preparation.readers.csv_file import Line, by_column, read_lines
+from sslmed.preparation.readers.csv_file import PATIENTS, Line, by_column, read_lines
 from sslmed.preparation.readers.names import VOLUMES, nfc, strip_extension
 from sslmed.preparation.readers.table_rows import NOT_AVAILABLE
 
 CLASSES = ("class", "label", "diagnosis", "grade", "level", "category", "dx", "severity")
 VALUES = ("value", "score", "age")
-PATIENTS = ("patient", "patient_id", "subject", "subject_id", "participant_id")
 """Names of columns, the most certain first."""
 
 LARGEST = 50_000_000  # bytes of a CSV file that lists images

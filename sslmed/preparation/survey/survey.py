@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
 from sslmed.core.progress import progress
+from sslmed.core.text import shorten
 from sslmed.preparation.readers.label_names import stem
 from sslmed.preparation.settings import is_ct
 from sslmed.preparation.survey.channels import join_channels
@@ -17,7 +18,8 @@ from sslmed.preparation.survey.pairs import Pairs, pair
 from sslmed.preparation.survey.samples import CT, Sample, choose, read_sample
 from sslmed.preparation.survey.sheets import Sheet, find_sheet
 
-SUBJECT = re.compile(r"sub-([a-zA-Z0-9]+)")
+SUBJECT = re.compile(r"(?:sub-|(?i:patient|subject)[ _-]?(?=\d))([a-zA-Z0-9]+)")
+"""A folder or file of a patient, as BIDS or as people call it: `sub-A1`, `patient 07`."""
 
 
 @dataclass(frozen=True)
@@ -94,11 +96,17 @@ def survey(folder: Path) -> Survey:
         kinds.setdefault((image.dims, image.channels, tuple(map(is_ct, image.modality))), []).append(image)
     groups = [_group(each, pairs, masks, sheet, names, remarks) for each in kinds.values()]
     groups = sorted((each for each in groups if each.images), key=lambda each: (-each.n_labelled, -len(each.images)))
-    return Survey(folder, groups, [[image.name for image in same] for same in duplicates(images)], remarks)
+    copies = [[image.name for image in same] for same in duplicates(images)]
+    for same in [] if sheet is None else copies:
+        labels = sorted({sheet.labels[name] for name in same if name in sheet.labels})
+        if len(labels) > 1:
+            are = f"are one image, but their {sheet.column} is {' and '.join(labels)}"
+            remarks.notes.append(f"{shorten([*map(str, same)])}: {are}; correct it, or leave one out")
+    return Survey(folder, groups, copies, remarks)
 
 
 def _described(image: Image, names: Mapping[PurePath, Names]) -> Image:
-    """Add what BIDS puts into the path, the subject and the modality, and names of a `dataset.json` above the image."""
+    """Add what is in the path, the patient and the modality of BIDS, and names of a `dataset.json` above the image."""
     subjects = [match[1] for part in image.name.parts if (match := SUBJECT.match(part))]
     channels = _names_of(image, names).channels
     modality = channels if len(channels) == image.channels else image.modality

@@ -25,16 +25,12 @@ def answer(experiment: FinishedExperiment) -> dict[str, Any]:
     differ = bool(cells["diff"].notna().any())
     return {
         "metric": find(metric).axis,
-        "headline": " ".join(
-            [
-                headline(
-                    tables.tests,
-                    can_be_compared=_can_be_compared(cells, arms),
-                    lower_is_better=not find(metric).higher_is_better,
-                ),
-                *experiment.pretraining_warnings(losses=False),
-            ]
+        "headline": headline(
+            tables.tests,
+            can_be_compared=_can_be_compared(cells, arms),
+            lower_is_better=not find(metric).higher_is_better,
         ),
+        "warnings": experiment.pretraining_warnings(losses=False),
         "amounts": _amounts(experiment),
         "grounds": _grounds(experiment),
         "tests": [_test(row) for arm in arms for _, row in tables.tests[tables.tests["arm"] == arm.name].iterrows()],
@@ -73,11 +69,9 @@ def headline(tests: pd.DataFrame, *, can_be_compared: bool, lower_is_better: boo
     if better:
         return f"Yes, with {len(better)} {of_all}: {listing(better)}."
     if worse:
-        return f"No: better than the baseline with none {of_all}, and worse with {len(worse)}: {listing(worse)}."
+        return f"No: none {of_all} is better than the baseline. Worse: {listing(worse)}."
     largest = effect(tests.sort_values("diff", key=abs).iloc[-1].to_dict())
-    return (
-        f"Not shown: with none {of_all} is the difference to the baseline larger than chance. The largest is {largest}."
-    )
+    return f"Not shown: none {of_all} differs from the baseline by more than chance. The largest difference: {largest}."
 
 
 def _amounts(experiment: FinishedExperiment) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from sslmed.core.text import path_of
 from sslmed.downstream.examples import Example, load_examples
 from sslmed.experiments.plan import Run
 from sslmed.preparation.readers.volumes import UNNAMED
@@ -101,7 +102,7 @@ def _encoded(example: Example, pool: Pool) -> dict[str, Any]:
         )
     ]
     return {
-        "case": example.case,
+        "case": path_of(example.case),
         "dice": example.dice,
         "depth": example.depth,
         "size": [int(width), int(height)],

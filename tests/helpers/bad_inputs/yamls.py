@@ -49,6 +49,10 @@ INPUTS = [
     Bad("arm that is not YAML", plan("--arms task.yaml"), ("task.yaml",), make=write("task.yaml", "model: {")),
     Bad("encoder that is not there", plan("--encoder absent.yaml"), ("absent.yaml: no such file",)),
     Bad("encoder that is not YAML", plan("--encoder net.yaml"), ("net.yaml: not valid YAML",), make=write("net.yaml", "model: {")),
+    Bad("preset in Latin-1", plan(), (PRESET, "not valid YAML"), make=write("preset/preset.yaml", "# caf\xe9".encode("latin-1"))),
+    Bad("overlay in Latin-1", plan(), ("finetune.yaml: not valid YAML",), make=write("preset/finetune.yaml", "# caf\xe9".encode("latin-1"))),
+    Bad("arm in Latin-1", plan("--arms task.yaml"), ("task.yaml: not valid YAML",), make=write("task.yaml", "# caf\xe9".encode("latin-1"))),
+    Bad("encoder in Latin-1", plan("--encoder net.yaml"), ("net.yaml: not valid YAML",), make=write("net.yaml", "# caf\xe9".encode("latin-1"))),
     Bad("config of a run that is not YAML", fit("-c task.yaml"), ("task.yaml",), make=write("task.yaml", "model: [")),
     Bad("config of a run that is JSON of data", fit("-c Task/dataset.json"), ("no such option",)),
 ]  # fmt: skip

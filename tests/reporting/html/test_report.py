@@ -102,12 +102,12 @@ def test_five_folds_of_patients_get_an_answer_with_p_values(tmp_path):
         ),
         (
             (0.0, -0.1),
-            "No: better than the baseline with none of 2 arms, and worse with 1: cpc -0.100 [-0.150, -0.050].",
+            "No: none of 2 arms is better than the baseline. Worse: cpc -0.100 [-0.150, -0.050].",
         ),
         (
             (0.0, -0.01),
-            "Not shown: with none of 2 arms is the difference to the baseline larger than chance. "
-            "The largest is cpc -0.010 [-0.060, +0.040].",
+            "Not shown: none of 2 arms differs from the baseline by more than chance. "
+            "The largest difference: cpc -0.010 [-0.060, +0.040].",
         ),
     ],
 )
