@@ -19,8 +19,8 @@ class StoreDataset(Dataset[Sample]):
     """Reads prepared cases from the memory map on access, or once to keep them on a device.
 
     A sample has `case` and `image` `(C, *spatial)` float16. With `label` it has a map `(*spatial)` uint8, a class `()`
-    int64 or a value `()` float32. A whole map comes with `lost`, the classes that its grid has lost. With `native` it has `geometry`, which maps back to the original grid, and
-    `native_label` on that grid.
+    int64 or a value `()` float32. A whole map comes with `lost`, the classes that its grid has lost. With `native` it
+    has `geometry`, which maps back to the original grid, and `native_label` on that grid.
 
     Args:
         store: The store of the cases.

@@ -22,9 +22,7 @@ Counts = npt.NDArray[np.int64]
 PAPER_DICE = "dice_paper"
 
 
-def class_counts(
-    prediction: "LabelMap", truth: "LabelMap", num_classes: int, lost: Collection[int] = ()
-) -> Counts:
+def class_counts(prediction: "LabelMap", truth: "LabelMap", num_classes: int, lost: Collection[int] = ()) -> Counts:
     """Count true positive, false positive and false negative voxels of one case, for each class.
 
     Args:
@@ -49,7 +47,9 @@ def class_counts(
                 f"expected 0 to {num_classes - 1} (indices, not label values)"
             )
     # torchmetrics' multiclass_stat_scores returns the same numbers but takes 20 to 60 times as long on a CPU.
-    by_class = [_mask_counts(prediction == index, truth == index, is_lost=index in lost) for index in range(num_classes)]
+    by_class = [
+        _mask_counts(prediction == index, truth == index, is_lost=index in lost) for index in range(num_classes)
+    ]
     return np.array(by_class, dtype=np.int64).T
 
 
@@ -72,9 +72,7 @@ def dice(tp: npt.ArrayLike, fp: npt.ArrayLike, fn: npt.ArrayLike) -> Floats:
     return np.divide(twice_tp, total, out=np.ones_like(total), where=total > 0)
 
 
-def foreground_dice(
-    prediction: "LabelMap", truth: "LabelMap", num_classes: int, lost: Collection[int] = ()
-) -> float:
+def foreground_dice(prediction: "LabelMap", truth: "LabelMap", num_classes: int, lost: Collection[int] = ()) -> float:
     """Compute the mean Dice over the foreground classes of one case.
 
     Source: Dice 1945, https://doi.org/10.2307/1932409.
@@ -94,9 +92,7 @@ def foreground_dice(
     return float(dice(*class_counts(prediction, truth, num_classes, lost))[1:].mean())
 
 
-def region_dice(
-    prediction: "LabelMap", truth: "LabelMap", classes: Sequence[int], lost: Collection[int] = ()
-) -> float:
+def region_dice(prediction: "LabelMap", truth: "LabelMap", classes: Sequence[int], lost: Collection[int] = ()) -> float:
     """Compute the Dice of a region, the union of some classes, of one case.
 
     Source: Dice 1945, https://doi.org/10.2307/1932409.

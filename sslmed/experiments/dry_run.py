@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from math import ceil
@@ -11,6 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from sslmed.core.label_amount import ALL, LabelAmount
 from sslmed.core.text import duration, image_counts, shorten
 from sslmed.data.selection import select_labelled, select_pool, select_pretraining, split_store, split_without_test
 from sslmed.data.splits import Split
@@ -94,7 +96,8 @@ def _data_lines(grid: Grid, runs: Sequence[Run], source: Source, seen: SeenData 
     lines += [f"warning: {each}" for each in lost_labels(store)]
     transductive = _is_transductive(runs)
     for fold in grid.folds:
-        lines += _fold_lines(grid, store, fold, transductive=transductive)
+        lines.append(_fold_line(grid, store, fold, transductive=transductive))
+    lines += _repeated_lines(grid, store)
     if seen.pool is not None and pool is not None:
         lines.append(
             f"external pool: {_listed(pool.folders)}: pretraining sees {image_counts(select_pool(seen.pool).counts)}"
@@ -135,24 +138,43 @@ def _split(grid: Grid, store: Store, fold: int) -> Split:
     return split_store(store, fold=fold, n_folds=grid.preset.n_folds, final=grid.final)
 
 
-def _fold_lines(grid: Grid, store: Store, fold: int, *, transductive: bool) -> list[str]:
+def _fold_line(grid: Grid, store: Store, fold: int, *, transductive: bool) -> str:
     split = _split(grid, store, fold)
     pretraining = select_pretraining(store, split, transductive=transductive)
-    n_labels = {
-        amount: len(select_labelled(store, split, amount, fold=fold, seed=grid.seeds[0]).training)
-        for amount in sorted(grid.labels)
-    }
-    labels = ", ".join(str(a) if a.fraction is None else f"{a} = {number}" for a, number in n_labels.items())
-    lines = [
+    numbers = _numbers_of_labels(grid, store, fold).items()
+    labels = ", ".join(str(a) if a.fraction is None else f"{a} = {number}" for a, number in numbers)
+    return (
         f"fold {fold}: {len(split.train)} training, {len(split.validation)} validation, {len(split.test)} test cases; "
         f"pretraining sees {image_counts(pretraining.counts)}{', those of test cases too' * transductive}; "
         f"labelled for training: {labels}"
-    ]
-    for number in dict.fromkeys(n_labels.values()):
-        same = [str(amount) for amount, its_number in n_labels.items() if its_number == number]
-        if len(same) > 1:
-            lines.append(f"warning: in fold {fold}, {' and '.join(same)} are the same, n = {number}: drop one")
-    return lines
+    )
+
+
+def _numbers_of_labels(grid: Grid, store: Store, fold: int) -> dict[LabelAmount, int]:
+    split = _split(grid, store, fold)
+    return {
+        amount: len(select_labelled(store, split, amount, fold=fold, seed=grid.seeds[0]).training)
+        for amount in sorted(grid.labels)
+    }
+
+
+def _repeated_lines(grid: Grid, store: Store) -> list[str]:
+    """Warn of amounts of labels that are the same cases, and give the option without those that are so in all folds."""
+    same, repeated = defaultdict[str, list[int]](list), Counter[LabelAmount]()
+    for fold in grid.folds:
+        numbers = _numbers_of_labels(grid, store, fold)
+        for number in dict.fromkeys(numbers.values()):
+            equal = [amount for amount, its_number in numbers.items() if its_number == number]
+            if len(equal) > 1:
+                same[f"{' and '.join(map(str, equal))} are the same, n = {number}"].append(fold)
+                repeated.update(equal[:-1])
+    lines = [f"warning: in fold{'s' * (len(of) > 1)} {', '.join(map(str, of))}, {what}" for what, of in same.items()]
+    kept = [amount for amount in sorted(grid.labels) if repeated[amount] < len(grid.folds)]
+    if len(kept) == len(grid.labels):
+        return lines
+    in_fractions = all(amount.fraction is not None for amount in kept)
+    values = [f"{each.fraction:g}" if in_fractions else str(each.count or ALL) for each in kept]
+    return [*lines, f"to train each once: --{'fractions' if in_fractions else 'labels'} {' '.join(values)}"]
 
 
 def _is_transductive(runs: Sequence[Run]) -> bool:

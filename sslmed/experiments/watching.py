@@ -102,5 +102,5 @@ def seconds_left(
 
 def describe(left: float | None, under_way: Sequence[Running]) -> str:
     """Say what is under way: `about 12 min left; rotation/fold0/pretrain update 50 of 200 (val/loss 0.4312)`."""
-    parts = [] if left is None else [f"about {duration(left)} left"]
-    return "; ".join([*parts, *(each.state for each in under_way)]) or "no run writes at the moment"
+    parts = [] if left is None or left < 1 else [f"about {duration(left)} left"]  # the last run is still scored
+    return "; ".join([*parts, *(each.state for each in under_way)]) or "waiting for the first job to start"

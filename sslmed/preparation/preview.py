@@ -71,7 +71,7 @@ def refuse_namesake(dataset: Dataset, store: Path) -> None:
     if other:
         raise UserError(
             f"{here}: has the name of {there}, which runs were made with, and other cases ({shorten(other)}): rename "
-            f"the folder, or give other folders by --runs and --out; if it is the same, moved and changed, remove {store}"
+            f"it, or give other folders by --runs and --out; if it is the same, moved and changed, remove {store}"
         )
 
 

@@ -10,7 +10,8 @@ from sslmed.preparation.readers.formats import source_files
 
 Record = dict[str, Any]
 """Record of a case: `files` (size and time of each), `hashes` of their contents, `read_as`, `digest` of the image,
-and for label maps the `classes` in it, those that only the label file has (`lost`), and their `values` where the dataset does not declare them."""
+and for label maps the `classes` in it, those that only the label file has (`lost`), and their `values` where the
+dataset does not declare them."""
 
 DIGITS = 16
 """Hexadecimal digits of a file's hash."""

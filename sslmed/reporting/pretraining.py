@@ -109,4 +109,4 @@ def in_one_line(found: Sequence[Unlearned], *, losses: bool) -> str:
 
 
 def _loss(value: float | None) -> str:
-    return "not finite" if value is None else f"{value:.2f}"
+    return "not finite" if value is None else f"{value:.2f}" if abs(value) >= 1 else f"{value:.3g}"

@@ -75,13 +75,14 @@ def test_a_dry_run_counts_folds_pool_and_labels_and_says_which_are_the_same(
     assert "fold 0: 6 training, 2 validation, 5 test cases; pretraining sees 8 of 15 images " in output
     assert "fold 1: 7 training, 2 validation, 4 test cases; pretraining sees 9 of 15 images " in output
     assert "5 % = 1, 10 % = 1, 100 % = 7" in output
-    assert "warning: in fold 0, 5 % and 10 % are the same, n = 1" in output
+    assert "warning: in folds 0, 1, 5 % and 10 % are the same, n = 1\nto train each once: --fractions 0.1 1\n" in output
     assert "estimate: 6.9 days of training with a GPU for each job" in output  # 2 arms, 2 folds, 3 fractions, 2 jobs
     assert "here is none" in output
     assert reproduce(volumes, "--labels", "1", "6", "all", *options) == 0
     output = capsys.readouterr().out
     assert "labelled for training: 1 label, 6 labels, 100 % = 6" in output
     assert "warning: in fold 0, 6 labels and 100 % are the same, n = 6" in output
+    assert "train each once" not in output  # in fold 1 they differ
     assert "fold 1, " not in output
     assert "here is none" not in output
 

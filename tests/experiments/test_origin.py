@@ -96,7 +96,7 @@ def test_data_of_another_place_with_the_same_name_are_refused_and_moved_data_are
     assert status(moved) == 0
     shutil.copy(moved / "imagesTr" / "case_01.nii.gz", moved / "imagesTr" / "case_00.nii.gz")
     assert status(moved) == 2
-    named = f"{moved}: has the name of {data}, which runs were made with, and other cases (case_00): rename the folder"
+    named = f"{moved}: has the name of {data}, which runs were made with, and other cases (case_00): rename it"
     assert named in capsys.readouterr().err
     content = json.loads((moved / "dataset.json").read_text())
     (moved / "dataset.json").write_text(json.dumps(content | {"name": "another"}))

@@ -36,7 +36,8 @@ def test_of_each_job_the_run_that_writes_is_told_with_its_losses(tmp_path: Path)
     assert describe(600.0, found) == (
         "about 10 min left; b/2 update 30 of 120 (train/loss 0.5000, val/loss 0.2500); c/1 starts"
     )
-    assert describe(None, []) == "no run writes at the moment"
+    assert describe(None, []) == "waiting for the first job to start"
+    assert describe(0.0, found[1:]) == "c/1 starts"
 
 
 def test_time_left_counts_long_and_short_runs_as_what_they_are() -> None:

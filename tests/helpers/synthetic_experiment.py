@@ -86,7 +86,8 @@ def _write_store(root, figure):
         "labels": "map" if spatial else "class",
         "label_names": dict(enumerate(CLASSES[figure])),
         "codes": list(range(len(CLASSES[figure]))),
-        **{"labelled": ["a", "b", "c"], "unlabelled": ["d"], "records": {}, "groups": {}},
+        **{"labelled": ["a", "b", "c"], "unlabelled": ["d"], "groups": {}},
+        "records": {case: {"digest": case, "lost": []} for case in "abcd"},
         **{"left_out": {}, "problems": [], "sources": {}},
     }
     (root / "store.json").write_text(json.dumps(content))

@@ -9,7 +9,7 @@ from synthetic_experiment import write_experiment
 from sslmed.core.label_amount import LabelAmount
 from sslmed.experiments.plan import Run, read_plan
 from sslmed.experiments.reproduce import Outcome
-from sslmed.reporting.pretraining import in_one_line, unlearned
+from sslmed.reporting.pretraining import Unlearned, in_one_line, unlearned
 from sslmed.reporting.publish import publish
 
 
@@ -74,3 +74,7 @@ def test_terminal_figure_and_headline_name_arm_and_folds(tmp_path, capsys):
         "Pretraining did not learn its task: rpl (fold 1), exemplar (folds 0, 1).",
         f"Features of pretraining have collapsed: {collapsed}.",
     ]
+
+
+def test_small_losses_are_given_in_digits_that_tell_them_apart() -> None:
+    assert str(Unlearned("zoom", 0, 0.0412, 0.00417)) == "zoom in fold 0 (0.0412, guessing 0.00417)"
