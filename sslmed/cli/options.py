@@ -24,6 +24,11 @@ METAVARS = {int: "N", Count: "N", Index: "N", float: "X", Path: "PATH"}
 class HelpFormatter(DefaultHelpFormatter):
     """Shows defaults; types show in the names of values."""
 
+    def _format_action_invocation(self, action: Action) -> str:
+        """Show a flag that stands for an option and a word as these."""
+        shown = {flag: " ".join(words) for words, flag in WORDS.items()}.get("".join(action.option_strings))
+        return shown or super()._format_action_invocation(action)
+
     def _get_help_string(self, action: Action) -> str:
         if action.required or action.default is None or action.default is False or action.default == SUPPRESS:
             return action.help or ""

@@ -32,7 +32,7 @@ class Options:
         pool: Take all images and no label, and leave out those that cannot be used.
         jobs: Processes; all cores by default.
         downloads: Where downloads go.
-        auto_spacing: Resample to a spacing that is chosen from the volumes; the same as --spacing auto.
+        auto_spacing: Resample to a spacing that is chosen from the volumes; --auto-spacing is the same.
     """
 
     data: Sequence[str]

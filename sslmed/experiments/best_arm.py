@@ -26,11 +26,7 @@ def runs_of(path: Path) -> list[Path]:
     Raises:
         UserError: If it is a folder of an experiment's tables, or no arm can be chosen.
     """
-    if (path / "results.csv").is_file():
-        raise UserError(
-            f"{path}: holds tables; give the runs of this experiment, as runs/{path.parent.name}/{path.name}"
-        )
-    if not (path / "plan.json").is_file():
+    if not any((path / name).is_file() for name in ("plan.json", "results.csv")):
         return [path]
     return [path / run.name for run in best_arm(path, finished_runs(path))]
 

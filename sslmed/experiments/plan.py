@@ -305,6 +305,20 @@ def read_plan(path: Path) -> list[Run]:
         raise UserError(f"{path}: is damaged ({error}); `sslmed reproduce` writes it again") from error
 
 
+def plan_of(work: Path) -> list[Run]:
+    """Read the plan of an experiment.
+
+    Raises:
+        UserError: If the directory has none, e.g. as it holds the experiment's tables.
+    """
+    if not (work / "plan.json").is_file():
+        place = work.resolve()
+        wrong = f"{work}: has no plan.json; give an experiment's directory, as runs/fig3/phantom-quick"
+        tables = f"{work}: holds tables; give the runs of this experiment, as runs/{place.parent.name}/{place.name}"
+        raise UserError(tables if (work / "results.csv").is_file() else wrong)
+    return read_plan(work / "plan.json")
+
+
 def _read_run(run: dict[str, Any]) -> Run:
     labels = None if run["labels"] is None else LabelAmount(**run["labels"])
     return Run(**{**run, "labels": labels, "arguments": tuple(run["arguments"])})

@@ -10,7 +10,7 @@ from pytorch_lightning import LightningModule
 from sslmed.core.errors import UserError
 from sslmed.core.progress import Advance, progress
 from sslmed.evaluation.artefacts import STRENGTHS, Artefact, applicable
-from sslmed.experiments.plan import Run
+from sslmed.experiments.plan import Run, plan_of
 from sslmed.experiments.workflow import finished_runs, sole_command
 from sslmed.training.lightning_cli import SSLMedCLI, main
 from sslmed.training.robustness import score_corrupted
@@ -36,8 +36,7 @@ def score_experiment(work: Path, artefacts: Sequence[Artefact]) -> None:
     Raises:
         UserError: If there is no experiment, no finished run, or an artefact does not occur in its images.
     """
-    if not (work / "plan.json").is_file():
-        raise UserError(f"{work}: has no plan.json; give an experiment's directory, as runs/fig3/phantom-quick")
+    plan_of(work)  # before a lock is written
     with sole_command(work):
         runs = finished_runs(work)
         if not runs:

@@ -28,7 +28,7 @@ from sslmed.core.progress import Advance, progress
 from sslmed.core.text import shorten
 from sslmed.experiments.engine import command, environment, last_lines
 from sslmed.experiments.executors.local import Executor
-from sslmed.experiments.plan import Run, read_plan, write_plan
+from sslmed.experiments.plan import Run, plan_of, write_plan
 from sslmed.experiments.watching import describe, log_sizes, running, seconds_left
 from sslmed.training.run_directory import RunDirectory
 
@@ -109,8 +109,12 @@ def is_done(work: Path, run: Run) -> bool:
 
 
 def finished_runs(work: Path) -> list[Run]:
-    """List the fine-tuning runs that the tables of an experiment are made of: stale ones and copies are not."""
-    return [run for run in read_plan(work / "plan.json") if run.labels is not None and is_done(work, run)]
+    """List the fine-tuning runs that the tables of an experiment are made of: stale ones and copies are not.
+
+    Raises:
+        UserError: If there is no experiment.
+    """
+    return [run for run in plan_of(work) if run.labels is not None and is_done(work, run)]
 
 
 def stale_runs(work: Path, runs: Sequence[Run]) -> dict[str, list[Run]]:

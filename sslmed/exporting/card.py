@@ -6,6 +6,7 @@ from typing import Any
 
 from sslmed.exporting.description import Description
 from sslmed.preparation.download.known import licence_of
+from sslmed.preparation.readers.volumes import UNNAMED
 from sslmed.preparation.settings import is_ct
 
 TEMPLATE = Path(__file__).with_name("model_card.jinja")
@@ -62,7 +63,7 @@ def _card_data(description: Description, name: str, licence: str) -> Any:  # noq
         "medical-imaging",
         "self-supervised-learning",
         f"{description.spatial_dims}d",
-        *description.recipe.modalities,
+        *_named_channels(description),
     ]
     return ModelCardData(
         license=licence,
@@ -74,6 +75,10 @@ def _card_data(description: Description, name: str, licence: str) -> Any:  # noq
     )
 
 
+def _named_channels(description: Description) -> list[str]:
+    return [name for name in description.recipe.modalities if name not in UNNAMED]
+
+
 def _facts(description: Description) -> dict[str, Any]:
     """Return what the template shows."""
     recipe, run = description.recipe, description.run
@@ -83,6 +88,7 @@ def _facts(description: Description) -> dict[str, Any]:
         "class_name": description.network["class_path"].rpartition(".")[2],
         "encoder_name": (description.network["init_args"].get("encoder") or description.network)["class_path"],
         "preparation": _preparation(description),
+        "channels": ", ".join(_named_channels(description)),
         "classes": [f"{value}: {each}" for value, each in recipe.label_names.items()],
         "data_licence": licence_of(run.get("dataset", "")) or licence_of(recipe.dataset),
         "scores": run["scores"],

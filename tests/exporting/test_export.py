@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import yaml
 from huggingface_hub import ModelCard
 from safetensors.torch import load_file
 from tiny_runs import exit_status, fit
-from trained_runs import FINETUNED
+from trained_runs import FINETUNED, Trained
 
 from sslmed import load
 from sslmed.downstream import Segmentation
@@ -21,6 +22,9 @@ from sslmed.downstream.base import Pretrained
 from sslmed.encoders import UNetEncoder
 from sslmed.encoders.weights_file import read_state
 from sslmed.exporting import export as exporting
+from sslmed.exporting.card import write_card
+from sslmed.exporting.description import Description
+from sslmed.exporting.trained_run import read_run
 from sslmed.phantoms import KINDS
 from sslmed.preparation.prepare import PrepareSettings, prepare
 
@@ -219,3 +223,18 @@ def test_every_format_of_the_command_is_written() -> None:
     from sslmed.cli.export import Options
 
     assert set(get_args(get_type_hints(Options)["format"])) == exporting.FORMATS.keys()
+
+
+@pytest.mark.slow
+def test_a_channel_that_nobody_named_is_not_named_in_the_card(trained: Trained, tmp_path: Path) -> None:
+    described = Description.of_run(read_run(trained["segmentation"]))
+    cards = []
+    for names in (("CT",), ("channel",)):
+        recipe = replace(described.recipe, modalities=names)
+        write_card(tmp_path / "card.md", replace(described, recipe=recipe), name="x", form="safetensors", licence="mit")
+        cards.append((tmp_path / "card.md").read_text())
+    assert "- CT\n" in cards[0]
+    assert "| channels | CT |" in cards[0]
+    assert "- channel\n" not in cards[1]
+    assert "| channels |" not in cards[1]
+    assert cards[1].count("| dataset |") == 1

@@ -275,6 +275,7 @@ def test_an_experiment_stands_for_the_arm_that_is_best_in_validation(
     assert f"{chosen}, whose dice_foreground is 0.600 in validation (rotation 0.500)" in caplog.text
     assert "fewer finished runs are not compared: jigsaw" in caplog.text
     (work / "results.csv").write_text("")
+    (work / "plan.json").unlink()
     assert predict(work, image, tmp_path / "new") == 2
     assert "holds tables; give the runs of this experiment, as runs/" in capsys.readouterr().err
 

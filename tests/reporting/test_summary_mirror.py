@@ -105,7 +105,7 @@ def test_without_network_key_or_experiment_the_dashboard_says_what_to_do(
 ) -> None:
     from sslmed.reporting.wandb.dashboard import make_dashboard
 
-    with pytest.raises(UserError, match="no experiment is here"):
+    with pytest.raises(UserError, match=r"has no plan\.json"):
         make_dashboard(tmp_path)
     monkeypatch.delenv("WANDB_API_KEY")
     with pytest.raises(UserError, match="no API key"):

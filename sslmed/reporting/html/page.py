@@ -7,14 +7,13 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from sslmed.core.errors import UserError
 from sslmed.core.files import write_text
 from sslmed.downstream.examples import ROLES
 from sslmed.evaluation.artefacts import STRENGTHS
 from sslmed.evaluation.metrics import find
 from sslmed.evaluation.resolution import lost_labels
 from sslmed.experiments.arms import Arm
-from sslmed.experiments.plan import Run, read_plan
+from sslmed.experiments.plan import Run, plan_of
 from sslmed.experiments.settings import kept_experiment
 from sslmed.reporting.captions import INCOMPLETE, caption, notes_of
 from sslmed.reporting.html import tables as page_tables
@@ -46,10 +45,7 @@ def report_experiment(work: Path, out: Path) -> Path:
     Raises:
         UserError: If there is no experiment there, or no fine-tuning run of it has finished.
     """
-    plan = work / "plan.json"
-    if not plan.is_file():
-        raise UserError(f"{work}: has no plan.json; give an experiment's directory, as runs/fig3/phantom-quick")
-    runs = read_plan(plan)
+    runs = plan_of(work)
     work = work.resolve()
     finetuning = [work / run.name for run in runs if run.labels is not None]
     tables = collect(finetuning, kept_experiment(work, work.parent.name).metrics[0])

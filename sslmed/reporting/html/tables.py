@@ -10,6 +10,7 @@ from sslmed.core.text import duration, image_counts
 from sslmed.evaluation.metrics import find
 from sslmed.experiments.arms import Arm
 from sslmed.preparation.download.known import licence_of
+from sslmed.preparation.readers.volumes import UNNAMED
 from sslmed.reporting.efficiency import LABELS, UPDATES
 from sslmed.reporting.html.experiment import FinishedExperiment
 from sslmed.reporting.html.formatting import (
@@ -172,7 +173,7 @@ def data(experiment: FinishedExperiment) -> list[tuple[str, str]]:
         return [*terms, ("Prepared images", "no longer where the runs found them")]
     terms += [
         ("Cases", f"{len(store.labelled):,} labelled, {len(store.unlabelled):,} unlabelled"),
-        ("Image channels", ", ".join(store.modalities)),
+        ("Image channels", "one, without a name" if store.modalities == UNNAMED else ", ".join(store.modalities)),
         *([("Classes", ", ".join(store.label_names.values()))] if store.label_names else []),
     ]
     settings = store.settings

@@ -13,6 +13,7 @@ from PIL import Image
 from sslmed.core.text import path_of
 from sslmed.downstream.examples import Example, load_examples
 from sslmed.experiments.plan import Run
+from sslmed.preparation.readers.volumes import UNNAMED
 from sslmed.reporting.html.experiment import FinishedExperiment
 from sslmed.training.run_directory import RunDirectory
 
@@ -68,13 +69,14 @@ def viewer(experiment: FinishedExperiment) -> dict[str, Any] | None:
         of_arm = cells.setdefault(run.arm, {})
         of_arm[str(run.labels)] = {role: _encoded(example, pool) for role, example in examples.items()}
     names = [] if experiment.store is None else list(experiment.store.label_names.values())
+    channel = "" if experiment.store is None else experiment.store.modalities[0]
     return {
         "texts": pool.texts,
         "cells": cells,
         "fold": fold,
         "seed": seed,
         "classes": names[1:] or [f"class {index}" for index in range(1, n_classes + 1)],
-        "channel": "" if experiment.store is None else experiment.store.modalities[0],
+        "channel": "" if channel in UNNAMED else channel,
         "of_volumes": experiment.store is None or experiment.store.spatial_dims == 3,
         "left_out": left_out,
     }

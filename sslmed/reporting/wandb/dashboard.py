@@ -10,7 +10,7 @@ from sslmed.core.errors import UserError
 from sslmed.core.files import write_text
 from sslmed.evaluation.metrics import find
 from sslmed.experiments.arms import Arm, baseline_of
-from sslmed.experiments.plan import read_plan
+from sslmed.experiments.plan import plan_of
 from sslmed.experiments.settings import kept_experiment
 from sslmed.training.wandb.names import group_name
 from sslmed.training.wandb.session import check_account, identity_of, project
@@ -40,8 +40,7 @@ def make_dashboard(work: Path) -> str:
     Raises:
         UserError: If the directory has no experiment, or W&B cannot be reached, has no key or rejects the request.
     """
-    if not (work / "plan.json").is_file():
-        raise UserError(f"{work}: no experiment is here; give a directory that `sslmed reproduce` made, in its --runs")
+    plan_of(work)
     check_account(verify=True)
     known = work / "wandb" / "report"
     try:
@@ -63,7 +62,7 @@ def build_dashboard(work: Path, entity: str) -> wr.Report:
         work: The experiment's directory.
         entity: User or team whose project has the runs.
     """
-    figure, runs = work.parent.name, read_plan(work / "plan.json")
+    figure, runs = work.parent.name, plan_of(work)
     group = group_name(figure, work.name)
     place = {"entity": entity, "project": project()["project"]}
 

@@ -23,5 +23,6 @@ INPUTS = [
     Bad("store that lost a case", fit(), ("store: has no image of case 'case_00'",), make=without("store/cases/case_00/image.npy"), leaves=RUN),
     Bad("report of nothing", "report nowhere", ("nowhere: has no plan.json",)),
     Bad("report of data", "report Task", ("Task: has no plan.json",)),
+    Bad("report of tables", "report Task", ("Task: holds tables; give the runs of this experiment, as runs/",), make=write("Task/results.csv", "")),
     Bad("report of a broken plan", "report Task", ("Task/plan.json",), make=write("Task/plan.json", "[{]")),
 ]  # fmt: skip
