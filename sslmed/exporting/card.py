@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from sslmed.exporting.description import Description
+from sslmed.preparation.channels import UNNAMED
 from sslmed.preparation.download.known import licence_of
-from sslmed.preparation.readers.volumes import UNNAMED
 from sslmed.preparation.settings import is_ct
 
 TEMPLATE = Path(__file__).with_name("model_card.jinja")

@@ -9,8 +9,8 @@ import pandas as pd
 from sslmed.core.text import duration, image_counts
 from sslmed.evaluation.metrics import find
 from sslmed.experiments.arms import Arm
+from sslmed.preparation.channels import UNNAMED
 from sslmed.preparation.download.known import licence_of
-from sslmed.preparation.readers.volumes import UNNAMED
 from sslmed.reporting.efficiency import LABELS, UPDATES
 from sslmed.reporting.html.experiment import FinishedExperiment
 from sslmed.reporting.html.formatting import (

@@ -13,7 +13,7 @@ from PIL import Image
 from sslmed.core.text import path_of
 from sslmed.downstream.examples import Example, load_examples
 from sslmed.experiments.plan import Run
-from sslmed.preparation.readers.volumes import UNNAMED
+from sslmed.preparation.channels import UNNAMED
 from sslmed.reporting.html.experiment import FinishedExperiment
 from sslmed.training.run_directory import RunDirectory
 
