@@ -142,9 +142,11 @@ class Segmentation(DownstreamTask):
         losses = {"val/loss": logits, "val/chance_loss": guess}
         means = {name: self.segmentation_loss(each, batch["label"][:, None]) for name, each in losses.items()}
         cases = list(zip(_highest(logits), batch["label"], batch["lost"], strict=True))
-        scores = {"foreground": [foreground_dice(*pair, len(self.label_values), lost) for *pair, lost in cases]}
+        scores = {
+            "foreground": [foreground_dice(found, truth, len(self.label_values), lost) for found, truth, lost in cases]
+        }
         for region, classes in self.regions.items():
-            scores[region] = [region_dice(*pair, classes, lost) for *pair, lost in cases]
+            scores[region] = [region_dice(found, truth, classes, lost) for found, truth, lost in cases]
         means |= {f"val/dice_{name}": sum(of_cases) / len(cases) for name, of_cases in scores.items()}
         if self.regions:
             means[self.monitor] = sum(means[f"val/dice_{region}"] for region in self.regions) / len(self.regions)

@@ -60,7 +60,7 @@ def score_corrupted(
 def _corrupted(batch: Sample, artefact: Artefact, strength: int) -> Sample:
     pairs = zip(batch["image"].cpu(), batch["case"], strict=True)
     images = [corrupt(image, artefact, strength, case) for image, case in pairs]
-    kept = {name: batch[name] for name in ("case", "label", "lost") if name in batch}
+    kept: dict[str, Any] = {name: batch[name] for name in ("case", "label", "lost") if name in batch}
     return {**kept, "image": torch.stack(images)}
 
 
