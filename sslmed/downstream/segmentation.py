@@ -143,10 +143,10 @@ class Segmentation(DownstreamTask):
         means = {name: self.segmentation_loss(each, batch["label"][:, None]) for name, each in losses.items()}
         cases = list(zip(_highest(logits), batch["label"], batch["lost"], strict=True))
         scores = {
-            "foreground": [foreground_dice(each, truth, len(self.label_values), lost) for each, truth, lost in cases]
+            "foreground": [foreground_dice(found, truth, len(self.label_values), lost) for found, truth, lost in cases]
         }
         for region, classes in self.regions.items():
-            scores[region] = [region_dice(each, truth, classes, lost) for each, truth, lost in cases]
+            scores[region] = [region_dice(found, truth, classes, lost) for found, truth, lost in cases]
         means |= {f"val/dice_{name}": sum(of_cases) / len(cases) for name, of_cases in scores.items()}
         if self.regions:
             means[self.monitor] = sum(means[f"val/dice_{region}"] for region in self.regions) / len(self.regions)

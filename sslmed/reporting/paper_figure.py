@@ -99,7 +99,7 @@ def _draw_pair(axes: Axes, tables: Tables, styles: Sequence[ArmStyle], metric: s
     handles = legend_entries(tables, named, metric)
     if explain and not tables.null_bands.empty:
         handles.append(Patch(label=CHANCE, **NULL_BAND))
-    axes.legend(handles=handles, loc="lower right", frameon=False, borderpad=0, handlelength=2.4)
+    axes.legend(handles=handles, loc="best" if explain else "lower right", frameon=False, borderpad=0, handlelength=2.4)
 
 
 def _draw_differences(axes: Axes, tables: Tables, styles: dict[str, ArmStyle], metric: str) -> None:

@@ -18,8 +18,6 @@ from sslmed.evaluation.artefacts import STRENGTHS, Artefact, applicable, corrupt
 from sslmed.evaluation.metrics import Kind, summarise
 
 KIND = ["artefact", "strength"]
-KEPT = ("case", "label", "lost")
-"""Parts of a batch that are about the prepared grid, beside the images."""
 
 
 def score_corrupted(
@@ -62,7 +60,8 @@ def score_corrupted(
 def _corrupted(batch: Sample, artefact: Artefact, strength: int) -> Sample:
     pairs = zip(batch["image"].cpu(), batch["case"], strict=True)
     images = [corrupt(image, artefact, strength, case) for image, case in pairs]
-    return {name: batch[name] for name in batch if name in KEPT} | {"image": torch.stack(images)}
+    kept: dict[str, Any] = {name: batch[name] for name in ("case", "label", "lost") if name in batch}
+    return {**kept, "image": torch.stack(images)}
 
 
 def print_corrupted(rows: pd.DataFrame, kind: Kind) -> None:

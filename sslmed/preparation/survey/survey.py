@@ -97,12 +97,20 @@ def survey(folder: Path) -> Survey:
     groups = [_group(each, pairs, masks, sheet, names, remarks) for each in kinds.values()]
     groups = sorted((each for each in groups if each.images), key=lambda each: (-each.n_labelled, -len(each.images)))
     copies = [[image.name for image in same] for same in duplicates(images)]
-    for same in [] if sheet is None else copies:
+    if sheet is not None:
+        remarks.notes += _contradictions(sheet, copies)
+    return Survey(folder, groups, copies, remarks)
+
+
+def _contradictions(sheet: Sheet, copies: Sequence[Sequence[PurePath]]) -> list[str]:
+    """Return a note on each image whose copies have different classes or values."""
+    notes = []
+    for same in copies:
         labels = sorted({sheet.labels[name] for name in same if name in sheet.labels})
         if len(labels) > 1:
             are = f"are one image, but their {sheet.column} is {' and '.join(labels)}"
-            remarks.notes.append(f"{shorten([*map(str, same)])}: {are}; correct it, or leave one out")
-    return Survey(folder, groups, copies, remarks)
+            notes.append(f"{shorten([*map(str, same)])}: {are}; correct it, or leave one out")
+    return notes
 
 
 def _described(image: Image, names: Mapping[PurePath, Names]) -> Image:
