@@ -15,7 +15,7 @@ from pathlib import Path
 from PIL import Image
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-PAGE = 1100, 1240
+PAGE = 1500, 1200
 """Width and height of the report's picture in pixels."""
 
 
