@@ -73,7 +73,7 @@ def differences(tests: pd.DataFrame) -> str:
     """Return each arm's difference to the baseline, averaged over amounts of labels, with its interval and p-value."""
     rows = [["arm", "difference to the baseline", "p (Holm)"]]
     for _, test in tests.iterrows():
-        interval = f"{test['diff']:+z.3f} [{test['diff_low']:+z.3f}, {test['diff_high']:+z.3f}]"
+        interval = f"{test['diff']:+z.3f} [{test['diff_low']:+z.3f},\N{NO-BREAK SPACE}{test['diff_high']:+z.3f}]"
         rows.append([test["arm"], interval, f"{test['p_holm']:.2g}"])
     return _markdown(rows)
 
@@ -84,7 +84,7 @@ def _heading(fraction: float, n_labels: float) -> str:
 
 
 def _cell(cell: "pd.Series[float]") -> str:
-    return f"{cell['mean']:z.3f} [{cell['ci_low']:z.3f}, {cell['ci_high']:z.3f}]"
+    return f"{cell['mean']:z.3f} [{cell['ci_low']:z.3f},\N{NO-BREAK SPACE}{cell['ci_high']:z.3f}]"
 
 
 def _markdown(rows: list[list[str]]) -> str:
