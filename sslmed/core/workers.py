@@ -12,19 +12,13 @@ from multiprocessing.context import BaseContext
 from typing import TypeVar
 
 from sslmed.core.errors import UserError
+from sslmed.core.machine import usable_cores
 from sslmed.core.memory import keep_freed_memory
 from sslmed.core.progress import progress
 from sslmed.core.shared_memory import lack_of_shared_memory, shorten_sockets
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-
-def usable_cores() -> int:
-    """Return the number of cores this process may use; on a cluster fewer than the machine has."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def run_in_processes(

@@ -11,9 +11,8 @@ import pynvml
 from filelock import BaseFileLock, FileLock, Timeout
 
 from sslmed.core.errors import UserError
-from sslmed.core.machine import available_memory, total_memory
+from sslmed.core.machine import available_memory, total_memory, usable_cores
 from sslmed.core.startup import importing
-from sslmed.core.workers import usable_cores
 
 
 def gpus() -> list[str]:

@@ -13,8 +13,7 @@ from pathlib import Path
 
 from sslmed.core.errors import DataError
 from sslmed.core.gpu_sharing import RAN_OUT
-from sslmed.core.machine import available_memory
-from sslmed.core.workers import usable_cores
+from sslmed.core.machine import available_memory, usable_cores
 from sslmed.experiments.devices import default_jobs, free_gpu_memory, gpus
 from sslmed.experiments.executors.local import Executor, Local
 from sslmed.experiments.failures import failures

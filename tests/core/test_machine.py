@@ -1,4 +1,4 @@
-"""Memory and instructions of the machine, and what a container or a cluster's job leaves of them."""
+"""Memory, cores and instructions of the machine, and what a container or a cluster's job leaves of them."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -7,7 +7,7 @@ import psutil
 import pytest
 
 from sslmed.core import machine
-from sslmed.core.machine import available_memory, computes_bf16, total_memory
+from sslmed.core.machine import available_memory, computes_bf16, total_memory, usable_cores
 
 GIB = 2**30
 OURS = "0::/job_7/step_0\n"
@@ -67,3 +67,25 @@ def test_limits_of_the_first_version(groups: Path, place: str) -> None:
     (groups.parent / "cgroup").write_text(V1)
     _limit(groups / place, 1, str(8 * GIB), 6 * GIB, inactive_file=0, total_inactive_file=GIB, total_active_file=GIB)
     assert (total_memory(), available_memory()) == (8 * GIB, 4 * GIB)
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ({"job_7/cpu.max": "max 100000\n"}, 6),
+        ({"job_7/cpu.max": "150000 100000\n", "cpu.max": "max 100000\n"}, 2),
+        ({"job_7/step_0/cpu.max": "20000 100000\n", "job_7/cpu.max": "400000 100000\n"}, 1),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, 6),
+        ({"cpu/job_7/cpu.cfs_quota_us": "300000\n", "cpu/job_7/cpu.cfs_period_us": "100000\n"}, 3),
+    ],
+)
+def test_a_quota_of_time_counts_as_cores(
+    groups: Path, monkeypatch: pytest.MonkeyPatch, written: dict[str, str], expected: int
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: range(6), raising=False)
+    assert usable_cores() == 6
+    (groups.parent / "cgroup").write_text(OURS if "cpu.max" in "".join(written) else V1)
+    for name, content in written.items():
+        (groups / name).parent.mkdir(parents=True, exist_ok=True)
+        (groups / name).write_text(content)
+    assert usable_cores() == expected
