@@ -331,9 +331,12 @@ def test_the_commands_of_the_docs_run(trained: Trained, tmp_path, monkeypatch) -
     commands = [shlex.split(line) for line in docs.splitlines() if line.startswith("sslmed predict --")]
     assert len(commands) >= 3
     monkeypatch.chdir(tmp_path)
-    places = ("runs/my-segmentation", "runs/segmentation/mine-sound/baseline/fold0/seed0/100")
-    for place in places:
+    experiment, name = Path("runs/segmentation/mine-sound"), "baseline/fold0/seed0/100"
+    for place in ("runs/my-segmentation", experiment / name):
         shutil.copytree(trained["segmentation"], place)
+    amount = LabelAmount.from_path("100")
+    run = Run("baseline", 0, 0, amount, name, job="baseline", needs=None, arguments=(), key="", data=None)
+    write_plan(experiment / "plan.json", [run])
     Path("runs/my-segmentation/cases.csv").unlink()  # the export has no scores then, and no licence
     assert exit_status("export", "runs/my-segmentation", "exports/my-model") == 0
     for place in ("scans/p1", "scans/p2"):
