@@ -41,7 +41,7 @@ def test_volumes_of_different_sizes_are_compared_in_crops_and_end_in_a_final_mod
     command = ["reproduce", "segmentation", "--data", dataset, "--preset", preset, *places]
 
     assert exit_status(*command, "--final") == 2
-    assert "name the arm by --arms" in capsys.readouterr().err
+    assert "name one by --arms" in capsys.readouterr().err
     assert exit_status(*command, "--arms", "baseline", "jigsaw", "--labels", "all") == 0
     out = tmp_path / "out" / "segmentation" / "Task00_Toy-crops"
     tables = {path.name: path.read_bytes() for path in out.glob("*.csv")}
