@@ -8,13 +8,20 @@ out, over test cases only.
     python scripts/simulate_families.py --experiments 4000     # about 6 minutes of one core
 """
 
-import argparse
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 from scipy import stats
-from simulate_intervals import CSV, FROM_CASES, FROM_RUN, WIDE, Floats, cases_in_use, simulate
+from simulate_intervals import (
+    CSV,
+    FROM_CASES,
+    FROM_RUN,
+    WIDE,
+    Floats,
+    cases_in_use,
+    read_options,
+    simulate,
+    write_table,
+)
 
 from sslmed.data.splits import split_cases
 from sslmed.evaluation.statistics import ENOUGH_RUNS, Estimate, estimate, holm
@@ -28,17 +35,13 @@ N_CASES = 60
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--experiments", type=int, default=4000, help="simulated experiments per row")
-    parser.add_argument("--csv", type=Path, default=FAMILIES, help="table to write")
-    options = parser.parse_args()
+    options = read_options(__doc__, FAMILIES)
     table = pd.concat(
         family_errors(options.experiments, folds=folds, seeds=seeds, from_cases=from_cases)
         for folds, seeds in DESIGNS
         for from_cases in FROM_CASES
     )
-    print(table.to_string(index=False, float_format="{:.3f}".format))
-    table.to_csv(options.csv, index=False, float_format="%.6g", lineterminator="\n")
+    write_table(table, options.csv)
 
 
 def family_errors(experiments: int, *, folds: int, seeds: int, from_cases: float) -> pd.DataFrame:

@@ -42,19 +42,28 @@ FROM_RUN = 0.5
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--experiments", type=int, default=4000, help="simulated experiments per row")
-    parser.add_argument("--csv", type=Path, default=CSV, help="table to write")
-    options = parser.parse_args()
+    options = read_options(__doc__, CSV)
     others = [BASE | {name: each} for name, values in VARIED.items() for each in values if each != BASE[name]]
     tables = [
         misses(options.experiments, from_cases=each, **setting).assign(**setting, experiments=options.experiments)
         for setting in [BASE, *others]
         for each in FROM_CASES
     ]
-    table = pd.concat(tables)
+    write_table(pd.concat(tables), options.csv)
+
+
+def read_options(description: str | None, csv: Path) -> argparse.Namespace:
+    """Read the number of experiments and the table to write from the command line."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--experiments", type=int, default=4000, help="simulated experiments per row")
+    parser.add_argument("--csv", type=Path, default=csv, help="table to write")
+    return parser.parse_args()
+
+
+def write_table(table: pd.DataFrame, csv: Path) -> None:
+    """Print a table, and write it."""
     print(table.to_string(index=False, float_format="{:.3f}".format))
-    table.to_csv(options.csv, index=False, float_format="%.6g", lineterminator="\n")
+    table.to_csv(csv, index=False, float_format="%.6g", lineterminator="\n")
 
 
 def misses(
