@@ -11,7 +11,7 @@ from synthetic_runs import TASKS, write_runs
 from sslmed.experiments.settings import read_experiment
 from sslmed.reporting.figures import draw_figure
 from sslmed.reporting.html.swatches import SHAPES
-from sslmed.reporting.panels import convergence, draw_convergence, draw_scores
+from sslmed.reporting.panels import convergence, draw_convergence, draw_scores, legend_entries
 from sslmed.reporting.published import published_curves
 from sslmed.reporting.styles import arm_styles, dodges, groups
 from sslmed.reporting.tables import collect
@@ -67,6 +67,16 @@ def test_null_arms_are_a_band_not_curves_and_few_runs_flag_nothing(tmp_path):
     for row in rows.itertuples():
         assert [row.label_fraction, row.low] in corners
         assert [row.label_fraction, row.high] in corners
+
+
+def test_an_arm_with_fewer_runs_everywhere_is_marked_in_the_legend_and_not_at_its_cells(tmp_path):
+    runs = write_runs(tmp_path, SIX[:3])
+    tables = collect([run for run in runs if "rotation/fold1" not in str(run)], "dice_foreground")
+    arms, axes = arm_styles(SIX[:3]), Figure().add_subplot()
+    draw_scores(axes, tables, arms, "dice_foreground")
+    assert not axes.texts
+    names = [entry.get_label() for entry in legend_entries(tables, arms, "dice_foreground")]
+    assert names == ["baseline", "rotation \N{DAGGER}", "jigsaw"]
 
 
 @pytest.mark.slow
