@@ -36,9 +36,9 @@ machine() {
 }
 
 tests() { # those that need a GPU, and the real command, which takes the GPU by itself
-  "$python" -m pytest -q -p no:cacheprovider -n 6 -m cuda
+  "$python" -m pytest -q -p no:cacheprovider -n logical -m cuda
   local status=$?
-  "$python" -m pytest -q -p no:cacheprovider -n 6 tests/cli/test_command.py -k "every_task_pretrains or hand or resumed" ||
+  "$python" -m pytest -q -p no:cacheprovider -n logical tests/cli/test_command.py -k "every_task_pretrains or hand or resumed" ||
     status=$?
   return $status
 }

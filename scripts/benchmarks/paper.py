@@ -14,6 +14,7 @@ from sslmed.experiments.arms import BASELINE
 from sslmed.experiments.grid import Grid
 from sslmed.experiments.plan import Places, plan_runs
 from sslmed.experiments.settings import preset_folder, read_experiment, read_preset
+from sslmed.learning.captured import WARM_UP
 from sslmed.training.lightning_cli import SSLMedCLI, main
 
 FIGURE = "fig3"
@@ -27,7 +28,7 @@ class Sizes:
     labelled: int = 281
     unlabelled: int = 139
     updates: int = 10
-    warm_up: int = 3
+    warm_up: int = WARM_UP + 2  # by then, the step is recorded
 
 
 SIZES = {"quick": Sizes(), "full": Sizes(updates=200, warm_up=20)}
