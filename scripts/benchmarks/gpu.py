@@ -53,7 +53,7 @@ class Sizes:
     small_side: int = 48
     batches: tuple[int, ...] = (2, 8, 16)
     updates: int = 20
-    seconds: float = 3
+    seconds: float = 2
     widths: tuple[int, ...] = (16, 32, 64, 128, 256)
     ways: tuple[Way, ...] = LARGE
 
