@@ -1,5 +1,6 @@
 """What earlier commands have finished: a command for a part of an experiment adds to it, and replaces nothing."""
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +16,9 @@ from sslmed.experiments.workflow import is_done
 from sslmed.preparation.store import Store
 
 Value = TypeVar("Value")
+
+RUN = re.compile(r"(?P<arm>[^/]+)/fold(?P<fold>\d+)/(?:pretrain|seed(?P<seed>\d+)/(?P<labels>n\d+|[\d.]+))")
+"""Names of runs. Copies that a user has made beside them have others, and so have those that were set aside."""
 
 Plan = Callable[[Grid, Places], list[Run]]
 """`plan_runs` with the command's other options."""
@@ -64,24 +68,24 @@ def _finished(work: Path) -> set[str]:
     """Names of all runs of a directory that have results."""
     patterns = ("*/fold*/pretrain/results.json", "*/fold*/seed*/*/results.json")
     names = {path.parent.relative_to(work).as_posix() for pattern in patterns for path in work.glob(pattern)}
-    return {name for name in names if ".old" not in name}
+    return set(filter(RUN.fullmatch, names))
 
 
 def _widened(grid: Grid, work: Path, names: Iterable[str]) -> Grid:
     """Extend a grid to the arms, folds, seeds and amounts of labels in names of runs, as far as they are known."""
     grid = with_earlier_arms(grid, work)
-    parts = [name.split("/") for name in names]
-    finetuning = [part for part in parts if len(part) == 4]
+    parts = [match.groupdict() for match in map(RUN.fullmatch, names) if match is not None]
+    finetuning = [part for part in parts if part["labels"] is not None]
     order = [*grid.experiment.arms]
 
     def rank(name: str) -> tuple[bool, bool, bool, int, str]:
         arm = Arm.parse(name)
         return arm.slices, arm.external, arm.is_null, order.index(arm.task) if arm.task in order else 0, name
 
-    arms = {*grid.arms, *_valid({part[0] for part in parts}, lambda arm: replace(grid, arms=(arm,)))}
-    folds = {*grid.folds, *_valid({_number(part[1]) for part in parts}, lambda fold: replace(grid, folds=(fold,)))}
-    seeds = {*grid.seeds, *(_number(part[2]) for part in finetuning)}
-    labels = {*grid.labels, *(LabelAmount.from_path(part[3]) for part in finetuning)}
+    arms = {*grid.arms, *_valid({part["arm"] for part in parts}, lambda arm: replace(grid, arms=(arm,)))}
+    folds = {*grid.folds, *_valid({int(part["fold"]) for part in parts}, lambda fold: replace(grid, folds=(fold,)))}
+    seeds = {*grid.seeds, *(int(part["seed"]) for part in finetuning)}
+    labels = {*grid.labels, *(LabelAmount.from_path(part["labels"]) for part in finetuning)}
     return replace(
         grid,
         arms=tuple(sorted(arms, key=rank)),
@@ -98,11 +102,6 @@ def with_earlier_arms(grid: Grid, work: Path) -> Grid:
     kept = kept_experiment(work, grid.experiment.figure).arms
     known = {arm: file for arm, file in kept.items() if file is None or (config_root() / file).is_file()}
     return replace(grid, experiment=replace(grid.experiment, arms=known | grid.experiment.arms))
-
-
-def _number(name: str) -> int:
-    """Return the number at the end of `fold3` or `seed0`."""
-    return int(name[4:])
 
 
 def _valid(values: set[Value], use: Callable[[Value], Grid]) -> list[Value]:
