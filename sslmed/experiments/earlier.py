@@ -56,7 +56,7 @@ def with_earlier(grid: Grid, places: Places, runs: Sequence[Run], plan: Plan) ->
     found = _finished(places.work) - own.keys()
     if not found:
         return Whole(runs, grid.experiment, ())
-    places = _with_earlier_images(places)
+    grid, places = _with_earlier_images(grid, places)
     usable = {name for name in found if places.source or not Arm.parse(name.partition("/")[0]).is_supervised}
     wide = _widened(grid, places.work, usable)
     planned = [own.get(run.name, run) for run in plan(wide, places) if run.name in own or run.name in found]
@@ -116,7 +116,7 @@ def _valid(values: set[Value], use: Callable[[Value], Grid]) -> list[Value]:
     return valid
 
 
-def _with_earlier_images(places: Places) -> Places:
+def _with_earlier_images(grid: Grid, places: Places) -> tuple[Grid, Places]:
     """Add the external pool and the labelled dataset of earlier runs, for a command that does not name them.
 
     What they saw of a pool is compared only while its store is there. Without the store of the labelled dataset, which
@@ -128,6 +128,7 @@ def _with_earlier_images(places: Places) -> Places:
     external = next((run for run in pretraining if Arm.parse(run.arm).external), None)
     if places.pool is None and external is not None:
         pool = Path(external.values("--data.store")[0])
+        grid = replace(grid, balanced_pools=bool(external.values("--data.balanced")))
         places = replace(places, pool=pool, seen=places.seen and replace(places.seen, pool=_store(pool)))
     supervised = next((run for run in pretraining if Arm.parse(run.arm).is_supervised), None)
     if places.source is None and supervised is not None:
@@ -135,7 +136,7 @@ def _with_earlier_images(places: Places) -> Places:
         if store is not None:
             source = LabelledSource(supervised.values("--labels.source")[0], store.root, store.labels)
             places = replace(places, source=source, seen=places.seen and replace(places.seen, source=store))
-    return places
+    return grid, places
 
 
 def _store(folder: Path) -> Store | None:

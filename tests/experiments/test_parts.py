@@ -66,38 +66,6 @@ def test_an_added_part_is_drawn_beside_all_that_was_there(copy: Path) -> None:
     assert "\N{DAGGER} fewer runs than elsewhere" in (_out(copy) / "fig3.svg").read_text()
 
 
-def test_copies_of_runs_beside_them_are_no_runs_and_a_damaged_plan_is_written_again(
-    copy: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    part, plan, baseline = (
-        ["--arms", "baseline", "--fractions", "1"],
-        _work(copy) / "plan.json",
-        _work(copy) / "baseline",
-    )
-    before = (_out(copy) / "results.csv").read_bytes()
-    for original, copied in [
-        ("fold0", "fold0_old"),
-        ("fold1/seed0", "fold1/seed0 copy"),
-        ("fold0/seed0/100", "fold0/seed0/new"),
-    ]:
-        shutil.copytree(baseline / original, baseline / copied)
-    plan.write_bytes(plan.read_bytes()[:100])
-    assert _reproduce(copy, *part) == 2
-    assert f"{plan}: is damaged" in (said := capsys.readouterr().err)
-    assert "remove it, and `sslmed reproduce` writes it again" in said
-    plan.unlink()
-    assert _reproduce(copy, *part) == 0
-    assert plan.is_file()
-    assert (_out(copy) / "results.csv").read_bytes() == before
-
-
-@pytest.mark.parametrize("content", ["", "labels: {key: [", "labels:"])
-def test_a_run_with_a_damaged_configuration_is_stale(copy: Path, content: str, capsys) -> None:
-    (_work(copy) / "baseline" / "fold0" / "seed0" / "100" / "config.yaml").write_text(content)
-    assert _reproduce(copy, "--arms", "baseline", "--fractions", "1", "--dry-run") == 0
-    assert "settings have changed; 1 old runs will be set aside" in capsys.readouterr().out
-
-
 def test_finished_runs_with_other_settings_are_not_mixed_in(
     copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
