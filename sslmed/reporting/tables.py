@@ -16,6 +16,7 @@ import pandas as pd
 from sslmed.core.errors import UserError
 from sslmed.core.files import atomic_path
 from sslmed.core.label_amount import LabelAmount
+from sslmed.core.tables import read_table
 from sslmed.evaluation.metrics import case_values
 from sslmed.evaluation.statistics import assumed_ratio
 from sslmed.reporting.arm_tests import compare_arms
@@ -157,8 +158,7 @@ class _FinishedRun:
         absent = sorted({*RUN, "n_train", "n_folds", "metrics", "validation"}.difference(record))
         if absent:
             raise ValueError(f"results.json has no {', '.join(absent)}")
-        # Ids are text even where they look like a number ("007") or like a missing value ("NA").
-        cases = pd.read_csv(path / "cases.csv", dtype={"case": str}, keep_default_na=False)
+        cases = read_table(path / "cases.csv")
         corrupted = RunDirectory(path).read_corrupted()
         return cls(record, cases.sort_values("case", ignore_index=True), corrupted)
 
