@@ -126,7 +126,7 @@ def assumed_ratio(n_test: int, n_train: int, n_folds: int) -> float:
     """
     if n_folds <= 5:
         return n_test / n_train
-    correlation = 0.2 / (0.2 + 0.64) * (n_folds - 2) / (n_folds - 1) / (3 / 4)
+    correlation = 0.2 / (0.2 + 0.64) * (n_folds - 2) / (n_folds - 1) / (3 / 4)  # 3 / 4: of five folds
     return correlation / (1 - correlation)
 
 
