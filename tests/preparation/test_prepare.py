@@ -9,6 +9,7 @@ import nibabel as nib
 import numpy as np
 import psutil
 import pytest
+import torch
 
 from sslmed.core.errors import DataError, UserError
 from sslmed.preparation.prepare import PrepareSettings, prepare
@@ -148,6 +149,16 @@ def test_photographs_become_squares_with_a_class_each(aptos_dataset, tmp_path):
     np.testing.assert_allclose(image[:, 4, 4], np.array([203, 103, 43]) / 255, atol=0.15)  # about the middle of the eye
     with pytest.raises(UserError, match="photographs have no spacing"):
         prepare(data, tmp_path / "other", NATIVE, jobs=1)
+
+
+def test_one_job_uses_the_threads_of_this_process_and_leaves_their_number(decathlon_dataset, tmp_path):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        prepare(decathlon_dataset(), tmp_path / "store", CUBE, jobs=1)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
 
 
 def test_copies_of_an_image_and_eyes_of_a_patient_are_one_group(aptos_dataset, tmp_path, capsys):
