@@ -17,7 +17,7 @@ def test_one_job_is_done_in_this_process():
 
 
 def test_memory_that_runs_out_in_this_process_is_a_readable_error():
-    with pytest.raises(UserError, match=r"testing: .*ran out of memory; what is finished is kept: free memory, and run"):
+    with pytest.raises(UserError, match=r"testing: .*out of memory; what is finished is kept: free memory, and run"):
         run_in_processes(bytearray, [1, 2**62], description="testing", jobs=1)
 
 
