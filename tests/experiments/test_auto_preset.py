@@ -125,7 +125,13 @@ def test_another_encoder_has_crops_of_its_own(decathlon_dataset, tmp_path: Path,
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("encoder", sorted({*known_names("encoder")} - {"residual-l"}))
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        each if each in ("residual", "unet") else pytest.param(each, marks=pytest.mark.long)
+        for each in sorted({*known_names("encoder")} - {"residual-l"})
+    ],
+)
 def test_an_update_takes_no_more_memory_than_is_asked_for(
     decathlon_dataset, tmp_path: Path, write, encoder: str
 ) -> None:
