@@ -207,7 +207,7 @@ def test_external_pools_and_slices_change_what_they_say_and_nothing_else() -> No
         assert parse(runs[f"rotation-2d/fold0/{stage}"].arguments).data.init_args.spatial_dims == 2
 
 
-BUILT = [("fig2", "quick"), ("fig3", "quick"), ("fig4", "quick")]
+BUILT = [("fig3", "quick"), ("fig4", "quick")]
 """Their runs are built in test_presets.py."""
 
 

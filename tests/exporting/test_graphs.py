@@ -6,7 +6,6 @@ from families import ENCODERS
 
 from sslmed.exporting.onnx_file import TOLERANCE, Graph, difference, write_graph
 
-
 VARIANTS = ("fine-resnet", "flat-residual", "pyramid")
 
 
