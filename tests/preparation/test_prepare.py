@@ -221,6 +221,7 @@ prepare(Path(sys.argv[1]), Path(sys.argv[2]), PrepareSettings(size=64), jobs=2)
 """
 
 
+@pytest.mark.slow
 def test_killed_and_resumed(decathlon_dataset, tmp_path):
     """Kill -9 in mid-work: the workers die too, and the same call ends with the bytes of an uninterrupted one."""
     data, store = decathlon_dataset(labelled=12, shape=(48, 48, 40)), tmp_path / "store"
