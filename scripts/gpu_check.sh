@@ -36,9 +36,9 @@ machine() {
 }
 
 tests() { # those that need a GPU, and the real command, which takes the GPU by itself
-  "$python" -m pytest -q -p no:cacheprovider -n 6 -m cuda
+  "$python" -m pytest -q -p no:cacheprovider -n logical -m cuda
   local status=$?
-  "$python" -m pytest -q -p no:cacheprovider -n 6 tests/cli/test_command.py -k "every_task_pretrains or hand or resumed" ||
+  "$python" -m pytest -q -p no:cacheprovider -n logical tests/cli/test_command.py -k "every_task_pretrains or hand or resumed" ||
     status=$?
   return $status
 }
@@ -78,7 +78,7 @@ reproduce() { # data, preset, options; keeps the tables and what every run says 
   return $status
 }
 
-declare -A limits=([machine]=60 [tests]=150 [gpu]=100 [paper]=110 [quick]=120 [small]=240)
+declare -A limits=([machine]=60 [tests]=140 [gpu]=100 [paper]=100 [quick]=100 [small]=240)
 for step in "${steps[@]}"; do
   [ -n "${limits[$step]:-}" ] || { echo "$step: no such step; there are ${!limits[*]}" >&2; exit 2; }
 done

@@ -17,11 +17,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
+from sslmed.learning.folding import HALF, can_fold, convolve_folded
+
 Network = TypeVar("Network", bound=nn.Module)
 
 
 def correct_convolutions(network: Network) -> Network:
-    """Let all convolutions of a network avoid these kernels. On a GPU nothing changes.
+    """Let all convolutions of a network avoid these kernels. On a GPU, those of few channels are folded.
 
     Small images are computed in float32, and padded in a step of its own. A kernel of 1 with a stride becomes one
     without, on every second voxel.
@@ -72,8 +74,10 @@ class _Conv2d(_Correct, nn.Conv2d):
 
 
 class _Conv3d(_Correct, nn.Conv3d):
-    pass
+    def forward(self, images: Tensor) -> Tensor:
+        if can_fold(self, images):
+            return convolve_folded(images, self.weight, self.bias)
+        return super().forward(images)
 
 
-HALF = (torch.bfloat16, torch.float16)
 CORRECT: dict[type[nn.Module], type[nn.Module]] = {nn.Conv2d: _Conv2d, nn.Conv3d: _Conv3d}
