@@ -48,10 +48,9 @@ def run_in_processes(
     except (BrokenProcessPool, MemoryError, RuntimeError) as error:
         if not (isinstance(error, BrokenProcessPool | MemoryError) or "allocate memory" in str(error)):
             raise
-        cure = "free memory" if jobs == 1 else "use fewer jobs"
         raise UserError(
-            f"{description}: a worker process was killed or ran out of memory; what is finished is kept: {cure}, and "
-            "run the same command again"
+            f"{description}: memory ran out, or a worker process was killed; what is finished is kept: free memory or "
+            "use fewer jobs, and run the same command again"
         ) from error
 
 

@@ -17,12 +17,12 @@ def test_one_job_is_done_in_this_process():
 
 
 def test_memory_that_runs_out_in_this_process_is_a_readable_error():
-    with pytest.raises(UserError, match=r"testing: .*out of memory; what is finished is kept: free memory, and run"):
+    with pytest.raises(UserError, match="testing: memory ran out, or a worker process was killed"):
         run_in_processes(bytearray, [1, 2**62], description="testing", jobs=1)
 
 
 def test_a_killed_worker_is_a_readable_error():
-    with pytest.raises(UserError, match="testing: a worker process was killed"):
+    with pytest.raises(UserError, match="testing: memory ran out, or a worker process was killed"):
         run_in_processes(os._exit, [9], description="testing")
 
 
