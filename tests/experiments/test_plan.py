@@ -211,15 +211,15 @@ BUILT = [("fig3", "quick"), ("fig4", "quick")]
 """Their runs are built in test_presets.py."""
 
 
-def _is_first(figure: str, preset: str) -> bool:
-    """Whether a preset has files of its own which nothing else of `make test` reads."""
+def _has_own_files(figure: str, preset: str) -> bool:
+    """Whether a preset has files of its own, which nothing else of `make test` reads."""
     return (figure, preset) not in BUILT and read_preset(preset_folder(figure, preset)).shares is None
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("figure", "preset"),
-    [each if _is_first(*each) else pytest.param(*each, marks=pytest.mark.long) for each in PRESETS],
+    [each if _has_own_files(*each) else pytest.param(*each, marks=pytest.mark.long) for each in PRESETS],
 )
 def test_every_run_of_every_preset_has_a_configuration_that_the_command_accepts(figure: str, preset: str) -> None:
     folder = preset_folder(figure, preset)
