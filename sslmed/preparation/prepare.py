@@ -57,7 +57,7 @@ def prepare(
             without labels; or several of them.
         store: A new or empty folder, or one that was prepared from a dataset of this name with the same settings.
         settings: Settings of the preparation.
-        jobs: Number of processes; the usable cores by default.
+        jobs: Number of worker processes, the usable cores by default; with 1, this process does the work.
         labels: Kind of labels to read from a table that has several.
         pool: Read all images of `data` without labels. Images that cannot be used are left out and reported.
 
