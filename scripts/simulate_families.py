@@ -24,7 +24,7 @@ from simulate_intervals import (
 )
 
 from sslmed.data.splits import split_cases
-from sslmed.evaluation.statistics import ENOUGH_RUNS, Estimate, estimate, holm
+from sslmed.evaluation.statistics import ENOUGH_RUNS, Estimate, assumed_ratio, estimate, holm
 
 FAMILIES = CSV.with_name("simulated_families.csv")
 DESIGNS = ((5, 1), (5, 3), (2, 1))
@@ -53,7 +53,7 @@ def family_errors(experiments: int, *, folds: int, seeds: int, from_cases: float
     """
     cases = [f"{i:03}" for i in range(N_CASES)]
     splits = [split_cases(cases, fold=fold, n_folds=5) for fold in range(folds)]
-    ratio = float(np.mean([len(split.test) / len(split.train) for split in splits]))
+    ratio = float(np.mean([assumed_ratio(len(split.test), len(split.train), 5) for split in splits]))
     n_test = len(splits[0].test)
     used = cases_in_use(splits, cases, seeds)
     rng = np.random.default_rng(0)

@@ -25,7 +25,7 @@ import pandas as pd
 
 from sslmed.core.label_amount import LabelAmount
 from sslmed.data.splits import count_labels, label_order, split_cases
-from sslmed.evaluation.statistics import estimate
+from sslmed.evaluation.statistics import assumed_ratio, estimate
 
 Floats = npt.NDArray[np.float64]
 
@@ -77,7 +77,7 @@ def misses(
     """
     cases = [f"{i:03}" for i in range(n_cases)]
     splits = [split_cases(cases, fold=fold, n_folds=n_folds) for fold in range(n_folds)]
-    ratio = float(np.mean([len(split.test) / len(split.train) for split in splits]))
+    ratio = float(np.mean([assumed_ratio(len(split.test), len(split.train), n_folds) for split in splits]))
     used = cases_in_use(splits, cases, seeds)
     rng = np.random.default_rng(0)
     missed, width = np.zeros((2, len(FRACTIONS) + 1)), np.zeros((2, len(FRACTIONS) + 1))

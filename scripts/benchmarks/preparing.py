@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -37,31 +37,31 @@ SIZES = {"quick": Sizes(), "full": Sizes(ct=(512, 512, 100), cases=8, reference_
 
 
 def measure(sizes: Sizes, folder: Path) -> Findings:
-    """Prepare copies of one phantom with 1 and with 2 workers, and by the reference."""
+    """Prepare copies of one phantom in this process and with 2 workers, and by the reference."""
     findings = Findings()
     settings = PrepareSettings(size=sizes.side)
     phantom = phantoms.draw(folder / "phantom", sizes.ct)
     one = phantoms.repeat_dataset(phantom, folder / "one", sizes.cases)
     two = phantoms.repeat_dataset(phantom, folder / "two", 2 * sizes.cases)
-    prepare(phantom, folder / "warm-up", settings, jobs=1)  # starts the server that workers are forked from
+    prepare(phantom, folder / "warm-up", settings, jobs=2)  # starts the server that workers are forked from
 
+    by_one = prepare(one, folder / "store-one", settings, jobs=1)
     with _peak_of_workers() as peak:
-        taken_by_one = _seconds(lambda: prepare(one, folder / "store-one", settings, jobs=1))
-    taken_by_two = _seconds(lambda: prepare(two, folder / "store-two", settings, jobs=2))
+        by_two = prepare(two, folder / "store-two", settings, jobs=2)
     (case, *_) = read(one).cases
     with _peak_of_workers() as reference_peak:
         reference_seconds = _run_reference(case, sizes, settings, folder)
 
-    seconds = _seconds_between(sorted((folder / "store-one" / "cases").iterdir()))
+    seconds = np.diff(_finished(by_one)).tolist()
     findings.add("cases per second and core", per(1, seconds), "1/s")
     findings.add("reference: cases per second and core", per(1, reference_seconds), "1/s")
     quotients = [slow / fast for slow in reference_seconds for fast in seconds]
     findings.add("speed over the reference", quotients, "x")
-    findings.add("speed of 2 workers over 1", 2 * taken_by_one / taken_by_two, "x")
+    findings.add("speed of 2 workers over 1", _rate(by_two, 2) / _rate(by_one, 1), "x")
     if peak and reference_peak:
         findings.add("peak memory of a worker", max(peak) / MIB, "MiB")
         findings.add("reference: peak memory", max(reference_peak) / MIB, "MiB")
-    _compare(findings, Store(folder / "store-one"), folder / f"reference-{sizes.reference_cases}")
+    _compare(findings, by_one, folder / f"reference-{sizes.reference_cases}")
     findings.remark(
         f"a labelled CT of {'x'.join(map(str, sizes.ct))}, compressed, to {sizes.side}³, files in memory; seconds of a "
         "case are from one finished case to the next, so that starting a worker does not count; peak memory is all a "
@@ -76,9 +76,14 @@ def _seconds(function: Function) -> float:
     return time.perf_counter() - start
 
 
-def _seconds_between(cases: Sequence[Path]) -> list[float]:
-    finished = sorted((case / "case.json").stat().st_mtime for case in cases)
-    return np.diff(finished).tolist()
+def _finished(store: Store) -> list[float]:
+    return sorted((case / "case.json").stat().st_mtime for case in (store.root / "cases").iterdir())
+
+
+def _rate(store: Store, workers: int) -> float:
+    """Return the cases per second once each worker has done its first."""
+    finished = _finished(store)[workers - 1 :]
+    return (len(finished) - 1) / (finished[-1] - finished[0])
 
 
 def _run_reference(case: Case, sizes: Sizes, settings: PrepareSettings, folder: Path) -> list[float]:

@@ -30,7 +30,7 @@ class Options:
         store: Folder for the prepared arrays.
         task: Task whose labels to take from a table that has several columns of them: mask, class or value.
         pool: Take all images and no label, and leave out those that cannot be used.
-        jobs: Processes; all cores by default.
+        jobs: Worker processes; all cores by default. With 1, the command itself does the work.
         downloads: Where downloads go.
         auto_spacing: Resample to a spacing that is chosen from the volumes; --auto-spacing is the same.
     """

@@ -32,30 +32,47 @@ def run_in_processes(
         function: A function at module level, or a `functools.partial` of one.
         items: Its arguments.
         description: Text of the progress bar, e.g. `"preparing"`.
-        jobs: Number of processes; the usable cores by default.
+        jobs: Number of worker processes, the usable cores by default; with 1, this process does the work.
 
     Raises:
-        UserError: If `jobs` is below 1, or a worker was killed, e.g. because memory ran out.
+        UserError: If `jobs` is below 1, memory ran out, or a worker was killed.
     """
     if jobs is not None and jobs < 1:
         raise UserError(f"jobs must be at least 1, not {jobs}")
     if not items:
         return []
-    n_workers = min(usable_cores() if jobs is None else jobs, len(items))
-    executor = _executor(n_workers, description)
+    try:
+        if jobs == 1:
+            return _run_here(function, items, description)
+        return _run_in_pool(function, items, description, usable_cores() if jobs is None else jobs)
+    except (BrokenProcessPool, MemoryError, RuntimeError) as error:
+        if not (isinstance(error, BrokenProcessPool | MemoryError) or "allocate memory" in str(error)):
+            raise
+        raise UserError(
+            f"{description}: memory ran out, or a worker process was killed; what is finished is kept: free memory or "
+            "use fewer jobs, and run the same command again"
+        ) from error
+
+
+def _run_here(function: Callable[[Item], Result], items: Sequence[Item], description: str) -> list[Result]:
+    results = []
+    with progress(description, len(items)) as advance:
+        for item in items:
+            results.append(function(item))
+            advance()
+    return results
+
+
+def _run_in_pool(
+    function: Callable[[Item], Result], items: Sequence[Item], description: str, jobs: int
+) -> list[Result]:
+    executor = _executor(min(jobs, len(items)), description)
     try:
         futures = [executor.submit(function, item) for item in items]
         with progress(description, len(items)) as advance:
             for future in as_completed(futures):
                 future.result()
                 advance()
-    except (BrokenProcessPool, MemoryError, RuntimeError) as error:
-        if not (isinstance(error, BrokenProcessPool | MemoryError) or "allocate memory" in str(error)):
-            raise
-        raise UserError(
-            f"{description}: a worker process was killed or ran out of memory; what is finished is kept: "
-            "run the same command again, with fewer jobs"
-        ) from error
     finally:
         executor.shutdown(cancel_futures=True)
     return [future.result() for future in futures]

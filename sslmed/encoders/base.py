@@ -1,13 +1,13 @@
 """Defines the interface of encoders, which heads and decoders are built on."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from torch import Tensor, nn
 
 from sslmed.core.errors import InputError
-from sslmed.encoders.blocks import Norm, conv_block
+from sslmed.encoders.blocks import Norm, conv_block, voxels_needed
 
 
 class Encoder(nn.Module, ABC):
@@ -44,23 +44,35 @@ class Encoder(nn.Module, ABC):
         """Reductions of each map, one for each axis, finest first."""
         return [(each,) * self.spatial_dims if isinstance(each, int) else tuple(each) for each in self.reductions]
 
+    def sides_leaving(self, voxels: int) -> list[int]:
+        """Return the shortest sides that leave so many voxels along each axis of the coarsest map; this rounds down."""
+        return [step * voxels for step in self.axis_reductions[-1]]
+
     @property
     def minimum_side(self) -> int:
-        """Shortest side in voxels that leaves one voxel in the coarsest map, if reductions round down."""
-        return self.reduction
+        """Length in voxels such that images fit if no side is shorter."""
+        return max(*self.sides_leaving(1), min(self.sides_leaving(voxels_needed(self.norm))))
+
+    def fits(self, sides: Sequence[int]) -> bool:
+        """Whether the encoder takes images of these sides, in voxels: thin ones too, if another side is long enough."""
+
+        def leave(voxels: int) -> list[bool]:
+            return [side >= least for side, least in zip(sides, self.sides_leaving(voxels), strict=True)]
+
+        return all(leave(1)) and any(leave(voxels_needed(self.norm)))
 
     @abstractmethod
     def forward(self, images: Tensor) -> list[Tensor]:
         """Compute the feature maps.
 
         Args:
-            images: `(B, in_channels, *spatial)`, every side at least `minimum_side`.
+            images: `(B, in_channels, *spatial)`, of sides that `fits`.
 
         Returns:
             One map `(B, out_channels[i], *spatial_i)` per level, finest first.
 
         Raises:
-            InputError: If the images have another number of dimensions or channels, or a shorter side.
+            InputError: If the images have another number of dimensions or channels, or sides too short.
         """
 
     def decoder_block(self, level: int, *, dropout: float, norm_momentum: float, norm_eps: float) -> nn.Module:
@@ -91,12 +103,12 @@ class Encoder(nn.Module, ABC):
             images: `(B, in_channels, *spatial)`.
 
         Raises:
-            InputError: If the images have another number of dimensions or channels, or a side below `minimum_side`.
+            InputError: If the images have another number of dimensions or channels, or do not fit.
         """
         expected = f"(B, {self.in_channels}, " + ", ".join("IJK"[: self.spatial_dims]) + ")"
         if images.ndim != self.spatial_dims + 2 or images.shape[1] != self.in_channels:
             raise InputError(f"{type(self).__name__} expects images {expected}, got {tuple(images.shape)}")
-        if min(images.shape[2:]) < self.minimum_side:
+        if not self.fits(images.shape[2:]):
             raise InputError(
                 f"{type(self).__name__} reduces its input {self.reduction}-fold: it needs sides of at least "
                 f"{self.minimum_side} voxels, got {tuple(images.shape[2:])}; "

@@ -21,7 +21,7 @@ def norm_layer(norm: Norm, momentum: float = 0.1, eps: float = 1e-5) -> tuple[st
 
 
 def voxels_needed(norm: Norm) -> int:
-    """Return the least number of voxels along each axis: the instance norm of one voxel is 0, whatever the image."""
+    """Return the least number of voxels of a map: the instance norm of one voxel is 0, whatever the image."""
     return 2 if norm == "instance" else 1
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from sslmed.core.errors import InputError
 from sslmed.core.numbers import Count, Dropout
 from sslmed.encoders.base import Encoder, halving
-from sslmed.encoders.blocks import Norm, norm_layer, voxels_needed
+from sslmed.encoders.blocks import Norm, norm_layer
 
 
 class DenseNetEncoder(Encoder):
@@ -76,10 +76,9 @@ class DenseNetEncoder(Encoder):
         inner = (f"denseblock{number}" for number in range(1, len(block_config)))
         self.outputs = ("relu0", *inner, "norm5")
 
-    @property
-    def minimum_side(self) -> int:
-        """Shortest side in voxels. The stem's two halvings round up, later ones down: 29 becomes 15, 8, 4, 2, 1."""
-        return self.reduction * voxels_needed(self.norm) - 3
+    def sides_leaving(self, voxels: int) -> list[int]:
+        """Return the shortest sides, see `Encoder.sides_leaving`. The stem's two halvings round up, later ones down."""
+        return [step * voxels - 3 for step in self.axis_reductions[-1]]
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Compute the feature maps, see `Encoder.forward`."""

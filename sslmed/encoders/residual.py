@@ -6,6 +6,7 @@ https://github.com/MIC-DKFZ/dynamic-network-architectures.
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from itertools import pairwise
 
 from monai.networks.layers.factories import Conv, Pool
 from monai.networks.layers.utils import get_norm_layer
@@ -91,10 +92,13 @@ class ResidualEncoder(Encoder):
             )
         return each
 
-    @property
-    def minimum_side(self) -> int:
-        """Shortest side in voxels. It leaves 2, as strides round up: the instance norm of a single voxel is 0."""
-        return self.reduction + 1
+    def sides_leaving(self, voxels: int) -> list[int]:
+        """Return the shortest sides, see `Encoder.sides_leaving`. Strides round up; PyTorch averages whole strides."""
+        needed = []
+        for steps in zip(*self.axis_reductions, strict=True):
+            whole_stride = max(after - before for before, after in pairwise((1, *steps)))
+            needed.append(max(steps[-1] * (voxels - 1), whole_stride) + 1)
+        return needed
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Compute the feature maps, see `Encoder.forward`."""

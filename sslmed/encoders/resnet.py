@@ -14,7 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from sslmed.core.errors import InputError
 from sslmed.core.numbers import Count
 from sslmed.encoders.base import Encoder, halving
-from sslmed.encoders.blocks import Norm, norm_layer, voxels_needed
+from sslmed.encoders.blocks import Norm, norm_layer
 
 
 class ResNetEncoder(Encoder):
@@ -78,10 +78,9 @@ class ResNetEncoder(Encoder):
             [nn.Sequential(network.maxpool, network.layer1), network.layer2, network.layer3, network.layer4]
         )
 
-    @property
-    def minimum_side(self) -> int:
-        """Shortest side in voxels. Every halving rounds up, so that one voxel is left of any image."""
-        return (voxels_needed(self.norm) - 1) * self.reduction + 1
+    def sides_leaving(self, voxels: int) -> list[int]:
+        """Return the shortest sides, see `Encoder.sides_leaving`. Every halving rounds up."""
+        return [step * (voxels - 1) + 1 for step in self.axis_reductions[-1]]
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Compute the feature maps, see `Encoder.forward`."""

@@ -84,10 +84,9 @@ class SwinEncoder(Encoder):
             spatial_dims=spatial_dims,
         )
 
-    @property
-    def minimum_side(self) -> int:
-        """Shortest side in voxels. It leaves 2 in the last but one map, where a decoder may have an instance norm."""
-        return self.reduction // 2 + 1
+    def sides_leaving(self, voxels: int) -> list[int]:
+        """Return the shortest sides, see `Encoder.sides_leaving`; of the last but one map, whose norm a decoder has."""
+        return [step // 2 * (voxels - 1) + 1 for step in self.axis_reductions[-1]]
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Compute the feature maps, see `Encoder.forward`."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from sslmed.core.errors import InputError
 from sslmed.core.numbers import Count, Dropout
 from sslmed.encoders.base import Encoder, halving
-from sslmed.encoders.blocks import Norm, conv_block, voxels_needed
+from sslmed.encoders.blocks import Norm, conv_block
 
 
 class UNetEncoder(Encoder):
@@ -62,11 +62,6 @@ class UNetEncoder(Encoder):
             for before, after in zip((in_channels, *widths), widths, strict=False)
         )
         self.pool = Pool["MAX", spatial_dims](2)
-
-    @property
-    def minimum_side(self) -> int:
-        """Shortest side in voxels. Pooling rounds down."""
-        return self.reduction * voxels_needed(self.norm)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Compute the feature maps, see `Encoder.forward`."""

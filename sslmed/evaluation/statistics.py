@@ -9,7 +9,7 @@ The source of the standard error of a cell's mean depends on what was run:
   overlap, so fold means are correlated. With a correlation ρ, S² has the expectation σ² (1 − ρ), and m has the
   variance σ² (1 + (k − 1) ρ) / k, which is E[S²] (1/k + ρ / (1 − ρ)). Nadeau and Bengio (2003,
   https://doi.org/10.1023/A:1024068626366) set ρ = n_test / (n_test + n_train), the fraction of the data in the test
-  set, which gives the factor 1/k + n_test / n_train instead of 1/k.
+  set, which gives the factor 1/k + n_test / n_train instead of 1/k. More than five folds: see `assumed_ratio`.
 * Five runs or more in fewer folds: the spread of the seeds' means within folds plus that of the cases' means
   (degrees of freedom by Satterthwaite 1946, https://doi.org/10.2307/3002019). The interval is conditional on the
   training sets of these folds, so it needs no correction.
@@ -18,8 +18,8 @@ The source of the standard error of a cell's mean depends on what was run:
 Limits: ρ cannot be estimated from the folds, and no unbiased estimate of the variance of m exists (Bengio and
 Grandvalet 2004, https://www.jmlr.org/papers/v5/grandvalet04a.html). The correction assumes a ρ: 0.24 for five folds
 with a fifth of the training cases used for validation. The interval is exact if this is the true ρ, and too wide if ρ
-is smaller. It is too narrow only where the choice of the training cases causes more than 40 % of the variance between
-folds (`scripts/simulate_intervals.py`).
+is smaller. It is too narrow only where the choice of the training cases causes more than 40 % of a fold's variance,
+with any number of folds (`scripts/simulate_intervals.py`).
 
 A percentile bootstrap of runs, then cases within them, covers 85 % instead of 95 % with five runs whose training noise
 dominates, 99 % where the cases dominate (it counts them twice), and 66 % with five seeds of one fold (it treats their
@@ -37,14 +37,6 @@ Floats = npt.NDArray[np.float64]
 
 ENOUGH_RUNS = 5
 """Smallest number of runs for intervals with training noise, and for p-values."""
-
-USUAL_FOLDS = 5
-"""Number of folds up to which the correction holds."""
-
-MANY_FOLDS = (
-    f"With more than {USUAL_FOLDS} folds, intervals are too narrow and p-values too small: training sets have more "
-    "cases in common than the correction assumes (see The statistics in the documentation)."
-)
 
 LEVEL = 0.95
 
@@ -85,8 +77,7 @@ def estimate(folds: Sequence[Floats], bounds: tuple[float, float], *, test_to_tr
         folds: The values of each fold, `(seeds, cases)`.
         bounds: Smallest and largest possible value. The interval is clipped there. Where the noise cannot be estimated,
             as with a single test case, the interval is this whole range.
-        test_to_train: Number of test cases divided by the number of training cases, mean over folds. Training cases are
-            all that a fold trains or pretrains on, whatever the label fraction. 0 gives Student's interval.
+        test_to_train: `assumed_ratio`, mean over folds. 0 gives Student's interval.
 
     Returns:
         Mean, intervals and p-value, in the unit of the values.
@@ -118,9 +109,25 @@ def variance_factor(n_folds: int, test_to_train: float) -> float:
     return 1 / n_folds + test_to_train
 
 
-def is_too_narrow(n_folds: int, n_run: int) -> bool:
-    """Whether corrected intervals over `n_run` of `n_folds` folds are too narrow; see `docs/statistics.md`."""
-    return n_folds > USUAL_FOLDS and n_run >= ENOUGH_RUNS
+def assumed_ratio(n_test: int, n_train: int, n_folds: int) -> float:
+    """Compute ρ / (1 − ρ) for the correlation ρ of fold means: n_test / n_train up to five folds.
+
+    With more folds, n_test / n_train falls, although training sets have more cases in common: a fraction proportional
+    to (k − 2) / (k − 1). If each training case has its own effect on what is learned, ρ is proportional to this
+    fraction. So it is that of five folds, 0.2 / (0.2 + 0.64), times the ratio of the fractions: ρ / (1 − ρ) is 0.31 for
+    5 folds, 0.39 for 10 and 0.43 for 20, whatever the number of cases.
+
+    Source: Nadeau and Bengio 2003, https://doi.org/10.1023/A:1024068626366, up to five folds.
+
+    Args:
+        n_test: Number of test cases of a fold.
+        n_train: Number of its training cases: all that it trains or pretrains on, whatever the label fraction.
+        n_folds: Number of folds k that the cases are divided into, however many are run.
+    """
+    if n_folds <= 5:
+        return n_test / n_train
+    correlation = 0.2 / (0.2 + 0.64) * (n_folds - 2) / (n_folds - 1) / (3 / 4)  # 3 / 4: of five folds
+    return correlation / (1 - correlation)
 
 
 def chance_margin(folds: Sequence[Floats]) -> tuple[float, int]:

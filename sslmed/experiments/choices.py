@@ -6,7 +6,6 @@ from pathlib import Path
 
 from sslmed.core.errors import UserError
 from sslmed.core.label_amount import label_amounts
-from sslmed.evaluation.statistics import MANY_FOLDS, is_too_narrow
 from sslmed.experiments.arms import EXTERNAL, SUPERVISED, Arm, null_arms
 from sslmed.experiments.devices import check_devices
 from sslmed.experiments.executors.local import Executor
@@ -58,8 +57,6 @@ def choose_grid(options: Options) -> Grid:
         finetuning=options.finetuning,
         balanced_pools=options.balanced_pools,
     )
-    if is_too_narrow(preset.n_folds, len(grid.folds)) and not options.final:
-        print(MANY_FOLDS, file=sys.stderr)
     for path, meant in grid.left_out.items():
         print(f"{path}: is ignored, as it is for {meant} and the encoder is another one", file=sys.stderr)
     return grid

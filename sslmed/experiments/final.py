@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
-
 from sslmed.core.errors import UserError
 from sslmed.core.files import write_text
 from sslmed.core.label_amount import LabelAmount
 from sslmed.core.startup import importing
+from sslmed.core.tables import read_table
 from sslmed.experiments.earlier import Plan, with_earlier, with_earlier_arms
 from sslmed.experiments.failures import failures
 from sslmed.experiments.grid import Grid
@@ -103,7 +102,7 @@ def _expected(summary: Path, arm: str) -> list[dict[str, float | str]]:
     """Read what the cross-validation found of the arm with most labels; nothing if there was none."""
     if not summary.is_file():
         return []
-    table = pd.read_csv(summary)
+    table = read_table(summary)
     table = table[table["arm"] == arm]
     table = table[table["label_fraction"] == table["label_fraction"].max()]
     columns = ["metric", "mean", "ci_low", "ci_high", "n_labels", "n_runs", "n_cases"]

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from sslmed.core.tables import read_table
 from sslmed.evaluation.metrics import case_values, find
 from sslmed.evaluation.statistics import estimate
 from sslmed.exporting.trained_run import TrainedRun
@@ -34,7 +35,7 @@ def scores_of(run: TrainedRun) -> list[Score]:
     """Return the scores of a fine-tuning run; none for a pretraining run, or if its `cases.csv` is not there."""
     if not run.is_finetuned or not run.files.cases.is_file():
         return []
-    cases = pd.read_csv(run.files.cases, dtype={"case": str})
+    cases = read_table(run.files.cases)
     return [_score(run, cases, name, value) for name, value in run.results["metrics"].items() if value is not None]
 
 

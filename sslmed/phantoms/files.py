@@ -57,7 +57,7 @@ def write_phantom(
         cases: The cases to generate.
         draw: Writes a case's files, each with `atomic_path`; a function at module level, or a partial of one.
         index: Name and text of the files that list the cases; they are written last, in this order.
-        jobs: Number of processes; the usable cores by default.
+        jobs: Number of worker processes, the usable cores by default; with 1, this process does the work.
 
     Raises:
         UserError: If `out` holds something else or cannot be written.

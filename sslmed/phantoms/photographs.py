@@ -49,7 +49,7 @@ def draw_fundus_dataset(
         unlabelled: Number of photographs of other patients of the same population, in `test_images` and `test.csv`.
         size: Width and height of each photograph, pixels.
         seed: Seed of the population.
-        jobs: Number of processes; the usable cores by default.
+        jobs: Number of worker processes, the usable cores by default; with 1, this process does the work.
 
     Raises:
         UserError: If an argument is out of range, or `out` has other content or cannot be written.

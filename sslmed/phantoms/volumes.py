@@ -46,7 +46,7 @@ def draw_pancreas_dataset(
         unlabelled: Number of unlabelled cases of the same population, in `imagesTs`.
         size: Voxels of each volume; the field of view is always the same.
         seed: Seed of the population.
-        jobs: Number of processes; the usable cores by default.
+        jobs: Number of worker processes, the usable cores by default; with 1, this process does the work.
 
     Raises:
         UserError: If an argument is out of range, or `out` has other content or cannot be written.

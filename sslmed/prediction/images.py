@@ -1,5 +1,6 @@
 """Finds the images to predict, and names each after its place below the folder that they have in common."""
 
+import logging
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -8,12 +9,14 @@ from pathlib import Path
 
 from sslmed.core.errors import UserError
 from sslmed.core.nearest import did_you_mean_path
-from sslmed.preparation.channels import agree
+from sslmed.preparation.channels import agree, name_channels
 from sslmed.preparation.photograph import FORMATS
 from sslmed.preparation.readers.dicom import is_series
 from sslmed.preparation.readers.layouts import has_layout, scan
 from sslmed.preparation.readers.names import VOLUMES, strip_extension
 from sslmed.preparation.recipe import Recipe
+
+log = logging.getLogger(__name__)
 
 EXTENSIONS = (*VOLUMES, *FORMATS)
 KINDS = {2: "photographs", 3: "volumes"}
@@ -61,6 +64,9 @@ def find_images(given: Sequence[Path], recipe: Recipe) -> tuple[list[Image], lis
                 f"--images {item}: its channels are {here}, but those of the network {there}; list them in this order, "
                 "and if they are the same by other names, name them so"
             )
+        if dims == 3 and len(recipe.modalities) > 1 and channels in ((), name_channels(len(channels))):
+            order = ", ".join(recipe.modalities)
+            log.info("%s: does not name its channels; they must be in the order of training: %s", item, order)
         roots += [item if item.is_dir() else item.parent, *(path.parent for path, *_ in found)]
         paths |= {_absolute(files[0]): files for files in found}
     common = os.path.commonpath(map(_absolute, roots))

@@ -23,6 +23,14 @@ def name_channels(count: int) -> tuple[str, ...]:
     return UNNAMED if count == 1 else tuple(f"channel {number}" for number in range(1, count + 1))
 
 
+def order_note(names: Sequence[str]) -> list[str]:
+    """Return a note if there are several channels that nobody named."""
+    if len(names) == 1 or tuple(names) != name_channels(len(names)):
+        return []
+    how = "name them in a table's column modality, as T1;T2"
+    return [f"the {len(names)} channels have no names, so nothing checks that all images have them in one order; {how}"]
+
+
 def _agree(there: str, here: str) -> bool:
     names = {there.strip().casefold(), here.strip().casefold()}
     if len(names) == 1 or any(re.fullmatch(r"channel( \d+)?", name) for name in names):

@@ -20,8 +20,10 @@ from sslmed.core.errors import DataError, UserError
 from sslmed.core.files import remove_leftovers, write_text
 from sslmed.core.text import shorten
 from sslmed.core.workers import run_in_processes
+from sslmed.preparation.channels import order_note
 from sslmed.preparation.foreground import foreground_voxels
 from sslmed.preparation.geometry import Geometry
+from sslmed.preparation.missing_labels import missing_labels
 from sslmed.preparation.photograph import digest_of_pixels, prepare_photo, read_mask
 from sslmed.preparation.readers import layouts
 from sslmed.preparation.readers.dataset import Case, Dataset, Labels
@@ -55,7 +57,7 @@ def prepare(
             without labels; or several of them.
         store: A new or empty folder, or one that was prepared from a dataset of this name with the same settings.
         settings: Settings of the preparation.
-        jobs: Number of processes; the usable cores by default.
+        jobs: Number of worker processes, the usable cores by default; with 1, this process does the work.
         labels: Kind of labels to read from a table that has several.
         pool: Read all images of `data` without labels. Images that cannot be used are left out and reported.
 
@@ -84,6 +86,7 @@ def prepare(
             write_text(store / "store.json", json.dumps(content, indent=1, ensure_ascii=False))
             _report_guesses(dataset, records)
             _report_contradictions(Store(store))
+            _report_doubts(dataset)
             _report_label_maps(dataset)
             _report_left_out(store, problems)
     except OSError as error:
@@ -198,6 +201,13 @@ def _same_label(store: Store, case: str, other: str) -> bool:
     if store.label_identity(case) == store.label_identity(other):
         return True
     return store.labels == "map" and np.array_equal(store.label_map(case), store.label_map(other))
+
+
+def _report_doubts(dataset: Dataset) -> None:
+    labels = [case.label for case in dataset.cases if isinstance(case.label, int | float)]
+    named = [dataset.label_names[int(label)] for label in labels] if dataset.labels == "class" else labels
+    for note in (*missing_labels(dataset.labels, named), *order_note(dataset.modalities)):
+        print(f"{dataset.root}: {note}", file=sys.stderr)
 
 
 def _report_label_maps(dataset: Dataset) -> None:

@@ -29,7 +29,7 @@ def prepare_subjects(
         subjects: The dataset. A case is called by the number of its subject.
         store: See `prepare`; its name is that of the dataset.
         settings: Settings of the preparation.
-        jobs: Number of processes; the usable cores by default.
+        jobs: Number of worker processes, the usable cores by default; with 1, this process does the work.
 
     Returns:
         The store, for `PoolData(store.root)` or `--data.store`.

@@ -1,6 +1,7 @@
 """Prepares one volume: checks, normalises, reorients, crops and resizes it."""
 
 import hashlib
+import multiprocessing
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -46,7 +47,8 @@ def prepare_volume(
     """
     import torch  # takes 3 s, and the parent process does not need it
 
-    torch.set_num_threads(1)  # other processes use the other cores
+    if multiprocessing.parent_process() is not None:
+        torch.set_num_threads(1)  # other workers use the other cores
     image, label = read_case(case, modalities, label_values)
     digest = digest_of(image)
     return *prepare_read(case, image, label, modalities, settings), digest

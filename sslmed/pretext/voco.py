@@ -165,10 +165,10 @@ class VoCo(PretextTask[Tensor]):
         self.encoder.check(images)
         plane, rest, device = images.shape[2:4], images.shape[4:], images.device
         size = (plane[0] // self.grid, plane[1] // self.grid)
-        if min(size) < self.encoder.minimum_side:
+        if not self.encoder.fits((*size, *rest)):
             raise InputError(
                 f"VoCo's grid of {self.grid} per side cuts images of {tuple(images.shape[2:])} voxels into crops of "
-                f"{size} in the plane, but the encoder needs sides of at least {self.encoder.minimum_side}: use larger "
+                f"{(*size, *rest)}, but the encoder needs sides of at least {self.encoder.minimum_side}: use larger "
                 "images, a smaller grid, or an encoder with fewer levels"
             )
         slack = [side - self.grid * step for side, step in zip(plane, size, strict=True)]

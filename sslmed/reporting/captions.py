@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from sslmed.core.text import count
-from sslmed.evaluation.statistics import ENOUGH_RUNS, MANY_FOLDS, is_too_narrow
+from sslmed.evaluation.statistics import ENOUGH_RUNS
 from sslmed.experiments.arms import Arm
 from sslmed.reporting.pretraining import labelled_sources
 from sslmed.reporting.published import OUR_LABELS, published_curves
@@ -62,14 +62,12 @@ def holm_family(tables: Tables) -> str:
 
 
 def notes_of(records: Collection[Mapping[str, Any]]) -> list[str]:
-    """Say if there were more folds than intervals hold for, or encoders were not trained in the usual way.
+    """Say if encoders were not trained in the usual way.
 
     Args:
         records: `results.json` of the runs.
     """
-    n_folds = {record["fold"]: record["n_folds"] for record in records if "n_folds" in record}
-    notes = [MANY_FOLDS] if is_too_narrow(max(n_folds.values(), default=0), len(n_folds)) else []
-    notes += [FROZEN] if any(record.get("frozen", False) for record in records) else []
+    notes = [FROZEN] if any(record.get("frozen", False) for record in records) else []
     notes += [f"Supervised: pretrained on the labels of {source}." for source in labelled_sources(records)]
     files = {record["arm"]: record["source"] for record in records if record.get("source")}
     notes += [f"{arm}: weights of {file}." for arm, file in files.items() if not Arm.parse(arm).is_supervised]

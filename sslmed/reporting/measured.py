@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from sslmed.core.errors import UserError
+from sslmed.core.tables import read_table
 from sslmed.experiments.options import Options
 
 CELL = ["metric", "arm", "label_fraction"]
@@ -48,7 +49,7 @@ def check(out: Path, figure: str) -> int:
         0 if all cells that both have are within the range, 1 if some are not.
     """
     measured = measured_scores(figure).rename(columns={"mean": "measured"})
-    both = pd.read_csv(out / "summary.csv").merge(measured, on=CELL)
+    both = read_table(out / "summary.csv").merge(measured, on=CELL)
     outside = both[(both["mean"] - both["measured"]).abs() > both["range"]]
     for cell in outside.to_dict("records"):
         place = f"{cell['metric']} of {cell['arm']} with {100 * cell['label_fraction']:g} % of the labels"

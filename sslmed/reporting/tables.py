@@ -16,7 +16,9 @@ import pandas as pd
 from sslmed.core.errors import UserError
 from sslmed.core.files import atomic_path
 from sslmed.core.label_amount import LabelAmount
+from sslmed.core.tables import read_table
 from sslmed.evaluation.metrics import case_values
+from sslmed.evaluation.statistics import assumed_ratio
 from sslmed.reporting.arm_tests import compare_arms
 from sslmed.reporting.efficiency import labels_to_baseline, updates_to_baseline
 from sslmed.reporting.label_axis import LabelAxis
@@ -46,8 +48,8 @@ class Tables:
         missing: The runs without usable results, in the order given, e.g. `rotation 25 % fold 1 seed 0`.
         planned: Arm and label fraction of every planned cell.
         unusable: Directories of finished runs whose results cannot be used -> why.
-        test_to_train: Number of test cases over number of training cases, mean over folds, which corrects intervals
-            for the overlap of training sets.
+        test_to_train: See `sslmed.evaluation.statistics.estimate`; it corrects intervals for the overlap of training
+            sets.
         labels: Amounts of labels by label fraction. The fraction of a number of labels is the same in all folds.
     """
 
@@ -153,11 +155,10 @@ class _FinishedRun:
     def read(cls, path: Path) -> "_FinishedRun":
         """Read a run; raises OSError or ValueError."""
         record = json.loads((path / "results.json").read_text(encoding="utf-8"))
-        absent = sorted({*RUN, "n_train", "metrics", "validation"}.difference(record))
+        absent = sorted({*RUN, "n_train", "n_folds", "metrics", "validation"}.difference(record))
         if absent:
             raise ValueError(f"results.json has no {', '.join(absent)}")
-        # Ids are text even where they look like a number ("007") or like a missing value ("NA").
-        cases = pd.read_csv(path / "cases.csv", dtype={"case": str}, keep_default_na=False)
+        cases = read_table(path / "cases.csv")
         corrupted = RunDirectory(path).read_corrupted()
         return cls(record, cases.sort_values("case", ignore_index=True), corrupted)
 
@@ -180,7 +181,7 @@ class _FinishedRun:
 
     @property
     def test_to_train(self) -> float:
-        return len(self.cases) / float(self.record["n_train"])
+        return assumed_ratio(len(self.cases), self.record["n_train"], self.record["n_folds"])
 
     def case_values(self) -> pd.DataFrame:
         """Return one value per case for every metric. Their mean is the run's score."""

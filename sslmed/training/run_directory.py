@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 
 from sslmed.core.errors import UserError
 from sslmed.core.files import atomic_path, remove_leftovers, write_text
+from sslmed.core.tables import read_table
 from sslmed.core.text import path_of, shorten
 from sslmed.data.selection import changed_data
 
@@ -148,7 +149,7 @@ class RunDirectory:
         """Read the scores under artefacts: `artefact`, `strength`, and columns of cases.csv; empty without them."""
         if not self.robustness.is_file():
             return pd.DataFrame(columns=["artefact", "strength", "case"])
-        return pd.read_csv(self.robustness, dtype={"case": str}, keep_default_na=False)
+        return read_table(self.robustness)
 
     def write_corrupted(self, rows: pd.DataFrame) -> None:
         """Write scores under artefacts; those under other artefacts stay."""

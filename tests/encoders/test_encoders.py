@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import product
 
 import pytest
 import torch
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 from monai.networks.nets.densenet import DenseNet121
 from monai.networks.nets.resnet import resnet18
 
-from sslmed.encoders import DenseNetEncoder, ResNetEncoder, UNetEncoder
+from sslmed.encoders import DenseNetEncoder, Encoder, ResNetEncoder, UNetEncoder
+from sslmed.encoders.decoder import UNetDecoder
 from sslmed.encoders.residual import ConvNorm
 
 UP, DOWN = (lambda side: -(-side // 2)), (lambda side: side // 2)
@@ -85,7 +87,27 @@ def test_the_minimum_side_is_exact(name, dims):
     assert maps[-1].shape[2:] == (needed,) * dims
     assert all(torch.isfinite(features).all() for features in maps)
     with pytest.raises(ValueError, match=f"{type(encoder).__name__} .* at least {least} voxels"):
-        encoder(torch.rand(2, 1, least + 1, *[least - 1] * (dims - 1)))
+        encoder(torch.rand(2, 1, *[least - 1] * dims))
+
+
+@pytest.mark.parametrize("norm", ["batch", "instance"])
+@pytest.mark.parametrize("name", [*HALVINGS, "SwinEncoder", "flat-residual"])
+def test_exactly_the_volumes_that_fit_can_be_trained_on(name, norm, monkeypatch):
+    monkeypatch.setattr(Encoder, "check", lambda *_: None)
+    encoder = ENCODERS[name](3, 1, norm=norm)
+    decoder = UNetDecoder(encoder, 2)
+
+    def trains(sides):
+        try:
+            decoder(encoder(torch.rand(2, 1, *sides)), sides).square().sum().backward()
+        except (ValueError, RuntimeError):  # of layers
+            return False
+        return True
+
+    bounds = {1, 2, *encoder.sides_leaving(1), encoder.minimum_side}
+    near = {max(1, side + step) for side in bounds for step in (-1, 0)}
+    for sides in product(near, repeat=3):
+        assert encoder.fits(sides) == trains(sides), sides
 
 
 @every_encoder

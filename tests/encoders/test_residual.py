@@ -119,6 +119,6 @@ def test_encoder_and_decoder_have_the_norm_that_is_asked_for(name, norm) -> None
     assert all(each.affine for each in found)
     least = torch.rand(2, 1, *[encoder.minimum_side] * 2)
     with pytest.raises(ValueError, match=f"sides of at least {encoder.minimum_side}"):
-        encoder(least[..., 1:])
+        encoder(least[..., 1:, 1:])
     answers = [network.train(mode)[1](network[0](least), least.shape[2:]) for mode in (True, False)]
     assert torch.allclose(*answers, atol=1e-5) == (norm == "instance")  # which knows no running statistics

@@ -12,7 +12,7 @@ from sslmed.evaluation.statistics import holm
 from sslmed.reporting.arm_tests import compare_arms
 
 
-@pytest.mark.parametrize("seeds", [1, 3])
+@pytest.mark.parametrize("seeds", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_at_most_one_experiment_in_twenty_says_that_any_arm_differs(seeds: int) -> None:
     found = family_errors(1000, folds=5, seeds=seeds, from_cases=0.3)
     assert list(found["arms"]) == list(ARMS)

@@ -1,12 +1,15 @@
 """Intervals and tests against scipy, worked examples, and simulations with between-run variance."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from sslmed.evaluation.statistics import chance_margin, estimate, holm
+from sslmed.data.splits import split_cases
+from sslmed.evaluation.statistics import assumed_ratio, chance_margin, estimate, holm
 
 WIDE = (-100.0, 100.0)
 RATIO = 20 / 64
@@ -45,6 +48,18 @@ def test_few_folds_tell_nothing_of_overlap():
     values = simulated(np.random.default_rng(0), 2, 5, run=0.1)
     result = estimate(values, WIDE, test_to_train=RATIO)
     assert (result.low, result.high) == (result.plain_low, result.plain_high)
+
+
+@pytest.mark.parametrize("n_folds", [6, 10, 20])
+def test_more_folds_are_correlated_as_their_training_sets_have_more_cases_in_common(n_folds):
+    def in_common(n_folds):
+        splits = [split_cases(map(str, range(300)), fold=fold, n_folds=n_folds) for fold in range(n_folds)]
+        pairs = [(set(a.train), set(b.train)) for a, b in combinations(splits, 2)]
+        return np.mean([len(a & b) / len(a) for a, b in pairs])
+
+    correlation = RATIO / (1 + RATIO) * in_common(n_folds) / in_common(5)
+    assert assumed_ratio(0, 1, n_folds) == pytest.approx(correlation / (1 - correlation), rel=0.01)
+    assert assumed_ratio(20, 64, 5) == RATIO
 
 
 def test_paired_difference_is_the_paired_t_test():

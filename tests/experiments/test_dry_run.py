@@ -1,17 +1,11 @@
-import shutil
-from pathlib import Path
-
 import pytest
-from commands import exit_status
 
 from sslmed.core.label_amount import label_amounts
-from sslmed.evaluation.statistics import MANY_FOLDS
 from sslmed.experiments.dry_run import training_seconds
 from sslmed.experiments.grid import Grid
 from sslmed.experiments.plan import Places, plan_runs
 from sslmed.experiments.settings import Estimate, preset_folder, read_experiment, read_preset
 
-TINY = Path(__file__).parent / "tiny"
 ESTIMATE = Estimate(device="GPU", pretrain_seconds=1000, finetune_seconds=100, memory_gib=1, disk_mib=1)
 
 
@@ -38,15 +32,3 @@ def test_numbers_of_labels_are_fractions_of_the_training_cases(preset, lengths, 
     )
     runs = plan_runs(grid, Places(tmp_path, tmp_path / "store-1"), dataset="toy", wandb="disabled")
     assert training_seconds(ESTIMATE, runs, n_train=40) == pytest.approx(lengths * 100)
-
-
-@pytest.mark.parametrize(("n_folds", "run", "warned"), [(5, 5, False), (6, 5, True), (6, 4, False)])
-def test_more_than_five_folds_are_said_to_have_too_narrow_intervals(tmp_path, capsys, n_folds, run, warned):
-    preset = shutil.copytree(TINY, tmp_path / "folds")
-    text = (preset / "preset.yaml").read_text()
-    (preset / "preset.yaml").write_text(text.replace("n_folds: 3", f"n_folds: {n_folds}"))
-    places = [f"--{name}={tmp_path / name}" for name in ("runs", "out", "downloads")]
-    folds = ["--folds", *map(str, range(run))]
-    command = ["reproduce", "fig3", "--preset", str(preset), "--arms", "baseline", *folds, *places, "--dry-run"]
-    assert exit_status(command) == 0
-    assert (f"{MANY_FOLDS}\n" in capsys.readouterr().err) is warned

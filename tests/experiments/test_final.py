@@ -10,12 +10,14 @@ import pandas as pd
 import pytest
 from tiny_runs import exit_status
 
+from sslmed.core.label_amount import LabelAmount
+from sslmed.experiments.final import conclude
+from sslmed.experiments.plan import Run
 from sslmed.exporting.card import write_card
 from sslmed.exporting.description import Description
 from sslmed.exporting.trained_run import read_run
 
 TINY = Path(__file__).parent / "tiny"
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("in_one_process")]
 
 
 @pytest.fixture
@@ -29,6 +31,8 @@ def dataset(decathlon_dataset) -> Path:
     return root
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("in_one_process")
 def test_volumes_of_different_sizes_are_compared_in_crops_and_end_in_a_final_model(
     dataset: Path, tmp_path: Path, capsys
 ) -> None:
@@ -87,3 +91,15 @@ def test_volumes_of_different_sizes_are_compared_in_crops_and_end_in_a_final_mod
     assert exit_status("predict", "--model", run, "--images", dataset / "imagesTs", "--out", tmp_path / "masks") == 0
     for path in (dataset / "imagesTs").iterdir():
         assert nib.load(tmp_path / "masks" / path.name).shape == nib.load(path).shape
+
+
+@pytest.mark.parametrize("arm", ["NA", "nan", "007"])
+def test_scores_of_an_arm_are_found_whatever_its_name(arm: str, tmp_path: Path, capsys) -> None:
+    run = Run(arm, 0, 0, LabelAmount(fraction=1.0), f"{arm}/final", "job", None, (), "key")
+    (tmp_path / run.name).mkdir(parents=True)
+    (tmp_path / run.name / "results.json").write_text("{}")
+    scores = {"metric": "auroc", "arm": [arm], "mean": 0.75, "ci_low": 0.5, "ci_high": 1.0, "p": None}
+    counts = {"label_fraction": 1.0, "n_labels": 40, "n_runs": 5, "n_cases": 50}
+    pd.DataFrame(scores | counts).to_csv(tmp_path / "summary.csv", index=False)
+    assert conclude(tmp_path, [run], tmp_path, "auroc") == 0
+    assert "found auroc 0.750 (0.500 to 1.000; 5 runs)" in capsys.readouterr().out

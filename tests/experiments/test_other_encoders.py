@@ -12,7 +12,7 @@ TINY = Path(__file__).parent / "tiny"
 
 @pytest.mark.usefixtures("in_one_process")
 @pytest.mark.slow
-@pytest.mark.parametrize("encoder", ["residual", "swin"])
+@pytest.mark.parametrize("encoder", ["residual", pytest.param("swin", marks=pytest.mark.long)])
 def test_another_encoder_goes_through_a_whole_figure(encoder: str, tmp_path: Path) -> None:
     places = [f"--{name}={tmp_path / name}" for name in ("runs", "out", "downloads")]
     arms = ["baseline", "mae-decoder", "rotation", "baseline-2d"]

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from commands import in_this_process
 
 from sslmed import cli
 
@@ -56,26 +57,17 @@ def _reproduce(folder: Path, figure: str, *options: str) -> int:
     return int(end.value.code or 0)
 
 
-def _run_outside(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the command in another folder."""
-    command = [sys.executable, "-m", "sslmed", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-
-
 @pytest.mark.slow
 def test_an_own_task_and_an_own_encoder_go_through_a_whole_figure(
-    mine: Path, tmp_path: Path, decathlon_dataset: Callable[..., Path]
+    mine: Path, tmp_path: Path, decathlon_dataset: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
+    in_this_process(monkeypatch)
     preset, pool = str(mine / "small"), decathlon_dataset("Pool", labelled=0, unlabelled=6)
     task = str(mine / "inpainting.yaml")
     arms = ["baseline", task, f"{task}-2d"]
     options = ["--preset", preset, "--arms", *arms, "--encoder", str(mine / "vit.yaml"), "--fractions", "1"]
-    places = [f"--{name}={tmp_path / name}" for name in ("runs", "out", "downloads")]
-    ended = _run_outside(elsewhere, "reproduce", "fig3", *options, *places, "--wandb", "offline")
-    assert ended.returncode == 0, ended.stderr
-    assert f"{mine}/small/encoder.yaml: is ignored, as it is for UNetEncoder" in ended.stderr
+    assert _reproduce(tmp_path, "fig3", *options, "--wandb", "offline") == 0
+    assert f"{mine}/small/encoder.yaml: is ignored, as it is for UNetEncoder" in capsys.readouterr().err
 
     out = tmp_path / "out" / "fig3" / "phantom-small-vit"
     results = pd.read_csv(out / "results.csv")
@@ -93,18 +85,20 @@ def test_an_own_task_and_an_own_encoder_go_through_a_whole_figure(
     tuned = runs / "inpainting" / "fold0" / "seed0" / "100"
     assert "decoder tensors from" in (tuned / "run.log").read_text()
 
-    # The network of a run is found again, from any folder.
-    ended = _run_outside(elsewhere, "predict", "-c", str(tuned / "config.yaml"))
+    # The network of a run is found again by another process, from any folder.
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    command = [sys.executable, "-m", "sslmed", "predict", "-c", str(tuned / "config.yaml")]
+    ended = subprocess.run(command, cwd=elsewhere, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
     assert list((tuned / "predictions").iterdir())
-    # The same command again has nothing to do; with a pool, variants of the task are pretrained on it.
-    before = (pretraining / "results.json").stat().st_mtime_ns
+    # The same command again has nothing to do; with a pool, variants of the task would be pretrained on it.
     arms = ["baseline", task, f"{task}-external"]
     options = ["--preset", preset, "--arms", *arms, "--encoder", str(mine / "vit.yaml"), "--fractions", "1"]
-    ended = _run_outside(elsewhere, "reproduce", "fig3", *options, *places, "--pool", str(pool))
-    assert ended.returncode == 0, ended.stderr
-    assert (pretraining / "results.json").stat().st_mtime_ns == before
-    assert "inpainting-external" in set(pd.read_csv(out / "results.csv")["arm"])
+    assert _plan(tmp_path, "fig3", *options, "--pool", str(pool)) == 0
+    planned = capsys.readouterr().out
+    assert "runs: 5, of which 3 are done and 2 are to do" in planned
+    assert "inpainting-external/fold0/pretrain" in planned
 
 
 @pytest.mark.long

@@ -13,7 +13,7 @@ from sslmed.experiments.grid import Grid
 from sslmed.experiments.settings import preset_folder, read_experiment, read_preset
 from sslmed.pretext import PretextTask
 
-PAPER = [("fig2", "quick", 3), ("fig3", "quick", 3), ("fig4", "quick", 2)]
+PAPER = [("fig3", "quick", 3), ("fig4", "quick", 2)]
 
 
 @pytest.mark.slow

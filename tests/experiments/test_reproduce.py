@@ -18,7 +18,7 @@ from sslmed import cli
 TINY = Path(__file__).parent / "tiny"
 pytestmark = pytest.mark.slow
 
-ARMS = ["baseline", "rotation", "exemplar"]
+ARMS = ["baseline", "rotation"]
 TABLES = ["results.csv", "cases.csv", "summary.csv", "tests.csv", "null_bands.csv", "efficiency.csv"]
 
 
@@ -141,11 +141,11 @@ def test_changed_settings_set_the_old_runs_aside(finished: Path, tmp_path: Path)
     runs = read_plan(tmp_path / "work" / "plan.json")
     set_stale_runs_aside(tmp_path / "work", runs)
     assert not list((tmp_path / "work").rglob("*.old*"))
-    changed = [type(run)(**{**vars(run), "key": "other"}) if run.arm == "exemplar" else run for run in runs]
+    changed = [type(run)(**{**vars(run), "key": "other"}) if run.arm == "rotation" else run for run in runs]
     set_stale_runs_aside(tmp_path / "work", changed)
     aside = sorted(path.name for path in (tmp_path / "work").rglob("*.old1"))
     assert aside == ["100.old1", "40.old1", "pretrain.old1"]
-    assert (tmp_path / "work" / "exemplar" / "fold0" / "pretrain.old1" / "results.json").is_file()
+    assert (tmp_path / "work" / "rotation" / "fold0" / "pretrain.old1" / "results.json").is_file()
 
 
 def test_changed_settings_are_checked_before_finished_runs_are_set_aside(
@@ -170,10 +170,10 @@ def test_changed_settings_are_checked_before_finished_runs_are_set_aside(
 def test_a_dry_run_lists_everything_and_writes_nothing(finished: Path, tmp_path: Path, capsys) -> None:
     assert _reproduce(tmp_path, "--dry-run") == 0
     output = capsys.readouterr().out
-    assert "runs: 8, of which 0 are done and 8 are to do" in output
+    assert "runs: 5, of which 0 are done and 5 are to do" in output
     assert not list(tmp_path.iterdir())
     assert _reproduce(finished, "--dry-run") == 0
-    assert "of which 8 are done and 0 are to do" in capsys.readouterr().out
+    assert "of which 5 are done and 0 are to do" in capsys.readouterr().out
 
 
 def test_unusable_data_is_refused_before_anything_runs(decathlon_dataset, tmp_path: Path, capsys) -> None:

@@ -14,7 +14,7 @@ import yaml
 from huggingface_hub import ModelCard
 from safetensors.torch import load_file
 from tiny_runs import exit_status, fit
-from trained_runs import FINETUNED, Trained
+from trained_runs import FINETUNED, MAPS, Trained
 
 from sslmed import load
 from sslmed.downstream import Segmentation
@@ -129,7 +129,10 @@ def test_fine_tuning_starts_from_an_export(trained, tmp_path, part, capsys) -> N
     assert ("not the encoder's: head. (" in capsys.readouterr().out) == (part == "network")
 
 
-NETWORKS = [(kind, "network") for kind in FINETUNED]
+NETWORKS = [
+    pytest.param(kind, "network", marks=pytest.mark.long if kind in MAPS and kind != "segmentation" else ())
+    for kind in FINETUNED
+]
 
 
 @pytest.mark.slow

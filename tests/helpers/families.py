@@ -43,11 +43,11 @@ ENCODERS: dict[str, Callable[[int, int], Encoder]] = {
 }
 ENCODERS |= {
     "fine-resnet": partial(ResNetEncoder, **SMALL["ResNetEncoder"], stem_stride=1),
-    "flat-residual": lambda dims, channels: ResidualEncoder(
+    "flat-residual": lambda dims, channels, norm="batch": ResidualEncoder(
         *(dims, channels, (2, 3, 4), (1, 2, 1)),
         strides=(1, (2,) * dims, (2,) * (dims - 1) + (1,)),
         kernel_sizes=(3, (3,) * (dims - 1) + (1,), 3),
-        norm="batch",
+        norm=norm,
     ),
     "transformer": partial(PatchTransformer, width=4, reductions=(8,)),
     "pyramid": partial(PatchTransformer, width=4, reductions=(3, 6, 24)),

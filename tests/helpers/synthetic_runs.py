@@ -74,6 +74,7 @@ def _write_run(path, arm, fold, seed, amount, n_cases, dataset, figure, n_train)
             "label_fraction": fraction,
             "n_labels": amount.count or round(n_train * fraction),
             "n_train": n_train,
+            "n_folds": 5,
             "metrics": metrics,
         },
         "spatial_dims": 2 if arm.endswith("-2d") or figure == "fig4" else 3,

@@ -32,11 +32,13 @@ def test_a_table_with_channels_in_another_order_or_of_other_names_is_refused(sca
 
 
 @pytest.mark.parametrize("column", [("modality", "t1;t2"), ("who", "somebody")])
-def test_channels_of_the_same_names_or_without_are_taken(scans: Path, column: tuple[str, str]) -> None:
+def test_channels_of_the_same_names_or_without_are_taken(scans: Path, column: tuple[str, str], caplog) -> None:
+    caplog.set_level("INFO")
     name, cell = column
     (scans / "new.csv").write_text(f"image,{name}\nt1.nii;t2.nii,{cell}\n")
     (image,), problems = find_images([scans / "new.csv"], recipe("T1", "T2"))
     assert (image.channels, problems) == ((scans / "t2.nii",), [])
+    assert ("must be in the order of training: T1, T2" in caplog.text) is (name != "modality")
 
 
 def test_a_folder_names_nothing(tmp_path: Path) -> None:

@@ -63,10 +63,8 @@ def damage(draw, content: bytes) -> bytes:
 
 
 @pytest.fixture
-def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A case of one labelled image, prepared in this process."""
-    patched = "sslmed.preparation.prepare.run_in_processes"
-    monkeypatch.setattr(patched, lambda function, items, **_: [function(item) for item in items])
+def task(tmp_path: Path) -> Path:
+    """A case of one labelled image."""
     for name, voxels in VOXELS.items():
         save(tmp_path / "Task" / f"{name}.nii.gz", voxels)
     content = {"modality": {"0": "T1"}, "labels": {"0": "background", "1": "organ"}}

@@ -9,6 +9,7 @@ import nibabel as nib
 import numpy as np
 import psutil
 import pytest
+import torch
 
 from sslmed.core.errors import DataError, UserError
 from sslmed.preparation.prepare import PrepareSettings, prepare
@@ -150,6 +151,16 @@ def test_photographs_become_squares_with_a_class_each(aptos_dataset, tmp_path):
         prepare(data, tmp_path / "other", NATIVE, jobs=1)
 
 
+def test_one_job_uses_the_threads_of_this_process_and_leaves_their_number(decathlon_dataset, tmp_path):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        prepare(decathlon_dataset(), tmp_path / "store", CUBE, jobs=1)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+
+
 def test_copies_of_an_image_and_eyes_of_a_patient_are_one_group(aptos_dataset, tmp_path, capsys):
     data = aptos_dataset(grades=(0, 1, 2, 3, 4))
     (data / "train_images" / "eye_03.png").write_bytes((data / "train_images" / "eye_01.png").read_bytes())
@@ -210,6 +221,7 @@ prepare(Path(sys.argv[1]), Path(sys.argv[2]), PrepareSettings(size=64), jobs=2)
 """
 
 
+@pytest.mark.slow
 def test_killed_and_resumed(decathlon_dataset, tmp_path):
     """Kill -9 in mid-work: the workers die too, and the same call ends with the bytes of an uninterrupted one."""
     data, store = decathlon_dataset(labelled=12, shape=(48, 48, 40)), tmp_path / "store"

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from sslmed.core.errors import InputError
-from sslmed.encoders import UNetEncoder
+from sslmed.encoders import ResidualEncoder, UNetEncoder
 from sslmed.learning.augmentation import RandomIntensity
 from sslmed.pretext import VoCo
 from sslmed.pretext.voco import base_similarity, overlap_loss, overlaps
@@ -126,5 +126,9 @@ def test_arguments_out_of_range_are_refused(arguments, words):
 
 
 def test_images_that_are_too_small_are_refused():
-    with pytest.raises(InputError, match=r"crops of \(1, 2\) in the plane"):
+    with pytest.raises(InputError, match=r"crops of \(1, 2, 8\), but"):
         VoCo(_encoder(3)).make_task(torch.rand(2, 1, 7, 8, 8))
+    encoder = ResidualEncoder(3, strides=(1, 2, (2, 2, 1)))  # of a thin image it takes the whole plane, and no crop
+    encoder.check(torch.rand(2, 1, 12, 12, 2))
+    with pytest.raises(InputError, match=r"crops of \(3, 3, 2\), but .* at least 3:"):
+        VoCo(encoder).make_task(torch.rand(2, 1, 12, 12, 2))

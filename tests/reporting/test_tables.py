@@ -206,6 +206,19 @@ def test_missing_runs_are_listed_and_differences_use_the_runs_both_have(tmp_path
     assert row["diff"] == pytest.approx((scores["rotation"] - scores["baseline"]).mean())
 
 
+def test_folds_of_ten_are_corrected_for_more_cases_in_common_however_many_are_run(tmp_path):
+    paths = write_runs(tmp_path, ARMS[:2], folds=5, cases=4, fractions=(1.0,))
+    assert collect(paths, PRIMARY).test_to_train == 4 / 40
+    for path in paths:
+        _changed(path, lambda record: record.update(n_folds=10))
+    tables = collect(paths, PRIMARY)
+    row, results = tables.tests.iloc[0], tables.results.query(f"metric == '{PRIMARY}'")
+    scores = results.pivot(index="fold", columns="arm", values="value")
+    differences = scores["rotation"] - scores["baseline"]
+    margin = stats.t.ppf(0.975, 4) * differences.std() * (1 / 5 + 160 / 407) ** 0.5
+    assert (row["diff_high"] - row["diff_low"]) / 2 == pytest.approx(margin)
+
+
 def _changed(path, change):
     """Change the results of a run as `change` does."""
     record = json.loads((path / "results.json").read_text())

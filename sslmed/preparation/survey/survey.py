@@ -7,6 +7,8 @@ from pathlib import Path, PurePath
 
 from sslmed.core.progress import progress
 from sslmed.core.text import shorten
+from sslmed.preparation.channels import name_channels, order_note
+from sslmed.preparation.missing_labels import missing_labels
 from sslmed.preparation.readers.label_names import stem
 from sslmed.preparation.settings import is_ct
 from sslmed.preparation.survey.channels import join_channels
@@ -97,8 +99,12 @@ def survey(folder: Path) -> Survey:
     groups = [_group(each, pairs, masks, sheet, names, remarks) for each in kinds.values()]
     groups = sorted((each for each in groups if each.images), key=lambda each: (-each.n_labelled, -len(each.images)))
     copies = [[image.name for image in same] for same in duplicates(images)]
+    for each in groups:
+        if each.kind == "volumes":
+            remarks.notes += order_note(each.modality or name_channels(each.images[0].channels))
     if sheet is not None:
-        remarks.notes += _contradictions(sheet, copies)
+        labels = [float(text) if sheet.kind == "value" else text for text in sheet.labels.values()]
+        remarks.notes += [*_contradictions(sheet, copies), *missing_labels(sheet.column, labels)]
     return Survey(folder, groups, copies, remarks)
 
 

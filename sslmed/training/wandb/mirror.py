@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
-import pandas as pd
 import torch
 import yaml
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
+from sslmed.core.tables import read_table
 from sslmed.data.samples import Sample
 from sslmed.downstream.regression import Regression
 from sslmed.downstream.segmentation import Segmentation
@@ -129,7 +129,7 @@ class _Mirror(Callback):
                 step, {"segmentation": list(islice(_segmentations(model, validation_batches(trainer)), EXAMPLES))}
             )
         elif directory.cases.is_file():
-            cases = pd.read_csv(directory.cases)
+            cases = read_table(directory.cases)
             truth, prediction = cases["truth"].to_numpy(), cases["prediction"].to_numpy()
             if isinstance(model, Regression):
                 self._log(step, {"agreement": [(draw_agreement(truth, prediction), "test cases")]})

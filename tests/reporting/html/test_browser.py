@@ -78,6 +78,8 @@ def test_nothing_is_wider_than_the_window(visit, kind, viewport):
 def test_a_wide_window_is_used_and_no_table_has_to_scroll_there(visit, kind):
     page = visit(kind, WIDE)
     assert page.locator("main").bounding_box()["width"] > 0.9 * WIDE["width"]
+    cells_are_below_tests = page.locator("#matrix").bounding_box()["width"] > 0.9 * WIDE["width"]
+    assert cells_are_below_tests == (page.locator("#tests").count() == 1)
     assert page.locator(".scroll.clipped").count() == 0
 
 

@@ -13,7 +13,6 @@ from sslmed import cli
 from sslmed.core.label_amount import LabelAmount
 from sslmed.core.text import duration
 from sslmed.downstream.examples import load_examples
-from sslmed.evaluation.statistics import MANY_FOLDS
 from sslmed.experiments.plan import read_plan
 from sslmed.experiments.reproduce import Outcome
 from sslmed.reporting.html import formatting as numbers
@@ -133,16 +132,6 @@ def test_terminal_and_caption_name_the_effect_first_and_the_family(tmp_path, cap
         line = rf"{arm} {number} \[{number}, {number}\] to the baseline, p {p}, {p} with Holm's correction for 2 arms"
         assert re.search(line, shown)
     assert "p-values of the figure's 2 tested arms are corrected together" in (out / "fig3.svg").read_text()
-
-
-@pytest.mark.parametrize("n_folds", [5, 10])
-def test_captions_warn_of_intervals_over_more_than_five_folds(tmp_path, n_folds):
-    arms = ("baseline", "cpc")
-    work = write_experiment(tmp_path, arms=arms, folds=5, cases=3, fractions=(1.0,), examples=False)
-    for path in work.glob("*/fold*/seed*/*/results.json"):
-        path.write_text(json.dumps(json.loads(path.read_text()) | {"n_folds": n_folds}))
-    page = report_experiment(work, tmp_path / "out").read_text()
-    assert (MANY_FOLDS in page) is (n_folds > 5)
 
 
 @pytest.mark.slow
