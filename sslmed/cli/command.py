@@ -114,6 +114,7 @@ def _run_own(name: str, arguments: Sequence[str]) -> int | None:
     command = import_module(f"sslmed.cli.{name}")
     purpose = OWN_COMMANDS[name]
     about = f"{purpose[0].upper()}{purpose[1:]}."
-    parser = Parser(prog=f"sslmed {name}", description=about, epilog=command.EPILOG, formatter_class=HelpFormatter)
+    words = {"prog": f"sslmed {name}", "description": about, "epilog": command.EPILOG}
+    parser = Parser(**words, formatter_class=HelpFormatter, allow_abbrev=False)
     status: int | None = command.run(*parse(arguments, parser, command.OPTIONS, command.POSITIONAL))
     return status

@@ -59,8 +59,8 @@ class LabelAmount:
 
     @property
     def path(self) -> str:
-        """Directory name for a run: `25` for 25 %, `n8` for 8 labels."""
-        return f"n{self.count}" if self.fraction is None else f"{100 * self.fraction:.10g}"
+        """Directory name for a run: `25` for 25 %, `n8` for 8 labels. `from_path` reads exactly this amount again."""
+        return f"n{self.count}" if self.fraction is None else f"{(Decimal(str(self.fraction)) * 100).normalize():f}"
 
     @property
     def option(self) -> tuple[str, str]:

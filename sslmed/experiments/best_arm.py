@@ -34,8 +34,8 @@ def runs_of(path: Path) -> list[Path]:
 def best_arm(work: Path, runs: Sequence[Run]) -> list[Run]:
     """Return the runs of the best arm, with the most labels.
 
-    Arms are compared by the mean score of the validation cases. Those that have fewer folds and seeds than another are
-    left out, and so are null arms.
+    Arms are compared by the mean score of the validation cases of the same folds and seeds. Those that do not have all
+    of them are left out, and so are null arms.
 
     Args:
         work: The experiment's directory.
@@ -55,21 +55,25 @@ def best_arm(work: Path, runs: Sequence[Run]) -> list[Run]:
     for run in runs:
         if run.labels == most:
             arms[run.arm].append(run)
-    number = max(map(len, arms.values()))
-    compared = {arm: runs for arm, runs in arms.items() if len(runs) == number}
+    cells = {arm: {(run.fold, run.seed) for run in runs} for arm, runs in arms.items()}
+    common = max(cells.values(), key=len)
+    compared = {arm: arms[arm] for arm in arms if cells[arm] == common}
+    number = len(common)
     metric = load(work / next(iter(compared.values()))[0].name).task.monitor
     scores = {
         arm: sum(_validation_score(work / run.name, metric) for run in runs) / number for arm, runs in compared.items()
     }
     best = (max if best_is(metric) == "max" else min)(scores, key=lambda arm: scores[arm])
-    others = ", ".join(f"{arm} {score:.3f}" for arm, score in scores.items() if arm != best)
+    rest = ", ".join(f"{arm} {score:.3f}" for arm, score in scores.items() if arm != best)
     networks, score = count(number, "network"), f"{metric.removeprefix('val/')} is {scores[best]:.3f}"
     log.info(
         "%s: takes the %s of the arm %s with %s, whose %s in validation%s",
-        *(work, networks, best, most.of_labels, score, others and f" ({others})"),
+        *(work, networks, best, most.of_labels, score, rest and f" ({rest})"),
     )
-    if fewer := sorted(arms.keys() - compared.keys()):
-        log.info("%s: arms with fewer finished runs are not compared: %s", work, ", ".join(fewer))
+    if others := sorted(arms.keys() - compared.keys()):
+        log.info(
+            "%s: arms without finished runs of all these folds and seeds are left out: %s", work, ", ".join(others)
+        )
     return compared[best]
 
 

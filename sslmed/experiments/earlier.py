@@ -1,5 +1,6 @@
 """What earlier commands have finished: a command for a part of an experiment adds to it, and replaces nothing."""
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +16,9 @@ from sslmed.experiments.workflow import is_done
 from sslmed.preparation.store import Store
 
 Value = TypeVar("Value")
+
+RUN = re.compile(r"(?P<arm>[^/]+)/fold(?P<fold>\d+)/(?:pretrain|seed(?P<seed>\d+)/(?P<labels>n\d+|[\d.]+))")
+"""Names of runs. Copies that a user has made beside them have others, and so have those that were set aside."""
 
 Plan = Callable[[Grid, Places], list[Run]]
 """`plan_runs` with the command's other options."""
@@ -52,7 +56,7 @@ def with_earlier(grid: Grid, places: Places, runs: Sequence[Run], plan: Plan) ->
     found = _finished(places.work) - own.keys()
     if not found:
         return Whole(runs, grid.experiment, ())
-    places = _with_earlier_images(places)
+    grid, places = _with_earlier_images(grid, places)
     usable = {name for name in found if places.source or not Arm.parse(name.partition("/")[0]).is_supervised}
     wide = _widened(grid, places.work, usable)
     planned = [own.get(run.name, run) for run in plan(wide, places) if run.name in own or run.name in found]
@@ -64,24 +68,24 @@ def _finished(work: Path) -> set[str]:
     """Names of all runs of a directory that have results."""
     patterns = ("*/fold*/pretrain/results.json", "*/fold*/seed*/*/results.json")
     names = {path.parent.relative_to(work).as_posix() for pattern in patterns for path in work.glob(pattern)}
-    return {name for name in names if ".old" not in name}
+    return set(filter(RUN.fullmatch, names))
 
 
 def _widened(grid: Grid, work: Path, names: Iterable[str]) -> Grid:
     """Extend a grid to the arms, folds, seeds and amounts of labels in names of runs, as far as they are known."""
     grid = with_earlier_arms(grid, work)
-    parts = [name.split("/") for name in names]
-    finetuning = [part for part in parts if len(part) == 4]
+    parts = [match.groupdict() for match in map(RUN.fullmatch, names) if match is not None]
+    finetuning = [part for part in parts if part["labels"] is not None]
     order = [*grid.experiment.arms]
 
     def rank(name: str) -> tuple[bool, bool, bool, int, str]:
         arm = Arm.parse(name)
         return arm.slices, arm.external, arm.is_null, order.index(arm.task) if arm.task in order else 0, name
 
-    arms = {*grid.arms, *_valid({part[0] for part in parts}, lambda arm: replace(grid, arms=(arm,)))}
-    folds = {*grid.folds, *_valid({_number(part[1]) for part in parts}, lambda fold: replace(grid, folds=(fold,)))}
-    seeds = {*grid.seeds, *(_number(part[2]) for part in finetuning)}
-    labels = {*grid.labels, *(LabelAmount.from_path(part[3]) for part in finetuning)}
+    arms = {*grid.arms, *_valid({part["arm"] for part in parts}, lambda arm: replace(grid, arms=(arm,)))}
+    folds = {*grid.folds, *_valid({int(part["fold"]) for part in parts}, lambda fold: replace(grid, folds=(fold,)))}
+    seeds = {*grid.seeds, *(int(part["seed"]) for part in finetuning)}
+    labels = {*grid.labels, *(LabelAmount.from_path(part["labels"]) for part in finetuning)}
     return replace(
         grid,
         arms=tuple(sorted(arms, key=rank)),
@@ -100,11 +104,6 @@ def with_earlier_arms(grid: Grid, work: Path) -> Grid:
     return replace(grid, experiment=replace(grid.experiment, arms=known | grid.experiment.arms))
 
 
-def _number(name: str) -> int:
-    """Return the number at the end of `fold3` or `seed0`."""
-    return int(name[4:])
-
-
 def _valid(values: set[Value], use: Callable[[Value], Grid]) -> list[Value]:
     """Return the values that a grid takes: a preset may have had more folds, a figure other arms."""
     valid = []
@@ -117,7 +116,7 @@ def _valid(values: set[Value], use: Callable[[Value], Grid]) -> list[Value]:
     return valid
 
 
-def _with_earlier_images(places: Places) -> Places:
+def _with_earlier_images(grid: Grid, places: Places) -> tuple[Grid, Places]:
     """Add the external pool and the labelled dataset of earlier runs, for a command that does not name them.
 
     What they saw of a pool is compared only while its store is there. Without the store of the labelled dataset, which
@@ -129,6 +128,7 @@ def _with_earlier_images(places: Places) -> Places:
     external = next((run for run in pretraining if Arm.parse(run.arm).external), None)
     if places.pool is None and external is not None:
         pool = Path(external.values("--data.store")[0])
+        grid = replace(grid, balanced_pools=bool(external.values("--data.balanced")))
         places = replace(places, pool=pool, seen=places.seen and replace(places.seen, pool=_store(pool)))
     supervised = next((run for run in pretraining if Arm.parse(run.arm).is_supervised), None)
     if places.source is None and supervised is not None:
@@ -136,7 +136,7 @@ def _with_earlier_images(places: Places) -> Places:
         if store is not None:
             source = LabelledSource(supervised.values("--labels.source")[0], store.root, store.labels)
             places = replace(places, source=source, seen=places.seen and replace(places.seen, source=store))
-    return places
+    return grid, places
 
 
 def _store(folder: Path) -> Store | None:

@@ -1,5 +1,6 @@
 """Runs of a plan without usable results: which, why, and where to read more."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,9 @@ from pathlib import Path
 from sslmed.core.errors import DataError
 from sslmed.experiments.plan import Run
 from sslmed.experiments.workflow import has_results, read_results
+
+PROGRESS = re.compile(r"\S+ \S+ (INFO|WARNING) ")
+"""Beginning of a line of a log that says nothing of a failure."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,8 @@ def _reason(work: Path, run: Run) -> str:
         return f"not started, as {run.needs} failed"
     log = work / run.name / "run.log"
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() if log.is_file() else []
+    if lines and PROGRESS.match(lines[-1]):
+        return f"ended without saying why, as if killed, e.g. for lack of memory; its last line: {lines[-1]}"
     return lines[-1] if lines else "not started"
 
 

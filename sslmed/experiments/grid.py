@@ -137,7 +137,7 @@ class Grid:
     def _check_arm(self, arm: Arm) -> None:
         figure, known = self.experiment.figure, self.experiment.arms
         varied = arm.external or arm.hands_over_decoder
-        of_ours = arm.is_null or (arm.is_supervised and not arm.external)
+        of_ours = (arm.is_null or arm.is_supervised) and not arm.external
         if not of_ours and (arm.pretext not in known or (varied and known[arm.pretext] is None)):
             suffixes = "<task>-external" + (f", <task>{DECODER}, each also with {SLICES}" if self.takes_slices else "")
             names = [*known, SUPERVISED, NULL]

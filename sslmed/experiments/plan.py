@@ -302,7 +302,7 @@ def read_plan(path: Path) -> list[Run]:
     try:
         return [_read_run(run) for run in json.loads(path.read_text(encoding="utf-8"))]
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: is damaged ({error}); `sslmed reproduce` writes it again") from error
+        raise UserError(f"{path}: is damaged ({error}): remove it, and `sslmed reproduce` writes it again") from error
 
 
 def plan_of(work: Path) -> list[Run]:

@@ -88,7 +88,7 @@ class Source:
 
     def __post_init__(self) -> None:
         if self.is_phantom and (self.phantom_kind is None or self.phantom is None):
-            raise UserError("there is no synthetic data for this figure: give a table or a folder by --data")
+            raise UserError("there is no synthetic data for this figure: give a table or a folder instead of `phantom`")
         if self.labels is not None and self.data in KNOWN and KNOWN[self.data].labels != self.labels:
             there, wanted = (LABEL_KINDS[kind] for kind in (KNOWN[self.data].labels, self.labels))
             raise UserError(f"{self.data}: its labels are {there}, not {wanted}")

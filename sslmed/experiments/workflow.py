@@ -29,6 +29,7 @@ from sslmed.core.text import shorten
 from sslmed.experiments.engine import command, environment, last_lines
 from sslmed.experiments.executors.local import Executor
 from sslmed.experiments.plan import Run, plan_of, write_plan
+from sslmed.experiments.settings import find_setting
 from sslmed.experiments.watching import describe, log_sizes, running, seconds_left
 from sslmed.training.run_directory import RunDirectory
 
@@ -94,8 +95,10 @@ def _stale_because(work: Path, run: Run) -> str | None:
     directory = RunDirectory(work / run.name)
     if not directory.config.is_file():
         return None
-    config = yaml.load(directory.config.read_text(encoding="utf-8"), yaml.CSafeLoader)
-    if config["labels"]["key"] != run.key:
+    config: Any = None  # damaged
+    with suppress(yaml.YAMLError):
+        config = yaml.load(directory.config.read_text(encoding="utf-8"), yaml.CSafeLoader)
+    if find_setting([config], "labels.key", None) != run.key:
         return "settings have changed"
     if run.data is not None and run.data != directory.read_data().get("fingerprint"):
         return "the data have changed"

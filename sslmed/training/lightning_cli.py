@@ -267,7 +267,11 @@ def main(args: Sequence[str], cli_class: type[SSLMedCLI] = SSLMedCLI) -> SSLMedC
             auto_configure_optimizers=False,
             parser_class=OneLineParser,
             args=shield_numbers(place_runs(args)),
-            parser_kwargs={"prog": "sslmed", "description": "Train, score and apply networks; see also sslmed --help."},
+            parser_kwargs={
+                "prog": "sslmed",
+                "description": "Train, score and apply networks; see also sslmed --help.",
+                "allow_abbrev": False,  # `--name a --name b` would lose the first value
+            },
         )
     except Exception as error:
         raise _user_error(error) or error from None

@@ -59,6 +59,15 @@ def test_an_option_of_several_values_may_be_given_several_times(monkeypatch: pyt
     assert (options.pool, options.data, options.dry_run) == (["a", "b"], ["c"], True)
 
 
+@pytest.mark.parametrize("command", ["reproduce fig3 --dry-run --arm", "fit --initial_weight"])
+def test_an_abbreviated_option_is_no_option(command: str, capsys) -> None:
+    """Given again, it would replace the values before it: `--arm baseline --arm rotation` has no baseline."""
+    with pytest.raises(SystemExit, match="2"):
+        cli.main([*command.split(), "1"])
+    option = command.split()[-1]
+    assert capsys.readouterr().err.startswith(f"{option}: no such option; did you mean {option}s?")
+
+
 def test_progress_of_libraries_stays_off_the_terminal() -> None:
     code = (
         "import logging, sslmed.cli\ntry: sslmed.cli.main(['--version'])\nexcept SystemExit: pass\n"

@@ -7,7 +7,7 @@ from sslmed.core.label_amount import LabelAmount, label_amounts
 
 AMOUNTS = st.one_of(
     st.integers(1, 10**6).map(lambda count: LabelAmount(count=count)),
-    st.integers(1, 10**5).map(lambda number: LabelAmount(fraction=number / 10**5)),
+    st.floats(0, 1, exclude_min=True).map(lambda fraction: LabelAmount(fraction=fraction)),
 )
 
 

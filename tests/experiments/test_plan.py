@@ -315,7 +315,7 @@ def test_groups_are_expanded_once_also_on_slices() -> None:
     paper, modern = experiment.groups["paper"], experiment.groups["modern"]
     assert experiment.default_arms == paper == ["baseline", "rotation", "jigsaw", "rpl", "exemplar", "cpc"]
     assert expand_groups(experiment, ["@modern"]) == modern
-    assert expand_groups(experiment, ["baseline", "@modern"]) == modern
+    assert expand_groups(experiment, ["baseline", "@modern"]) == expand_groups(experiment, ["@modern", "mae"]) == modern
     assert expand_groups(experiment, ["@modern-2d", "null"]) == [*(f"{arm}-2d" for arm in modern), "null"]
     assert set(expand_groups(experiment, ["@all"])) == {*experiment.arms, *paper, *modern}
     assert expand_groups(experiment, ["@all", "@paper"]) == expand_groups(experiment, ["@all"])
@@ -330,7 +330,7 @@ def test_every_figure_knows_every_task_and_its_groups_hold_nothing_else(figure: 
     _grid(figure=figure, arms=tuple(expand_groups(experiment, ["@all"])))  # refuses what it does not know
 
 
-@pytest.mark.parametrize("arm", ["null-0", "null-01", "null-external", "null-x"])
+@pytest.mark.parametrize("arm", ["null-0", "null-01", "null-external", "null-1-external", "null-x"])
 def test_other_names_of_null_arms_are_refused(arm: str) -> None:
     with pytest.raises(UserError, match=f"unknown arm {arm}"):
         _grid(arms=("baseline", arm))

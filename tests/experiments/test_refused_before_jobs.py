@@ -57,6 +57,34 @@ def test_runs_whose_pretraining_failed_are_not_started(tmp_path: Path, monkeypat
     assert [each.reason for each in failures(tmp_path, runs, {})] == ["it went wrong", not_started, not_started]
 
 
+@pytest.mark.parametrize(
+    ("last", "reason"),
+    [
+        (
+            "2026-01-01 10:00:00,000 INFO update 3 of 6  train/loss 0.5",
+            "as if killed, e.g. for lack of memory; its last",
+        ),
+        ("2026-01-01 10:00:00,000 ERROR training loss is not finite", "2026-01-01 10:00:00,000 ERROR training loss"),
+        ("ValueError: no", "ValueError: no"),
+    ],
+)
+def test_what_a_failed_run_says_last_is_the_reason_unless_it_is_progress(
+    tmp_path: Path, last: str, reason: str
+) -> None:
+    grid = Grid(read_experiment("fig3"), read_preset(TINY), TINY, ("baseline",), label_amounts((1,), None), (0,), (0,))
+    runs = plan_runs(grid, Places(tmp_path, tmp_path / "store"), dataset="toy", wandb="disabled")
+    (tmp_path / runs[0].name).mkdir(parents=True)
+    (tmp_path / runs[0].name / "run.log").write_text(f"before\n{last}\n")
+    (failure,) = failures(tmp_path, runs, {})
+    assert reason in failure.reason
+
+
+def test_synthetic_data_for_a_figure_that_has_none(tmp_path: Path, capsys) -> None:
+    for options in (["--data", "phantom"], ["--data", tmp_path, "--source", "phantom"]):
+        assert exit_status("reproduce", "classification", *options, "--dry-run") == 2
+        assert "give a table or a folder instead of `phantom`" in capsys.readouterr().err
+
+
 def test_a_pool_that_names_no_modality_beside_cts_is_said_to_be_normalised_otherwise(
     decathlon_dataset, tmp_path: Path, capsys
 ) -> None:

@@ -52,8 +52,16 @@ def test_a_job_asks_for_a_gpu_where_its_partition_has_any(commands: Path, tmp_pa
 
 def test_the_queue_is_asked_where_there_is_no_accounting(commands: Path, tmp_path: Path) -> None:
     assert "squeue" in _arguments(tmp_path / "without")
+    _write(commands / "scontrol", "AccountingStorageType   = (null)")
+    assert "squeue" in _arguments(tmp_path / "unset")
     _write(commands / "scontrol", "AccountingStorageType   = accounting_storage/slurmdbd")
     assert "squeue" not in _arguments(tmp_path / "with")
+
+
+def test_jobs_of_the_users_own_may_have_any_name(commands: Path, tmp_path: Path, capsys) -> None:
+    _write(commands / "squeue", "17 my notebook\n18 sslmed-other-experiment")
+    slurm(None, None).wait_for_others(tmp_path)
+    assert not capsys.readouterr().err
 
 
 def test_the_own_profile_is_one_and_the_command_line_comes_first(commands: Path) -> None:

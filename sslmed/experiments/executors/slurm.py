@@ -121,7 +121,7 @@ def _prefix(work: Path) -> str:
 
 def _queued(work: Path) -> list[str]:
     """List the ids of an experiment's jobs that wait or run."""
-    jobs = (line.split() for line in _ask("squeue", "--me", "--noheader", "--format=%i %j"))
+    jobs = (line.split(maxsplit=1) for line in _ask("squeue", "--me", "--noheader", "--format=%i %j"))
     return [number for number, name in jobs if name.startswith(_prefix(work))]
 
 
@@ -132,8 +132,8 @@ def _cancel(work: Path) -> None:
 
 
 def _has_accounting() -> bool:
-    types = [line for line in _ask("scontrol", "show", "config") if line.startswith("AccountingStorageType")]
-    return not any("none" in line for line in types)
+    lines = _ask("scontrol", "show", "config")
+    return any(line.startswith("AccountingStorageType") and "slurmdbd" in line for line in lines)
 
 
 def _has_gpus(partition: str | None) -> bool:
