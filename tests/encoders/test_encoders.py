@@ -90,7 +90,7 @@ def test_the_minimum_side_is_exact(name, dims):
         encoder(torch.rand(2, 1, *[least - 1] * dims))
 
 
-@pytest.mark.parametrize("norm", ["batch", "instance"])
+@pytest.mark.parametrize("norm", ["batch", pytest.param("instance", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", [*HALVINGS, "SwinEncoder", "flat-residual"])
 def test_exactly_the_volumes_that_fit_can_be_trained_on(name, norm, monkeypatch):
     monkeypatch.setattr(Encoder, "check", lambda *_: None)

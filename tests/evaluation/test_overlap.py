@@ -11,7 +11,9 @@ def check(table):
     assert (table["corrected"] <= 0.06).all()
 
 
-@pytest.mark.parametrize(("n_folds", "wider"), [(5, 1.6), (10, 2.2), (20, 3.1)])
+@pytest.mark.parametrize(
+    ("n_folds", "wider"), [(5, 1.6), *(pytest.param(*each, marks=pytest.mark.slow) for each in ((10, 2.2), (20, 3.1)))]
+)
 def test_corrected_intervals_hold_where_students_do_not(n_folds, wider):
     table = misses(2000, n_folds=n_folds, from_cases=0.3)
     check(table)

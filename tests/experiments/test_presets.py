@@ -17,7 +17,7 @@ PAPER = [("fig3", "quick", 3), ("fig4", "quick", 2)]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("suffix", ["", "-2d"])
+@pytest.mark.parametrize("suffix", ["", pytest.param("-2d", marks=pytest.mark.long)])
 @pytest.mark.parametrize(
     ("figure", "preset_name", "dims"),
     [each if each in PAPER else pytest.param(*each, marks=pytest.mark.long) for each in PRESETS_BY_DIMS],
