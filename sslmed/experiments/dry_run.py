@@ -109,7 +109,7 @@ def _data_lines(grid: Grid, runs: Sequence[Run], source: Source, seen: SeenData 
 
 
 def _absent(source: Source) -> str:
-    return f"{source.folder} (not here yet: it will be {'generated' if source.is_phantom else 'downloaded'})"
+    return f"{_listed(source.folders)} (not here yet: it will be {'generated' if source.is_phantom else 'downloaded'})"
 
 
 def _rival_line(rival: Source, store: Store | None) -> str:

@@ -95,7 +95,7 @@ PLANNING = [
     Bad("null arm 0", plan("--arms baseline null-0"), ("unknown arm null-0",)),
     Bad("mistyped preset", plan("--preset quik"), ("quik: no such preset", "did you mean quick?")),
     Bad("mistyped encoder", plan("--encoder rsnet"), ("unknown encoder rsnet", "did you mean resnet?")),
-    Bad("mistyped dataset", plan(data="pancras"), ("pancras: neither a folder", "did you mean pancreas?")),
+    Bad("mistyped dataset", plan(data="pancras"), ("pancras: no such folder", "did you mean pancreas?")),
     Bad(
         "mistyped executor",
         plan("--executor lokal"),
