@@ -111,8 +111,8 @@ PLANNING = [
     Bad("fraction empty", plan("--fractions ''"), ("--fractions: expected a value, got an empty one",)),
     Bad("fraction twice", plan("--fractions 0.5 0.5"), ("labels must be at least one, each once, got 50 %, 50 %",)),
     Bad(
-        "fractions in one folder",
-        plan("--fractions 0.5 0.500000000000001"),
+        "fraction twice",
+        plan("--fractions 0.5 0.50"),
         ("labels must be at least one, each once",),
     ),
     Bad("labels 0", plan("--labels 0"), ("a number of labels must be at least 1, got 0",)),
