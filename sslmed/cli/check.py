@@ -8,7 +8,7 @@ EPILOG = (
     "be used, 1 if none can, 2 for wrong input."
 )
 WIDTH = 200
-"""Columns of the page where it is no terminal's."""
+"""Width of the page in columns where there is no terminal."""
 
 POSITIONAL = ("folder",)
 

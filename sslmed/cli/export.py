@@ -21,7 +21,7 @@ class Options:
         run: Directory of a finished run.
         out: A new or empty folder.
         format: What to write.
-        part: The encoder alone, the whole network, or also what training goes on from: optimizer and schedule.
+        part: The encoder alone, the whole network, or also the optimizer and the schedule, to resume training.
         licence: Licence of the weights, for the model card, as cc-by-sa-4.0.
         size: Sides of the input in voxels, which onnx fixes; by default what the network was trained on.
     """

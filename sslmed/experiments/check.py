@@ -65,7 +65,6 @@ def check_runs(
     settings = {kind: parse(run.arguments) for kind, run in kinds.items()}
     for kind, run in kinds.items():
         share_size(settings[kind].data.init_args.batch_size, run.devices)
-    for kind, run in kinds.items():
         if run.labels is not None and run.needs is None and dataset is not None:
             _check_weights(settings[kind], run, dataset)
     single: dict[str, list[str]] = {}
@@ -88,9 +87,9 @@ def check_runs(
                 f"{', '.join(_with_decoder(tasks)) or 'none'}"
             )
         if is_done(work, run):
-            encoder = build_encoder(*built_from)
+            handed_over = Path(settings[run.arm, False].model.init_args.pretrained.checkpoint).name
             with contextlib.redirect_stdout(io.StringIO()):
-                load_encoder(encoder, work / run.name / "checkpoints" / _handed_over(settings[run.arm, False]))
+                load_encoder(build_encoder(*built_from), work / run.name / "checkpoints" / handed_over)
     if single:
         found, arms = next(iter(single.items()))
         raise UserError(f"{', '.join(arms)}: compare the 2 or more cases of a batch, but {found}{ONE_CASE}")
@@ -133,10 +132,6 @@ def parse(arguments: Sequence[str]) -> Namespace:
     except UserError as refused:
         raise UserError(f"the configuration of a run is not valid: {refused}") from refused
     raise AssertionError("unreachable: the parser either fails or returns settings")
-
-
-def _handed_over(finetuning: Any) -> str:  # noqa: ANN401 - a jsonargparse Namespace
-    return Path(finetuning.model.init_args.pretrained.checkpoint).name
 
 
 def _build_task(settings: Any, spatial_dims: int, in_channels: int) -> PretextTask[Any]:  # noqa: ANN401 - a jsonargparse Namespace

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from sslmed.core.errors import UserError
 from sslmed.core.label_amount import label_amounts
@@ -88,7 +87,7 @@ def choose_sources(options: Options, grid: Grid) -> tuple[Source, Pool | None, S
     experiment = grid.experiment
     phantom = (experiment.phantom, grid.preset.phantom)
     first, *others = options.data
-    source = Source(first, options.downloads, experiment.label_kind, *phantom, more=tuple(map(Path, others)))
+    source = Source(first, options.downloads, experiment.label_kind, *phantom, more=tuple(others))
     pool = None if options.pool is None else Pool(options.pool, options.downloads)
     rival = None if options.source is None else Source(options.source, options.downloads, None, *phantom, seed=1)
     return source, pool, rival

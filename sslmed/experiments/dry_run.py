@@ -85,18 +85,16 @@ def _names(runs: Sequence[Run]) -> str:
 
 def _data_lines(grid: Grid, runs: Sequence[Run], source: Source, seen: SeenData | None, pool: Pool | None) -> list[str]:
     """Count cases: of each fold, for pretraining, and with labels."""
-    lines = []
     if seen is None:
         return [f"data: {_absent(source)}"]
     store = seen.store
     counts = f"{len(store.labelled)} labelled, {len(store.unlabelled)} unlabelled cases"
-    lines.append(f"data: {_listed(source.folders)}: {counts}")
+    lines = [f"data: {_listed(source.folders)}: {counts}"]
     stores = (store, seen.pool, seen.source)
     lines += [_unprepared_line(each) for each in stores if each is not None and each.unprepared]
     lines += [f"warning: {each}" for each in lost_labels(store)]
     transductive = _is_transductive(runs)
-    for fold in grid.folds:
-        lines.append(_fold_line(grid, store, fold, transductive=transductive))
+    lines += [_fold_line(grid, store, fold, transductive=transductive) for fold in grid.folds]
     lines += _repeated_lines(grid, store)
     if seen.pool is not None and pool is not None:
         lines.append(
@@ -109,7 +107,7 @@ def _data_lines(grid: Grid, runs: Sequence[Run], source: Source, seen: SeenData 
 
 
 def _absent(source: Source) -> str:
-    return f"{source.folder} (not here yet: it will be {'generated' if source.is_phantom else 'downloaded'})"
+    return f"{_listed(source.folders)} (not here yet: it will be {'generated' if source.is_phantom else 'downloaded'})"
 
 
 def _rival_line(rival: Source, store: Store | None) -> str:
@@ -200,14 +198,14 @@ def training_seconds(estimate: Estimate, runs: Sequence[Run], n_train: int | Non
     """
     finetuning = [run for run in runs if run.labels is not None]
     in_epochs = bool(finetuning) and _data_settings(finetuning[0]).epochs is not None
-    lengths = [_fraction(run, n_train) if in_epochs else 1.0 for run in finetuning]
+    lengths = [_fraction(run.labels, n_train) if in_epochs and run.labels else 1.0 for run in finetuning]
     return (len(runs) - len(finetuning)) * estimate.pretrain_seconds + sum(lengths) * estimate.finetune_seconds
 
 
-def _fraction(run: Run, n_train: int | None) -> float:
-    if run.labels is None or run.labels.fraction is not None:
-        return 1.0 if run.labels is None else run.labels.fraction or 1.0
-    return 1.0 if n_train is None else (run.labels.count or 0) / n_train
+def _fraction(labels: LabelAmount, n_train: int | None) -> float:
+    if labels.fraction is not None:
+        return labels.fraction
+    return 1.0 if n_train is None else (labels.count or 0) / n_train
 
 
 def _cost_lines(

@@ -17,7 +17,7 @@ class Options:
     Attributes:
         figure: Name of a figure, or the path of a YAML of your own.
         data: `phantom`, a known dataset, a table (CSV), or a folder with one or in MSD or APTOS layout; and more of
-            them, or folders of loose images as unlabelled cases.
+            these but `phantom`, or folders of loose images as unlabelled cases.
         pool: Folders, tables or known datasets with images for arms <task>-external, whose labels are not read; by
             default these arms are then run as well.
         balanced_pools: Take as many images from each pool, whatever their sizes; by default all images are equal.

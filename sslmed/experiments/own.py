@@ -21,7 +21,7 @@ RESERVED = ("preset", "run", "encoder", "pretrain", "finetune", SUPERVISED)
 def expand_groups(experiment: Experiment, names: Sequence[str]) -> list[str]:
     """Replace `@<group>` by the group's arms, `@<group>-2d` by these on slices, and `@all` by the arms of all groups.
 
-    Each arm is listed once, where it is named first.
+    A group adds only arms that are not in the list already.
 
     Args:
         experiment: The figure.
@@ -44,8 +44,9 @@ def expand_groups(experiment: Experiment, names: Sequence[str]) -> list[str]:
         if group not in groups:
             near = did_you_mean(group, sorted(groups))
             raise UserError(f"unknown group of arms {group}: choose from {', '.join(sorted(groups))}{near}")
-        expanded += [arm + name.removeprefix(group) for arm in groups[group]]
-    return [*dict.fromkeys(expanded)]
+        arms = [arm + name.removeprefix(group) for arm in groups[group]]
+        expanded += [arm for arm in arms if arm not in expanded]
+    return expanded
 
 
 def add_arms(experiment: Experiment, names: Sequence[str]) -> tuple[Experiment, list[str]]:

@@ -17,6 +17,8 @@ from sslmed.preparation.readers.dataset import Dataset, Labels
 from sslmed.preparation.readers.table import dataset_name
 
 PHANTOM = "phantom"
+OURS = frozenset((PHANTOM, *KNOWN))
+"""Names of data that are generated or downloaded."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Source:
         labels: Kind of labels to read from a table with several kinds; `None` if it has one, of any kind.
         phantom_kind: Kind of synthetic data, if there is one.
         phantom: Size of the phantom.
-        more: Other folders and tables, whose cases are added.
+        more: Other known datasets, folders and tables, whose cases are added.
         seed: Seed of the phantom.
 
     Raises:
@@ -43,22 +45,21 @@ class Source:
     labels: Labels | None
     phantom_kind: str | None = None
     phantom: PhantomSettings | None = None
-    more: tuple[Path, ...] = ()
+    more: tuple[str, ...] = ()
     seed: int = 0
 
     @property
     def name(self) -> str:
         """The dataset's name in tables and paths."""
-        if self.is_public:
-            first = self.data if self.seed == 0 else f"{self.data}-seed{self.seed}"
-        else:
-            first = name_of(Path(self.data))
-        return "+".join([first, *map(name_of, self.more)])
+        names = [each if each in OURS else name_of(Path(each)) for each in (self.data, *self.more)]
+        if self.seed != 0 and self.data in OURS:
+            names[0] += f"-seed{self.seed}"
+        return "+".join(names)
 
     @property
     def folders(self) -> list[Path]:
         """All folders and tables of the dataset; see `folder`."""
-        return [self.folder, *self.more]
+        return [self.folder, *(_place(each, self.downloads) for each in self.more)]
 
     @property
     def folder(self) -> Path:
@@ -67,9 +68,7 @@ class Source:
             size = "x".join(map(str, self.phantom.size))
             name = f"phantom-{self.phantom_kind}-{self.phantom.cases}-{self.phantom.unlabelled}-{size}"
             return self.downloads / (name if self.seed == 0 else f"{name}-seed{self.seed}")
-        if self.data in KNOWN:
-            return self.downloads / KNOWN[self.data].name
-        return Path(self.data)
+        return _place(self.data, self.downloads)
 
     @property
     def is_phantom(self) -> bool:
@@ -78,21 +77,23 @@ class Source:
 
     @property
     def is_public(self) -> bool:
-        """Whether the data is generated, or a known dataset, rather than the user's own."""
-        return self.data in (PHANTOM, *KNOWN)
+        """Whether the data is generated, or from known datasets, and none of it the user's own."""
+        return OURS.issuperset((self.data, *self.more))
 
     @property
     def is_absent(self) -> bool:
-        """Whether the dataset must be generated or downloaded first."""
-        return self.is_public and not layouts.has_layout(self.folder)
+        """Whether a part of the dataset must be generated or downloaded first."""
+        is_new = self.is_phantom and not layouts.has_layout(self.folder)
+        return is_new or any(_must_be_downloaded(each, self.downloads) for each in (self.data, *self.more))
 
     def __post_init__(self) -> None:
         if self.is_phantom and (self.phantom_kind is None or self.phantom is None):
             raise UserError("there is no synthetic data for this figure: give a table or a folder instead of `phantom`")
-        if self.labels is not None and self.data in KNOWN and KNOWN[self.data].labels != self.labels:
-            there, wanted = (LABEL_KINDS[kind] for kind in (KNOWN[self.data].labels, self.labels))
-            raise UserError(f"{self.data}: its labels are {there}, not {wanted}")
-        if self.name != self.data and self.name in (PHANTOM, *KNOWN):
+        for each in OURS.intersection((self.data, *self.more)) - {PHANTOM}:
+            if self.labels is not None and KNOWN[each].labels != self.labels:
+                there, wanted = (LABEL_KINDS[kind] for kind in (KNOWN[each].labels, self.labels))
+                raise UserError(f"{each}: its labels are {there}, not {wanted}")
+        if self.name != self.data and self.name in OURS:
             msg = f"{self.data}: sslmed uses the name of this folder itself; rename the folder or link to it"
             raise UserError(msg)
         if self.folder.exists():
@@ -107,14 +108,10 @@ class Source:
         if self.is_phantom and self.phantom is not None and self.phantom_kind is not None:
             generate, numbers = KINDS[self.phantom_kind], asdict(self.phantom)
             generate(self.folder, **numbers, seed=self.seed)
-        elif self.data in KNOWN:
-            fetch(self.data, self.downloads)
-        elif not self.folder.exists():
-            known = (PHANTOM, *KNOWN)
-            near = did_you_mean(self.data, known) or did_you_mean_path(self.folder)
-            raise UserError(f"{self.data}: neither a folder, a table nor a known dataset ({', '.join(known)}){near}")
-        for path in self.more:
-            _require(path, "--data")
+        else:
+            _fetch(self.data, self.downloads, (PHANTOM, *KNOWN))
+        for each in self.more:
+            _fetch(each, self.downloads)
         return layouts.read(*self.folders, labels=self.labels)
 
 
@@ -138,7 +135,7 @@ class Pool:
     @property
     def folders(self) -> list[Path]:
         """Folders or tables of the pool, which may not exist yet."""
-        return [self.downloads / KNOWN[name].name if name in KNOWN else Path(name) for name in self.names]
+        return [_place(name, self.downloads) for name in self.names]
 
     @property
     def name(self) -> str:
@@ -148,8 +145,7 @@ class Pool:
     @property
     def is_absent(self) -> bool:
         """Whether a part of the pool must be downloaded first."""
-        pairs = zip(self.names, self.folders, strict=True)
-        return any(name in KNOWN and not layouts.has_layout(folder) for name, folder in pairs)
+        return any(_must_be_downloaded(name, self.downloads) for name in self.names)
 
     def scan(self) -> tuple[Dataset, list[str]]:
         """Download what is absent, and return the images and the problems of those that cannot be used.
@@ -157,10 +153,8 @@ class Pool:
         Raises:
             UserError: If a folder does not exist or has no image, or a dataset cannot be downloaded.
         """
-        for name, folder in zip(self.names, self.folders, strict=True):
-            if name in KNOWN:
-                fetch(name, self.downloads)
-            _require(folder, "--pool")
+        for name in self.names:
+            _fetch(name, self.downloads)
         check_name(self.name, self.folders[0])
         return layouts.scan_all(self.folders, pool=True)
 
@@ -176,8 +170,19 @@ def refuse_same_people(source: Source, pool: Pool) -> None:
         raise UserError(f"--pool {name}: shows the people of {source.data}, so pretraining would see its test cases")
 
 
-def _require(path: Path, option: str) -> None:
-    if not path.exists():
-        expected = f"{option} is a table, a folder of images or one in the layout of MSD or APTOS, or a known dataset"
-        near = did_you_mean(str(path), KNOWN) or did_you_mean_path(path)
-        raise UserError(f"{path}: no such folder; {expected} ({', '.join(KNOWN)}){near}")
+def _place(name: str, downloads: Path) -> Path:
+    """Return the folder of a known dataset, which may not exist yet, or the path that a user has given."""
+    return downloads / KNOWN[name].name if name in KNOWN else Path(name)
+
+
+def _must_be_downloaded(name: str, downloads: Path) -> bool:
+    return name in KNOWN and not layouts.has_layout(_place(name, downloads))
+
+
+def _fetch(name: str, downloads: Path, known: Sequence[str] = (*KNOWN,)) -> None:
+    """Download a known dataset if it is absent, and refuse what is neither one nor there."""
+    if name in KNOWN:
+        fetch(name, downloads)
+    elif not Path(name).exists():
+        near = did_you_mean(name, known) or did_you_mean_path(Path(name))
+        raise UserError(f"{name}: no such folder or table, and no known dataset ({', '.join(known)}){near}")

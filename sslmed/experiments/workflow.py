@@ -166,8 +166,9 @@ def run_workflow(work: Path, runs: Sequence[Run], *, executor: Executor, lock: i
         try:
             _watch(process, work, runs, todo, earlier, advance=advance, poll_seconds=executor.poll_seconds)
         except BaseException:
-            executor.stop(psutil.Process(process.pid), work)
-            process.wait()
+            if process.returncode is None:  # else it has ended by itself
+                executor.stop(psutil.Process(process.pid), work)
+                process.wait()
             raise
     if process.returncode != 0:
         print(f"the workflow ended with status {process.returncode}: {log_path}", file=sys.stderr)

@@ -85,6 +85,15 @@ def test_synthetic_data_for_a_figure_that_has_none(tmp_path: Path, capsys) -> No
         assert "give a table or a folder instead of `phantom`" in capsys.readouterr().err
 
 
+def test_a_known_dataset_may_follow_other_data(decathlon_dataset, tmp_path: Path, capsys) -> None:
+    data = decathlon_dataset(labelled=6, unlabelled=0)
+    command = ["reproduce", "segmentation", "--dry-run", "--arms", "baseline", "--downloads", tmp_path, "--data", data]
+    assert exit_status(*command, "hippocampus") == 0
+    assert f"{data}, {tmp_path / 'Task04_Hippocampus'} (not here yet: it will be downloaded)" in capsys.readouterr().out
+    assert exit_status(*command, "aptos") == 2
+    assert "aptos: its labels are classes, not" in capsys.readouterr().err
+
+
 def test_a_pool_that_names_no_modality_beside_cts_is_said_to_be_normalised_otherwise(
     decathlon_dataset, tmp_path: Path, capsys
 ) -> None:

