@@ -136,7 +136,7 @@ def test_another_encoder_has_crops_of_its_own(decathlon_dataset, tmp_path: Path,
 @pytest.mark.parametrize(
     "encoder",
     [
-        each if each in ("residual", "unet") else pytest.param(each, marks=pytest.mark.long)
+        each if each == "residual" else pytest.param(each, marks=pytest.mark.long)
         for each in sorted({*known_names("encoder")} - {"residual-l"})
     ],
 )

@@ -90,25 +90,33 @@ def test_again_it_takes_no_run_and_changes_no_byte(finished: Path) -> None:
     assert {name: (_results(finished) / name).read_bytes() for name in tables} == tables
 
 
-def test_killed_at_three_moments_it_goes_on_and_ends_with_the_same_results(finished: Path, tmp_path: Path) -> None:
-    # First the command alone (its workflow lives on), then the whole session, then one job.
-    command = _start(tmp_path)
-    _wait_for(_work(tmp_path), "rotation/fold0/pretrain/checkpoints/last.ckpt")
-    command.kill()
-    command.wait()
-    command = _start(tmp_path)
-    _wait_for(_work(tmp_path), "baseline/fold0/seed0/40/results.json")
-    os.killpg(command.pid, signal.SIGKILL)
-    command.wait()
-    command = _start(tmp_path)
-    _wait_for(_work(tmp_path), "*/fold0/seed0/100/metrics.csv")
-    for process in psutil.Process(command.pid).children(recursive=True):
-        if "sslmed.experiments.job" in process.cmdline():
-            process.kill()
-    assert command.wait(timeout=240) in (0, 1)
+@pytest.mark.parametrize("killed", [("session",), pytest.param(("command", "session", "job"), marks=pytest.mark.long)])
+def test_killed_it_goes_on_and_ends_with_the_same_results(
+    finished: Path, tmp_path: Path, killed: tuple[str, ...]
+) -> None:
+    for what in killed:
+        command = _start(tmp_path)
+        _wait_for(_work(tmp_path), WHEN[what])
+        if what == "command":  # its workflow lives on
+            command.kill()
+        elif what == "session":
+            os.killpg(command.pid, signal.SIGKILL)
+        else:
+            for process in psutil.Process(command.pid).children(recursive=True):
+                if "sslmed.experiments.job" in process.cmdline():
+                    process.kill()
+        assert command.wait(timeout=240) in (0, 1, -signal.SIGKILL)
     assert _start(tmp_path).wait(timeout=240) == 0, (tmp_path / "output").read_text()
     for name in TABLES:
         assert (_results(tmp_path) / name).read_bytes() == (_results(finished) / name).read_bytes()
+
+
+WHEN = {
+    "command": "rotation/fold0/pretrain/checkpoints/last.ckpt",
+    "session": "baseline/fold0/seed0/40/results.json",
+    "job": "*/fold0/seed0/100/metrics.csv",
+}
+"""What is killed -> the file that is there by then."""
 
 
 def _wait_for(work: Path, pattern: str) -> None:

@@ -29,7 +29,7 @@ ENCODERS: dict[str, Callable[[], Encoder]] = {
     "swin-transformer-3d": lambda: SwinEncoder(3, 1, 8, (1,), (2,), 3),
     "transformer-2d": lambda: PatchTransformer(2, 1, reductions=(2, 4)),
 }
-OTHERS = ["unet-3d", "densenet-2d"]  # the transformer takes long to overfit
+OTHERS = {"unet-3d": pytest.mark.slow, "densenet-2d": pytest.mark.long}  # the transformer takes longer to overfit
 # Images of unequal sides; every patch is at least 5 voxels wide.
 SHAPES = {2: (26, 31), 3: (18, 19, 21)}
 
@@ -168,7 +168,7 @@ def test_validation_repeats(name, device, monkeypatch):
 
 
 @every_task
-@pytest.mark.parametrize("encoder", ["unet-2d", *(pytest.param(each, marks=pytest.mark.slow) for each in OTHERS)])
+@pytest.mark.parametrize("encoder", ["unet-2d", *(pytest.param(each, marks=mark) for each, mark in OTHERS.items())])
 def test_overfits_a_batch(name, encoder, device):
     task = build(name, encoder, device)
     inputs, targets = task.make_task(draw_images(task, 4), torch.Generator(device).manual_seed(0))

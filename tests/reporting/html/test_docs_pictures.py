@@ -13,7 +13,7 @@ from sslmed.reporting.html.page import report_experiment
 ROOT = Path(__file__).parents[3]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(not any(map(shutil.which, docs_pictures.BROWSERS)), reason="there is no browser")
 def test_a_report_is_shown_in_true_colour(tmp_path):
     page = report_experiment(write_experiment(tmp_path, arms=("baseline", "rotation"), cases=3), tmp_path)
