@@ -257,7 +257,7 @@ def _prepare_photo(case: Case, settings: PrepareSettings) -> tuple[dict[str, NDA
 
 
 def _occurring(labels: NDArray[np.uint8]) -> list[int]:
-    found: list[int] = np.flatnonzero(np.bincount(labels.ravel())).tolist()
+    found: list[int] = np.flatnonzero(np.bincount(labels.ravel(order="K"))).tolist()
     return found
 
 

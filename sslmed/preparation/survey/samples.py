@@ -109,7 +109,7 @@ def _read(sample: Sample, image: Image, mask: Path | None) -> NDArray[Any]:
 
 def _add_map(sample: Sample, image: Image, read: Callable[[], NDArray[Any]]) -> None:
     try:
-        counts = np.bincount(read().ravel())
+        counts = np.bincount(read().ravel(order="K"))
     except DataError as error:
         sample.bad_masks[image.name] = error.problems
     else:
