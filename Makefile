@@ -46,7 +46,7 @@ reproduce-fig4: $(READY) ## Figure 4: grading of diabetic retinopathy in fundus 
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-fast: $(READY) ## Run the tests that take a second or less each, of all parts
-	$(PYTEST) -m "not slow" $(ARGS)
+	$(PYTEST) -m "not slow and not long" $(ARGS)
 
 test: $(READY) ## Run all tests except the longest, two files in parallel
 	$(PYTEST) -m "not long" $(ARGS)
