@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from sslmed.learning.convolutions import correct_convolutions
 from sslmed.learning.folding import can_fold, convolve_folded
 
-KINDS = {"pointwise": (5, 1), "one channel": (1, 3), "four channels": (4, 3), "many channels": (6, 3)}
+KINDS = {"pointwise": (5, 1), "one channel": (1, 3), "many channels": (16, 3)}
 """Input channels and size of the kernel, one of each way to compute them."""
 
 
