@@ -192,6 +192,7 @@ def test_a_run_that_replays_its_steps_has_the_same_history(
     pd.testing.assert_frame_equal(*histories, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_gradual_unfreezing_gives_the_same_weights(sslmed: Command, tmp_path: Path, monkeypatch) -> None:
     pretrained = tmp_path / "pretrained"
     assert sslmed("fit", "rotation", "--run_dir", str(pretrained)) == 0

@@ -82,6 +82,7 @@ def test_the_same_experiment_again_overwrites_its_one_summary_run(
     assert last["tables/summary"]["nrows"] == len(tables.summary)
 
 
+@pytest.mark.slow
 def test_the_dashboard_shows_the_experiment_and_is_brought_up_to_date(work: Path, server: FakeWandb) -> None:
     from sslmed.reporting.wandb.dashboard import make_dashboard
 

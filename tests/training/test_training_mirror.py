@@ -171,6 +171,7 @@ def test_a_run_begun_anew_is_another_run_and_a_moved_one_is_the_same(
     assert len(server.runs) == 2
 
 
+@pytest.mark.slow
 def test_the_mirror_changes_nothing_that_is_learned(fit: Fit, tmp_path: Path) -> None:
     weights = []
     for mode in ("disabled", "offline"):
