@@ -55,7 +55,6 @@ def run_in_processes(
 
 
 def _run_here(function: Callable[[Item], Result], items: Sequence[Item], description: str) -> list[Result]:
-    keep_freed_memory()
     results = []
     with progress(description, len(items)) as advance:
         for item in items:
