@@ -100,9 +100,6 @@ class Grid:
         """List the encoder's YAML and the preset's overlays. A YAML of the user's own takes precedence over both.
 
         Overlays for another encoder class are ignored, as its arguments differ.
-
-        Args:
-            suffixes: Suffixes of the overlays' names.
         """
         left_out = self.left_out
         overlays = [path for path in self._encoder_overlays(suffixes) if path not in left_out]

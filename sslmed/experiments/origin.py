@@ -37,12 +37,7 @@ def keep_origin(folder: Path, files: Mapping[str, str], precision: str | None = 
 
 
 def files_of(grid: Grid, figure: str) -> dict[str, str]:
-    """Return the files that give an experiment, and its runs, their names; sslmed's own relative to `configs/`.
-
-    Args:
-        grid: What the command compares.
-        figure: Name of the figure, or the path of a YAML.
-    """
+    """Return the files that give an experiment, and its runs, their names; sslmed's own relative to `configs/`."""
     files = {"preset": grid.preset_folder}
     files |= {} if grid.encoder is None else {"encoder": grid.encoder}
     files |= {"figure": Path(figure).resolve()} if is_yaml(figure) else {}

@@ -49,8 +49,6 @@ class Outcome:
         whole: The plan, and what earlier commands have finished with the same settings.
         out: Folder for tables and figures.
         metrics: Scores to plot, the main one first.
-        phantom: Whether the images are synthetic.
-        notes: Additional lines below the figure.
         wandb: `disabled`, `offline` or `online`.
     """
 
@@ -59,8 +57,6 @@ class Outcome:
     whole: Sequence[Run]
     out: Path
     metrics: Sequence[str]
-    phantom: bool
-    notes: Sequence[str]
     wandb: Mode | Literal["disabled"]
 
 
@@ -168,16 +164,7 @@ def _do(command: _Command, options: Options) -> Outcome:
     _report_others(work, whole.other_settings)
     for warning in lost_labels(places.seen.store) if places.seen is not None else ():
         print(warning, file=sys.stderr)
-    return Outcome(
-        work=work,
-        runs=runs,
-        whole=whole.runs,
-        out=command.out,
-        metrics=grid.experiment.metrics,
-        phantom=inputs.source.is_phantom,
-        notes=[] if inputs.pool is None else [f"External pool: {inputs.pool.name}."],
-        wandb=options.wandb,
-    )
+    return Outcome(work, runs, whole.runs, command.out, grid.experiment.metrics, options.wandb)
 
 
 def _with_own_spacing(options: Options, grid: Grid, source: Source, executor: Executor, drafts: Path) -> Grid:
@@ -198,14 +185,13 @@ def _all_done(work: Path, runs: Sequence[Run]) -> bool:
 
 def _check_runs(runs: Sequence[Run], places: Places, inputs: Inputs, grid: Grid) -> None:
     """Check the settings of all runs, if there is one to do."""
-    work, seen = places.work, places.seen
-    if _all_done(work, runs):
+    if _all_done(places.work, runs):
         return
     with importing():
         from sslmed.experiments.check import check_runs  # takes seconds
-    check_runs(runs, work, inputs.dataset, inputs.images, inputs.labelled, grid.experiment.arms, seen)
-    if seen is not None:
-        check_sizes(runs, seen)
+    check_runs(runs, places, inputs, grid.experiment.arms)
+    if places.seen is not None:
+        check_sizes(runs, places.seen)
 
 
 def _report_others(work: Path, others: Sequence[str]) -> None:

@@ -167,10 +167,7 @@ class Preset:
 
 
 def read_experiment(figure: str) -> Experiment:
-    """Read `configs/experiments/<figure>.yaml`, or a YAML of the user's own.
-
-    Args:
-        figure: A figure's name, or the path of a YAML.
+    """Read `configs/experiments/<figure>.yaml`, or a YAML of the user's own by its path.
 
     Raises:
         UserError: If there is no such figure, the file has unknown or missing keys or values of a wrong type, or it
@@ -268,13 +265,7 @@ def read_yaml(path: Path) -> Any:  # noqa: ANN401 - any YAML
 
 
 def find_setting(contents: Iterable[Any], place: str, default: Any) -> Any:  # noqa: ANN401 - any YAML
-    """Find a setting in the contents of YAML files, of which later ones take precedence.
-
-    Args:
-        contents: Results of `read_yaml`.
-        place: Its keys, as `data.init_args.split_seed`.
-        default: Value if no file has it.
-    """
+    """Find a setting by its keys, as `data.init_args.split_seed`, in YAML files of which later ones take precedence."""
     *sections, name = place.split(".")
     for content in reversed([*contents]):
         for section in sections:

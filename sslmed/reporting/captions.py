@@ -62,11 +62,7 @@ def holm_family(tables: Tables) -> str:
 
 
 def notes_of(records: Collection[Mapping[str, Any]]) -> list[str]:
-    """Say if encoders were not trained in the usual way.
-
-    Args:
-        records: `results.json` of the runs.
-    """
+    """Say if encoders were not trained in the usual way, by the `results.json` of the runs."""
     notes = [FROZEN] if any(record.get("frozen", False) for record in records) else []
     notes += [f"Supervised: pretrained on the labels of {source}." for source in labelled_sources(records)]
     files = {record["arm"]: record["source"] for record in records if record.get("source")}

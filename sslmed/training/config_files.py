@@ -14,9 +14,6 @@ def check_config_files(arguments: Sequence[str]) -> None:
 
     The parser refuses absent files.
 
-    Args:
-        arguments: Arguments of a command such as `sslmed fit`.
-
     Raises:
         UserError: If one is not.
     """

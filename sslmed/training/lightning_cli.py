@@ -125,16 +125,10 @@ class SSLMedCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:  # noqa: ANN401
         """Build the trainer with the callbacks of every run."""
         self.history = History(self.run.metrics)
+        seeds = SeedUpdates(self.settings.seed_everything, self.datamodule.fold)
         checkpoints = checkpoint_callbacks(self.run, self.model.monitor, self.model.monitor_mode)
         callbacks: dict[str | None, list[Callback]] = {
-            "fit": [
-                SeedUpdates(self.settings.seed_everything, self.datamodule.fold),
-                Rehearsal(),
-                StopAtDivergence(),
-                *self._probes(),
-                self.history,
-                *checkpoints,
-            ],
+            "fit": [seeds, Rehearsal(), StopAtDivergence(), *self._probes(), self.history, *checkpoints]
         }
         if isinstance(self.model, DownstreamTask):
             callbacks["predict"] = [self.model.prediction_writer(self.run.path)]
@@ -170,9 +164,8 @@ class SSLMedCLI(LightningCLI):
             )
         handed_over = model.pretrained if isinstance(model, DownstreamTask) else RANDOM
         if handed_over.checkpoint is not None:
-            self.transductive = check_handover(
-                handed_over.checkpoint, self.datamodule, transductive=handed_over.transductive
-            )
+            accepted = handed_over.transductive
+            self.transductive = check_handover(handed_over.checkpoint, self.datamodule, transductive=accepted)
         fitting = Fitting(
             self.trainer, model, self.datamodule, self.run, self.history, self._description(), self._selected
         )
@@ -238,14 +231,7 @@ class SSLMedCLI(LightningCLI):
 
 
 def main(args: Sequence[str], cli_class: type[SSLMedCLI] = SSLMedCLI) -> SSLMedCLI:
-    """Run a LightningCLI subcommand.
-
-    Args:
-        args: Subcommand and options, as after `sslmed`.
-        cli_class: Class that parses and runs them.
-
-    Returns:
-        What has run, with its `model`, `datamodule` and `trainer`.
+    """Run a LightningCLI subcommand with its options, and return what has run: `model`, `datamodule` and `trainer`.
 
     Raises:
         UserError: If an option or a file of the user's is not valid.

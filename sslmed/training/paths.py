@@ -28,9 +28,6 @@ def place_runs(arguments: Sequence[str]) -> list[str]:
     """Add `--run_dir` after each `-c RUN/config.yaml`: a run is where its config.yaml is, also if it was moved.
 
     Later options take precedence, as always.
-
-    Args:
-        arguments: Arguments of a command such as `sslmed test`.
     """
     placed: list[str] = []
     for earlier, argument in zip(["", *arguments], arguments, strict=False):

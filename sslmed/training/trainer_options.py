@@ -56,10 +56,7 @@ FIXED_CALLBACKS = (EarlyStopping, GradientAccumulationScheduler, Timer)
 def checkpoint_callbacks(run: RunDirectory, monitor: str, mode: str) -> list[ModelCheckpoint]:
     """Keep the best and the last checkpoint: two callbacks, because `save_last` of one only copies the best.
 
-    Args:
-        run: Directory of the run.
-        monitor: Logged metric that chooses the best checkpoint.
-        mode: `max` or `min`: which value is best.
+    The best is that with the `max` or `min` (`mode`) of a logged metric (`monitor`).
     """
     return [
         _LaterWinsTies(
@@ -91,12 +88,7 @@ class _LaterWinsTies(ModelCheckpoint):
 
 
 def trainer_options(config: Mapping[str, Any], model: LightningModule, run: RunDirectory) -> dict[str, Any]:
-    """Complete the trainer's arguments. The configuration takes precedence.
-
-    Args:
-        config: Arguments in the configuration.
-        model: Model to train.
-        run: Directory of the run.
+    """Complete the trainer's arguments of a run. Those in its configuration take precedence.
 
     Raises:
         UserError: If an argument or a callback would shorten, repeat or skip a part of training or scoring.

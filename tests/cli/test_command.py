@@ -199,7 +199,7 @@ def test_test_validate_and_predict_leave_the_record_alone(sslmed: Command, tmp_p
     score = json.loads((run / "results.json").read_text())["metrics"]["dice_foreground"]
     assert re.search(rf"dice_foreground +│ +{score:.4f}", shown)
     for subcommand in ("test", "validate", "predict"):
-        assert exit_status([subcommand, "-c", str(run / "config.yaml")]) == 0
+        assert exit_status(subcommand, "-c", run / "config.yaml") == 0
         assert all(path.read_bytes() == content for path, content in record.items())
     assert f"{score:.4f}" in capsys.readouterr().out
 
@@ -243,7 +243,7 @@ def test_volumes_of_different_sizes_are_trained_on_in_crops(decathlon_dataset, t
     assert sslmed("fit", "segmentation", *options) == 2
     assert "train on crops, e.g. --data.crop_size" in capsys.readouterr().err
     assert sslmed("fit", "segmentation", *options, "--data.crop_size", "[8,8,8]") == 0
-    assert exit_status(["predict", "-c", str(tmp_path / "run" / "config.yaml")]) == 0
+    assert exit_status("predict", "-c", tmp_path / "run" / "config.yaml") == 0
     for path in (tmp_path / "run" / "predictions").iterdir():
         assert nib.load(path).shape == nib.load(data / "imagesTr" / path.name).shape
 

@@ -16,13 +16,13 @@ def test_all_runs_of_an_experiment_are_scored_once_and_reported(tmp_path, capsys
     assert exit_status(["reproduce", "fig3", "--preset", preset, *arms, *places]) == 0
     work, out = (tmp_path / place / "fig3" / "phantom-tiny" for place in ("runs", "out"))
     command = ["robustness", str(work), "--corrupt", "noise", "--out", str(tmp_path / "out")]
-    assert exit_status(command) == 0
+    assert exit_status(*command) == 0
     written = {path: path.read_bytes() for path in work.rglob("robustness.csv")}
     assert {path.relative_to(work).parts[0] for path in written} == {"baseline", "rotation"}
     assert {*pd.read_csv(out / "robustness.csv")["arm"]} == {"baseline", "rotation"}
     assert "Scores under artefacts" in (out / "report.html").read_text()
     capsys.readouterr()
-    assert exit_status(command) == 0
+    assert exit_status(*command) == 0
     assert "scoring" not in capsys.readouterr().err
     for path, content in written.items():
         path.unlink()

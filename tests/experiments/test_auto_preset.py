@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from tiny_runs import exit_status
+from commands import exit_status
 
 from sslmed.core.errors import UserError
 from sslmed.downstream import Segmentation

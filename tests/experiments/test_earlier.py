@@ -81,7 +81,7 @@ def test_a_damaged_plan_says_to_remove_it(tmp_path: Path, capsys) -> None:
     plan.write_text("[{")
     places = [f"--{name}={tmp_path / name}" for name in ("runs", "out", "downloads")]
     command = ["reproduce", "fig3", "--preset", str(TINY), "--arms", "baseline", "--dry-run", *places]
-    assert exit_status(command) == 2
+    assert exit_status(*command) == 2
     assert "remove it, and `sslmed reproduce` writes it again" in capsys.readouterr().err
     plan.unlink()
-    assert exit_status(command) == 0
+    assert exit_status(*command) == 0

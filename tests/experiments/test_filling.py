@@ -178,7 +178,7 @@ def test_a_dry_run_says_how_many_jobs_share_a_gpu_and_why(machine, tmp_path: Pat
     machine()
     monkeypatch.chdir(tmp_path)
     command = ["reproduce", "fig3", "--preset", str(TINY), "--arms", "baseline", "--folds", "0", "1", "--dry-run"]
-    assert exit_status(command) == 0
+    assert exit_status(*command) == 0
     assert "1 side by side until the memory of a first run says how many share a GPU" in capsys.readouterr().out
 
 

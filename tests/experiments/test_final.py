@@ -8,7 +8,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
-from tiny_runs import exit_status
+from commands import exit_status
 
 from sslmed.core.label_amount import LabelAmount
 from sslmed.experiments.final import conclude

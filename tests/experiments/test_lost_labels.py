@@ -5,7 +5,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from tiny_runs import exit_status
+from commands import exit_status
 
 TINY = Path(__file__).parent / "tiny"
 WARNING = "3 of 6 labelled cases lose all voxels of a class on the prepared grid"

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tiny_runs import exit_status
+from commands import exit_status
 
 from sslmed.core.errors import UserError
 from sslmed.core.label_amount import LabelAmount

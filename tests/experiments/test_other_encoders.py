@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from tiny_runs import exit_status
+from commands import exit_status
 
 TINY = Path(__file__).parent / "tiny"
 

@@ -13,7 +13,7 @@ import torch
 import yaml
 from huggingface_hub import ModelCard
 from safetensors.torch import load_file
-from tiny_runs import exit_status, fit
+from commands import exit_status, fit
 from trained_runs import FINETUNED, MAPS, Trained
 
 from sslmed import load

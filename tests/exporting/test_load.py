@@ -13,7 +13,7 @@ import SimpleITK
 import torch
 import torchio
 from PIL import Image
-from tiny_runs import exit_status
+from commands import exit_status
 from trained_runs import MAPS
 
 from sslmed import load

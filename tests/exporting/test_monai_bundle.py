@@ -10,7 +10,7 @@ import pytest
 import torch
 from monai.bundle import run, verify_metadata, verify_net_in_out
 from PIL import Image
-from tiny_runs import exit_status
+from commands import exit_status
 from trained_runs import MAPS
 
 from sslmed import load

@@ -8,7 +8,7 @@ import pytest
 import torch
 import yaml
 from nnunet_library import library_network
-from tiny_runs import exit_status, fit
+from commands import exit_status, fit
 
 from sslmed import load
 from sslmed.encoders import ResidualEncoder

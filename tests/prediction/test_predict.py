@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
-from tiny_runs import exit_status
+from commands import exit_status
 from trained_runs import FINETUNED, MAPS, Trained
 
 from sslmed import load

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_runs import exit_status
+from commands import exit_status
 
 from sslmed.core.errors import DataError
 from sslmed.preparation.fingerprint import Fingerprint, choose_crop, measure

@@ -46,7 +46,7 @@ def test_subjects_pretrain_a_network(subjects, tmp_path) -> None:
     store = prepare_subjects(subjects, tmp_path / "mine", PrepareSettings(size=16), jobs=1)
     arguments = run_arguments("rotation", store.root, tmp_path)
     arguments[arguments.index(str(CONFIGS / "data/pretraining.yaml"))] = str(CONFIGS / "data/pool.yaml")
-    assert exit_status(["fit", *arguments, *BUDGET, "--run_dir", str(tmp_path / "run")]) == 0
+    assert exit_status("fit", *arguments, *BUDGET, "--run_dir", tmp_path / "run") == 0
     assert (tmp_path / "run" / "results.json").is_file()
 
 

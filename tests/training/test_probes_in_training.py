@@ -8,7 +8,7 @@ import pytest
 import torch
 from commands import Command
 from generated_tables import write_table
-from tiny_runs import fit
+from commands import fit
 
 from sslmed.data.pretraining import PretrainingData
 from sslmed.data.samples import StoreDataset

@@ -6,7 +6,7 @@ import pytest
 import torch
 from commands import exit_status
 from generated_tables import write_table
-from tiny_runs import fit
+from commands import fit
 
 import sslmed
 from sslmed.evaluation.artefacts import STRENGTHS, corrupt

@@ -13,15 +13,7 @@ from sslmed.preparation.channels import UNNAMED
 from sslmed.preparation.download.known import licence_of
 from sslmed.reporting.efficiency import LABELS, UPDATES
 from sslmed.reporting.html.experiment import FinishedExperiment
-from sslmed.reporting.html.formatting import (
-    NONE,
-    difference,
-    interval,
-    listing,
-    memory,
-    p_value,
-    score,
-)
+from sslmed.reporting.html.formatting import NONE, difference, interval, listing, memory, p_value, score
 from sslmed.reporting.label_axis import LabelAxis
 from sslmed.reporting.pretraining import labelled_sources
 
@@ -35,10 +27,7 @@ def all_cells(experiment: FinishedExperiment) -> list[dict[str, Any]]:
     summary = experiment.tables.summary
     others = [metric for metric in summary["metric"].unique() if metric not in experiment.metrics]
     return [
-        {
-            "metric": _name(metric, experiment),
-            "rows": _cells(summary[summary["metric"] == metric], experiment),
-        }
+        {"metric": _name(metric, experiment), "rows": _cells(summary[summary["metric"] == metric], experiment)}
         for metric in [*experiment.metrics, *others]
     ]
 

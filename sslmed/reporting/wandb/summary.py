@@ -28,7 +28,7 @@ def log_summary(work: Path, mode: Mode, *, tables: Mapping[str, pd.DataFrame], f
     with session(
         work,
         mode,
-        run_id=identity_of(work),
+        id=identity_of(work),
         resume=False,
         name="summary",
         group=group_name(*identity.values()),
