@@ -123,7 +123,8 @@ def _write(
 ) -> None:
     with atomic_folder(folder) as partial:
         (partial / MADE_FOR).write_text(json.dumps(made_for) + "\n")
-        for path in grid.preset_folder.glob("*.yaml"):
+        foreign = replace(grid, encoder=None).left_out  # overlays of another figure's encoder
+        for path in {*grid.preset_folder.glob("*.yaml")}.difference(foreign):
             copyfile(path, partial / path.name)
         comment = "".join(f"# {line}\n" for line in [f"Made from the preset {grid.preset_folder.name}.", *words])
         (partial / "preset.yaml").write_text(comment + yaml.safe_dump(content, sort_keys=False))

@@ -50,7 +50,6 @@ class Outcome:
         out: Folder for tables and figures.
         metrics: Scores to plot, the main one first.
         phantom: Whether the images are synthetic.
-        notes: Additional lines below the figure.
         wandb: `disabled`, `offline` or `online`.
     """
 
@@ -60,7 +59,6 @@ class Outcome:
     out: Path
     metrics: Sequence[str]
     phantom: bool
-    notes: Sequence[str]
     wandb: Mode | Literal["disabled"]
 
 
@@ -135,8 +133,6 @@ def _prepare_command(options: Options, drafts: Path) -> _Command:
     if inputs.dataset is not None:
         check_data(inputs.dataset, filter(None, (inputs.images, inputs.labelled)), grid)
         _say_what_quick_is_for(grid, source, inputs.dataset.spatial_dims)
-    if places.seen is not None:
-        check_folds(places.seen.store, grid)
     return _Command(grid, executor, inputs, places, out, files, plan)
 
 
@@ -175,7 +171,6 @@ def _do(command: _Command, options: Options) -> Outcome:
         out=command.out,
         metrics=grid.experiment.metrics,
         phantom=inputs.source.is_phantom,
-        notes=[] if inputs.pool is None else [f"External pool: {inputs.pool.name}."],
         wandb=options.wandb,
     )
 
@@ -201,11 +196,12 @@ def _check_runs(runs: Sequence[Run], places: Places, inputs: Inputs, grid: Grid)
     work, seen = places.work, places.seen
     if _all_done(work, runs):
         return
+    if seen is not None:
+        check_folds(runs, seen.store, grid.preset.n_folds)
+        check_sizes(runs, seen)
     with importing():
         from sslmed.experiments.check import check_runs  # takes seconds
     check_runs(runs, work, inputs.dataset, inputs.images, inputs.labelled, grid.experiment.arms, seen)
-    if seen is not None:
-        check_sizes(runs, seen)
 
 
 def _report_others(work: Path, others: Sequence[str]) -> None:

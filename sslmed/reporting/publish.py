@@ -51,7 +51,7 @@ def _write(outcome: Outcome, tables: Tables) -> None:
     for kind, found in (("not learned", unlearned), ("collapsed", collapsed)):
         for each in found(pretraining, outcome.whole):
             print(f"{kind}: {each}", file=sys.stderr)
-    notes = [*outcome.notes, *notes_of(records.values()), *sentences(pretraining, outcome.whole, losses=True)]
+    notes = [*notes_of(records), *sentences(pretraining, outcome.whole, losses=True)]
     draw_figure(tables, figure, svg, phantom=outcome.phantom, metrics=outcome.metrics, notes=notes)
     pdf, text = figure.with_suffix(".pdf"), out / f"{figure.stem}-caption.txt"
     draw_paper_figure(tables, pdf, text, phantom=outcome.phantom, metric=outcome.metrics[0], notes=notes)
