@@ -153,6 +153,8 @@ def _do(command: _Command, options: Options) -> Outcome:
             places = replace(places, seen=seen)
             runs = plan(grid, places)
             check_sizes(runs, seen)
+        for warning in lost_labels(places.seen.store) if places.seen is not None else ():
+            print(warning, file=sys.stderr)
         whole = with_earlier(grid, places, runs, plan)
         if not grid.final:  # the plan is of what is compared
             write_plan(work / "plan.json", whole.runs)
@@ -162,8 +164,6 @@ def _do(command: _Command, options: Options) -> Outcome:
             keep_origin(work, command.files, grid.preset.precision)
             run_all(work, runs, executor=executor, lock=lock)
     _report_others(work, whole.other_settings)
-    for warning in lost_labels(places.seen.store) if places.seen is not None else ():
-        print(warning, file=sys.stderr)
     return Outcome(
         work=work,
         runs=runs,
