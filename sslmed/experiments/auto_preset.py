@@ -99,7 +99,8 @@ def _make(folder: Path, grid: Grid, found: Fingerprint, jobs: int | None) -> Non
     comment = "".join(f"# {line}\n" for line in [f"Made from the preset {grid.preset_folder.name}.", *words])
     with atomic_folder(folder) as partial:
         (partial / MADE_FOR).write_text(json.dumps(_determinants(found)) + "\n")
-        for path in grid.preset_folder.glob("*.yaml"):
+        foreign = replace(grid, encoder=None).left_out  # overlays of another figure's encoder
+        for path in {*grid.preset_folder.glob("*.yaml")}.difference(foreign):
             copyfile(path, partial / path.name)
         (partial / "preset.yaml").write_text(comment + yaml.safe_dump(content, sort_keys=False))
         for suffix, size in (("", crop), (SLICES, crop[:2])):

@@ -57,6 +57,10 @@ class Run:
         """Return the values that an option has in the arguments, e.g. `--data.store`, or `-c` for its YAML files."""
         return [value for name, value in pairwise(self.arguments) if name == option]
 
+    def setting(self, place: str, default: Any) -> Any:  # noqa: ANN401 - any YAML
+        """Return a setting of the YAML files; see `find_setting`."""
+        return find_setting([read_yaml(Path(file)) for file in self.values("-c")], place, default)
+
 
 @dataclass(frozen=True)
 class LabelledSource:

@@ -131,8 +131,6 @@ def _prepare_command(options: Options, drafts: Path) -> _Command:
     if inputs.dataset is not None:
         check_data(inputs.dataset, filter(None, (inputs.images, inputs.labelled)), grid)
         _say_what_quick_is_for(grid, source, inputs.dataset.spatial_dims)
-    if places.seen is not None:
-        check_folds(places.seen.store, grid)
     return _Command(grid, executor, inputs, places, out, files, plan)
 
 
@@ -153,6 +151,8 @@ def _do(command: _Command, options: Options) -> Outcome:
             places = replace(places, seen=seen)
             runs = plan(grid, places)
             check_sizes(runs, seen)
+        for warning in lost_labels(places.seen.store) if places.seen is not None else ():
+            print(warning, file=sys.stderr)
         whole = with_earlier(grid, places, runs, plan)
         if not grid.final:  # the plan is of what is compared
             write_plan(work / "plan.json", whole.runs)
@@ -162,8 +162,6 @@ def _do(command: _Command, options: Options) -> Outcome:
             keep_origin(work, command.files, grid.preset.precision)
             run_all(work, runs, executor=executor, lock=lock)
     _report_others(work, whole.other_settings)
-    for warning in lost_labels(places.seen.store) if places.seen is not None else ():
-        print(warning, file=sys.stderr)
     return Outcome(work, runs, whole.runs, command.out, grid.experiment.metrics, options.wandb)
 
 
@@ -187,11 +185,12 @@ def _check_runs(runs: Sequence[Run], places: Places, inputs: Inputs, grid: Grid)
     """Check the settings of all runs, if there is one to do."""
     if _all_done(places.work, runs):
         return
+    if places.seen is not None:
+        check_folds(runs, places.seen.store, grid.preset.n_folds)
+        check_sizes(runs, places.seen)
     with importing():
         from sslmed.experiments.check import check_runs  # takes seconds
     check_runs(runs, places, inputs, grid.experiment.arms)
-    if places.seen is not None:
-        check_sizes(runs, places.seen)
 
 
 def _report_others(work: Path, others: Sequence[str]) -> None:

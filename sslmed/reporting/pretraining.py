@@ -3,9 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 from sslmed.evaluation.learned import Row, collapse, is_learned
+from sslmed.experiments.arms import Arm
 from sslmed.experiments.plan import Run
 
 RULE = "its validation loss is not 2 % below that of guessing"
@@ -80,6 +82,13 @@ def _handed_over(records: Mapping[Run, Mapping[str, Any]], runs: Sequence[Run]) 
         return losses[min(losses)] if run.name in best and losses else rows[-1]
 
     return {run: row(run, record["validation"]) for run, record in records.items()}
+
+
+def pools(runs: Iterable[Run]) -> list[str]:
+    """Name the external pools that runs were pretrained on."""
+    external = [run for run in runs if run.labels is None and Arm.parse(run.arm).external]
+    stores = {Path(run.values("--data.store")[0]).name for run in external}
+    return sorted(name.removeprefix("pool-").rpartition("-")[0] for name in stores)
 
 
 def labelled_sources(records: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -47,9 +47,7 @@ def _write(outcome: Outcome, tables: Tables) -> None:
     for kind, found in (("not learned", unlearned), ("collapsed", collapsed)):
         for each in found(experiment.pretraining, outcome.whole):
             print(f"{kind}: {each}", file=sys.stderr)
-    pools = [f"External pool: {', '.join(experiment.pools)}."] if experiment.pools else []
-    warnings = experiment.pretraining_warnings(losses=True)
-    notes = [*pools, *notes_of(experiment.records.values()), *warnings]
+    notes = [*notes_of(experiment.records), *experiment.pretraining_warnings(losses=True)]
     phantom = experiment.is_phantom
     draw_figure(tables, figure, svg, phantom=phantom, metrics=outcome.metrics, notes=notes)
     pdf, text = figure.with_suffix(".pdf"), out / f"{figure.stem}-caption.txt"

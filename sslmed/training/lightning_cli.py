@@ -200,7 +200,7 @@ class SSLMedCLI(LightningCLI):
         """Score the validation cases with the selected checkpoint and print the result."""
         load_weights(model, self._checkpoint(ckpt_path), self.datamodule.store)
         (scores,) = self.trainer.validate(model, datamodule=self.datamodule, verbose=False)
-        print_scores("Validation cases", scores)
+        print_scores("Validation cases" + ", which it was trained on" * self.datamodule.final, scores)
 
     def predict(self, model: LightningModule, ckpt_path: Path | str | None = None, **_: Any) -> None:  # noqa: ANN401
         """Predict test and unlabelled cases, and write the predictions to the run directory."""

@@ -120,6 +120,17 @@ def test_settings_of_the_preset_that_it_starts_from_are_kept(decathlon_dataset, 
 
 
 @pytest.mark.slow
+def test_it_takes_from_a_preset_of_another_figure_what_is_for_the_figures_own_encoder(
+    decathlon_dataset, tmp_path: Path, write
+) -> None:
+    data, preset = decathlon_dataset(labelled=10, unlabelled=0), ["--preset", "fig4/quick"]  # of a DenseNet
+    write(data, *preset)
+    folder = tmp_path / "out" / "presets" / "segmentation" / "Task00_Toy" / "quick-auto"
+    assert (folder / "finetune.yaml").is_file()
+    assert _dry_run(tmp_path, "segmentation", data, "--spacing", "auto", *preset) == 0
+
+
+@pytest.mark.slow
 def test_another_encoder_has_crops_of_its_own(decathlon_dataset, tmp_path: Path, write) -> None:
     data = decathlon_dataset(labelled=10, unlabelled=0, shape=(12, 10, 8))
     for encoder in ([], ["--encoder", "resnet"]):

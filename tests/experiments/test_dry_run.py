@@ -1,11 +1,18 @@
+import re
+import shutil
+from pathlib import Path
+
 import pytest
+from tiny_runs import exit_status
 
 from sslmed.core.label_amount import label_amounts
 from sslmed.experiments.dry_run import training_seconds
 from sslmed.experiments.grid import Grid
 from sslmed.experiments.plan import Places, plan_runs
 from sslmed.experiments.settings import Estimate, preset_folder, read_experiment, read_preset
+from sslmed.preparation.prepare import prepare
 
+TINY = Path(__file__).parent / "tiny"
 ESTIMATE = Estimate(device="GPU", pretrain_seconds=1000, finetune_seconds=100, memory_gib=1, disk_mib=1)
 
 
@@ -32,3 +39,19 @@ def test_numbers_of_labels_are_fractions_of_the_training_cases(preset, lengths, 
     )
     runs = plan_runs(grid, Places(tmp_path, tmp_path / "store-1"), dataset="toy", wandb="disabled")
     assert training_seconds(ESTIMATE, runs, n_train=40) == pytest.approx(lengths * 100)
+
+
+def test_disk_is_counted_of_what_is_not_prepared_yet(decathlon_dataset, tmp_path, capsys):
+    data, preset = decathlon_dataset(labelled=6, unlabelled=0), shutil.copytree(TINY, tmp_path / "large")
+    (preset / "preset.yaml").write_text((TINY / "preset.yaml").read_text().replace("size: 12", "size: 128"))
+    settings = read_preset(preset).prepare
+    places = [f"--{name}={tmp_path / name}" for name in ("runs", "out", "downloads")]
+
+    def disk():
+        options = ["--data", data, "--preset", preset, "--arms", "baseline", *places, "--dry-run"]
+        assert exit_status("reproduce", "fig3", *options) == 0
+        return re.search(r"([\d.]+) GiB of disk", capsys.readouterr().out)[1]
+
+    assert disk() == "0.04"  # 6 cases of 128³ voxels in float16 with labels
+    prepare(data, tmp_path / "runs" / "stores" / f"Task00_Toy-{settings.key('Task00_Toy map')}", settings, jobs=1)
+    assert disk() == "0.00"

@@ -1,6 +1,7 @@
 """`--labels` on a tiny dataset whose folds differ by a training case, and what a dry run says of it."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pandas as pd
 import pytest
 
 from sslmed import cli
+from sslmed.data.splits import split_cases
 
 HERE = Path(__file__).parent
 TINY = HERE / "tiny"
@@ -58,6 +60,24 @@ def test_photographs_need_a_label_of_each_class(reproduce, aptos_dataset, capsys
     options = {"figure": "fig4", "preset": HERE / "tiny-fundus"}
     assert reproduce(data, "--labels", "4", "--dry-run", **options) == 2
     assert "fold 0: 4 labels: each of the 5 classes needs one, so the least number is 5" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_amounts_are_checked_in_the_folds_of_the_presets_own_seed(reproduce, aptos_dataset, tmp_path: Path) -> None:
+    grades = {f"eye_{number:02}": grade for number, grade in enumerate((0, 1, 2, 3) * 9 + (4,))}
+    data = aptos_dataset(grades=[*grades.values()])
+    preset = shutil.copytree(HERE / "tiny-fundus", tmp_path / "mine")
+
+    def n_classes(seed: int) -> int:
+        split = split_cases(grades, fold=0, n_folds=3, split_seed=seed, classes=grades)
+        return len({grades[case] for case in split.train})
+
+    seeds = {n_classes(seed): seed for seed in range(9)}
+    assert seeds.keys() == {4, 5}
+    for number, seed in seeds.items():
+        (preset / "run.yaml").write_text(f"data: {{init_args: {{split_seed: {seed}}}}}\n")
+        status = reproduce(data, "--labels", "4", "--dry-run", figure="fig4", preset=preset)
+        assert status == (0 if number == 4 else 2)
 
 
 @pytest.mark.slow

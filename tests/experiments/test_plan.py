@@ -1,6 +1,7 @@
 import hashlib
 import re
 import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from sslmed.core.errors import UserError
 from sslmed.core.label_amount import LabelAmount, label_amounts
 from sslmed.experiments.arms import Arm
 from sslmed.experiments.check import parse
+from sslmed.experiments.engine import command, environment
+from sslmed.experiments.executors.local import Local
 from sslmed.experiments.grid import Grid
 from sslmed.experiments.own import add_arms, expand_groups
 from sslmed.experiments.plan import LabelledSource, Places, Run, describe_file, plan_runs, read_plan, write_plan
@@ -316,11 +319,24 @@ def test_groups_are_expanded_once_also_on_slices() -> None:
     assert experiment.default_arms == paper == ["baseline", "rotation", "jigsaw", "rpl", "exemplar", "cpc"]
     assert expand_groups(experiment, ["@modern"]) == modern
     assert expand_groups(experiment, ["baseline", "@modern"]) == modern
+    assert sorted(expand_groups(experiment, ["@paper", "rotation", "null"])) == sorted([*paper, "null"])
     assert expand_groups(experiment, ["@modern-2d", "null"]) == [*(f"{arm}-2d" for arm in modern), "null"]
     assert set(expand_groups(experiment, ["@all"])) == {*experiment.arms, *paper, *modern}
     assert expand_groups(experiment, ["@all", "@paper"]) == expand_groups(experiment, ["@all"])
     with pytest.raises(UserError, match="unknown group of arms @moderm: choose from @all, @modern, @paper"):
         expand_groups(experiment, ["@moderm"])
+
+
+def test_arms_whose_names_differ_by_a_dash_have_jobs_of_their_own(tmp_path: Path) -> None:
+    own = [tmp_path / f"{name}.yaml" for name in ("rotation_2d", "my-idea", "my_idea")]
+    for file in own:
+        file.write_text("model: {class_path: Rotation}\n")
+    experiment, arms = add_arms(read_experiment("fig3"), ["rotation-2d", *map(str, own)])
+    grid = Grid(experiment, read_preset(TINY), TINY, tuple(arms), _ALL, folds=(0,), seeds=(0,))
+    write_plan(tmp_path / "workflow.json", _plan(grid))
+    workflow = [*command(tmp_path, Local(1)), "--dry-run"]
+    shown = subprocess.run(workflow, env=environment(tmp_path), capture_output=True, text=True, check=True).stdout
+    assert {f"rule {arm}_fold0:" for arm in arms} < set(shown.splitlines())
 
 
 @pytest.mark.parametrize("figure", known_names("experiments"))

@@ -87,7 +87,7 @@ def _write_store(root, figure):
         "label_names": dict(enumerate(CLASSES[figure])),
         "codes": list(range(len(CLASSES[figure]))),
         **{"labelled": ["a", "b", "c"], "unlabelled": ["d"], "groups": {}},
-        "records": {case: {"digest": case, "lost": []} for case in "abcd"},
+        "records": {case: {"digest": case, "classes": [*range(len(CLASSES[figure]))], "lost": []} for case in "abcd"},
         **{"left_out": {}, "problems": [], "sources": {}},
     }
     (root / "store.json").write_text(json.dumps(content))

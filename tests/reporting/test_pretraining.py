@@ -57,7 +57,7 @@ def test_terminal_figure_and_headline_name_arm_and_folds(tmp_path, capsys):
     _end_with(work / "rpl" / "fold0" / "pretrain", **{"features/spread": 0.3, "features/rank": 1.7})
     runs = read_plan(work / "plan.json")
     out = tmp_path / "out"
-    assert publish(Outcome(work, runs, runs, out, ["dice_foreground"], phantom=True, notes=[], wandb="disabled")) == 0
+    assert publish(Outcome(work, runs, runs, out, ["dice_foreground"], phantom=True, wandb="disabled")) == 0
     shown = capsys.readouterr().err
     assert re.findall("not learned: (.*)", shown) == [
         "rpl in fold 1 (4.07, guessing 3.26)",

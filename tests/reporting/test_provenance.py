@@ -18,7 +18,7 @@ def record(path, **facts):
 def published(work, out):
     runs = read_plan(work / "plan.json")
     metrics = ["dice_foreground"]
-    outcome = Outcome(work, runs, runs, out, metrics=metrics, phantom=True, notes=[], wandb="disabled")
+    outcome = Outcome(work, runs, runs, out, metrics=metrics, phantom=True, wandb="disabled")
     assert publish(outcome) == 0
     return (out / "fig3.svg").read_text(), (out / "report.html").read_text()
 

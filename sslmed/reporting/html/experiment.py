@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from sslmed.core.errors import UserError
-from sslmed.experiments.arms import Arm
 from sslmed.experiments.failures import Failure, failures
 from sslmed.experiments.plan import Run
 from sslmed.experiments.settings import kept_experiment
@@ -118,10 +117,3 @@ class FinishedExperiment:
             return Store(Path(run.values("--data.store")[0]))
         except UserError:
             return None
-
-    @property
-    def pools(self) -> list[str]:
-        """Names of the external pools that arms were pretrained on."""
-        external = [run for run in self.runs if run.labels is None and Arm.parse(run.arm).external]
-        stores = {Path(run.values("--data.store")[0]).name for run in external}
-        return sorted(name.removeprefix("pool-").rpartition("-")[0] for name in stores)

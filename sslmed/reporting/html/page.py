@@ -92,7 +92,7 @@ def _content(experiment: FinishedExperiment) -> dict[str, Any]:
         "arms": [swatch(style) | {"meaning": _meaning(style.arm)} for style in experiment.arm_styles],
         "has_null_band": not experiment.tables.null_bands.empty,
         "null_arms": [(name, _meaning(Arm.parse(name))) for name in experiment.arms if Arm.parse(name).is_null],
-        "caption": [*caption(experiment.tables, main), *notes_of(experiment.records.values())],
+        "caption": [*caption(experiment.tables, main), *notes_of(experiment.records)],
         "charts": charts(experiment),
         "label_kind": experiment.label_kind,
         "predictions": PREDICTIONS[experiment.label_kind],

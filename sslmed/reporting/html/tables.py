@@ -15,7 +15,7 @@ from sslmed.reporting.efficiency import LABELS, UPDATES
 from sslmed.reporting.html.experiment import FinishedExperiment
 from sslmed.reporting.html.formatting import NONE, difference, interval, listing, memory, p_value, score
 from sslmed.reporting.label_axis import LabelAxis
-from sslmed.reporting.pretraining import labelled_sources
+from sslmed.reporting.pretraining import labelled_sources, pools
 
 TIMES = " \N{MULTIPLICATION SIGN} "
 QUANTITIES = {"labels": LABELS, "updates": UPDATES}
@@ -202,9 +202,9 @@ def protocol(experiment: FinishedExperiment) -> list[tuple[str, str]]:
         terms += [("Pretraining", f"{_budget(experiment.pretraining.values())}, once per arm and fold; sees {seen}")]
     counts = _image_counts(experiment)
     terms += [("Images of pretraining", counts)] if counts else []
-    if experiment.pools:
-        pools = listing([*map(_with_licence, experiment.pools)])
-        terms.append(("External pool", f"{pools}: the arms with -external are pretrained on it alone"))
+    if names := pools(experiment.runs):
+        listed = listing([*map(_with_licence, names)])
+        terms.append(("External pool", f"{listed}: the arms with -external are pretrained on it alone"))
     sources = labelled_sources(experiment.records.values())
     terms += [("Supervised arms", f"pretrained on the labels of {each}") for each in sources]
     return terms

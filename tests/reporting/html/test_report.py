@@ -125,13 +125,22 @@ def test_terminal_and_caption_name_the_effect_first_and_the_family(tmp_path, cap
     work = write_experiment(tmp_path, arms=arms, examples=False, **folds)
     runs = read_plan(work / "plan.json")
     out = tmp_path / "out"
-    assert publish(Outcome(work, runs, runs, out, ["dice_foreground"], phantom=True, notes=[], wandb="disabled")) == 0
+    assert publish(Outcome(work, runs, runs, out, ["dice_foreground"], phantom=True, wandb="disabled")) == 0
     number, p = rf"[+{numbers.MINUS}]0\.\d{{3}}", r"(< )?\d\.\d{3}"
     shown = capsys.readouterr().out
     for arm in arms[1:]:
         line = rf"{arm} {number} \[{number}, {number}\] to the baseline, p {p}, {p} with Holm's correction for 2 arms"
         assert re.search(line, shown)
     assert "p-values of the figure's 2 tested arms are corrected together" in (out / "fig3.svg").read_text()
+
+
+def test_a_pool_is_named_wherever_runs_on_it_are_shown(tmp_path):
+    work = write_experiment(tmp_path, arms=("baseline", "rotation-external"), cases=3, fractions=(1.0,), examples=False)
+    out, runs = tmp_path / "out", read_plan(work / "plan.json")
+    of_command = [run for run in runs if run.arm == "baseline"]
+    publish(Outcome(work, of_command, runs, out, ["dice_foreground"], phantom=True, wandb="disabled"))
+    shown = [(out / "fig3-caption.txt").read_text(), report_experiment(work, out).read_text()]
+    assert [text.count("External pool: more-eyes.") for text in shown] == [1, 1]
 
 
 @pytest.mark.slow

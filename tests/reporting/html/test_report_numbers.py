@@ -26,7 +26,7 @@ def shown(tmp_path_factory):
     root = tmp_path_factory.mktemp("numbers")
     work = write_experiment(root, arms=ARMS, folds=5, cases=6, dataset="pancreas", fractions=(0.05, 0.25, 1.0))
     runs, out = read_plan(work / "plan.json"), root / "out"
-    assert publish(Outcome(work, runs, runs, out, [METRIC], phantom=False, notes=[], wandb="disabled")) == 0
+    assert publish(Outcome(work, runs, runs, out, [METRIC], phantom=False, wandb="disabled")) == 0
     page = (out / "report.html").read_text()
     records = {run: json.loads((work / run.name / "results.json").read_text()) for run in runs}
     files = {name: pd.read_csv(out / f"{name}.csv") for name in TABLES}
