@@ -15,11 +15,12 @@ from sslmed.core.errors import UserError
 from sslmed.core.files import atomic_folder
 from sslmed.core.machine import total_memory
 from sslmed.core.startup import importing
+from sslmed.core.yaml_files import read_yaml
 from sslmed.experiments.arms import SLICES
 from sslmed.experiments.devices import gpu_memory
 from sslmed.experiments.grid import Grid
 from sslmed.experiments.origin import keep_origin, refuse_namesakes
-from sslmed.experiments.settings import read_preset, read_yaml
+from sslmed.experiments.settings import read_preset
 from sslmed.preparation.fingerprint import Fingerprint, choose_crop, describe, measure, times
 from sslmed.preparation.readers.dataset import Dataset
 from sslmed.preparation.settings import preparation_differences

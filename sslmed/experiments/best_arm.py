@@ -21,9 +21,6 @@ log = logging.getLogger(__name__)
 def runs_of(path: Path) -> list[Path]:
     """Return all folds and seeds of an experiment's best arm, with the most labels; a run or an export as it is.
 
-    Args:
-        path: Directory of an experiment's runs, of a run, or of an export.
-
     Raises:
         UserError: If it is a folder of an experiment's tables, or no arm can be chosen.
     """
@@ -33,14 +30,10 @@ def runs_of(path: Path) -> list[Path]:
 
 
 def best_arm(work: Path, runs: Sequence[Run]) -> list[Run]:
-    """Return the runs of the best arm, with the most labels.
+    """Return the runs of the best arm, with the most labels, among finished runs with the settings and data of today.
 
     Arms are compared by the mean score of the validation cases of the same folds and seeds. Those that do not have all
     of them are left out, and so are null arms.
-
-    Args:
-        work: The experiment's directory.
-        runs: Finished fine-tuning runs with the settings and data of today.
 
     Raises:
         UserError: If there is none.

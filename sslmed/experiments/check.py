@@ -11,13 +11,14 @@ from jsonargparse import ArgumentParser, Namespace
 
 from sslmed import pretext
 from sslmed.core.errors import UserError
+from sslmed.core.yaml_files import read_yaml
 from sslmed.data.selection import select_pool, select_pretraining, split_store
 from sslmed.encoders import Encoder, UNetEncoder, load_encoder
 from sslmed.experiments.arms import Arm
 from sslmed.experiments.inputs import Inputs
 from sslmed.experiments.plan import Places, Run
 from sslmed.experiments.seen import SeenData
-from sslmed.experiments.settings import config_root, read_yaml
+from sslmed.experiments.settings import config_root
 from sslmed.experiments.workflow import is_done
 from sslmed.learning.distributed import share_size
 from sslmed.preparation.readers.dataset import Dataset

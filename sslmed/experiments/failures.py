@@ -34,7 +34,7 @@ class Failure:
 
 
 def failures(work: Path, runs: Sequence[Run], unusable: Mapping[Path, str]) -> list[Failure]:
-    """Explain each run without usable results; `unusable` says what is wrong with finished ones, by their directories."""
+    """Explain each run without usable results; `unusable` says what is wrong with finished ones, by their directory."""
     reasons = {run: unusable.get(work / run.name) or _reason(work, run) for run in runs}
     return [Failure(run.name, work / run.name / "run.log", reason) for run, reason in reasons.items() if reason]
 

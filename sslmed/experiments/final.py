@@ -35,13 +35,7 @@ def refuse_inapplicable(options: Options) -> None:
 
 
 def final_grid(grid: Grid, places: Places, arms: Sequence[str] | None, plan: Plan) -> Grid:
-    """Return the grid of the final model: one arm, all labels, one seed.
-
-    Args:
-        grid: What the command compares.
-        places: Paths of the experiment.
-        arms: Arms that the user has named; by default the best in validation is taken.
-        plan: Plans the runs of a grid.
+    """Return the grid of the final model: all labels, one seed, and the arm that is named or is best in validation.
 
     Raises:
         UserError: If several arms are named, or none, and there are no finished runs to choose by.

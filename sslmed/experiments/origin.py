@@ -13,12 +13,13 @@ from typing import Any
 from sslmed.core.errors import UserError
 from sslmed.core.files import write_text
 from sslmed.core.machine import computes_bf16
+from sslmed.core.yaml_files import read_yaml
 from sslmed.experiments.executors.local import Executor, Local
 from sslmed.experiments.grid import Grid
 from sslmed.experiments.inputs import Inputs
 from sslmed.experiments.own import own_code
 from sslmed.experiments.plan import Places, read_plan
-from sslmed.experiments.settings import Precision, config_root, is_yaml, read_yaml
+from sslmed.experiments.settings import Precision, config_root, is_yaml
 from sslmed.preparation.preview import refuse_namesake
 
 FILE = "origin.json"

@@ -12,11 +12,12 @@ from typing import Any
 from sslmed.core.errors import UserError
 from sslmed.core.files import write_text
 from sslmed.core.label_amount import LabelAmount
+from sslmed.core.yaml_files import read_yaml
 from sslmed.experiments.arms import EXTERNAL, SLICES, Arm
 from sslmed.experiments.grid import Grid
 from sslmed.experiments.own import own_code
 from sslmed.experiments.seen import SeenData, seen_in_finetuning
-from sslmed.experiments.settings import config_root, find_setting, read_yaml
+from sslmed.experiments.settings import config_root, find_setting
 from sslmed.preparation.readers.dataset import LABELS_OF_TASKS, Labels
 
 NOT_RESULTS = ("wandb", "data.store", "probes")

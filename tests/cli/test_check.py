@@ -11,7 +11,7 @@ import generated_folders
 import numpy as np
 import pytest
 import volume_files
-from commands import exit_status
+from commands import TINY, exit_status
 from drawn import contents
 from generated_folders import SHAPE, save, scan
 from PIL import Image
@@ -327,8 +327,7 @@ def test_images_without_labels_are_a_pool(check, tmp_path: Path) -> None:
 def test_the_commands_run(check, tmp_path: Path) -> None:
     scans = generated_folders.nested(tmp_path / "scans", cases=12, labelled=10)
     dry_run, command = (shlex.split(each)[1:] for each in check(scans)["commands"])
-    tiny = Path(__file__).parents[1] / "experiments" / "tiny"
-    options = ["--preset", str(tiny), "--arms", "baseline", "--fractions", "1", "--folds", "0"]
+    options = ["--preset", TINY, "--arms", "baseline", "--fractions", "1", "--folds", "0"]
     assert exit_status(*dry_run, *options) == 0
     assert not Path("runs").exists()
     assert exit_status(*command, *options) == 0

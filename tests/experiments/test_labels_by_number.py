@@ -5,24 +5,19 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import commands
 import pandas as pd
 import pytest
+from commands import TINY
 
-from sslmed import cli
 from sslmed.data.splits import split_cases
-
-HERE = Path(__file__).parent
-TINY = HERE / "tiny"
 
 
 @pytest.fixture
 def reproduce(tmp_path: Path):
     def run(data: Path, *options: str, figure: str = "fig3", preset: Path = TINY) -> int:
-        places = [f"--{name}={tmp_path / name}" for name in ("runs", "out", "downloads")]
-        command = ["reproduce", figure, "--data", str(data), "--preset", str(preset), *places, *options]
-        with pytest.raises(SystemExit) as end:
-            cli.main([*command, "--arms", "baseline", "rotation"])
-        return int(end.value.code or 0)
+        command = ["--data", data, "--preset", preset, *options, "--arms", "baseline", "rotation"]
+        return commands.reproduce(tmp_path, figure, *command)
 
     return run
 
@@ -57,7 +52,7 @@ def test_numbers_of_labels_are_cells_though_folds_differ_and_all_is_shared_with_
 
 def test_photographs_need_a_label_of_each_class(reproduce, aptos_dataset, capsys) -> None:
     data = aptos_dataset(grades=(0, 1, 2, 3, 4) * 9)
-    options = {"figure": "fig4", "preset": HERE / "tiny-fundus"}
+    options = {"figure": "fig4", "preset": TINY.with_name("tiny-fundus")}
     assert reproduce(data, "--labels", "4", "--dry-run", **options) == 2
     assert "fold 0: 4 labels: each of the 5 classes needs one, so the least number is 5" in capsys.readouterr().err
 
@@ -66,7 +61,7 @@ def test_photographs_need_a_label_of_each_class(reproduce, aptos_dataset, capsys
 def test_amounts_are_checked_in_the_folds_of_the_presets_own_seed(reproduce, aptos_dataset, tmp_path: Path) -> None:
     grades = {f"eye_{number:02}": grade for number, grade in enumerate((0, 1, 2, 3) * 9 + (4,))}
     data = aptos_dataset(grades=[*grades.values()])
-    preset = shutil.copytree(HERE / "tiny-fundus", tmp_path / "mine")
+    preset = shutil.copytree(TINY.with_name("tiny-fundus"), tmp_path / "mine")
 
     def n_classes(seed: int) -> int:
         split = split_cases(grades, fold=0, n_folds=3, split_seed=seed, classes=grades)

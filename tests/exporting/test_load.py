@@ -12,8 +12,8 @@ import pytest
 import SimpleITK
 import torch
 import torchio
-from PIL import Image
 from commands import exit_status
+from PIL import Image
 from trained_runs import MAPS
 
 from sslmed import load

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from nnunet_library import library_network
 from commands import exit_status, fit
+from nnunet_library import library_network
 
 from sslmed import load
 from sslmed.encoders import ResidualEncoder

@@ -86,6 +86,20 @@ def run_arguments(kind: str, store: Path, folder: Path, encoder: str = "unet", d
     return [*arguments, "--data.store", str(store), *BUDGET]
 
 
+def kill_after(update: int, patch: pytest.MonkeyPatch) -> None:
+    """Make runs raise an error at the end of the first validation interval after an update."""
+    from sslmed.training.callbacks import History
+
+    record = History.on_train_epoch_end
+
+    def stop(self: History, trainer, module) -> None:
+        if trainer.global_step > update:
+            raise RuntimeError("killed")
+        record(self, trainer, module)
+
+    patch.setattr(History, "on_train_epoch_end", stop)
+
+
 def fit(kind: str, store: Path, run: Path, *options: str, encoder: str | None = None) -> Path:
     """Train a run of a kind of labels, or of a pretext task, and return its directory."""
     encoder = encoder or ("densenet" if kind in ("classification", "regression") else "unet")

@@ -5,8 +5,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from generated_tables import write_table
 from commands import exit_status, fit
+from generated_tables import write_table
 
 from sslmed.phantoms import KINDS
 from sslmed.preparation.prepare import PrepareSettings, prepare

@@ -32,14 +32,7 @@ PREDICTIONS = {"map": "Slices", "class": "Confusion", "value": "Predictions"}
 
 
 def report_experiment(work: Path, out: Path) -> Path:
-    """Report on the experiment in a directory.
-
-    Args:
-        work: `RUNS/<figure>/<data>-<preset>`.
-        out: Where results go; the report is `<figure>/<data>-<preset>/report.html` in it, beside the figure.
-
-    Returns:
-        The file that was written.
+    """Report on the experiment in `RUNS/<figure>/<data>-<preset>`, and return the file, which is beside its figure.
 
     Raises:
         UserError: If there is no experiment there, or no fine-tuning run of it has finished.

@@ -4,6 +4,7 @@ from typing import Any
 
 from matplotlib.markers import MarkerStyle
 from matplotlib.path import Path
+from matplotlib.transforms import Affine2D
 
 from sslmed.experiments.arms import BASELINE
 from sslmed.reporting.styles import KINDS, ArmStyle
@@ -36,7 +37,7 @@ def swatch(style: ArmStyle) -> dict[str, Any]:
 def _marker_path(marker: str) -> str:
     """Return one of matplotlib's markers as an SVG path around the origin, whose y axis points down."""
     style = MarkerStyle(marker)
-    outline = style.get_path().transformed(style.get_transform().scale(SIZE, -SIZE))
+    outline = style.get_path().transformed(style.get_transform() + Affine2D().scale(SIZE, -SIZE))
     segments = outline.iter_segments(simplify=False)
     return "".join(
         COMMANDS[code] + " ".join(f"{number:.3g}" for number in numbers if code != Path.CLOSEPOLY)
