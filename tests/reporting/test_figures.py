@@ -178,7 +178,7 @@ def test_all_arms_of_ours_have_their_own_colour_and_marker():
     for part in ("colour", "marker"):
         assert len({getattr(style, part) for style in styles}) == len(styles) == len(ours) + 2
     for style in arm_styles([*ours, *"abcd"]):
-        assert re.fullmatch(r"M[-\d. e]+([LC][-\d. e]+)+Z", swatch(style)["path"])
+        assert re.fullmatch(r"M[-\d. ]+([LC][-\d. ]+)+Z", swatch(style)["path"])
 
 
 def test_groups_are_all_or_each_kind_with_its_baseline():

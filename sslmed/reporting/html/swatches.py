@@ -12,7 +12,7 @@ from sslmed.reporting.styles import KINDS, ArmStyle
 COMMANDS = {Path.MOVETO: "M", Path.LINETO: "L", Path.CURVE4: "C", Path.CLOSEPOLY: "Z"}
 """Matplotlib's codes of segments -> SVG's."""
 
-SIZE = 9
+SIZE = 8
 """Of a marker, in the units of the page's samples."""
 
 DASHES = dict(zip(KINDS.values(), ("none", "7 3 2 3", "2 3", "9 2 2 2 2 2"), strict=True))
@@ -40,7 +40,7 @@ def _marker_path(marker: str) -> str:
     outline = style.get_path().transformed(style.get_transform() + Affine2D().scale(SIZE, -SIZE))
     segments = outline.iter_segments(simplify=False)
     return "".join(
-        COMMANDS[code] + " ".join(f"{number:.3g}" for number in numbers if code != Path.CLOSEPOLY)
+        COMMANDS[code] + " ".join(f"{number:z.2f}" for number in numbers if code != Path.CLOSEPOLY)
         for numbers, code in segments
     )
 
