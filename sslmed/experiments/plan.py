@@ -100,13 +100,7 @@ class Places:
 
 
 def plan_runs(
-    grid: Grid,
-    places: Places,
-    *,
-    dataset: str,
-    wandb: str,
-    devices: int = 1,
-    probes: bool = False,
+    grid: Grid, places: Places, *, dataset: str, wandb: str, devices: int = 1, probes: bool = False
 ) -> list[Run]:
     """List all runs, each pretraining run before the runs that start from it.
 

@@ -15,10 +15,7 @@ ESTIMATE = Estimate(device="GPU", pretrain_seconds=1000, finetune_seconds=100, m
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("preset", "lengths"),
-    [("sound", 1 + 1 + 1), ("paper", 0.05 + 0.25 + 1)],
-)
+@pytest.mark.parametrize(("preset", "lengths"), [("sound", 1 + 1 + 1), ("paper", 0.05 + 0.25 + 1)])
 def test_runs_on_few_labels_are_shorter_where_epochs_are_counted(preset, lengths, tmp_path):
     folder, labels = preset_folder("fig3", preset), label_amounts((0.05, 0.25, 1.0), None)
     grid = grid_of("baseline", "rotation", preset=folder, labels=labels, folds=(0, 1), seeds=(0, 1, 2))

@@ -100,11 +100,7 @@ def _content(experiment: FinishedExperiment) -> dict[str, Any]:
         "data": page_tables.data(experiment),
         "protocol": page_tables.protocol(experiment),
         "versions": page_tables.versions(experiment),
-        "page_data": {
-            "amounts": [*map(str, amounts.values())],
-            "viewer": examples,
-            "confusion": matrix,
-        },
+        "page_data": {"amounts": [*map(str, amounts.values())], "viewer": examples, "confusion": matrix},
         "style": _file("report.css"),
         "script": _file("report.js"),
     }

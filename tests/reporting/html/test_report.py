@@ -88,10 +88,7 @@ def test_five_folds_of_patients_get_an_answer_with_p_values(tmp_path):
             (0.1, -0.1),
             "It depends on the task: rotation +0.100 [+0.050, +0.150] helped, cpc -0.100 [-0.150, -0.050] did harm.",
         ),
-        (
-            (0.0, -0.1),
-            "No: none of 2 arms is better than the baseline. Worse: cpc -0.100 [-0.150, -0.050].",
-        ),
+        ((0.0, -0.1), "No: none of 2 arms is better than the baseline. Worse: cpc -0.100 [-0.150, -0.050]."),
         (
             (0.0, -0.01),
             "Not shown: none of 2 arms differs from the baseline by more than chance. "
