@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Literal
 
 from sslmed.core.errors import UserError
-from sslmed.core.files import check_writable
+from sslmed.core.files import check_writable, refuse_within
 from sslmed.core.startup import importing
 from sslmed.evaluation.resolution import lost_labels
 from sslmed.experiments.auto_preset import with_own_spacing
@@ -109,6 +109,9 @@ def _prepare_command(options: Options, drafts: Path) -> _Command:
     if options.wandb == "online" and not options.dry_run:
         check_account(verify=True)
     source, pool, rival = choose_sources(options, grid)
+    folders = [folder for each in (source, pool, rival) if each is not None for folder in each.folders]
+    for option, folder in (("--out", options.out), ("--runs", options.runs)):
+        refuse_within(folder, folders, f"{option} {folder}")
     if options.auto_spacing:
         grid = _with_own_spacing(options, grid, source, executor, drafts)
     name = f"{source.name}-{grid.name}"

@@ -64,7 +64,7 @@ def paper_figure(tables: Tables, *, phantom: bool, metric: str) -> Figure:
     styles = {style.arm.name: replace(style, scale=SCALE) for style in chosen}
     pairs = [(styles.get(baseline_of(name)), style) for name, style in styles.items() if style.arm.task != BASELINE]
     pairs = pairs or [(None, style) for style in styles.values()]  # baselines alone
-    panels = len(pairs) + (not tables.tests.empty)
+    panels = max(1, len(pairs) + (not tables.tests.empty))  # null arms alone have none
     columns = min(panels, 3 if panels <= 6 else 4)
     rows = -(-panels // columns)
     figure = Figure(figsize=(WIDTH, 0.3 + PANEL_HEIGHT * rows), layout="constrained")

@@ -207,6 +207,11 @@ class SSLMedCLI(LightningCLI):
         """Predict test and unlabelled cases, and write the predictions to the run directory."""
         if not isinstance(model, DownstreamTask) or not (self.datamodule.selection.test or self.datamodule.final):
             raise UserError(f"{self.run.path}: a pretraining run cannot predict; give a fine-tuning run")
+        if not (self.datamodule.selection.test or self.datamodule.store.unlabelled):
+            raise UserError(
+                f"{self.run.path}: a final model predicts the unlabelled cases of its store, which has none; give "
+                f"others by `sslmed predict --model {self.run.path} --images`"
+            )
         self.run.require_results("a prediction")
         load_weights(model, self._checkpoint(ckpt_path), self.datamodule.store)
         self.trainer.predict(model, datamodule=self.datamodule, return_predictions=False)

@@ -211,6 +211,20 @@ def test_test_validate_and_predict_leave_the_record_alone(sslmed: Command, tmp_p
         assert set(np.unique(prediction.dataobj)) <= {0, 1, 2}
 
 
+@pytest.mark.slow
+def test_a_final_model_has_no_cases_of_its_own_to_be_judged_by(
+    decathlon_dataset, sslmed: Command, tmp_path: Path, capsys
+) -> None:
+    store = prepare(decathlon_dataset(labelled=7, unlabelled=0), tmp_path / "store", PrepareSettings(size=12), jobs=1)
+    run = tmp_path / "run"
+    options = ["--data.store", str(store.root), "--data.final", "true", "--run_dir", str(run)]
+    assert sslmed("fit", "segmentation", *options) == 0
+    assert exit_status(["validate", "-c", str(run / "config.yaml")]) == 0
+    assert "Validation cases, which it was trained on" in " ".join(capsys.readouterr().out.split())
+    assert exit_status(["predict", "-c", str(run / "config.yaml")]) == 2
+    assert "its store, which has none; give others by `sslmed predict --model" in capsys.readouterr().err
+
+
 def test_a_finished_run_and_one_with_other_settings_are_not_overwritten(
     sslmed: Command, tmp_path: Path, capsys
 ) -> None:

@@ -40,12 +40,12 @@ def test_values_arrive_as_their_dataclass_has_them(monkeypatch: pytest.MonkeyPat
     command = import_module("sslmed.cli.prepare")
     arrived = []
     monkeypatch.setattr(command, "run", lambda *options: arrived.append(options))
-    arguments = "prepare d --store s --pool --hu-window -100 2e2 --spacing 1 1 2 --jobs 3 --task regression"
+    arguments = "prepare d --store s --pool --hu-window -100 2e2 --geometry spacing --spacing 1 1 2 --jobs 3"
     with pytest.raises(SystemExit):
         cli.main(arguments.split())
     options, settings = command.OPTIONS
-    expected = settings(hu_window=(-100, 200), spacing=(1, 1, 2))
-    assert arrived == [(options(["d"], Path("s"), task="regression", pool=True, jobs=3), expected)]
+    expected = settings("spacing", hu_window=(-100, 200), spacing=(1, 1, 2))
+    assert arrived == [(options(["d"], Path("s"), pool=True, jobs=3), expected)]
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_an_option_of_several_values_may_be_given_several_times(monkeypatch: pyt
     arrived = []
     monkeypatch.setattr(command, "run", lambda options: arrived.append(options))
     with pytest.raises(SystemExit):
-        cli.main(["reproduce", "--folds", "0", *given.split()])
+        cli.main(["reproduce", "--jobs", "1", *given.split()])
     (options,) = arrived
     assert (options.figure, options.pool, options.data, options.dry_run) == ("fig3", ["a", "b"], ["c"], True)
 

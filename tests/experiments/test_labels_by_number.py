@@ -9,6 +9,7 @@ import commands
 import pandas as pd
 import pytest
 from commands import TINY
+from generated_tables import write_table
 
 from sslmed.data.splits import split_cases
 
@@ -58,21 +59,26 @@ def test_photographs_need_a_label_of_each_class(reproduce, aptos_dataset, capsys
 
 
 @pytest.mark.slow
-def test_amounts_are_checked_in_the_folds_of_the_presets_own_seed(reproduce, aptos_dataset, tmp_path: Path) -> None:
-    grades = {f"eye_{number:02}": grade for number, grade in enumerate((0, 1, 2, 3) * 9 + (4,))}
-    data = aptos_dataset(grades=[*grades.values()])
-    preset = shutil.copytree(TINY.with_name("tiny-fundus"), tmp_path / "mine")
+def test_labels_and_images_are_those_of_the_presets_own_folds(reproduce, tmp_path: Path, capsys) -> None:
+    data, preset = tmp_path / "data", shutil.copytree(TINY.with_name("tiny-fundus"), tmp_path / "mine")
+    write_table(data, 2, ["class"], cases=11, unlabelled=0)
+    names = [f"images/case_{number:02}.png" for number in range(11)]
+    patients = {name: f"p{min(number, 9) // 2}" for number, name in enumerate(names)}
+    classes = dict.fromkeys(names[:9], "a") | {names[9]: "b"}  # the last image, of the same patient, has none
+    rows = [f"{name},{classes.get(name, '')},{patients[name]}" for name in names]
+    (data / "table.csv").write_text("\n".join(["image,class,patient", *rows]))
 
-    def n_classes(seed: int) -> int:
-        split = split_cases(grades, fold=0, n_folds=3, split_seed=seed, classes=grades)
-        return len({grades[case] for case in split.train})
+    def trains_on_both(seed: int) -> bool:
+        split = split_cases(classes, fold=0, n_folds=3, split_seed=seed, groups=patients, classes=classes)
+        return names[9] in split.train
 
-    seeds = {n_classes(seed): seed for seed in range(9)}
-    assert seeds.keys() == {4, 5}
-    for number, seed in seeds.items():
-        (preset / "run.yaml").write_text(f"data: {{init_args: {{split_seed: {seed}}}}}\n")
-        status = reproduce(data, "--labels", "4", "--dry-run", figure="fig4", preset=preset)
-        assert status == (0 if number == 4 else 2)
+    seeds = {trains_on_both(seed): seed for seed in range(9)}
+    for both in (True, False):
+        (preset / "run.yaml").write_text(f"data: {{init_args: {{split_seed: {seeds[both]}}}}}\n")
+        options = ["--dry-run", "--labels"]
+        assert reproduce(data, *options, "1", figure="classification", preset=preset) == (2 if both else 0)
+        assert reproduce(data, *options, "2", figure="classification", preset=preset) == 0
+        assert ("of a patient, or a copy, in the validation or test set" in capsys.readouterr().out) != both
 
 
 @pytest.mark.slow

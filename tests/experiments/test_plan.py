@@ -320,6 +320,7 @@ def test_groups_are_expanded_once_also_on_slices() -> None:
         expand_groups(experiment, ["@moderm"])
 
 
+@pytest.mark.slow
 def test_arms_whose_names_differ_by_a_dash_have_jobs_of_their_own(tmp_path: Path) -> None:
     own = [tmp_path / f"{name}.yaml" for name in ("rotation_2d", "my-idea", "my_idea")]
     for file in own:

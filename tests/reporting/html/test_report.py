@@ -118,6 +118,7 @@ def test_terminal_and_caption_name_the_effect_first_and_the_family(tmp_path, cap
     assert "p-values of the figure's 2 tested arms are corrected together" in (out / "fig3.svg").read_text()
 
 
+@pytest.mark.slow
 def test_a_pool_is_named_wherever_runs_on_it_are_shown(tmp_path):
     work = write_experiment(tmp_path, arms=("baseline", "rotation-external"), cases=3, fractions=(1.0,), examples=False)
     out = published(work, tmp_path / "out", arms=["baseline"])
