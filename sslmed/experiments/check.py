@@ -12,7 +12,9 @@ from sslmed import pretext
 from sslmed.core.errors import UserError
 from sslmed.data.selection import select_pool, select_pretraining, split_store
 from sslmed.encoders import Encoder, UNetEncoder, load_encoder
-from sslmed.experiments.arms import Arm
+from sslmed.encoders.checkpoint import load_decoder
+from sslmed.encoders.decoder import UNetDecoder
+from sslmed.experiments.arms import DECODER, Arm
 from sslmed.experiments.plan import Run
 from sslmed.experiments.seen import SeenData
 from sslmed.experiments.settings import config_root, read_yaml
@@ -80,6 +82,11 @@ def check_runs(
             if min(numbers.values()) < 2 and _build_task(*built_from).least_cases > 1:
                 counts = ", ".join(f"{number} {name}" for name, number in numbers.items())
                 single.setdefault(f"fold {run.fold} has {counts}", []).append(arm.name)
+        if arm.hands_over_decoder and arm.is_supervised and images.labels != "map":
+            raise UserError(
+                f"{arm.name}: {images.root} has no label maps, so its pretraining has no decoder to transfer: "
+                f"take {arm.name.replace(DECODER, '')}"
+            )
         of_task = arm.hands_over_decoder and not arm.is_supervised
         if of_task and not hasattr(_build_task(*built_from), "decoder"):
             raise UserError(
@@ -117,6 +124,8 @@ def _check_weights(settings: Any, run: Run, dataset: Dataset) -> None:  # noqa: 
         encoder = build_encoder(settings, spatial_dims, len(dataset.modalities))
         with contextlib.redirect_stdout(io.StringIO()):
             load_encoder(encoder, Path(pretrained.checkpoint), pretrained.adapt_channels, pretrained.key_map)
+            if pretrained.load == "all":
+                load_decoder(UNetDecoder(encoder, 1), Path(pretrained.checkpoint), pretrained.key_map)
 
 
 def parse(arguments: Sequence[str]) -> Namespace:

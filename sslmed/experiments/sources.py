@@ -166,8 +166,9 @@ def refuse_same_people(source: Source, pool: Pool) -> None:
         UserError: If it is so.
     """
     ixi = {name for name, known in KNOWN.items() if known.name.startswith("IXI")}
-    for name in ixi.intersection(pool.names) if source.data in ixi else ():
-        raise UserError(f"--pool {name}: shows the people of {source.data}, so pretraining would see its test cases")
+    for name in ixi.intersection(pool.names):
+        for labelled in ixi.intersection((source.data, *source.more)):
+            raise UserError(f"--pool {name}: shows the people of {labelled}, so pretraining would see its test cases")
 
 
 def _place(name: str, downloads: Path) -> Path:

@@ -12,6 +12,7 @@ import pytest
 import torch
 from commands import CONFIGS, Command, exit_status
 
+from sslmed.downstream import Segmentation
 from sslmed.downstream.examples import load_examples
 from sslmed.preparation.prepare import PrepareSettings, prepare
 from sslmed.preparation.store import Store
@@ -103,6 +104,30 @@ def test_initial_weights_differ_between_folds_and_seeds_and_are_those_of_all_arm
     assert decoder
     assert all(torch.equal(arm[key], baseline[key]) for key in decoder)
     assert all(torch.equal(pretraining[key], baseline[key]) for key in pretraining if key.startswith("encoder."))
+
+
+@pytest.mark.slow
+def test_seed_and_fold_choose_labels_batches_and_random_numbers_and_a_null_arm_has_those_of_the_baseline(
+    sslmed: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compute, seen = Segmentation.training_loss, []
+
+    def training_loss(self: Segmentation, batch: dict) -> torch.Tensor:
+        seen.append((tuple(batch["case"]), tuple(torch.rand(2).tolist())))
+        return compute(self, batch)
+
+    monkeypatch.setattr(Segmentation, "training_loss", training_loss)
+    labels, options = {}, {"": [], "fold": ["--data.fold=1"], "seed": ["--seed_everything=1"]}
+    for name, changed in (options | {"null": ["--initial_weights=1"]}).items():
+        few = ["--data.n_labels=3", "--run_dir", str(tmp_path / name)]
+        assert sslmed("fit", "segmentation", *few, *changed) == 0
+        labels[name] = [*json.loads((tmp_path / name / "data.json").read_text())["training"]]
+    baseline, *others, null = (seen[start : start + 4] for start in range(0, 16, 4))
+    assert null == baseline
+    assert labels.pop("null") == labels[""]
+    assert len({tuple(each) for each in labels.values()}) == 3
+    assert len({tuple(cases for cases, _ in each) for each in (baseline, *others)}) == 3
+    assert len({numbers for _, numbers in seen}) == 3 * 4
 
 
 @pytest.mark.slow

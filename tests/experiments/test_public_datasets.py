@@ -167,10 +167,12 @@ def test_small_brains_are_segmented_and_organs_are_the_pool(serve, tmp_path, cap
     assert "OrganMNIST3D (licence: CC BY 4.0): the arms with -external are pretrained on it alone" in report
 
 
-@pytest.mark.parametrize(("data", "pool"), [("ixitiny", "ixi-t2"), ("ixitiny", "ixitiny")])
+@pytest.mark.parametrize(
+    ("data", "pool"), [(["ixitiny"], "ixi-t2"), (["ixitiny"], "ixitiny"), (["mine.csv", "ixitiny"], "ixi")]
+)
 def test_a_pool_of_the_same_people_is_refused(data, pool, tmp_path, capsys) -> None:
-    assert reproduce("segmentation", tmp_path, "--data", data, "--pool", pool, "--dry-run") == 2
-    assert f"--pool {pool}: shows the people of {data}" in capsys.readouterr().err
+    assert reproduce("segmentation", tmp_path, "--data", *data, "--pool", pool, "--dry-run") == 2
+    assert f"--pool {pool}: shows the people of ixitiny" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("in_one_process")
