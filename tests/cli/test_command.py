@@ -14,6 +14,7 @@ from commands import CONFIGS, Command, exit_status
 
 from sslmed.downstream import Segmentation
 from sslmed.downstream.examples import load_examples
+from sslmed.downstream.inference import apply_whole
 from sslmed.preparation.prepare import PrepareSettings, prepare
 from sslmed.preparation.store import Store
 
@@ -256,7 +257,16 @@ def test_transductive_pretraining_says_so_in_its_results(sslmed: Command, tmp_pa
 
 
 @pytest.mark.slow
-def test_volumes_of_different_sizes_are_trained_on_in_crops(decathlon_dataset, tmp_path: Path, sslmed, capsys) -> None:
+def test_volumes_of_different_sizes_are_trained_on_in_crops_and_scored_in_windows_of_their_size(
+    decathlon_dataset, tmp_path: Path, sslmed, capsys, monkeypatch
+) -> None:
+    windows = set()
+
+    def apply(*arguments, window, **options) -> torch.Tensor:
+        windows.add(window and tuple(window))
+        return apply_whole(*arguments, window=window, **options)
+
+    monkeypatch.setattr("sslmed.downstream.base.apply_whole", apply)
     data = decathlon_dataset(labelled=7, unlabelled=0, shape=(20, 16, 6))
     image = data / "imagesTr" / "case_00.nii.gz"
     for path in (image, data / "labelsTr" / image.name):
@@ -271,6 +281,7 @@ def test_volumes_of_different_sizes_are_trained_on_in_crops(decathlon_dataset, t
     assert exit_status(["predict", "-c", str(tmp_path / "run" / "config.yaml")]) == 0
     for path in (tmp_path / "run" / "predictions").iterdir():
         assert nib.load(path).shape == nib.load(data / "imagesTr" / path.name).shape
+    assert windows == {(8, 8, 8)}
 
 
 def test_a_job_of_a_cluster_is_no_rank_of_several(sslmed: Command, tmp_path: Path, monkeypatch) -> None:
