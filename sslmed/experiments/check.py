@@ -14,7 +14,9 @@ from sslmed.core.errors import UserError
 from sslmed.core.yaml_files import read_yaml
 from sslmed.data.selection import select_pool, select_pretraining, split_store
 from sslmed.encoders import Encoder, UNetEncoder, load_encoder
-from sslmed.experiments.arms import Arm
+from sslmed.encoders.checkpoint import load_decoder
+from sslmed.encoders.decoder import UNetDecoder
+from sslmed.experiments.arms import DECODER, Arm
 from sslmed.experiments.inputs import Inputs
 from sslmed.experiments.plan import Places, Run
 from sslmed.experiments.seen import SeenData
@@ -65,14 +67,15 @@ def check_runs(runs: Sequence[Run], places: Places, inputs: Inputs, tasks: Tasks
         if images is None:
             continue
         shape = _shape(arm, images)
-        if not arm.is_supervised:
-            _check_decoder(of_arm, shape, arm, tasks)
-            found = None if places.seen is None else _single_case(of_arm.data.init_args, run, places.seen)
+        _check_decoder(of_arm, arm, images, tasks)
+        if places.seen is not None and not arm.is_supervised:
+            found = _single_case(of_arm.data.init_args, run, places.seen)
             if found is not None and _build_task(of_arm, shape).least_cases > 1:
                 single.setdefault(found, []).append(arm.name)
         if is_done(places.work, run):
             handed_over = Path(settings[run.arm, False].model.init_args.pretrained.checkpoint).name
-            _load(of_arm, shape, places.work / run.name / "checkpoints" / handed_over)
+            with contextlib.redirect_stdout(io.StringIO()):
+                load_encoder(build_encoder(of_arm, **shape), places.work / run.name / "checkpoints" / handed_over)
     if single:
         found, arms = next(iter(single.items()))
         raise UserError(f"{', '.join(arms)}: compare the 2 or more cases of a batch, but {found}{ONE_CASE}")
@@ -87,17 +90,22 @@ def _check_weights(settings: Namespace, shape: Mapping[str, int]) -> None:
     """Load the weights that fine-tuning starts from, if they are a file's."""
     pretrained = settings.model.init_args.pretrained
     if pretrained.checkpoint is not None:
-        options = {"adapt_channels": pretrained.adapt_channels, "key_map": pretrained.key_map}
-        _load(settings, shape, Path(pretrained.checkpoint), **options)
+        path, encoder = Path(pretrained.checkpoint), build_encoder(settings, **shape)
+        with contextlib.redirect_stdout(io.StringIO()):
+            load_encoder(encoder, path, pretrained.adapt_channels, pretrained.key_map)
+            if pretrained.load == "all":
+                load_decoder(UNetDecoder(encoder, 1), path, pretrained.key_map)
 
 
-def _load(settings: Namespace, shape: Mapping[str, int], checkpoint: Path, **options: Any) -> None:  # noqa: ANN401
-    with contextlib.redirect_stdout(io.StringIO()):
-        load_encoder(build_encoder(settings, **shape), checkpoint, **options)
-
-
-def _check_decoder(settings: Namespace, shape: Mapping[str, int], arm: Arm, tasks: Tasks) -> None:
-    if arm.hands_over_decoder and not hasattr(_build_task(settings, shape), "decoder"):
+def _check_decoder(settings: Namespace, arm: Arm, images: Dataset, tasks: Tasks) -> None:
+    """Refuse to hand over a decoder that pretraining does not have."""
+    if arm.hands_over_decoder and arm.is_supervised and images.labels != "map":
+        raise UserError(
+            f"{arm.name}: {images.root} has no label maps, so its pretraining has no decoder to transfer: "
+            f"take {arm.name.replace(DECODER, '')}"
+        )
+    of_task = arm.hands_over_decoder and not arm.is_supervised
+    if of_task and not hasattr(_build_task(settings, _shape(arm, images)), "decoder"):
         raise UserError(
             f"{arm.name}: {arm.pretext} has no decoder to transfer; tasks of this figure that have one: "
             f"{', '.join(_with_decoder(tasks)) or 'none'}"

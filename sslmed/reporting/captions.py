@@ -20,6 +20,7 @@ CHANCE = "chance alone"
 """Name of the band of the null arms."""
 
 CORRECTED = "Intervals are corrected for training sets that overlap between folds (Nadeau and Bengio 2003)."
+CONDITIONAL = "Intervals and p-values are for the training sets of these folds: others may give other differences."
 NO_DIFFERENCES = (
     f"With fewer than {ENOUGH_RUNS} runs per arm and amount of labels, no difference to the baseline is given: "
     "two baselines that differ only in their initial weights would often seem to differ."
@@ -54,6 +55,11 @@ def caption(tables: Tables, metric: str) -> list[str]:
         if not few:
             lines.append(f"With fewer than {ENOUGH_RUNS} runs left, bars are {OVER_CASES}; bands are {RANGE}.")
     return lines
+
+
+def validity(tables: Tables) -> str:
+    """Say what intervals of differences hold for."""
+    return CORRECTED if tables.results["fold"].nunique() >= ENOUGH_RUNS else CONDITIONAL
 
 
 def holm_family(tables: Tables) -> str:

@@ -20,7 +20,14 @@ from sslmed.experiments.executors.local import Local
 from sslmed.experiments.grid import Grid
 from sslmed.experiments.own import expand_groups
 from sslmed.experiments.plan import LabelledSource, Places, Run, describe_file, plan_runs, read_plan, write_plan
-from sslmed.experiments.settings import known_names, preset_folder, read_experiment, read_preset
+from sslmed.experiments.settings import (
+    find_setting,
+    known_names,
+    preset_folder,
+    read_experiment,
+    read_preset,
+    read_yaml,
+)
 
 _OVERLAYS = ("encoder.yaml", "finetune.yaml", "pretrain.yaml")
 _TASKS = [arm for arm in read_experiment("fig3").arms if arm != "baseline"]
@@ -228,6 +235,23 @@ def test_every_run_of_every_preset_has_a_configuration_that_the_command_accepts(
     kinds = {tuple(value for value in run.arguments if value.endswith(".yaml")): run for run in _plan(grid)}
     for run in kinds.values():
         assert parse(run.arguments).model.class_path.startswith("sslmed.")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("figure", "preset"), PRESETS)
+def test_every_task_has_the_same_budget_of_pretraining(figure: str, preset: str) -> None:
+    """Published batches and slices' epochs differ, so in `paper` tasks have only the epochs in common."""
+    folder, settings = preset_folder(figure, preset), ["updates", "epochs", "validations", "batch_size"]
+    budgets = []
+    for suffix in ["", "-2d"] if read_experiment(figure).task == "segmentation" else [""]:
+        arms = tuple(f"{arm}{suffix}" for arm in (*_TASKS, "supervised"))
+        runs = _plan(_grid(folder, figure, arms=arms, folds=(0,), seeds=(0,), labels=_ALL))
+        contents = [[read_yaml(Path(file)) for file in run.values("-c")] for run in runs if run.labels is None]
+        compared = settings[:3] if preset == "paper" else settings
+        of_tasks = {tuple(find_setting(each, f"data.init_args.{name}", None) for name in compared) for each in contents}
+        assert len(of_tasks) == 1
+        budgets += of_tasks
+    assert preset == "paper" or budgets[0][:3] == budgets[-1][:3]
 
 
 def test_a_supervised_arm_learns_the_labels_of_its_source_with_the_network_of_fine_tuning() -> None:

@@ -6,11 +6,16 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
+import yaml
 from commands import TINY, reproduce
+from generated_tables import write_table
 from grids import grid_of, plan
 
 from sslmed.core.errors import UserError
 from sslmed.core.label_amount import label_amounts
+from sslmed.core.yaml_files import read_yaml
+from sslmed.encoders import UNetEncoder
 from sslmed.experiments import job
 from sslmed.experiments.failures import failures
 from sslmed.experiments.plan import Places
@@ -109,6 +114,23 @@ def test_a_pool_whose_channels_are_in_another_order(decathlon_dataset, tmp_path:
     pool = decathlon_dataset("other", labelled=0, unlabelled=4, modalities=("t2", "T1"))
     assert with_pool(tmp_path, data, pool, "--dry-run") == 2
     assert f"{pool}: its channels are t2, T1, those of {data} T1, T2: list them in one order" in capsys.readouterr().err
+
+
+def test_decoders_that_are_to_be_transferred_and_are_not_there(decathlon_dataset, tmp_path: Path, capsys) -> None:
+    data = decathlon_dataset(labelled=6, unlabelled=0)
+    source = write_table(tmp_path / "source", 3, ["class"], cases=6)
+    command = [tmp_path, "segmentation", "--data", data, "--preset", TINY, "--dry-run", "--arms"]
+    assert reproduce(*command, "supervised-decoder-2d", "--source", source) == 2
+    said = capsys.readouterr().err
+    assert f"supervised-decoder-2d: {source} has no label maps, so its pretraining has no decoder" in said
+    assert said.strip().endswith("take supervised-2d")
+    weights = {"checkpoint": str(tmp_path / "encoder.pth"), "load": "all"}
+    (tmp_path / "theirs.yaml").write_text(yaml.safe_dump({"model": {"init_args": {"pretrained": weights}}}))
+    widths = read_yaml(TINY / "encoder.yaml")["model"]["init_args"]["encoder"]["init_args"]["widths"]
+    state = UNetEncoder(3, 1, widths=widths).state_dict()
+    torch.save({f"encoder.{name}": each for name, each in state.items()}, weights["checkpoint"])
+    assert reproduce(*command, tmp_path / "theirs.yaml") == 2
+    assert f"{weights['checkpoint']}: holds no decoder" in capsys.readouterr().err
 
 
 def test_a_pool_that_is_too_small_for_any_task(decathlon_dataset, tmp_path: Path, capsys) -> None:

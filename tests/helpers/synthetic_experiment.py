@@ -86,7 +86,7 @@ def _complete(path, number):
 
 def _write_pretraining(path, task, number):
     noise = np.random.default_rng(number).normal(0, 0.04, 10)
-    chance = dict(zip(TASKS, (2.303, 4.605, 3.258, 1.0, 2.079), strict=True))[task]
+    chance = dict(zip(TASKS, (2.303, 4.605, 3.258, 1.0, 2.079), strict=True)).get(task, 1.0)
     losses = chance * (0.25 + 0.8 * np.exp(-np.arange(10) / 3) + noise)
     rows = [
         {"update": 12 * (i + 1), "val/loss": float(loss), "val/chance_loss": chance} for i, loss in enumerate(losses)

@@ -33,6 +33,13 @@ def test_a_number_that_is_all_labels_counts_once(tmp_path):
     assert set(both.summary["n_runs"]) == {1}
 
 
+def test_a_number_that_is_a_fraction_of_the_mean_fold_is_one_cell_with_it(tmp_path):
+    paths = write_runs(tmp_path, ARMS, folds=5, cases=3, counts=(21,), fractions=(0.5, 1.0), unequal=True)
+    tables = collect(paths, PRIMARY)  # folds have 40 to 44 training cases, half of which are 20 to 22
+    assert tables.results.groupby("label_fraction")["n_labels"].nunique().to_dict() == {0.5: 3, 1.0: 5}
+    assert set(tables.summary["n_runs"]) == {5}
+
+
 def test_a_missing_run_is_named_by_its_labels(tmp_path):
     runs = write_runs(tmp_path, ARMS, cases=3, counts=COUNTS, fractions=(1.0,), skip=[("cpc", 4, 1)])
     assert collect(runs, PRIMARY).missing == ("cpc 4 labels fold 1 seed 0",)

@@ -3,7 +3,9 @@
 import json
 import logging
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import nibabel as nib
 import numpy as np
@@ -16,6 +18,7 @@ from sslmed.core.errors import UserError
 from sslmed.prediction.ensemble import load_ensemble
 from sslmed.preparation.prepare import PrepareSettings, prepare
 from sslmed.training.run_directory import RunDirectory
+from sslmed.training.seen import check_handover
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +146,43 @@ def test_a_test_image_is_found_in_a_pool_under_any_name(folder: Path, tmp_path: 
     assert exit_status("fit", *arguments, "--run_dir", tmp_path / "pretrain") == 0
     assert tune(folder / "store", tmp_path / "tune", tmp_path / "pretrain") == 2
     assert f"images of the test cases ({tested})" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("seen", "is_test"),
+    [
+        ({"training": {"x": "file-tested class"}}, True),
+        ({"validation": {"x": "file-tested"}}, True),
+        ({"digests": {"x": "voxels-tested"}}, True),
+        ({"digests": {"x": "voxels-sibling"}}, True),  # another image of the patient
+        ({"training": {"x": "file-sibling"}}, True),
+        ({"pretraining_digests": ["voxels-tested"]}, True),  # of weights that it started from itself
+        ({"training": {"x": "file-other"}, "digests": {"x": "voxels-other"}}, False),
+        ({"test": {"x": "file-tested"}}, False),  # not learned from
+    ],
+)
+def test_an_image_of_a_test_case_is_found_wherever_pretraining_has_learned_from_it(
+    tmp_path: Path, seen: dict, is_test: bool
+) -> None:
+    cases = ("tested", "sibling", "other")
+    store = SimpleNamespace(
+        cases=cases,
+        preparation={},
+        modalities=("CT",),
+        groups={"tested": "patient 1", "sibling": "patient 1", "other": "patient 2"},
+        digests={case: f"voxels-{case}" for case in cases},
+        image_hash=lambda case: f"file-{case}",
+    )
+    data = SimpleNamespace(store=store, selection=SimpleNamespace(test=("tested",)), fold=0)
+    parts = {"training": {}, "validation": {}, "test": {}, "digests": {}, "pretraining_digests": None}
+    record = {"preparation": {}, "transductive": False, **parts, **seen}
+    (tmp_path / "data.json").write_text(json.dumps(record))
+    checkpoint = tmp_path / "checkpoints" / "last.ckpt"
+    checkpoint.parent.mkdir()
+    checkpoint.touch()
+    with pytest.raises(UserError, match="1 of the 2 images of the test cases") if is_test else nullcontext():
+        check_handover(checkpoint, data, transductive=False)
+    assert check_handover(checkpoint, data, transductive=True) == is_test
 
 
 def test_a_run_is_not_finished_or_resumed_on_data_that_have_changed(tmp_path: Path) -> None:

@@ -83,6 +83,7 @@ def _content(experiment: FinishedExperiment) -> dict[str, Any]:
         ],
         "metrics": [(find(metric).title, find(metric).meaning) for metric in experiment.metrics],
         "arms": [swatch(style) | {"meaning": _meaning(style.arm)} for style in experiment.arm_styles],
+        "has_supervised": any(Arm.parse(name).is_supervised for name in experiment.arms),
         "has_null_band": not experiment.tables.null_bands.empty,
         "null_arms": [(name, _meaning(Arm.parse(name))) for name in experiment.arms if Arm.parse(name).is_null],
         "caption": [*caption(experiment.tables, main), *notes_of(experiment.records)],

@@ -197,9 +197,12 @@ def protocol(experiment: FinishedExperiment) -> list[tuple[str, str]]:
         ("Fine-tuning", _budget(experiment.finetuning.values())),
     ]
     if experiment.pretraining:
-        seen = "the images of training, unlabelled and test cases (transductive)"
-        seen = seen if experiment.transductive else "the images of training and unlabelled cases, never of a test case"
-        terms += [("Pretraining", f"{_budget(experiment.pretraining.values())}, once per arm and fold; sees {seen}")]
+        seen = "; sees the images of training and unlabelled cases, never of a test case"
+        if experiment.transductive:
+            seen = "; sees the images of training, unlabelled and test cases (transductive)"
+        if not any(Arm.parse(run.arm).sees_the_dataset for run in experiment.pretraining):
+            seen = ""
+        terms += [("Pretraining", f"{_budget(experiment.pretraining.values())}, once per arm and fold{seen}")]
     counts = _image_counts(experiment)
     terms += [("Images of pretraining", counts)] if counts else []
     if names := pools(experiment.runs):

@@ -13,6 +13,7 @@ from synthetic_experiment import data_of, published, write_experiment
 from sslmed.core.label_amount import LabelAmount
 from sslmed.core.text import duration
 from sslmed.downstream.examples import load_examples
+from sslmed.experiments.plan import read_plan, write_plan
 from sslmed.reporting.html import formatting as numbers
 from sslmed.reporting.html import viewer
 from sslmed.reporting.html.answer import headline as headline_of
@@ -66,6 +67,16 @@ def test_a_small_phantom_experiment_claims_nothing(tmp_path):
     assert "▲" not in page
     assert "Score: foreground Dice, with its 95 % interval over test cases" in page
     assert "<strong>INCOMPLETE" not in page
+    assert "<h1>Did pretraining without labels help?</h1>" in page
+    assert "sees the images of training and unlabelled cases, never of a test case" in page
+
+
+@pytest.mark.slow
+def test_pretraining_with_labels_or_elsewhere_is_not_said_to_be_without_or_on_the_dataset(tmp_path):
+    page = page_of(tmp_path, arms=("baseline", "supervised", "rotation-external"), cases=3, fractions=(1.0,))
+    assert "<h1>Did pretraining help?</h1>" in page
+    assert "a task from images without labels, or with the labels of another dataset (the other" in page
+    assert "training and unlabelled cases" not in page
 
 
 def test_five_folds_of_patients_get_an_answer_with_p_values(tmp_path):
@@ -78,6 +89,29 @@ def test_five_folds_of_patients_get_an_answer_with_p_values(tmp_path):
     assert "▲" in page
     assert "beside the published curves" in page
     assert "Holm" in page
+
+
+def test_an_arm_that_starts_from_a_file_of_weights_has_no_pretraining_that_could_be_missing(tmp_path):
+    work = write_experiment(tmp_path, arms=("baseline", "cpc"), cases=3, fractions=(1.0,), examples=False)
+    write_plan(work / "plan.json", [run for run in read_plan(work / "plan.json") if run.labels is not None])
+    page = report_experiment(work, tmp_path).read_text()
+    assert "no run has finished" not in page
+    assert "No arm of this experiment was pretrained" in page
+
+
+@pytest.mark.slow
+def test_few_folds_with_many_seeds_are_said_to_hold_for_their_training_sets_and_not_to_be_corrected(tmp_path):
+    page = page_of(tmp_path, arms=("baseline", "cpc"), folds=2, seeds=3, cases=4, fractions=(1.0,))
+    assert "Intervals and p-values are for the training sets of these folds" in page
+    assert "corrected for training sets" not in page
+
+
+def test_five_folds_of_the_baseline_alone_have_intervals_with_training_noise_and_no_word_of_few_runs(tmp_path):
+    page = page_of(tmp_path, arms=("baseline",), folds=5, cases=3, fractions=(0.05, 1.0))
+    assert headline(page).startswith("No answer")
+    assert "Score: foreground Dice, with its 95 % interval<" in page
+    assert "With fewer than 5 runs" not in page
+    assert "over test cases only" not in page
 
 
 @pytest.mark.parametrize(
