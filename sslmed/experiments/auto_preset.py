@@ -106,7 +106,7 @@ def _make(folder: Path, grid: Grid, found: Fingerprint, jobs: int | None) -> Non
         (partial / "preset.yaml").write_text(comment + yaml.safe_dump(content, sort_keys=False))
         for suffix, size in (("", crop), (SLICES, crop[:2])):
             path = partial / f"run{suffix}.yaml"
-            settings: dict[str, Any] = next(map(read_yaml, grid.overlay(path.name)), {})
+            settings: dict[str, Any] = read_yaml(path) if path.is_file() else {}
             settings.setdefault("data", {}).setdefault("init_args", {})["crop_size"] = [*size]
             path.write_text(yaml.safe_dump(settings, sort_keys=False))
 

@@ -80,11 +80,9 @@ class Grid:
                 raise UserError(f"{name} must be at least one, each once, got {', '.join(map(str, chosen)) or 'none'}")
 
     def overlay(self, file: str) -> list[Path]:
-        """Find the YAML of this name in the preset, else in the preset that it shares overlays with; may be empty."""
-        folders = [self.preset_folder]
-        if self.preset.shares is not None:
-            folders.append(config_root() / "presets" / self.preset.shares)
-        return [path for path in (folder / file for folder in folders) if path.is_file()][:1]
+        """List the YAML files of this name: of the preset that this one shares overlays with, then its own, if any."""
+        shared = [] if self.preset.shares is None else [config_root() / "presets" / self.preset.shares]
+        return [path for path in (folder / file for folder in (*shared, self.preset_folder)) if path.is_file()]
 
     @property
     def name(self) -> str:

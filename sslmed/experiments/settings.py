@@ -139,7 +139,7 @@ class Preset:
         labels: Numbers of labels, or `all`, instead of fractions.
         precision: `auto` trains in `bf16-mixed` if the first command runs on a processor with instructions for
             bfloat16, without a GPU, otherwise in `32-true`. By default `trainer.precision` counts.
-        shares: Preset of another figure, as `fig3/quick`, whose overlays are used where this one has none of that name.
+        shares: Preset of another figure, as `fig3/quick`, whose overlays are used too; this one's take precedence.
     """
 
     n_folds: Folds

@@ -15,7 +15,7 @@ from commands import TINY, exit_status
 from drawn import contents
 from generated_folders import SHAPE, save, scan
 from PIL import Image
-from volume_files import DATES, FILES, PATIENT, UID, write_series, write_volume
+from volume_files import AFFINE, DATES, FILES, PATIENT, UID, write_series, write_volume
 
 from sslmed.cli.options import Parser, parse
 from sslmed.preparation.readers.dataset import Dataset
@@ -79,6 +79,32 @@ def test_nested_scans_of_equal_names_with_masks_beside_some(check, tmp_path: Pat
         path.parent for path in folder.rglob("ct_seg.nii.gz")
     }
     assert all(case.mask is None or case.mask.parent == case.image.parent for case in dataset.cases)
+
+
+def test_label_maps_that_are_not_called_so_are_named(check, tmp_path: Path) -> None:
+    for number in range(5):
+        image, organ = scan(number)
+        save(tmp_path / f"scans/p{number}_ct.nii.gz", image)
+        save(tmp_path / f"scans/p{number}_liver.nii.gz", organ.astype(np.float32))
+    report = check(tmp_path / "scans")
+    (note,) = report["notes"]
+    assert note.startswith("of 10 images that were read, 5 look like label maps: p0_liver.nii.gz, ")
+    assert "pat01_mask.nii.gz" in note
+    assert report["groups"][0]["looks_like"] == {"CT in Hounsfield units": 5, "label maps: few whole numbers": 5}
+
+
+def test_cts_of_which_only_some_say_so_are_one_dataset(check, tmp_path: Path) -> None:
+    for number in range(10):
+        image, organ = scan(number)
+        if number < 4:
+            write_series(tmp_path / f"scans/p{number}/ct", image // 2 * 2, uid=f"1.2.3.{number}")
+        else:
+            save(tmp_path / f"scans/p{number}/ct.nii.gz", image, AFFINE)
+        save(tmp_path / f"scans/p{number}/organ_mask.nii.gz", organ, AFFINE)
+    report = check(tmp_path / "scans")
+    dataset, _ = datasets_of(report)
+    assert (len(dataset.cases), dataset.modalities) == (10, ("CT",))
+    assert all("need 10" not in line for line in report["advice"])
 
 
 def test_folders_called_patient_name_the_patients(check, tmp_path: Path) -> None:

@@ -245,7 +245,7 @@ def test_every_task_has_the_same_budget_of_pretraining(figure: str, preset: str)
     budgets = []
     for suffix in ["", "-2d"] if read_experiment(figure).task == "segmentation" else [""]:
         arms = tuple(f"{arm}{suffix}" for arm in (*_TASKS, "supervised"))
-        runs = _plan(_grid(folder, figure, arms=arms, folds=(0,), seeds=(0,), labels=_ALL))
+        runs = _plan(_grid(folder, figure, arms=arms, folds=(0,), seeds=(0,), labels=[ALL]))
         contents = [[read_yaml(Path(file)) for file in run.values("-c")] for run in runs if run.labels is None]
         compared = settings[:3] if preset == "paper" else settings
         of_tasks = {tuple(find_setting(each, f"data.init_args.{name}", None) for name in compared) for each in contents}
