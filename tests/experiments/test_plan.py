@@ -13,6 +13,7 @@ from grids import ALL, grid_of
 
 from sslmed.core.errors import UserError
 from sslmed.core.label_amount import LabelAmount, label_amounts
+from sslmed.core.yaml_files import read_yaml
 from sslmed.experiments.arms import Arm
 from sslmed.experiments.check import parse
 from sslmed.experiments.engine import command, environment
@@ -20,14 +21,7 @@ from sslmed.experiments.executors.local import Local
 from sslmed.experiments.grid import Grid
 from sslmed.experiments.own import expand_groups
 from sslmed.experiments.plan import LabelledSource, Places, Run, describe_file, plan_runs, read_plan, write_plan
-from sslmed.experiments.settings import (
-    find_setting,
-    known_names,
-    preset_folder,
-    read_experiment,
-    read_preset,
-    read_yaml,
-)
+from sslmed.experiments.settings import find_setting, known_names, preset_folder, read_experiment, read_preset
 
 _OVERLAYS = ("encoder.yaml", "finetune.yaml", "pretrain.yaml")
 _TASKS = [arm for arm in read_experiment("fig3").arms if arm != "baseline"]
