@@ -3,6 +3,7 @@
 Source: Isensee et al. 2021, nnU-Net, https://doi.org/10.1038/s41592-020-01008-z, supplementary note 2.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from sslmed.preparation.readers.formats import read_header
 from sslmed.preparation.readers.volumes import read_label
 
 ANISOTROPIC = 3  # times the other axes' spacing, and fewer voxels by this factor: nnU-Net's limit
-MASKS = 20  # label maps that are read
+MASKS = 20  # label maps that are read at most
 LEAST_MAP = 4  # voxels along each side of the coarsest feature map, as in nnU-Net
 LEAST_SIDE = 64  # voxels along each side of a crop, which is enough even if that map has fewer
 
@@ -40,12 +41,8 @@ class Fingerprint:
     foreground: tuple[int, ...]
 
 
-def measure(dataset: Dataset, *, masks: int = MASKS) -> Fingerprint:
-    """Read the headers of all volumes, and some label maps.
-
-    Args:
-        dataset: The dataset.
-        masks: Label maps that are read.
+def measure(dataset: Dataset, *, with_foreground: bool = True) -> Fingerprint:
+    """Read the headers of all volumes, and, for the foreground, some label maps.
 
     Raises:
         DataError: If the header of no volume can be used.
@@ -66,10 +63,10 @@ def measure(dataset: Dataset, *, masks: int = MASKS) -> Fingerprint:
     spacings = np.array([np.take(header.spacing, axes[case]) for case, header in headers.items()])
     sides = np.array([np.take(header.shape, axes[case]) for case, header in headers.items()])
     spacing = _target_spacing(spacings, sides)
-    labelled = [case for case in headers if case.mask is not None and masks]
+    labelled = [case for case in headers if case.mask is not None and with_foreground]
     boxes = [
         np.take(box * np.array(headers[case].spacing), axes[case]) / spacing
-        for case in labelled[:: -(-len(labelled) // (masks or 1)) or 1]
+        for case in labelled[:: max(1, math.ceil(len(labelled) / MASKS))]
         if (box := _foreground_sides(case, dataset)) is not None
     ]
     right, anterior, superior = (float(f"{length:.3g}") for length in spacing)

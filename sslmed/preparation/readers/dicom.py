@@ -15,13 +15,13 @@ import SimpleITK as sitk
 from numpy.typing import DTypeLike, NDArray
 
 from sslmed.preparation.readers.itk import TO_RAS, kind_of_voxels, to_array
+from sslmed.preparation.readers.listing import list_folder
 from sslmed.preparation.readers.names import find_path
 from sslmed.preparation.readers.nifti_header import Affine, NiftiImage, make_header, refuse
-from sslmed.preparation.readers.photo_files import list_folder
 from sslmed.preparation.readers.voxels import Voxels
 
 UID = re.compile(r"\d+(\.\d+){2,}")
-MAGIC = slice(128, 132), b"DICM"
+MAGIC = b"DICM"  # after 128 bytes of anything
 INDEX = "DICOMDIR"  # a list of the other files
 UNEVEN = 0.05  # of the distance of slices, by which one may miss its place: positions are rounded
 
@@ -110,10 +110,9 @@ def find_series(folder: Path, name: str) -> Path | None:
 
 def is_dicom(path: Path) -> bool:
     """Return whether a file is DICOM, by its name or its content; it may be damaged."""
-    place, magic = MAGIC
     try:
         with path.open("rb") as file:
-            is_magic = file.read(place.stop)[place] == magic
+            is_magic = file.read(132)[128:] == MAGIC
     except OSError:
         is_magic = False
     return path.suffix.lower() == ".dcm" or (is_magic and path.name.upper() != INDEX)
@@ -148,7 +147,8 @@ def open_series(path: Path) -> NiftiImage:
     files = {uid: _files_of(folder, uid) for uid in series_uids(folder)}
     if not files:
         refuse(path, "holds no DICOM series, and no other image is a folder; give a file, or the series' own folder")
-    damaged = [file for file in _files(folder) if is_dicom(file) and not any(file in each for each in files.values())]
+    whole = {file for each in files.values() for file in each}
+    damaged = [file for file in list_folder(folder) if file.is_file() and is_dicom(file) and file not in whole]
     if damaged:
         refuse(damaged[0], f"is truncated or damaged, as are {len(damaged)} of the folder's DICOM files; copy it again")
     if folder == path and len(files) > 1:
@@ -168,10 +168,6 @@ def open_series(path: Path) -> NiftiImage:
 
 def _is_in_folder(path: Path) -> bool:
     return UID.fullmatch(path.name) is not None and not path.exists()
-
-
-def _files(folder: Path) -> list[Path]:
-    return [path for path in list_folder(folder) if path.is_file()]
 
 
 def _files_of(folder: Path, uid: str) -> set[Path]:
