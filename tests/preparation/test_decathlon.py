@@ -137,6 +137,7 @@ def test_a_doubled_key_is_refused(root, old, new, key):
         (b"", "not valid JSON"),
         (b'{"labels": ', "not valid JSON"),
         (b"\xff\xfe{}", "not valid JSON"),
+        (b"[" * 100_000, "not valid JSON"),
         (b"[]", "must hold a JSON object"),
     ],
 )

@@ -54,7 +54,9 @@ def test_prepare_resamples_to_it(tmp_path: Path, capsys) -> None:
     assert "spacing: 1 x 2 x 3 mm, for 3 volumes" in capsys.readouterr().out
     store = Store(tmp_path / "store")
     assert (store.settings.geometry, store.settings.spacing) == ("spacing", (1, 2, 3))
-    assert sorted(store.image(case).shape[1:] for case in store.cases) == [(20, 30, 10), (40, 30, 16), (120, 15, 11)]
+    shapes = [(20, 30, 10), (40, 30, 16), (120, 15, 11)]
+    assert [store.image(case).shape[1:] for case in store.cases] == shapes
+    assert [store.label(case).shape for case in store.cases] == shapes
 
 
 def test_thick_slices_take_a_fine_spacing_that_occurs(tmp_path: Path) -> None:
