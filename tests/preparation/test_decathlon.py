@@ -61,6 +61,8 @@ A = CONTENT["training"][0]
         ({"training": {}}, '"training" must be a list'),
         ({"training": [3]}, "training[0]: must be a path"),
         ({"training": [{"label": "labelsTr/a.nii.gz"}]}, "training[0]: must be a path"),
+        ({"training": [{**A, "image": ""}]}, "training[0]: must be a path"),
+        ({"training": [{**A, "label": ""}]}, "training[0]: must be a path"),
         ({"training": ["imagesTr/absent.nii.gz"]}, "absent.nii.gz does not exist"),
         ({"training": [{**A, "label": "labelsTr/absent.nii.gz"}]}, "absent.nii.gz does not exist"),
         ({"training": [A, A]}, "training[1]: case a is already listed as training[0]"),

@@ -93,14 +93,16 @@ def _read_cases(path: Path, content: dict[str, Any], problems: list[str]) -> lis
             problems.append(f"{place}: {wrong}")
             continue
         image, label = (entry["image"], entry.get("label")) if isinstance(entry, dict) else (entry, None)
-        found = [problem for file in (image, label) if file and (problem := _file_problem(place, path.parent, file))]
+        files = [image] if label is None else [image, label]
+        found = [problem for file in files if (problem := _file_problem(place, path.parent, file))]
         listed = {f"image {PurePath(image)}": f"case {strip_extension(PurePath(image).name, VOLUMES)}"}
         listed |= {} if label is None else {f"label {PurePath(label)}": f"label {PurePath(label)}"}
         again = [key for key in listed if key in places]
         if again:
             first = places[again[0]]
             found.append(f"{place}: {listed[again[0]]} is already listed as {first}; each may be listed once")
-        places = dict.fromkeys(listed, place.removeprefix(f"{path}: ")) | places
+        for key in listed:
+            places.setdefault(key, place.removeprefix(f"{path}: "))
         problems += found
         if not found:
             usable.append((place, image, label))
@@ -163,7 +165,8 @@ def _entry_problem(entry: object) -> str | None:
     if several:
         count = len(fields[several[0]])
         return f'"{several[0]}" lists {count} files; merge them as channels of one 4-D NIfTI, and give its path'
-    if not isinstance(fields.get("image"), str) or not isinstance(fields.get("label"), str | None):
+    image, label = fields.get("image"), fields.get("label")
+    if not (isinstance(image, str) and image and isinstance(label, str | None) and label != ""):
         return f'must be a path or {{"image": path, "label": path}}, not {entry!r}'
     unread = [name for name, value in fields.items() if name not in ("image", "label") and _is_path(value)]
     if unread:

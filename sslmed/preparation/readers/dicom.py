@@ -58,21 +58,14 @@ class Series:
     """A series of a folder.
 
     Attributes:
-        folder: The folder.
-        uid: Series instance UID.
+        path: Path that names it among others of the folder: `FOLDER/UID`.
         slices: Its slices in their order in space; empty if a file has no image.
         problem: Why it is not a volume; `None` if it is one.
     """
 
-    folder: Path
-    uid: str
+    path: Path
     slices: tuple[Slice, ...]
     problem: str | None
-
-    @property
-    def path(self) -> Path:
-        """Path that names this series among others of the folder."""
-        return self.folder / self.uid
 
     @property
     def modality(self) -> str:
@@ -91,7 +84,7 @@ class Series:
 
     def __str__(self) -> str:
         about = self.problem or " x ".join(map(str, (*self.slices[0].shape[:2], len(self.slices))))
-        return f"{self.uid} ({' '.join(filter(None, (self.modality, about)))})"
+        return f"{self.path.name} ({' '.join(filter(None, (self.modality, about)))})"
 
 
 def is_series(path: Path) -> bool:
@@ -178,10 +171,10 @@ def _read_series(folder: Path, uid: str) -> Series:
     files = sorted(_files_of(folder, uid))
     slices = [each for each in map(_read_slice, files) if each is not None]
     if len(slices) < len(files) or not slices:
-        return Series(folder, uid, (), "files without an image, such as a report or a plan")
+        return Series(folder / uid, (), "files without an image, such as a report or a plan")
     normal = np.cross(*slices[0].plane.T)
     slices.sort(key=lambda each: float(each.position @ normal))
-    return Series(folder, uid, tuple(slices), _problem(slices))
+    return Series(folder / uid, tuple(slices), _problem(slices))
 
 
 def _read_slice(file: Path) -> Slice | None:

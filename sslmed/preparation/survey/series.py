@@ -41,7 +41,7 @@ def find_series(
     if usable:
         listed = "; ".join(map(str, series))
         remarks.notes.append(f"{folder} holds {len(series)} series, of which all that are volumes are listed: {listed}")
-    return [_image(name / each.uid, each.path, each, patients) for each in usable]
+    return [_image(name / each.path.name, each.path, each, patients) for each in usable]
 
 
 def _image(name: PurePath, path: Path, series: dicom.Series, patients: dict[str, str]) -> Image:
