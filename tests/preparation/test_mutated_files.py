@@ -7,11 +7,13 @@ import json
 import math
 import shutil
 from pathlib import Path
+from unicodedata import normalize
 
 import nibabel as nib
 import numpy as np
 import pytest
-from bad_inputs.start import save, write_task
+from bad_inputs.start import write_task
+from generated_folders import save
 from generated_tables import write_table
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -217,7 +219,8 @@ def test_a_changed_table_lists_what_csv_says_or_is_refused_by_name(table: Path, 
         check_refusal(error.problems, table)
     else:
         lines = list(csv.reader(io.StringIO(changed.decode("utf-8-sig"), newline="")))
-        header, *rows = [[cell.strip() for cell in line] for line in lines if any(cell.strip() for cell in line)]
+        stripped = [[normalize("NFC", cell.strip()) for cell in line] for line in lines]
+        header, *rows = filter(any, stripped)
         cells = [dict(zip(map(str.lower, header), [*row, *[""] * 3], strict=False)) for row in rows]
         found = {case.image: case.label for case in dataset.cases}
         assert found.keys() == {table.parent / row["image"] for row in cells}

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from generated_folders import save
 from PIL import Image
 from volume_files import AFFINE, UID, scan, write_series, write_volume
 
 from bad_inputs import PREPARE, STORE, Bad, write
-from bad_inputs.start import save
 
 JSON, IMAGE, LABEL = "Task/dataset.json", "Task/imagesTr/case_03.nii.gz", "Task/labelsTr/case_03.nii.gz"
 TABLE, LINES = "mine/table.csv", "images/case_00.png,a\nimages/case_01.png,b\n"
