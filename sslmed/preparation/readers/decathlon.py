@@ -93,16 +93,13 @@ def _read_cases(path: Path, content: dict[str, Any], problems: list[str]) -> lis
             problems.append(f"{place}: {wrong}")
             continue
         image, label = (entry["image"], entry.get("label")) if isinstance(entry, dict) else (entry, None)
-        files = [image] if label is None else [image, label]
-        found = [problem for file in files if (problem := _file_problem(place, path.parent, file))]
-        listed = {f"image {PurePath(image)}": f"case {strip_extension(PurePath(image).name, VOLUMES)}"}
-        listed |= {} if label is None else {f"label {PurePath(label)}": f"label {PurePath(label)}"}
-        again = [key for key in listed if key in places]
-        if again:
-            first = places[again[0]]
-            found.append(f"{place}: {listed[again[0]]} is already listed as {first}; each may be listed once")
-        for key in listed:
-            places.setdefault(key, place.removeprefix(f"{path}: "))
+        files = {"image": image} if label is None else {"image": image, "label": label}
+        found = [problem for file in files.values() if (problem := _file_problem(place, path.parent, file))]
+        listed = [f"{kind} {PurePath(file)}" for kind, file in files.items()]
+        if again := [file for file in listed if file in places]:
+            found.append(f"{place}: {again[0]} is already listed as {places[again[0]]}; each may be listed once")
+        for file in listed:
+            places.setdefault(file, place.removeprefix(f"{path}: "))
         problems += found
         if not found:
             usable.append((place, image, label))
