@@ -6,6 +6,7 @@ import SimpleITK as sitk
 from volume_files import AFFINE, PATIENT, UID, write_series
 
 from sslmed.core.errors import DataError
+from sslmed.preparation.prepare import PrepareSettings, prepare
 from sslmed.preparation.readers.dataset import Case
 from sslmed.preparation.readers.dicom import series_uids
 from sslmed.preparation.readers.formats import open_volume, read_header, source_files
@@ -68,6 +69,16 @@ def test_several_series_are_listed_and_one_is_named_by_its_uid(tmp_path):
     assert len(source_files(tmp_path / UID)) == 5
     assert "is not a volume: a localiser" in problem(tmp_path / OTHER)
     assert "has no such series" in problem(tmp_path / f"{UID}.1")
+
+
+def test_a_folder_of_several_series_is_read_once_for_each(tmp_path, monkeypatch):
+    for number in range(4):
+        write_series(tmp_path / "flat", IMAGE + 2 * number, uid=f"{UID}.{100 + number}")
+    read, names = [], sitk.ImageSeriesReader.GetGDCMSeriesFileNames
+    count = staticmethod(lambda *arguments: read.append(arguments) or names(*arguments))
+    monkeypatch.setattr(sitk.ImageSeriesReader, "GetGDCMSeriesFileNames", count)
+    store = prepare(tmp_path / "flat", tmp_path / "store", PrepareSettings(size=4), jobs=1)
+    assert (len(store.cases), len(read)) == (4, 4)
 
 
 def without(*indices):

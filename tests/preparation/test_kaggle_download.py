@@ -214,15 +214,6 @@ def test_full_disk(kaggle, folder, monkeypatch):
     check_complete(folder)
 
 
-def test_killed_while_extracting(kaggle, folder):
-    (folder / f"{NAME}.zip.part").write_bytes(kaggle.content[:-9])
-    (folder / f".{NAME}.extracting/train_images").mkdir(parents=True)
-    (folder / f".{NAME}.extracting/train_images/half.png").touch()
-    fetch("aptos", folder)
-    check_complete(folder)
-    assert not (folder / NAME / "train_images/half.png").exists()
-
-
 def test_archive_put_there_by_hand_needs_no_kaggle(stranger, folder):
     (folder / f"{NAME}.zip").write_bytes(stranger.content)
     fetch("aptos", folder)
