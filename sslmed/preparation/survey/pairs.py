@@ -73,7 +73,8 @@ def _most_alike(mask: PurePath, images: Sequence[PurePath]) -> list[PurePath]:
     """Return the images whose paths have the most words in common with that of a label map."""
     words = {*words_of(str(mask))}
     in_common = [len(words.intersection(words_of(str(image)))) for image in images]
-    return [image for image, count in zip(images, in_common, strict=True) if count == max(in_common)]
+    most = max(in_common, default=0)
+    return [image for image, count in zip(images, in_common, strict=True) if count == most]
 
 
 def _by_kind(found: Sequence[tuple[PurePath, PurePath]], remarks: Remarks) -> dict[PurePath, dict[str, PurePath]]:
