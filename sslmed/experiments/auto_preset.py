@@ -54,7 +54,7 @@ def with_own_spacing(
     folder = out / f"{grid.preset_folder.name}-auto"
     if folder.is_dir():
         refuse_namesakes(folder, files)
-        _refuse_others(folder, _determinants(measure(dataset, masks=0)), dataset)
+        _refuse_others(folder, _determinants(measure(dataset)), dataset)
         spacing = times(read_preset(folder).prepare.spacing)
         print(f"{folder}: is used as it is, with {spacing} mm; remove it, and it is chosen again", file=sys.stderr)
     elif drafts is not None:

@@ -7,36 +7,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from bad_inputs import (
-    Bad,
-    checkpoints,
-    dataset_json,
-    environments,
-    nifti,
-    options,
-    photographs,
-    predictions,
-    run_directories,
-    tables,
-    volumes,
-    yamls,
-)
+from bad_inputs import Bad, checkpoints, data, environments, options, predictions, run_directories, yamls
 from bad_inputs.start import write_start
 from commands import exit_status, in_this_process
 
-KINDS = (
-    options,
-    tables,
-    dataset_json,
-    nifti,
-    volumes,
-    photographs,
-    checkpoints,
-    run_directories,
-    predictions,
-    yamls,
-    environments,
-)
+KINDS = (options, data, checkpoints, run_directories, predictions, yamls, environments)
 INPUTS = [bad for kind in KINDS for bad in kind.INPUTS]
 LIGHTNING = ("fit ", "test ", "predict -c ")  # all options of a run are parsed
 PROGRESS = re.compile(r"(preparing|generating phantoms|predicting): \d+ of \d+ (cases|images)")

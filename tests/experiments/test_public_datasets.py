@@ -13,12 +13,12 @@ import pandas as pd
 import pytest
 import torchio
 from commands import TINY, reproduce
-from loopback import Server, serving
+from loopback import Server, running
 
 from sslmed.core.errors import UserError
 from sslmed.experiments.sources import Source
 from sslmed.preparation.download.fetch import fetch
-from sslmed.preparation.download.known import KNOWN, licence_of
+from sslmed.preparation.download.known import KNOWN, ORGANS, licence_of
 from sslmed.preparation.readers import layouts
 
 FOLDERS = {"ixi": "IXI-T1", "ixitiny": "IXITiny", "medmnist-organ": "OrganMNIST3D"}
@@ -75,18 +75,21 @@ SIZES = {"ixi": 4, "ixitiny": 12, "medmnist-organ": 66}
 @pytest.fixture
 def serve(monkeypatch):
     """Return a function that serves the archive of a dataset here, and returns the server."""
+    published = KNOWN["medmnist-organ"]
     with contextlib.ExitStack() as stack:
 
         def serve(name: str) -> Server:
             content = ARCHIVES[name]()
-            server = stack.enter_context(serving(content, name if name != "medmnist-organ" else "organmnist3d.npz"))
+            file = "organmnist3d.npz" if name == "medmnist-organ" else name
+            server = stack.enter_context(running(Server(content, file)))
             md5 = hashlib.md5(content).hexdigest()
             monkeypatch.setattr(torchio.datasets.IXI, "base_url", f"{server.url}/IXI-{{modality}}.tar")
             monkeypatch.setitem(torchio.datasets.IXI.md5_dict, "T1", md5)
             monkeypatch.setattr(torchio.datasets.IXITiny, "url", f"{server.url}.zip?dl=1")
             monkeypatch.setattr(torchio.datasets.IXITiny, "md5", md5)
             monkeypatch.setattr(torchio.datasets.medmnist.MedMNIST, "BASE_URL", server.url.rpartition("/")[0])
-            monkeypatch.setitem(KNOWN, "medmnist-organ", replace(KNOWN["medmnist-organ"], checksum=md5))
+            here = replace(published, address=lambda: (published.address()[0], md5))
+            monkeypatch.setitem(KNOWN, "medmnist-organ", here)
             return server
 
         yield serve
@@ -124,7 +127,7 @@ def test_images_and_labels_are_those_that_torchio_reads(serve, tmp_path, monkeyp
     for number, subject in enumerate(torchio.datasets.OrganMNIST3D("val")):
         case = next(each for each in organs.cases if each.id.endswith(f"val_{number:04}"))
         assert np.array_equal(nib.load(case.image).dataobj, subject["image"].data[0])
-        assert organs.label_names[case.label] == KNOWN["medmnist-organ"].classes[int(subject["labels"])]
+        assert organs.label_names[case.label] == ORGANS[int(subject["labels"])]
 
 
 def test_another_archive_is_refused(serve, tmp_path) -> None:

@@ -8,10 +8,13 @@ from sslmed.preparation.readers import decathlon, folder, fundus, table
 from sslmed.preparation.readers.dataset import KINDS, Dataset, Labels
 from sslmed.preparation.readers.merged import merge
 
+LAYOUTS = {table.NAME: "a table", "dataset.json": "the Medical Segmentation Decathlon", "train.csv": "APTOS 2019"}
+"""File that lists the cases -> name of the layout, in the order in which they are looked for."""
+
 
 def has_layout(root: Path) -> bool:
     """Return whether a folder has a file that lists its cases."""
-    return any((root / name).is_file() for name in (table.NAME, "dataset.json", "train.csv"))
+    return any((root / name).is_file() for name in LAYOUTS)
 
 
 def scan(root: Path, *, labels: Labels | None = None, pool: bool = False) -> tuple[Dataset, list[str]]:
