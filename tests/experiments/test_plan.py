@@ -112,6 +112,17 @@ def test_a_preset_says_which_checkpoint_is_handed_over(tmp_path: Path) -> None:
         read_preset(copy)
 
 
+def test_a_final_model_has_no_validation_cases_so_its_last_checkpoints_count(tmp_path: Path) -> None:
+    copy = tmp_path / "tiny"
+    shutil.copytree(TINY, copy)
+    (copy / "preset.yaml").write_text((copy / "preset.yaml").read_text() + "handover: best\n")
+    final = {"folds": (0,), "seeds": (0,), "final": True}
+    pretraining, finetuning = map(_options, _plan(_grid(copy, arms=("rotation",), labels=_ALL, **final)))
+    assert pretraining["data.final"] == finetuning["data.final"] == "true"
+    assert finetuning["select"] == "last"
+    assert finetuning["model.pretrained.checkpoint"] == "/work/rotation/final/pretrain/checkpoints/last.ckpt"
+
+
 def test_keys_follow_settings_and_not_comments_or_places(tmp_path: Path) -> None:
     copy = tmp_path / "tiny"
     shutil.copytree(TINY, copy)
@@ -197,7 +208,9 @@ def test_external_pools_and_slices_change_what_they_say_and_nothing_else() -> No
     own, external, slices = (_options(runs[f"{arm}/fold2/pretrain"]) for arm in arms)
     assert own["data.store"] == slices["data.store"] == "/stores/phantom-1"
     assert (external["data.store"], external["data.fold"]) == ("/stores/pool-1", "2")
-    assert "data.n_folds" not in external
+    assert not {"data.n_folds", "data.balanced"} & external.keys()
+    balanced = _plan(_grid(arms=arms, balanced_pools=True), pool=Path("/stores/pool-1"))
+    assert {run.arm for run in balanced if "data.balanced" in _options(run)} == {"rotation-external"}
     tuned = [_options(runs[f"{arm}/fold2/seed0/5"]) for arm in arms]
     assert [options.get("model.pretrained.adapt_channels") for options in tuned] == [None, "true", None]
     assert {options["data.store"] for options in tuned} == {"/stores/phantom-1"}
@@ -249,9 +262,9 @@ def test_every_task_has_the_same_budget_of_pretraining(figure: str, preset: str)
 
 
 def test_a_supervised_arm_learns_the_labels_of_its_source_with_the_network_of_fine_tuning() -> None:
-    pretraining, finetuning = _plan(grid_of("supervised"))
+    pretraining, finetuning = _plan(grid_of("supervised", folds=(2,)))
     options = _options(pretraining)
-    assert (options["data.store"], options["data.testing"]) == ("/stores/chaos-1", "false")
+    assert [options[f"data.{name}"] for name in ("store", "fold", "testing")] == ["/stores/chaos-1", "2", "false"]
     assert options["labels.source"] == _options(finetuning)["labels.source"] == "chaos"
     files = [Path(value).name for value in pretraining.arguments if value.endswith(".yaml")]
     assert files == ["base.yaml", "segmentation.yaml", "segmentation.yaml", "unet.yaml", *_OVERLAYS]
