@@ -16,7 +16,7 @@ def lost_labels(store: Store) -> list[str]:
     if absent and store.labels == "map" and store.unprepared.isdisjoint(store.labelled):
         warnings.append(
             f"no label map has a voxel of {', '.join(absent)}: a class that is neither there nor predicted scores 1, "
-            "which raises every mean over classes; leave it out of the labels in dataset.json, or add cases that have it"
+            "which raises every mean over classes; leave it out of dataset.json, or add cases that have it"
         )
     cases = [case for case in store.labelled if store.lost(case)]
     if cases:

@@ -60,7 +60,9 @@ PREPARING = [
     Bad("size that fits no memory", f"{PREPARE} --size 1000000", ("size must be ", "not 1000000")),
     Bad("spacing 0", f"{PREPARE} --spacing 1 0 1", ("spacing must be ", "(1.0, 0.0, 1.0)")),
     Bad("spacing of a nanometre", f"{PREPARE} --spacing 1e-6 1 1", ("spacing must be ", "(1e-06, 1.0, 1.0)")),
-    Bad("spacing of cubes", f"{PREPARE} --spacing 1 1 2", ("spacing must be left out, or given together with geometry",)),
+    Bad(
+        "spacing of cubes", f"{PREPARE} --spacing 1 1 2", ("spacing must be left out, or given together with geometry",)
+    ),
     Bad("spacing of two sides", f"{PREPARE} --spacing 1 1", ("--spacing: expected 3 arguments",)),
     Bad("percentiles below 0", f"{PREPARE} --percentiles -1 99", ("percentiles must be ", "(-1.0, 99.0)")),
     Bad("no jobs", f"{PREPARE} --jobs 0", ("--jobs: expected a whole number from 1, got 0",)),
