@@ -233,7 +233,7 @@ def preset_folder(figure: str, preset: str) -> Path:
         of_others = presets.parent.glob("*/*/preset.yaml")
         known = sorted(path.parent.name for path in presets.glob("*/preset.yaml"))
         known = known or sorted("/".join(path.parts[-3:-1]) for path in of_others)
-        near = did_you_mean(preset, known)
+        near = did_you_mean(preset, known) or did_you_mean_path(Path(preset))
         raise UserError(
             f"{preset}: no such preset; choose {', '.join(known)}, or give a folder with a preset.yaml{near}"
         )

@@ -117,7 +117,7 @@ def test_a_final_model_has_no_validation_cases_so_its_last_checkpoints_count(tmp
     shutil.copytree(TINY, copy)
     (copy / "preset.yaml").write_text((copy / "preset.yaml").read_text() + "handover: best\n")
     final = {"folds": (0,), "seeds": (0,), "final": True}
-    pretraining, finetuning = map(_options, _plan(_grid(copy, arms=("rotation",), labels=_ALL, **final)))
+    pretraining, finetuning = map(_options, _plan(_grid(copy, arms=("rotation",), labels=[ALL], **final)))
     assert pretraining["data.final"] == finetuning["data.final"] == "true"
     assert finetuning["select"] == "last"
     assert finetuning["model.pretrained.checkpoint"] == "/work/rotation/final/pretrain/checkpoints/last.ckpt"

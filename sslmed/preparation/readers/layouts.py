@@ -38,7 +38,8 @@ def scan(root: Path, *, labels: Labels | None = None, pool: bool = False) -> tup
         dataset, problems = folder.scan_images(root)
     else:
         expected = f"{table.NAME}, dataset.json, as an MSD task does, or train.csv, as APTOS 2019 does"
-        raise DataError([f"{root}: no such dataset; give a table, or a folder that holds {expected}"])
+        cure = f"; of any other folder, sslmed check {root} writes a table" if root.is_dir() else ""
+        raise DataError([f"{root}: no such dataset; give a table, or a folder that holds {expected}{cure}"])
     if labels is not None and dataset.labels != labels and not pool:
         raise DataError([f"{root}: its labels are {KINDS[dataset.labels]}, not {KINDS[labels]}"])
     return dataset.without_labels() if pool else dataset, problems
