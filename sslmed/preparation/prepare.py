@@ -17,7 +17,7 @@ from isal import igzip
 from numpy.typing import NDArray
 
 from sslmed.core.errors import DataError, UserError
-from sslmed.core.files import remove_leftovers, write_text
+from sslmed.core.files import refuse_within, remove_leftovers, write_text
 from sslmed.core.text import shorten
 from sslmed.core.workers import run_in_processes
 from sslmed.preparation.channels import order_note
@@ -70,8 +70,7 @@ def prepare(
     """
     roots = [data] if isinstance(data, Path) else data
     dataset, listed = layouts.scan_all(roots, labels=labels, pool=pool)
-    if any(root.is_dir() and store.resolve().is_relative_to(root.resolve()) for root in roots):
-        raise UserError(f"{store}: lies within the data folder, where nothing is written; give another folder")
+    refuse_within(store, roots, store)
     if dataset.spatial_dims == 2 and settings.geometry != "cube":
         raise UserError(f"{dataset.root}: photographs have no spacing in mm; leave out --geometry {settings.geometry}")
     try:

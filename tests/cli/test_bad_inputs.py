@@ -47,7 +47,7 @@ def test_bad_input(bad: Bad, start: Path, tmp_path: Path, monkeypatch: pytest.Mo
         monkeypatch.setenv(name, value)
     before, inherited = files(folder), dict(os.environ)
 
-    status = exit_status(shlex.split(bad.command))
+    status = exit_status(*shlex.split(bad.command))
 
     said = [line for line in capsys.readouterr().err.splitlines() if not PROGRESS.fullmatch(line)]
     assert (status, len(said)) == (2, 1), said

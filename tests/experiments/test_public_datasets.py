@@ -6,14 +6,13 @@ import io
 import tarfile
 import zipfile
 from dataclasses import replace
-from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
 import torchio
-from commands import exit_status
+from commands import TINY, reproduce
 from loopback import Server, running
 
 from sslmed.core.errors import UserError
@@ -145,17 +144,11 @@ def test_labels_of_another_kind_are_refused_before_the_download(name, labels, se
     assert server.ranges == []
 
 
-def reproduce(figure: str, folder: Path, *options: str) -> int:
-    preset = Path(__file__).parent / ("tiny" if figure == "segmentation" else "tiny-fundus")
-    places = [f"--{name}={folder / name}" for name in ("runs", "out", "downloads")]
-    return exit_status(["reproduce", figure, "--preset", str(preset), "--labels", "all", *places, *options])
-
-
 @pytest.mark.usefixtures("in_one_process")
 @pytest.mark.slow
 def test_small_brains_are_segmented_and_organs_are_the_pool(serve, tmp_path, capsys) -> None:
-    arms = ["--arms", "baseline", "rotation-external"]
-    command = ["segmentation", tmp_path, "--data", "ixitiny", "--pool", "medmnist-organ", *arms]
+    options = ["--labels", "all", "--arms", "baseline", "rotation-external", "--pool", "medmnist-organ"]
+    command = [tmp_path, "segmentation", "--data", "ixitiny", "--preset", TINY, *options]
     serve("ixitiny")
     fetch("ixitiny", tmp_path / "downloads")
     pool = serve("medmnist-organ")
@@ -170,17 +163,20 @@ def test_small_brains_are_segmented_and_organs_are_the_pool(serve, tmp_path, cap
     assert "OrganMNIST3D (licence: CC BY 4.0): the arms with -external are pretrained on it alone" in report
 
 
-@pytest.mark.parametrize(("data", "pool"), [("ixitiny", "ixi-t2"), ("ixitiny", "ixitiny")])
+@pytest.mark.parametrize(
+    ("data", "pool"), [(["ixitiny"], "ixi-t2"), (["ixitiny"], "ixitiny"), (["hippocampus", "ixitiny"], "ixi")]
+)
 def test_a_pool_of_the_same_people_is_refused(data, pool, tmp_path, capsys) -> None:
-    assert reproduce("segmentation", tmp_path, "--data", data, "--pool", pool, "--dry-run") == 2
-    assert f"--pool {pool}: shows the people of {data}" in capsys.readouterr().err
+    assert reproduce(tmp_path, "segmentation", "--data", *data, "--pool", pool, "--dry-run") == 2
+    assert f"--pool {pool}: shows the people of ixitiny" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("in_one_process")
 @pytest.mark.slow
 def test_small_organs_are_classified(serve, tmp_path) -> None:
     serve("medmnist-organ")
-    assert reproduce("classification", tmp_path, "--data", "medmnist-organ", "--arms", "baseline") == 0
+    options = ["--preset", TINY.with_name("tiny-fundus"), "--labels", "all", "--arms", "baseline"]
+    assert reproduce(tmp_path, "classification", "--data", "medmnist-organ", *options) == 0
     out = tmp_path / "out" / "classification" / "medmnist-organ-tiny-fundus"
     assert {"auroc", "accuracy"} <= {*pd.read_csv(out / "results.csv")["metric"]}
     assert "kidney-left, kidney-right" in (out / "report.html").read_text()

@@ -6,9 +6,9 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from commands import exit_status
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_runs import exit_status
 
 from sslmed.core.errors import DataError
 from sslmed.preparation.fingerprint import Fingerprint, choose_crop, measure

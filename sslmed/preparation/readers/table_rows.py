@@ -112,7 +112,7 @@ class Rows:
         if series is None and not file.lower().endswith(tuple(extensions)):
             return [f"{column} {file} must end in {', '.join(extensions)}, or be the folder of a DICOM series"]
         if series is None and find_file(self.folder, file) is None:
-            return [f"{column} {self.folder / file} does not exist; its path must be relative to the table"]
+            return [f"{column} {self.folder / file} does not exist; paths are relative to the table, or absolute"]
         names = [f"{column} {os.path.abspath(self._path(file))}"]  # noqa: PTH100 - copies may be links to one file
         names += [f"image {self._id(file)}"] * (column == "image")
         first = min(self._lines.setdefault(name, line) for name in names)

@@ -155,6 +155,10 @@ def _group(
         sample = read_sample(chosen, first, advance)
     bad = sample.bad_images | sample.bad_masks
     remarks.problems += [problem for problems in bad.values() for problem in problems]
+    if sample.maps:
+        found = f"of {sample.n_images} images that were read, {len(sample.maps)} look like label maps"
+        cure = "if they are, put mask or seg into the names of all of them (pat01_mask.nii.gz), and check again"
+        remarks.notes.append(f"{found}: {shorten(sample.maps)}; {cure}")
     usable = tuple(image for image in images if image.name not in sample.bad_images)
     for name in sample.bad_masks:
         del first[name]

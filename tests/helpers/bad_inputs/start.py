@@ -28,10 +28,10 @@ def write_start(folder: Path) -> None:
     shutil.copytree(TINY, folder / "preset")
     (folder / "figure.yaml").write_text(yaml.safe_dump(FIGURE))
     (folder / "task.yaml").write_text("model: {class_path: Rotation}\n")
-    assert exit_status(shlex.split(PREPARE.replace("new", "store"))) == 0
-    assert exit_status(shlex.split(fit().replace("new", "run"))) == 0
+    assert exit_status(*shlex.split(PREPARE.replace("new", "store"))) == 0
+    assert exit_status(*shlex.split(fit().replace("--run_dir new", "--run_dir run"))) == 0
     pretraining = fit(data="pretraining", model="pretext/rotation")
-    assert exit_status(shlex.split(pretraining.replace("new", "pretraining"))) == 0
+    assert exit_status(*shlex.split(pretraining.replace("--run_dir new", "--run_dir pretraining"))) == 0
 
 
 def write_task(root: Path, labelled: int = 9, unlabelled: int = 1) -> None:
