@@ -90,6 +90,9 @@ def _as_option(key: str, options: Iterable[str]) -> str:
 
 
 def _unknown_option(name: str, options: Iterable[str]) -> str:
+    if not name.startswith("-"):
+        cure = f"; a run is given by -c {name}/config.yaml" if (Path(name) / "config.yaml").is_file() else ""
+        return f"{name}: expected an option here, which begins with --{cure}"
     return f"{name}: no such option{did_you_mean(name, [option for option in options if option.startswith('--')])}"
 
 

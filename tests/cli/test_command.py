@@ -225,7 +225,7 @@ def test_test_validate_and_predict_leave_the_record_alone(sslmed: Command, tmp_p
     score = json.loads((run / "results.json").read_text())["metrics"]["dice_foreground"]
     assert re.search(rf"dice_foreground +│ +{score:.4f}", shown)
     for subcommand in ("test", "validate", "predict"):
-        assert exit_status([subcommand, "-c", str(run / "config.yaml")]) == 0
+        assert exit_status(subcommand, "-c", run / "config.yaml") == 0
         assert all(path.read_bytes() == content for path, content in record.items())
     assert f"{score:.4f}" in capsys.readouterr().out
 
@@ -235,6 +235,20 @@ def test_test_validate_and_predict_leave_the_record_alone(sslmed: Command, tmp_p
         prediction, geometry = nib.load(path), Store(store).geometry(path.name.removesuffix(".nii.gz"))
         np.testing.assert_array_equal(prediction.affine, geometry.affine)
         assert set(np.unique(prediction.dataobj)) <= {0, 1, 2}
+
+
+@pytest.mark.slow
+def test_a_final_model_has_no_cases_of_its_own_to_be_judged_by(
+    decathlon_dataset, sslmed: Command, tmp_path: Path, capsys
+) -> None:
+    store = prepare(decathlon_dataset(labelled=7, unlabelled=0), tmp_path / "store", PrepareSettings(size=12), jobs=1)
+    run = tmp_path / "run"
+    options = ["--data.store", str(store.root), "--data.final", "true", "--run_dir", str(run)]
+    assert sslmed("fit", "segmentation", *options) == 0
+    assert exit_status(["validate", "-c", str(run / "config.yaml")]) == 0
+    assert "Validation cases, which it was trained on" in " ".join(capsys.readouterr().out.split())
+    assert exit_status(["predict", "-c", str(run / "config.yaml")]) == 2
+    assert "its store, which has none; give others by `sslmed predict --model" in capsys.readouterr().err
 
 
 def test_a_finished_run_and_one_with_other_settings_are_not_overwritten(
@@ -278,7 +292,7 @@ def test_volumes_of_different_sizes_are_trained_on_in_crops_and_scored_in_window
     assert sslmed("fit", "segmentation", *options) == 2
     assert "train on crops, e.g. --data.crop_size" in capsys.readouterr().err
     assert sslmed("fit", "segmentation", *options, "--data.crop_size", "[8,8,8]") == 0
-    assert exit_status(["predict", "-c", str(tmp_path / "run" / "config.yaml")]) == 0
+    assert exit_status("predict", "-c", tmp_path / "run" / "config.yaml") == 0
     for path in (tmp_path / "run" / "predictions").iterdir():
         assert nib.load(path).shape == nib.load(data / "imagesTr" / path.name).shape
     assert windows == {(8, 8, 8)}

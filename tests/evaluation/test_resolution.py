@@ -1,3 +1,5 @@
+import json
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -19,6 +21,15 @@ def test_a_fine_grid_keeps_labels_and_a_coarse_one_loses_some(decathlon_dataset,
     assert label_round_trip(fine) == pytest.approx([1.0] * 5)
     assert 0.3 < label_round_trip(coarse).max() < 0.95
     assert len(label_round_trip(fine, most=2)) == 2
+
+
+def test_a_class_that_no_label_map_has_is_named(decathlon_dataset, tmp_path) -> None:
+    data = decathlon_dataset(labels=("background", "organ"))
+    content = json.loads((data / "dataset.json").read_text())
+    content["labels"] |= {"2": "tumour", "3": "vessel"}
+    (data / "dataset.json").write_text(json.dumps(content))
+    (warning,) = lost_labels(prepare(data, tmp_path / "store", PrepareSettings(size=12), jobs=1))
+    assert warning.startswith("no label map has a voxel of tumour, vessel: ")
 
 
 def test_lesions_that_the_grid_loses_are_counted_and_score_nothing(decathlon_dataset, tmp_path, monkeypatch) -> None:

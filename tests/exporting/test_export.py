@@ -11,9 +11,9 @@ import onnxruntime
 import pytest
 import torch
 import yaml
+from commands import exit_status, fit
 from huggingface_hub import ModelCard
 from safetensors.torch import load_file
-from tiny_runs import exit_status, fit
 from trained_runs import FINETUNED, MAPS, Trained
 
 from sslmed import load

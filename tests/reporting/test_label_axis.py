@@ -1,8 +1,6 @@
-import json
-
 import pytest
 from matplotlib.figure import Figure
-from synthetic_experiment import write_experiment
+from synthetic_experiment import data_of, write_experiment
 from synthetic_runs import write_runs
 
 from sslmed.core.label_amount import LabelAmount
@@ -62,7 +60,7 @@ def test_ticks_are_numbers_or_percentages_along_a_logarithmic_axis(tmp_path):
 def test_the_report_speaks_of_numbers(tmp_path):
     page = report_experiment(write_experiment(tmp_path, arms=ARMS, cases=3, counts=COUNTS, fractions=()), tmp_path)
     text = page.read_text()
-    data = json.loads(text.split('type="application/json" id="data">')[1].split("</script>")[0])
+    data = data_of(text)
     assert data["amounts"] == ["1 label", "4 labels", "16 labels"]
     assert [*data["viewer"]["cells"]["cpc"]] == sorted(data["amounts"])
     assert "Convergence with 4 labels" in text
