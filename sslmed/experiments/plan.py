@@ -176,9 +176,9 @@ def _pretraining_run(grid: Grid, places: Places, arm: Arm, fold: int, options: d
             arm,
             fold=fold,
             n_folds=grid.preset.n_folds,
-            split_seed=find_setting(contents, "data.init_args.split_seed", 0),
+            split_seed=find_setting(contents, "data.split_seed", 0),
             final=grid.final,
-            transductive=find_setting(contents, "data.init_args.transductive", False),
+            transductive=find_setting(contents, "data.transductive", False),
         )
     )
     identity = {"arm": arm.name, "fold": fold, "seed": None, "labels": None, "name": name, "job": job, "data": data}
@@ -221,7 +221,7 @@ def _finetuning_run(
     job = f"{place}/seed{seed}" if len(grid.seeds) > 1 else place
     name = f"{place}/seed{seed}/{labels.path}"
     contents = [read_yaml(path) for path in configs]
-    split_seed = find_setting(contents, "data.init_args.split_seed", 0)
+    split_seed = find_setting(contents, "data.split_seed", 0)
     folds = {"fold": fold, "n_folds": grid.preset.n_folds, "split_seed": split_seed, "final": grid.final}
     data = None
     if places.seen is not None and (parent is None or parent.data is not None):

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -272,16 +272,22 @@ def find_setting(contents: Iterable[Any], place: str, default: Any) -> Any:  # n
 
     Args:
         contents: Results of `read_yaml`.
-        place: Its keys, as `data.init_args.split_seed`.
+        place: Its keys without `init_args`, which files may leave out too, as `data.split_seed`.
         default: Value if no file has it.
     """
-    *sections, name = place.split(".")
     for content in reversed([*contents]):
-        for section in sections:
-            content = content.get(section) if isinstance(content, dict) else None
-        if isinstance(content, dict) and name in content:
-            return content[name]
+        settings = dict(_flat(content))
+        if place in settings:
+            return settings[place]
     return default
+
+
+def _flat(content: Any, place: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - any YAML
+    """Yield each setting by its keys, which files may write as a mapping, or as one key with dots."""
+    yield place.replace(".init_args", "").removeprefix("."), content
+    if isinstance(content, dict):
+        for key, value in content.items():
+            yield from _flat(value, f"{place}.{key}")
 
 
 def _read(kind: type[Settings], path: Path) -> Settings:
