@@ -318,6 +318,8 @@ def plan_of(work: Path) -> list[Run]:
     if not (work / "plan.json").is_file():
         place = work.resolve()
         wrong = f"{work}: has no plan.json; give an experiment's directory, as runs/fig3/phantom-quick"
+        if (work / "experiment.json").is_file():
+            wrong = f"{work}: holds a final model alone; the same `sslmed reproduce` without --final compares arms"
         tables = f"{work}: holds tables; give the runs of this experiment, as runs/{place.parent.name}/{place.name}"
         raise UserError(tables if (work / "results.csv").is_file() else wrong)
     return read_plan(work / "plan.json")
