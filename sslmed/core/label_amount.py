@@ -95,7 +95,7 @@ def label_amounts(
         UserError: If both are given, or a value is invalid.
     """
     if fractions is not None and numbers is not None:
-        raise UserError("give label fractions or numbers of labels, fractions or labels, not both")
+        raise UserError("give fractions of the labels, or numbers of labels, not both")
     if numbers is not None:
         return tuple(map(LabelAmount.from_number, numbers))
     return None if fractions is None else tuple(LabelAmount(fraction=fraction) for fraction in fractions)

@@ -72,7 +72,9 @@ def split_cases(
     n_groups = len({groups[case] for case in cases})
     if n_groups < n_folds:
         what = "cases" if n_groups == len(cases) else f"groups ({len(cases)} cases)"
-        raise UserError(f"{n_groups} labelled {what} cannot make {n_folds} folds: label more, or choose fewer folds")
+        raise UserError(
+            f"{n_groups} labelled {what} cannot make {n_folds} folds: label more, or lower n_folds in a preset"
+        )
 
     test = _deal(cases, n_folds, groups, classes, seed=f"folds {split_seed}")[fold]
     rest = sorted(set(cases).difference(test))

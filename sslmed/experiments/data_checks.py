@@ -88,11 +88,6 @@ def check_source(source: Dataset) -> None:
 def refuse_common_images(pool: Store, store: Store, option: str) -> None:
     """Refuse images for pretraining among which is a labelled one, under any name: it must not see test cases.
 
-    Args:
-        pool: The store of these images.
-        store: The store of the dataset.
-        option: Option that names the images.
-
     Raises:
         UserError: If there is one.
     """

@@ -49,7 +49,6 @@ class Outcome:
         whole: The plan, and what earlier commands have finished with the same settings.
         out: Folder for tables and figures.
         metrics: Scores to plot, the main one first.
-        phantom: Whether the images are synthetic.
         wandb: `disabled`, `offline` or `online`.
     """
 
@@ -58,7 +57,6 @@ class Outcome:
     whole: Sequence[Run]
     out: Path
     metrics: Sequence[str]
-    phantom: bool
     wandb: Mode | Literal["disabled"]
 
 
@@ -167,15 +165,7 @@ def _do(command: _Command, options: Options) -> Outcome:
             keep_origin(work, command.files, grid.preset.precision)
             run_all(work, runs, executor=executor, lock=lock)
     _report_others(work, whole.other_settings)
-    return Outcome(
-        work=work,
-        runs=runs,
-        whole=whole.runs,
-        out=command.out,
-        metrics=grid.experiment.metrics,
-        phantom=inputs.source.is_phantom,
-        wandb=options.wandb,
-    )
+    return Outcome(work, runs, whole.runs, command.out, grid.experiment.metrics, options.wandb)
 
 
 def _with_own_spacing(options: Options, grid: Grid, source: Source, executor: Executor, drafts: Path) -> Grid:
@@ -196,15 +186,14 @@ def _all_done(work: Path, runs: Sequence[Run]) -> bool:
 
 def _check_runs(runs: Sequence[Run], places: Places, inputs: Inputs, grid: Grid) -> None:
     """Check the settings of all runs, if there is one to do."""
-    work, seen = places.work, places.seen
-    if _all_done(work, runs):
+    if _all_done(places.work, runs):
         return
-    if seen is not None:
-        check_folds(runs, seen.store, grid.preset.n_folds)
-        check_sizes(runs, seen)
+    if places.seen is not None:
+        check_folds(runs, places.seen.store, grid.preset.n_folds)
+        check_sizes(runs, places.seen)
     with importing():
         from sslmed.experiments.check import check_runs  # takes seconds
-    check_runs(runs, work, inputs.dataset, inputs.images, inputs.labelled, grid.experiment.arms, seen)
+    check_runs(runs, places, inputs, grid.experiment.arms)
 
 
 def _report_others(work: Path, others: Sequence[str]) -> None:

@@ -95,8 +95,7 @@ class Source:
                 there, wanted = (LABEL_KINDS[kind] for kind in (KNOWN[each].labels, self.labels))
                 raise UserError(f"{each}: its labels are {there}, not {wanted}")
         if self.name != self.data and self.name in OURS:
-            msg = f"{self.data}: sslmed uses the name of this folder itself; rename the folder or link to it"
-            raise UserError(msg)
+            raise UserError(f"{self.data}: sslmed uses the name of this folder itself; rename the folder or link to it")
         if self.folder.exists():
             check_name(self.name, self.data)
 

@@ -20,6 +20,7 @@ CHANCE = "chance alone"
 """Name of the band of the null arms."""
 
 CORRECTED = "Intervals are corrected for training sets that overlap between folds (Nadeau and Bengio 2003)."
+CONDITIONAL = "Intervals and p-values are for the training sets of these folds: others may give other differences."
 NO_DIFFERENCES = (
     f"With fewer than {ENOUGH_RUNS} runs per arm and amount of labels, no difference to the baseline is given: "
     "two baselines that differ only in their initial weights would often seem to differ."
@@ -56,6 +57,11 @@ def caption(tables: Tables, metric: str) -> list[str]:
     return lines
 
 
+def validity(tables: Tables) -> str:
+    """Say what intervals of differences hold for."""
+    return CORRECTED if tables.results["fold"].nunique() >= ENOUGH_RUNS else CONDITIONAL
+
+
 def holm_family(tables: Tables) -> str:
     """Say over which tests p-values are corrected."""
     arms = count(len(tables.tests), "tested arm")
@@ -63,11 +69,7 @@ def holm_family(tables: Tables) -> str:
 
 
 def notes_of(results: Mapping[Run, Mapping[str, Any]]) -> list[str]:
-    """Say if encoders were not trained in the usual way.
-
-    Args:
-        results: Finished runs -> their `results.json`.
-    """
+    """Say if encoders were not trained in the usual way, by the `results.json` of finished runs."""
     records = results.values()
     notes = [f"External pool: {pool}." for pool in pools(results)]
     notes += [FROZEN] if any(record.get("frozen", False) for record in records) else []

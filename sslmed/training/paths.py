@@ -30,9 +30,6 @@ def place_runs(arguments: Sequence[str]) -> list[str]:
 
     Later options take precedence, as always.
 
-    Args:
-        arguments: Arguments of a command such as `sslmed test`.
-
     Raises:
         UserError: If they name several runs.
     """

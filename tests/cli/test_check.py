@@ -11,11 +11,11 @@ import generated_folders
 import numpy as np
 import pytest
 import volume_files
-from commands import exit_status
+from commands import TINY, exit_status
 from drawn import contents
 from generated_folders import SHAPE, save, scan
 from PIL import Image
-from volume_files import DATES, FILES, PATIENT, UID, write_series, write_volume
+from volume_files import AFFINE, DATES, FILES, PATIENT, UID, write_series, write_volume
 
 from sslmed.cli.options import Parser, parse
 from sslmed.preparation.readers.dataset import Dataset
@@ -31,7 +31,7 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
 
     def run(folder: Path, *options: str, status: int = 0) -> dict:
         before = contents(folder)
-        assert exit_status(["check", str(folder), "--json", *options]) == status
+        assert exit_status("check", folder, "--json", *options) == status
         assert contents(folder) == before
         return json.loads(capsys.readouterr().out)
 
@@ -79,6 +79,32 @@ def test_nested_scans_of_equal_names_with_masks_beside_some(check, tmp_path: Pat
         path.parent for path in folder.rglob("ct_seg.nii.gz")
     }
     assert all(case.mask is None or case.mask.parent == case.image.parent for case in dataset.cases)
+
+
+def test_label_maps_that_are_not_called_so_are_named(check, tmp_path: Path) -> None:
+    for number in range(5):
+        image, organ = scan(number)
+        save(tmp_path / f"scans/p{number}_ct.nii.gz", image)
+        save(tmp_path / f"scans/p{number}_liver.nii.gz", organ.astype(np.float32))
+    report = check(tmp_path / "scans")
+    (note,) = report["notes"]
+    assert note.startswith("of 10 images that were read, 5 look like label maps: p0_liver.nii.gz, ")
+    assert "pat01_mask.nii.gz" in note
+    assert report["groups"][0]["looks_like"] == {"CT in Hounsfield units": 5, "label maps: few whole numbers": 5}
+
+
+def test_cts_of_which_only_some_say_so_are_one_dataset(check, tmp_path: Path) -> None:
+    for number in range(10):
+        image, organ = scan(number)
+        if number < 4:
+            write_series(tmp_path / f"scans/p{number}/ct", image // 2 * 2, uid=f"1.2.3.{number}")
+        else:
+            save(tmp_path / f"scans/p{number}/ct.nii.gz", image, AFFINE)
+        save(tmp_path / f"scans/p{number}/organ_mask.nii.gz", organ, AFFINE)
+    report = check(tmp_path / "scans")
+    dataset, _ = datasets_of(report)
+    assert (len(dataset.cases), dataset.modalities) == (10, ("CT",))
+    assert all("need 10" not in line for line in report["advice"])
 
 
 def test_folders_called_patient_name_the_patients(check, tmp_path: Path) -> None:
@@ -308,7 +334,7 @@ def test_dicom_series_are_all_listed_and_nothing_tells_of_the_patient(check, tmp
     assert f"{UID}.192: is not a volume: a localiser" in problems
     assert "slices are missing" in problems
     assert str(cut) in problems
-    exit_status(["check", str(folder)])
+    exit_status("check", folder)
     said = json.dumps(report) + capsys.readouterr().out + Path("table.csv").read_text()
     secrets = {word for text in (*PATIENT.values(), *DATES.values(), "PID") for word in (text, *text.split("^"))}
     assert not [secret for secret in secrets if secret in said]
@@ -320,18 +346,17 @@ def test_images_without_labels_are_a_pool(check, tmp_path: Path) -> None:
     assert any("--pool table.csv" in line for line in report["advice"])
     assert len(datasets_of(report)[0].cases) == 8
     for command in report["commands"]:
-        assert exit_status(shlex.split(command)[1:]) == 0
+        assert exit_status(*shlex.split(command)[1:]) == 0
 
 
 @pytest.mark.slow
 def test_the_commands_run(check, tmp_path: Path) -> None:
     scans = generated_folders.nested(tmp_path / "scans", cases=12, labelled=10)
     dry_run, command = (shlex.split(each)[1:] for each in check(scans)["commands"])
-    tiny = Path(__file__).parents[1] / "experiments" / "tiny"
-    options = ["--preset", str(tiny), "--arms", "baseline", "--fractions", "1", "--folds", "0"]
-    assert exit_status([*dry_run, *options]) == 0
+    options = ["--preset", TINY, "--arms", "baseline", "--fractions", "1", "--folds", "0"]
+    assert exit_status(*dry_run, *options) == 0
     assert not Path("runs").exists()
-    assert exit_status([*command, *options]) == 0
+    assert exit_status(*command, *options) == 0
     assert [*Path("results/segmentation").rglob("report.html")]
 
 
@@ -359,7 +384,7 @@ def test_an_edited_table_is_kept(check, tmp_path: Path, capsys) -> None:
     assert check(folder)["tables"] == [{"path": "table.csv", "images": 8, "kept": True}]
     assert Path("table.csv").read_text() == "image\nmine.nii.gz\n"
     assert any("mine.nii.gz does not exist" in line for line in check(folder)["cannot_be_used"])
-    assert exit_status(["check", str(folder)]) == 0
+    assert exit_status("check", folder) == 0
     page = capsys.readouterr().out
     assert "table.csv is there and says something else: it was kept" in page
     assert "8 volumes" in page

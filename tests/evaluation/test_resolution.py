@@ -53,3 +53,14 @@ def test_lesions_that_the_grid_loses_are_counted_and_score_nothing(decathlon_dat
             task.test_step(batch, number)
     scores = {row["case"]: (row["dice_foreground"], row["dice_foreground_native"]) for row in task.test_rows}
     assert scores == {case: (0, 0) if store.lost(case) else (1, 1) for case in store.labelled}
+
+    monkeypatch.setattr(task, "apply_whole", lambda network, images: task.infer(images))
+    logged = {}
+    monkeypatch.setattr(task, "log_dict", logged.update)
+    for fold in range(3):
+        batches = SegmentationData(store=store.root, fold=fold, n_folds=3, updates=1)
+        for number, batch in enumerate(batches.val_dataloader()):
+            task.validation_step(batch, number)
+        task.on_validation_epoch_end()
+        expected = [not store.lost(case) for case in batches.split.validation]
+        assert logged["val/dice_foreground"] == pytest.approx(np.mean(expected))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from tiny_runs import exit_status
+from commands import reproduce
 
 from sslmed.core.errors import UserError
 from sslmed.downstream import Segmentation
@@ -21,8 +21,7 @@ LIBRARIES_GIB = 0.45
 
 
 def _reproduce(tmp_path: Path, figure: str, data: object, *options: object) -> int:
-    places = [f"--{name}={tmp_path / name}" for name in ("runs", "out", "downloads")]
-    return exit_status("reproduce", figure, "--data", data, *options, "--arms", "baseline", *places)
+    return reproduce(tmp_path, figure, "--data", data, *options, "--arms", "baseline")
 
 
 def _dry_run(tmp_path: Path, figure: str, data: object, *options: object) -> int:

@@ -1,6 +1,6 @@
 """What the presets configure can be built, and takes images of the size that they prepare."""
 
-from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -9,7 +9,10 @@ from built_runs import build_runs
 from families import PRESETS_BY_DIMS
 from torch.utils._pytree import tree_leaves, tree_map
 
+from sslmed.core.label_amount import LabelAmount
+from sslmed.experiments.check import parse
 from sslmed.experiments.grid import Grid
+from sslmed.experiments.plan import Places, plan_runs
 from sslmed.experiments.settings import preset_folder, read_experiment, read_preset
 from sslmed.pretext import PretextTask
 
@@ -37,6 +40,25 @@ def test_every_network_takes_the_images_of_its_preset(
         assert all(len(each) == 2 for each in tree_leaves(outputs))
 
 
+@pytest.mark.parametrize(
+    ("figure", "dims", "told"),
+    [
+        ("fig2", 3, {"label_values": "label_values", "regions": "region_classes"}),
+        ("classification", 2, {"num_classes": "num_classes"}),
+        ("regression", 2, {"target_mean": "target_mean", "target_scale": "target_scale"}),
+    ],
+)
+def test_a_network_is_told_by_the_data_what_it_must_know(
+    figure: str, dims: int, told: dict[str, str], tmp_path: Path
+) -> None:
+    (built,) = build_runs(figure, "quick", ["baseline"], tmp_path, spatial_dims=dims)
+    model, data = built.model, built.data
+    told = told | {"encoder.in_channels": "in_channels", "encoder.spatial_dims": "spatial_dims"}
+    for argument, source in told.items():
+        found, expected = attrgetter(argument)(model), attrgetter(source)(data)
+        assert found.item() == pytest.approx(expected) if torch.is_tensor(found) else found == expected
+
+
 @pytest.mark.parametrize("arm", ["jigsaw", "rpl", "jigsaw-2d", "rpl-2d"])
 def test_quick_patches_are_2_voxels_smaller_than_their_cells(arm: str, tmp_path: Path) -> None:
     (built,) = build_runs("fig3", "quick", [arm], tmp_path)
@@ -46,10 +68,13 @@ def test_quick_patches_are_2_voxels_smaller_than_their_cells(arm: str, tmp_path:
     assert len(model(patches)) == 2
 
 
-def test_overlays_come_from_the_preset_that_is_shared(tmp_path: Path) -> None:
-    experiment, preset = read_experiment("fig2"), read_preset(preset_folder("fig2", "quick"))
-    (tmp_path / "finetune.yaml").write_text("data: {}")
-    grid = Grid(experiment, replace(preset, shares="fig3/quick"), tmp_path, ("baseline",), (1.0,), (0,), (0,))
-    assert grid.overlay("finetune.yaml") == [tmp_path / "finetune.yaml"]
-    assert grid.overlay("encoder.yaml") == [preset_folder("fig3", "quick") / "encoder.yaml"]
+def test_a_file_of_a_preset_changes_what_it_says_of_the_preset_that_is_shared_and_nothing_else(tmp_path: Path) -> None:
+    experiment, preset = read_experiment("segmentation"), read_preset(preset_folder("segmentation", "quick"))
+    (tmp_path / "finetune.yaml").write_text("data: {init_args: {updates: 7}}")
+    grid = Grid(experiment, preset, tmp_path, ("baseline",), (LabelAmount(fraction=1.0),), (0,), (0,))
+    places = Places(work=tmp_path, store=tmp_path)
+    (run,) = plan_runs(grid, places, dataset="mine", wandb="disabled")
+    settings = parse(run.arguments)
+    assert (settings.data.init_args.updates, settings.data.init_args.validations) == (7, 5)
+    assert settings.model.init_args.optimization.optimizer.init_args.lr == 0.01
     assert grid.overlay("sudoku.yaml") == []

@@ -78,6 +78,12 @@ def test_ids_patients_and_unlabelled_cases(data):
     assert not any(case.is_labelled for case in pool.cases)
 
 
+def test_semicolons_as_spreadsheets_of_many_countries_write_them(data):
+    with_commas = read(data, labels="class")
+    rewrite(data, (",", ";"))
+    assert read(data, labels="class") == with_commas
+
+
 def test_the_path_of_a_table_or_of_its_folder(data, tmp_path):
     assert read(data.parent, labels="map") == read(data, labels="map")
     elsewhere = data.rename(data.with_name("eyes.csv"))
@@ -103,7 +109,6 @@ BAD = {
         "has a column masks, which would be ignored; if it is meant as mask, name it so",
     ),
     "twice a column": ([("class,", "mask,")], "map", "has the column mask twice"),
-    "other separator": ([(",", ";")], "map", "separated by commas"),
     "several labels": ([], None, "has the columns mask and class and value; say which of them are the labels"),
     "missing image": ([("images/case_00.png", "images/absent.png")], "map", "line 2: image"),
     "missing mask": ([("masks/case_01.png", "masks/absent.png")], "map", "line 3: mask"),

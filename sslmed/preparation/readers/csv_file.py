@@ -35,11 +35,15 @@ def read_lines(path: Path) -> list[tuple[int, list[str]]]:
     """Return the number and the cells of each line that is not empty, in composed Unicode.
 
     Raises:
-        DataError: If the file cannot be read, or is not CSV in UTF-8.
+        DataError: If the file cannot be read, or is not CSV in UTF-8, separated by commas or semicolons.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
+            first = file.readline()
+            file.seek(0)
+            # Spreadsheets of many countries write semicolons.
+            delimiter = ";" if ";" in first and "," not in first else ","
+            reader = csv.reader(file, strict=True, delimiter=delimiter)
             lines = [(reader.line_num, [nfc(cell.strip()) for cell in cells]) for cells in reader]
     except UnicodeDecodeError as error:
         raise DataError([f"{path}: is not UTF-8 text ({error.reason}); save it as CSV in UTF-8"]) from error
@@ -56,7 +60,9 @@ def refuse_misspelt(path: Path, header: Sequence[str], columns: Collection[str])
     Raises:
         DataError: In this case: the column would be ignored, and with it the labels or the patients.
     """
-    for name in () if set(columns) & set(header) else header:
+    if set(columns) & set(header):
+        return
+    for name in header:
         is_patient = "patient" in columns and re.sub(r"\W+", "_", name) in PATIENTS
         meant = ["patient"] if is_patient else get_close_matches(name, columns, n=1, cutoff=NEARLY)
         if meant:

@@ -8,10 +8,13 @@ from sslmed.preparation.readers import decathlon, folder, fundus, table
 from sslmed.preparation.readers.dataset import KINDS, Dataset, Labels
 from sslmed.preparation.readers.merged import merge
 
+LAYOUTS = {table.NAME: "a table", "dataset.json": "the Medical Segmentation Decathlon", "train.csv": "APTOS 2019"}
+"""File that lists the cases -> name of the layout, in the order in which they are looked for."""
+
 
 def has_layout(root: Path) -> bool:
     """Return whether a folder has a file that lists its cases."""
-    return any((root / name).is_file() for name in (table.NAME, "dataset.json", "train.csv"))
+    return any((root / name).is_file() for name in LAYOUTS)
 
 
 def scan(root: Path, *, labels: Labels | None = None, pool: bool = False) -> tuple[Dataset, list[str]]:
@@ -35,7 +38,8 @@ def scan(root: Path, *, labels: Labels | None = None, pool: bool = False) -> tup
         dataset, problems = folder.scan_images(root)
     else:
         expected = f"{table.NAME}, dataset.json, as an MSD task does, or train.csv, as APTOS 2019 does"
-        raise DataError([f"{root}: no such dataset; give a table, or a folder that holds {expected}"])
+        cure = f"; of any other folder, sslmed check {root} writes a table" if root.is_dir() else ""
+        raise DataError([f"{root}: no such dataset; give a table, or a folder that holds {expected}{cure}"])
     if labels is not None and dataset.labels != labels and not pool:
         raise DataError([f"{root}: its labels are {KINDS[dataset.labels]}, not {KINDS[labels]}"])
     return dataset.without_labels() if pool else dataset, problems

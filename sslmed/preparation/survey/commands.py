@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sslmed.core.errors import DataError
 from sslmed.preparation.readers import layouts
-from sslmed.preparation.readers.dataset import Dataset
+from sslmed.preparation.readers.dataset import LABELS_OF_TASKS, Dataset
 from sslmed.preparation.readers.table_rows import COLUMNS
 from sslmed.preparation.survey.dataset_json import read_names
 from sslmed.preparation.survey.image import Image
@@ -20,22 +20,17 @@ COMPARED = 10
 WITH_ONE_CASE = ("baseline", "rotation", "jigsaw", "rpl")
 """Arms whose tasks compare no cases."""
 GRADES = {"0", "1", "2", "3", "4"}
-FIGURES = {"mask": "segmentation", "class": "classification", "value": "regression"}
-NAMES = {
-    "table.csv": "a table",
-    "dataset.json": "the Medical Segmentation Decathlon",
-    "train.csv": "APTOS 2019",
-}
-"""File that lists the cases -> name of the layout, in the order in which they are looked for."""
+FIGURES: dict[str, str] = {COLUMNS[labels]: task for task, labels in LABELS_OF_TASKS.items()}
+"""Column of labels -> figure."""
 
 
 def read_layout(folder: Path, notes: list[str]) -> tuple[str, Dataset] | None:
     """Return the layout and the dataset if `--data` takes the folder itself; or note why it does not."""
-    file = next((name for name in NAMES if (folder / name).is_file()), None)
+    file = next((name for name in layouts.LAYOUTS if (folder / name).is_file()), None)
     if file is None or read_names(folder / "dataset.json").is_nnunet:
         return None
     try:
-        return NAMES[file], layouts.read(folder)
+        return layouts.LAYOUTS[file], layouts.read(folder)
     except DataError as error:
         notes.append(f"--data does not take the folder as it is: {error.problems[0]}")
         return None
@@ -48,20 +43,26 @@ def commands_for_layout(folder: Path, dataset: Dataset, groups: Sequence[Group])
         {} if column is None else {column: n_independent([case.patient for case in dataset.cases if case.is_labelled])}
     )
     figures = FIGURES | ({"class": "fig4"} if (folder / "train.csv").is_file() else {})
-    return _commands(folder, labels, figures, [image for group in groups for image in group.images])
+    return _commands([folder], labels, figures, [image for group in groups for image in group.images])
 
 
 def commands_for_tables(tables: Sequence[Table]) -> tuple[list[str], list[str]]:
     """Return the commands for tables, and what else is to be done, one line each."""
     commands: list[str] = []
     advice: list[str] = []
+    alike: dict[object, list[Table]] = {}
     for table in tables:
-        if table.labels or table is tables[0]:
-            found = _commands(table.path, table.labels, _figures(table), table.group.images)
+        alike.setdefault((table.group.modality or table.path, *table.labels), []).append(table)
+    for same in alike.values():
+        first, paths = same[0], [table.path for table in same]
+        if first.labels or first is tables[0]:
+            labels = {column: sum(table.labels[column] for table in same) for column in first.labels}
+            found = _commands(paths, labels, _figures(first), [image for each in same for image in each.group.images])
             commands += found[0]
-            advice += [*(f"{table.path}: {line}" for line in _advice(table)), *found[1]]
+            advice += [*(f"{table.path}: {line}" for table in same for line in _advice(table)), *found[1]]
         else:
-            advice.append(f"{table.path}: has no labels; --pool {table.path} pretrains on its {table.group.kind} too")
+            given, kind = " ".join(map(str, paths)), first.group.kind
+            advice.append(f"{given}: has no labels; --pool {given} pretrains on its {kind} too")
     return commands, advice
 
 
@@ -73,17 +74,19 @@ def _figures(table: Table) -> dict[str, str]:
 
 
 def _commands(
-    data: Path, labels: Mapping[str, int], figures: Mapping[str, str], images: Sequence[Image]
+    paths: Sequence[Path], labels: Mapping[str, int], figures: Mapping[str, str], images: Sequence[Image]
 ) -> tuple[list[str], list[str]]:
     """Return the commands for the columns of labels that are enough for folds, and advice for the others."""
     commands, advice = [], []
+    given = [*map(str, paths)]
+    data = " ".join(given)
     differ = len({(image.shape, image.spacing) for image in images if image.dims == 3}) > 1
     for column, count in labels.items():
         if count < FOLDS:
             need = f"sslmed reproduce {figures[column]} needs {FOLDS}, one for each fold"
             advice.append(f"{data}: {count} images, or patients, have a label in {column}; {need}: label more")
             continue
-        command = ["sslmed", "reproduce", figures[column], "--data", str(data)]
+        command = ["sslmed", "reproduce", figures[column], "--data", *given]
         command += ["--spacing", "auto"] if differ and figures[column] == FIGURES["mask"] else []
         if count < COMPARED:
             command += ["--arms", *WITH_ONE_CASE]
@@ -93,7 +96,7 @@ def _commands(
     if not labels:
         advice.append(f"{data}: has no labels; add a column mask, class or value, or give it as --pool {data}")
     if not commands:
-        commands = [shlex.join(["sslmed", "prepare", str(data), "--pool", "--store", f"stores/{data.stem}"])]
+        commands = [shlex.join(["sslmed", "prepare", *given, "--pool", "--store", f"stores/{paths[0].stem}"])]
     return commands, advice
 
 

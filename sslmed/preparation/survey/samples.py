@@ -24,6 +24,10 @@ MOST_VOXELS = 400_000_000
 CT = "CT in Hounsfield units"
 FUNDUS = "photographs of the fundus"
 
+MAP = "label maps: few whole numbers"
+MOST_LABELS = 16
+LOOKED_AT = 100_000  # voxels, enough to tell a label map from an image
+
 CORNER = 0.06  # of the sides of a photograph
 DARK = 30  # of 255
 
@@ -36,6 +40,7 @@ class Sample:
         n_images: Images that were read and can be used.
         n_maps: Label maps that were read and can be used.
         ranges: Lowest, median and highest value of each image.
+        maps: Names of images that look like label maps.
         looks: What the images look like -> how many do; there is no guess for volumes of several channels.
         values: Value of a label -> voxels.
         bad_images: Name of an image that cannot be used -> what is wrong with it, one line each.
@@ -45,6 +50,7 @@ class Sample:
     n_images: int = 0
     n_maps: int = 0
     ranges: list[tuple[float, float, float]] = field(default_factory=list)
+    maps: list[str] = field(default_factory=list)
     looks: Counter[str] = field(default_factory=Counter)
     values: Counter[int] = field(default_factory=Counter)
     bad_images: dict[PurePath, tuple[str, ...]] = field(default_factory=dict)
@@ -88,7 +94,10 @@ def read_sample(images: Sequence[Image], masks: Mapping[PurePath, Path], advance
         else:
             sample.n_images += 1
             sample.ranges.append((float(voxels.min()), float(np.median(voxels)), float(voxels.max())))
-            if image.dims == 2 or image.channels == 1:
+            if _is_map(voxels):
+                sample.maps.append(str(image.name))
+                sample.looks[MAP] += 1
+            elif image.dims == 2 or image.channels == 1:
                 sample.looks[_looks_like(voxels) if image.dims == 3 else _looks_like_photo(voxels)] += 1
         advance()
     return sample
@@ -115,6 +124,12 @@ def _add_map(sample: Sample, image: Image, read: Callable[[], NDArray[Any]]) -> 
     else:
         sample.n_maps += 1
         sample.values.update({int(value): int(counts[value]) for value in np.flatnonzero(counts)})
+
+
+def _is_map(voxels: NDArray[Any]) -> bool:
+    """Whether values are those of a label map: 0 and a few other whole numbers."""
+    values = np.unique(voxels.ravel(order="K")[:: 1 + voxels.size // LOOKED_AT])
+    return values[0] == 0 and 1 < len(values) <= MOST_LABELS and bool((values == np.floor(values)).all())
 
 
 def _looks_like(voxels: NDArray[np.float32]) -> str:

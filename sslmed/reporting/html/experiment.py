@@ -95,8 +95,8 @@ class FinishedExperiment:
 
     @property
     def is_phantom(self) -> bool:
-        """Whether the images are synthetic."""
-        return self.dataset == PHANTOM
+        """Whether images are synthetic."""
+        return PHANTOM in self.dataset.split("+")
 
     @cached_property
     def metrics(self) -> list[str]:

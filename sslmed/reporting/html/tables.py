@@ -13,15 +13,7 @@ from sslmed.preparation.channels import UNNAMED
 from sslmed.preparation.download.known import licence_of
 from sslmed.reporting.efficiency import LABELS, UPDATES
 from sslmed.reporting.html.experiment import FinishedExperiment
-from sslmed.reporting.html.formatting import (
-    NONE,
-    difference,
-    interval,
-    listing,
-    memory,
-    p_value,
-    score,
-)
+from sslmed.reporting.html.formatting import NONE, difference, interval, listing, memory, p_value, score
 from sslmed.reporting.label_axis import LabelAxis
 from sslmed.reporting.pretraining import labelled_sources, pools
 
@@ -35,10 +27,7 @@ def all_cells(experiment: FinishedExperiment) -> list[dict[str, Any]]:
     summary = experiment.tables.summary
     others = [metric for metric in summary["metric"].unique() if metric not in experiment.metrics]
     return [
-        {
-            "metric": _name(metric, experiment),
-            "rows": _cells(summary[summary["metric"] == metric], experiment),
-        }
+        {"metric": _name(metric, experiment), "rows": _cells(summary[summary["metric"] == metric], experiment)}
         for metric in [*experiment.metrics, *others]
     ]
 
@@ -208,9 +197,12 @@ def protocol(experiment: FinishedExperiment) -> list[tuple[str, str]]:
         ("Fine-tuning", _budget(experiment.finetuning.values())),
     ]
     if experiment.pretraining:
-        seen = "the images of training, unlabelled and test cases (transductive)"
-        seen = seen if experiment.transductive else "the images of training and unlabelled cases, never of a test case"
-        terms += [("Pretraining", f"{_budget(experiment.pretraining.values())}, once per arm and fold; sees {seen}")]
+        seen = "; sees the images of training and unlabelled cases, never of a test case"
+        if experiment.transductive:
+            seen = "; sees the images of training, unlabelled and test cases (transductive)"
+        if not any(Arm.parse(run.arm).sees_the_dataset for run in experiment.pretraining):
+            seen = ""
+        terms += [("Pretraining", f"{_budget(experiment.pretraining.values())}, once per arm and fold{seen}")]
     counts = _image_counts(experiment)
     terms += [("Images of pretraining", counts)] if counts else []
     if names := pools(experiment.runs):

@@ -100,6 +100,12 @@ PLANNING = [
     Bad("arm twice", plan("--arms rotation rotation"), ("arms must be at least one, each once",)),
     Bad("arm with a leading dash", plan("--arms -x"), ("--arms: expected at least one argument",)),
     Bad("null arm 0", plan("--arms baseline null-0"), ("unknown arm null-0",)),
+    Bad(
+        "data in no layout",
+        "prepare Task/imagesTr --task segmentation --store new",
+        ("Task/imagesTr: no such dataset", "sslmed check Task/imagesTr writes a table"),
+    ),
+    Bad("mistyped folder of a preset", plan("--preset prset"), ("prset: no such preset", "did you mean preset?")),
     Bad("mistyped preset", plan("--preset quik"), ("quik: no such preset", "did you mean quick?")),
     Bad("mistyped encoder", plan("--encoder rsnet"), ("unknown encoder rsnet", "did you mean resnet?")),
     Bad("mistyped dataset", plan(data="pancras"), ("pancras: no such folder", "did you mean pancreas?")),
