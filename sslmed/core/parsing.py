@@ -97,7 +97,9 @@ def _unknown_argument(option: str, class_path: str | None, name: str) -> str:
     if class_path is None:
         return f"{option}.{name}: no such option"
     module, _, kind = class_path.rpartition(".")
-    known = inspect.signature(getattr(importlib.import_module(module), kind)).parameters
+    made_by = getattr(importlib.import_module(module), kind)
+    bases = [base.__init__ for base in made_by.__mro__] if isinstance(made_by, type) else [made_by]
+    known = {parameter for each in bases for parameter in inspect.signature(each).parameters}
     return f"{option}.{name}: {kind} has no such option{did_you_mean(name, known)}"
 
 
