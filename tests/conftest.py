@@ -146,7 +146,7 @@ def sslmed(store: Path, tmp_path: Path) -> Command:
     """Return a function that does a subcommand of a small run in this process, and returns its exit status."""
 
     def run(subcommand: str, kind: str, *options: str) -> int:
-        return exit_status([subcommand, *run_arguments(kind, store, tmp_path), *options])
+        return exit_status(subcommand, *run_arguments(kind, store, tmp_path), *options)
 
     return run
 

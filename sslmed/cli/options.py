@@ -83,7 +83,8 @@ def _gather(arguments: Sequence[str], several: Collection[str]) -> list[str]:
     """Put the values of an option that is given again together: `--pool a --pool b` is `--pool a b`."""
     values: dict[str, list[str]] = {"": []}
     option = ""
-    for argument in arguments:
+    end = [*arguments, "--"].index("--")
+    for argument in arguments[:end]:
         name, is_given, value = argument.partition("=")
         if argument.startswith("-"):
             option = name if name in several else ""
@@ -91,7 +92,7 @@ def _gather(arguments: Sequence[str], several: Collection[str]) -> list[str]:
             values.setdefault(name, []).extend([value] if is_given else [])
         else:
             values[option].append(argument)
-    return [*values.pop(""), *(word for name, words in values.items() for word in (name, *words))]
+    return [*values.pop(""), *(word for name, words in values.items() for word in (name, *words)), *arguments[end:]]
 
 
 def _without_words(arguments: Sequence[str]) -> list[str]:

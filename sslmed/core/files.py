@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -83,3 +83,21 @@ def check_writable(folder: Path, option: str) -> None:
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         reason = "cannot be written to" if existing.is_dir() else "is a file"
         raise UserError(f"{option} {folder}: {existing} {reason}; choose another folder")
+
+
+def refuse_within(place: Path, folders: Iterable[Path], shown: object) -> None:
+    """Refuse to write into folders of images.
+
+    Args:
+        place: Where to write.
+        folders: The folders; files, such as tables, do not count.
+        shown: What the message begins with, e.g. `--out results`.
+
+    Raises:
+        UserError: If it is one of them, or below one.
+    """
+    for folder in folders:
+        if folder.is_dir() and place.resolve().is_relative_to(folder.resolve()):
+            raise UserError(
+                f"{shown}: lies within the data folder {folder}, where nothing is written; give another folder"
+            )

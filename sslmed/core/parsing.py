@@ -90,6 +90,9 @@ def _as_option(key: str, options: Iterable[str]) -> str:
 
 
 def _unknown_option(name: str, options: Iterable[str]) -> str:
+    if not name.startswith("-"):
+        cure = f"; a run is given by -c {name}/config.yaml" if (Path(name) / "config.yaml").is_file() else ""
+        return f"{name}: expected an option here, which begins with --{cure}"
     return f"{name}: no such option{did_you_mean(name, [option for option in options if option.startswith('--')])}"
 
 
@@ -98,8 +101,9 @@ def _unknown_argument(option: str, class_path: str | None, name: str) -> str:
         return f"{option}.{name}: no such option"
     module, _, kind = class_path.rpartition(".")
     made_by = getattr(importlib.import_module(module), kind)
-    bases = [base.__init__ for base in made_by.__mro__] if isinstance(made_by, type) else [made_by]
-    known = {parameter for each in bases for parameter in inspect.signature(each).parameters}
+    bases = made_by.__mro__ if isinstance(made_by, type) else ()
+    constructors = [made_by, *(vars(base)["__init__"] for base in bases if "__init__" in vars(base))]
+    known = {parameter for each in constructors for parameter in inspect.signature(each).parameters}
     return f"{option}.{name}: {kind} has no such option{did_you_mean(name, known)}"
 
 

@@ -62,8 +62,7 @@ def load_encoder(
 def load_decoder(decoder: UNetDecoder, path: str | Path, key_map: Mapping[str, str] | None = None) -> None:
     """Load the decoder of a checkpoint into `decoder`: all tensors except the last layer, or none.
 
-    The last layer keeps its random weights, because its outputs have another meaning in pretraining. If pretraining had
-    no decoder, nothing is loaded.
+    The last layer keeps its random weights, because its outputs have another meaning in pretraining.
 
     Args:
         decoder: The decoder to fill, in place.
@@ -73,11 +72,13 @@ def load_decoder(decoder: UNetDecoder, path: str | Path, key_map: Mapping[str, s
     Raises:
         UserError: See `load_encoder`.
     """
-    found, _ = _split(read_state(Path(path), key_map), "decoder.")
+    found, others = _split(read_state(Path(path), key_map), "decoder.")
     weights = {key: value for key, value in found.items() if not _is_output(key)}
     if not weights:
-        print(f"{path} holds no decoder: it starts from random weights")
-        return
+        raise UserError(
+            f"{path}: holds no decoder (no tensor is named decoder.…); names begin with {first_parts(others)}: "
+            "set pretrained.load to encoder"
+        )
     own = {key: value for key, value in decoder.state_dict().items() if not _is_output(key)}
     report = _compare(type(decoder).__name__, own, weights, path)
     decoder.load_state_dict(weights, strict=False)

@@ -15,11 +15,12 @@ from sslmed.core.errors import UserError
 from sslmed.core.files import atomic_folder
 from sslmed.core.machine import total_memory
 from sslmed.core.startup import importing
+from sslmed.core.yaml_files import read_yaml
 from sslmed.experiments.arms import SLICES
 from sslmed.experiments.devices import gpu_memory
 from sslmed.experiments.grid import Grid
 from sslmed.experiments.origin import keep_origin, refuse_namesakes
-from sslmed.experiments.settings import read_preset, read_yaml
+from sslmed.experiments.settings import read_preset
 from sslmed.preparation.fingerprint import Fingerprint, choose_crop, describe, measure, times
 from sslmed.preparation.readers.dataset import Dataset
 from sslmed.preparation.settings import preparation_differences
@@ -53,7 +54,7 @@ def with_own_spacing(
     folder = out / f"{grid.preset_folder.name}-auto"
     if folder.is_dir():
         refuse_namesakes(folder, files)
-        _refuse_others(folder, _determinants(measure(dataset, masks=0)), dataset)
+        _refuse_others(folder, _determinants(measure(dataset)), dataset)
         spacing = times(read_preset(folder).prepare.spacing)
         print(f"{folder}: is used as it is, with {spacing} mm; remove it, and it is chosen again", file=sys.stderr)
     elif drafts is not None:
@@ -84,6 +85,34 @@ def _refuse_others(folder: Path, now: Mapping[str, Any], dataset: Dataset) -> No
 
 def _make(folder: Path, grid: Grid, found: Fingerprint, jobs: int | None) -> None:
     """Choose crops, say in a few lines what was found and chosen, and write the preset."""
+    crop, costs, room = _choose(grid, found, jobs)
+    memory = f"{costs['memory_gib']:.1f} of {room:.1f} GiB of memory for a job at most"
+    words = [
+        *describe(found),
+        f"training: crops of {times(crop)} voxels ({memory}); smaller volumes are padded",
+        "validation and test: whole volumes, by a sliding window",
+    ]
+    print("\n".join(words))
+    content = read_yaml(grid.preset_folder / "preset.yaml")
+    content["prepare"] |= {"geometry": "spacing", "spacing": [*found.spacing]}
+    content["prepare"].pop("size", None)  # of cubes
+    content["estimate"] |= costs
+    comment = "".join(f"# {line}\n" for line in [f"Made from the preset {grid.preset_folder.name}.", *words])
+    with atomic_folder(folder) as partial:
+        (partial / MADE_FOR).write_text(json.dumps(_determinants(found)) + "\n")
+        foreign = replace(grid, encoder=None).left_out  # overlays of another figure's encoder
+        for path in {*grid.preset_folder.glob("*.yaml")}.difference(foreign):
+            copyfile(path, partial / path.name)
+        (partial / "preset.yaml").write_text(comment + yaml.safe_dump(content, sort_keys=False))
+        for suffix, size in (("", crop), (SLICES, crop[:2])):
+            path = partial / f"run{suffix}.yaml"
+            settings: dict[str, Any] = read_yaml(path) if path.is_file() else {}
+            settings.setdefault("data", {}).setdefault("init_args", {})["crop_size"] = [*size]
+            path.write_text(yaml.safe_dump(settings, sort_keys=False))
+
+
+def _choose(grid: Grid, found: Fingerprint, jobs: int | None) -> tuple[Sequence[int], dict[str, float], float]:
+    """Choose crops for the memory that a job has; return them, what runs on them cost, and that memory in GiB."""
     with importing():
         from sslmed.experiments.network import build_encoder, saved_bytes  # takes seconds
     encoder = build_encoder(grid)
@@ -98,37 +127,4 @@ def _make(folder: Path, grid: Grid, found: Fingerprint, jobs: int | None) -> Non
     most = min(usual * room / costs["memory_gib"], LARGEST[jobs is None or bytes_of_gpu is not None])
     crop = choose_crop(found, voxels=most, reduction=encoder.reduction)
     ratio = max(1.0, prod(crop) / usual)
-    costs = {name: round(cost * ratio, 1) for name, cost in costs.items()}
-    memory = f"{costs['memory_gib']:.1f} of {room:.1f} GiB of memory for a job at most"
-    words = [
-        *describe(found),
-        f"training: crops of {times(crop)} voxels ({memory}); smaller volumes are padded",
-        "validation and test: whole volumes, by a sliding window",
-    ]
-    print("\n".join(words))
-    content = read_yaml(grid.preset_folder / "preset.yaml")
-    content["prepare"] |= {"geometry": "spacing", "spacing": [*found.spacing]}
-    content["prepare"].pop("size", None)  # of cubes
-    content["estimate"] |= costs
-    _write(folder, grid, content, crop, words, _determinants(found))
-
-
-def _write(
-    folder: Path,
-    grid: Grid,
-    content: Mapping[str, Any],
-    crop: Sequence[int],
-    words: Sequence[str],
-    made_for: Mapping[str, Any],
-) -> None:
-    with atomic_folder(folder) as partial:
-        (partial / MADE_FOR).write_text(json.dumps(made_for) + "\n")
-        for path in grid.preset_folder.glob("*.yaml"):
-            copyfile(path, partial / path.name)
-        comment = "".join(f"# {line}\n" for line in [f"Made from the preset {grid.preset_folder.name}.", *words])
-        (partial / "preset.yaml").write_text(comment + yaml.safe_dump(content, sort_keys=False))
-        for suffix, size in (("", crop), (SLICES, crop[:2])):
-            path = partial / f"run{suffix}.yaml"
-            settings: dict[str, Any] = read_yaml(path) if path.is_file() else {}
-            settings.setdefault("data", {}).setdefault("init_args", {})["crop_size"] = [*size]
-            path.write_text(yaml.safe_dump(settings, sort_keys=False))
+    return crop, {name: round(cost * ratio, 1) for name, cost in costs.items()}, room

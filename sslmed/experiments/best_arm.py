@@ -4,6 +4,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 
 from sslmed.core.errors import UserError
 from sslmed.core.text import count
@@ -20,9 +21,6 @@ log = logging.getLogger(__name__)
 def runs_of(path: Path) -> list[Path]:
     """Return all folds and seeds of an experiment's best arm, with the most labels; a run or an export as it is.
 
-    Args:
-        path: Directory of an experiment's runs, of a run, or of an export.
-
     Raises:
         UserError: If it is a folder of an experiment's tables, or no arm can be chosen.
     """
@@ -32,14 +30,10 @@ def runs_of(path: Path) -> list[Path]:
 
 
 def best_arm(work: Path, runs: Sequence[Run]) -> list[Run]:
-    """Return the runs of the best arm, with the most labels.
+    """Return the runs of the best arm, with the most labels, among finished runs with the settings and data of today.
 
     Arms are compared by the mean score of the validation cases of the same folds and seeds. Those that do not have all
     of them are left out, and so are null arms.
-
-    Args:
-        work: The experiment's directory.
-        runs: Finished fine-tuning runs with the settings and data of today.
 
     Raises:
         UserError: If there is none.
@@ -55,25 +49,22 @@ def best_arm(work: Path, runs: Sequence[Run]) -> list[Run]:
     for run in runs:
         if run.labels == most:
             arms[run.arm].append(run)
-    cells = {arm: {(run.fold, run.seed) for run in runs} for arm, runs in arms.items()}
+    cells = {arm: {(run.fold, run.seed) for run in of_arm} for arm, of_arm in arms.items()}
     common = max(cells.values(), key=len)
-    compared = {arm: arms[arm] for arm in arms if cells[arm] == common}
-    number = len(common)
+    compared = {arm: of_arm for arm, of_arm in arms.items() if cells[arm] == common}
     metric = load(work / next(iter(compared.values()))[0].name).task.monitor
     scores = {
-        arm: sum(_validation_score(work / run.name, metric) for run in runs) / number for arm, runs in compared.items()
+        arm: fmean(_validation_score(work / run.name, metric) for run in of_arm) for arm, of_arm in compared.items()
     }
     best = (max if best_is(metric) == "max" else min)(scores, key=lambda arm: scores[arm])
-    rest = ", ".join(f"{arm} {score:.3f}" for arm, score in scores.items() if arm != best)
-    networks, score = count(number, "network"), f"{metric.removeprefix('val/')} is {scores[best]:.3f}"
+    others = ", ".join(f"{arm} {score:.3f}" for arm, score in scores.items() if arm != best)
     log.info(
-        "%s: takes the %s of the arm %s with %s, whose %s in validation%s",
-        *(work, networks, best, most.of_labels, score, rest and f" ({rest})"),
+        "%s: takes the %s of the arm %s with %s, whose %s in validation is %.3f%s",
+        *(work, count(len(common), "network"), best, most.of_labels),
+        *(metric.removeprefix("val/"), scores[best], others and f" ({others})"),
     )
-    if others := sorted(arms.keys() - compared.keys()):
-        log.info(
-            "%s: arms without finished runs of all these folds and seeds are left out: %s", work, ", ".join(others)
-        )
+    if left_out := ", ".join(sorted(arms.keys() - compared.keys())):
+        log.info("%s: arms without finished runs of all these folds and seeds are left out: %s", work, left_out)
     return compared[best]
 
 

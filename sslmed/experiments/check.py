@@ -4,6 +4,7 @@ import contextlib
 import io
 import re
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn
@@ -12,18 +13,25 @@ from jsonargparse import ArgumentParser, Namespace
 
 from sslmed import pretext
 from sslmed.core.errors import UserError
+from sslmed.core.yaml_files import read_yaml
 from sslmed.data.selection import select_pool, select_pretraining, split_store
 from sslmed.encoders import Encoder, UNetEncoder, load_encoder
-from sslmed.experiments.arms import Arm
-from sslmed.experiments.plan import Run
+from sslmed.encoders.checkpoint import load_decoder
+from sslmed.encoders.decoder import UNetDecoder
+from sslmed.experiments.arms import DECODER, Arm
+from sslmed.experiments.inputs import Inputs
+from sslmed.experiments.plan import Places, Run
 from sslmed.experiments.seen import SeenData
-from sslmed.experiments.settings import config_root, read_yaml
+from sslmed.experiments.settings import config_root
 from sslmed.experiments.workflow import is_done
 from sslmed.learning.distributed import share_size
 from sslmed.preparation.readers.dataset import Dataset
 from sslmed.pretext import PretextTask
 from sslmed.pretext.base import ONE_CASE
 from sslmed.training.lightning_cli import SSLMedCLI, main
+
+Tasks = Mapping[str, str | None]
+"""A figure's arms -> YAML of the pretext task, if there is one."""
 
 
 class _ParsedError(Exception):
@@ -39,25 +47,10 @@ class _ParseOnly(SSLMedCLI):
         raise _ParsedError(self.settings)
 
 
-def check_runs(
-    runs: Sequence[Run],
-    work: Path,
-    dataset: Dataset | None,
-    pool: Dataset | None,
-    source: Dataset | None,
-    tasks: Mapping[str, str | None],
-    seen: SeenData | None,
-) -> None:
+def check_runs(runs: Sequence[Run], places: Places, inputs: Inputs, tasks: Tasks) -> None:
     """Parse the configuration of one run of each kind, and load the weights of finished pretraining runs.
 
-    Args:
-        runs: The plan. Runs of one arm and stage differ only in numbers.
-        work: The experiment's directory.
-        dataset: Dataset for fine-tuning; `None` if it does not exist yet, in which case nothing has been pretrained.
-        pool: External pool for pretraining, if there is one.
-        source: Labelled dataset for pretraining, if there is one.
-        tasks: The figure's arms -> YAML of the pretext task, if there is one.
-        seen: What runs see of the data, if it is here.
+    Runs of one arm and stage differ only in numbers. Nothing was trained yet on a dataset that is not here.
 
     Raises:
         UserError: If a configuration is not valid, a batch cannot be divided among devices, a pretext task whose
@@ -67,58 +60,75 @@ def check_runs(
     settings = {kind: parse(run.arguments) for kind, run in kinds.items()}
     for kind, run in kinds.items():
         share_size(settings[kind].data.init_args.batch_size, run.devices)
-        if run.labels is not None and run.needs is None and dataset is not None:
-            _check_weights(settings[kind], run, dataset)
+        if run.labels is not None and run.needs is None and inputs.dataset is not None:
+            _check_weights(settings[kind], _shape(Arm.parse(run.arm), inputs.dataset))
     single: dict[str, list[str]] = {}
-    for run in runs:
-        arm = Arm.parse(run.arm)
-        images = source if arm.is_supervised else pool if arm.external else dataset
-        if run.labels is not None or images is None:
+    for run in (run for run in runs if run.labels is None):
+        arm, of_arm = Arm.parse(run.arm), settings[run.arm, True]
+        images = inputs.labelled if arm.is_supervised else inputs.images if arm.external else inputs.dataset
+        if images is None:
             continue
-        spatial_dims = 2 if arm.slices else images.spatial_dims
-        built_from = settings[run.arm, True], spatial_dims, len(images.modalities)
-        if seen is not None and not arm.is_supervised:
-            numbers = _numbers_of_cases(settings[run.arm, True].data.init_args, run, seen)
-            if min(numbers.values()) < 2 and _build_task(*built_from).least_cases > 1:
-                counts = ", ".join(f"{number} {name}" for name, number in numbers.items())
-                single.setdefault(f"fold {run.fold} has {counts}", []).append(arm.name)
-        of_task = arm.hands_over_decoder and not arm.is_supervised
-        if of_task and not hasattr(_build_task(*built_from), "decoder"):
-            raise UserError(
-                f"{arm.name}: {arm.pretext} has no decoder to transfer; tasks of this figure that have one: "
-                f"{', '.join(_with_decoder(tasks)) or 'none'}"
-            )
-        if is_done(work, run):
+        shape = _shape(arm, images)
+        _check_decoder(of_arm, arm, images, tasks)
+        if places.seen is not None and not arm.is_supervised:
+            found = _single_case(of_arm.data.init_args, run, places.seen)
+            if found is not None and _build_task(of_arm, shape).least_cases > 1:
+                single.setdefault(found, []).append(arm.name)
+        if is_done(places.work, run):
             handed_over = Path(settings[run.arm, False].model.init_args.pretrained.checkpoint).name
             with contextlib.redirect_stdout(io.StringIO()):
-                load_encoder(build_encoder(*built_from), work / run.name / "checkpoints" / handed_over)
+                load_encoder(build_encoder(of_arm, **shape), places.work / run.name / "checkpoints" / handed_over)
     if single:
         found, arms = next(iter(single.items()))
         raise UserError(f"{', '.join(arms)}: compare the 2 or more cases of a batch, but {found}{ONE_CASE}")
 
 
-def _numbers_of_cases(data: Any, run: Run, seen: SeenData) -> dict[str, int]:  # noqa: ANN401 - a jsonargparse Namespace
-    """Return what limits the cases in a batch of pretraining."""
-    limits = {"in a batch": int(data.batch_size)}
-    if Arm.parse(run.arm).external:
-        if seen.pool is None:
-            return limits
-        selection = select_pool(seen.pool, split_seed=data.split_seed)
-    else:
-        folds = {"n_folds": data.n_folds, "split_seed": data.split_seed, "final": data.final}
-        split = split_store(seen.store, fold=run.fold, **folds)
-        selection = select_pretraining(seen.store, split, transductive=data.transductive)
-    return {"for training": len(selection.training), "for validation": len(selection.validation)} | limits
+def _shape(arm: Arm, images: Dataset) -> dict[str, int]:
+    """Return what an encoder must know of the images that an arm sees."""
+    return {"spatial_dims": 2 if arm.slices else images.spatial_dims, "in_channels": len(images.modalities)}
 
 
-def _check_weights(settings: Any, run: Run, dataset: Dataset) -> None:  # noqa: ANN401 - a jsonargparse Namespace
+def _check_weights(settings: Namespace, shape: Mapping[str, int]) -> None:
     """Load the weights that fine-tuning starts from, if they are a file's."""
     pretrained = settings.model.init_args.pretrained
     if pretrained.checkpoint is not None:
-        spatial_dims = 2 if Arm.parse(run.arm).slices else dataset.spatial_dims
-        encoder = build_encoder(settings, spatial_dims, len(dataset.modalities))
+        path, encoder = Path(pretrained.checkpoint), build_encoder(settings, **shape)
         with contextlib.redirect_stdout(io.StringIO()):
-            load_encoder(encoder, Path(pretrained.checkpoint), pretrained.adapt_channels, pretrained.key_map)
+            load_encoder(encoder, path, pretrained.adapt_channels, pretrained.key_map)
+            if pretrained.load == "all":
+                load_decoder(UNetDecoder(encoder, 1), path, pretrained.key_map)
+
+
+def _check_decoder(settings: Namespace, arm: Arm, images: Dataset, tasks: Tasks) -> None:
+    """Refuse to hand over a decoder that pretraining does not have."""
+    if arm.hands_over_decoder and arm.is_supervised and images.labels != "map":
+        raise UserError(
+            f"{arm.name}: {images.root} has no label maps, so its pretraining has no decoder to transfer: "
+            f"take {arm.name.replace(DECODER, '')}"
+        )
+    of_task = arm.hands_over_decoder and not arm.is_supervised
+    if of_task and not hasattr(_build_task(settings, _shape(arm, images)), "decoder"):
+        raise UserError(
+            f"{arm.name}: {arm.pretext} has no decoder to transfer; tasks of this figure that have one: "
+            f"{', '.join(_with_decoder(tasks)) or 'none'}"
+        )
+
+
+def _single_case(data: Namespace, run: Run, seen: SeenData) -> str | None:
+    """Say what limits a batch of pretraining to a single case; `None` if nothing does."""
+    limits = {"in a batch": int(data.batch_size)}
+    selection = None
+    if not Arm.parse(run.arm).external:
+        folds = {"n_folds": data.n_folds, "split_seed": data.split_seed, "final": data.final}
+        split = split_store(seen.store, fold=run.fold, **folds)
+        selection = select_pretraining(seen.store, split, transductive=data.transductive)
+    elif seen.pool is not None:
+        selection = select_pool(seen.pool, split_seed=data.split_seed)
+    if selection is not None:
+        cases = {"for training": len(selection.training), "for validation": len(selection.validation)}
+        limits = cases | limits
+    counts = ", ".join(f"{number} {use}" for use, number in limits.items())
+    return f"fold {run.fold} has {counts}" if min(limits.values()) < 2 else None
 
 
 def parse(arguments: Sequence[str]) -> Namespace:
@@ -145,16 +155,16 @@ def _place_of(message: str, arguments: Sequence[str]) -> str:
     return found[-1] if found else "the configuration of a run is not valid"
 
 
-def _build_task(settings: Any, spatial_dims: int, in_channels: int) -> PretextTask[Any]:  # noqa: ANN401 - a jsonargparse Namespace
+def _build_task(settings: Namespace, shape: Mapping[str, int]) -> PretextTask[Any]:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(PretextTask, "model")
     model = settings.model.as_dict()
-    model["init_args"]["encoder"]["init_args"] |= {"spatial_dims": spatial_dims, "in_channels": in_channels}
+    model["init_args"]["encoder"]["init_args"] |= shape
     task: PretextTask[Any] = parser.instantiate(parser.parse_object({"model": model})).model
     return task
 
 
-def _with_decoder(tasks: Mapping[str, str | None]) -> list[str]:
+def _with_decoder(tasks: Tasks) -> list[str]:
     """Name the arms whose tasks have a decoder, with the tasks' default arguments."""
     models = {arm: read_yaml(config_root() / file).get("model", {}) for arm, file in tasks.items() if file}
     names = {arm: str(model.get("class_path")) for arm, model in models.items()}
@@ -163,9 +173,9 @@ def _with_decoder(tasks: Mapping[str, str | None]) -> list[str]:
     return [arm for arm, task in classes.items() if task is not None and hasattr(task(encoder), "decoder")]
 
 
-def build_encoder(settings: Any, spatial_dims: int, in_channels: int) -> Encoder:  # noqa: ANN401 - a jsonargparse Namespace
+def build_encoder(settings: Namespace, spatial_dims: int, in_channels: int) -> Encoder:
     """Build the encoder of a run for its images."""
     spec = settings.model.init_args.encoder
     module, _, name = spec.class_path.rpartition(".")
-    kind: type[Encoder] = getattr(__import__(module, fromlist=[name]), name)
+    kind: type[Encoder] = getattr(import_module(module), name)
     return kind(**{**spec.init_args.as_dict(), "spatial_dims": spatial_dims, "in_channels": in_channels})

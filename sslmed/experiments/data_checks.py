@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from sslmed.core.errors import UserError
 from sslmed.core.text import shorten
@@ -12,7 +11,6 @@ from sslmed.experiments.arms import Arm
 from sslmed.experiments.grid import Grid
 from sslmed.experiments.plan import Run
 from sslmed.experiments.seen import SeenData
-from sslmed.experiments.settings import find_setting, read_yaml
 from sslmed.preparation.channels import in_another_order
 from sslmed.preparation.readers.dataset import Dataset
 from sslmed.preparation.settings import is_ct
@@ -48,17 +46,18 @@ def check_data(dataset: Dataset, others: Iterable[Dataset], grid: Grid) -> None:
         brain_tumour_regions(dataset.label_names)
 
 
-def check_folds(store: Store, grid: Grid) -> None:
+def check_folds(runs: Sequence[Run], store: Store, n_folds: int) -> None:
     """Refuse amounts of labels that a fold does not have.
 
     Raises:
         UserError: If there is one.
     """
-    for fold in grid.folds:
-        split = split_store(store, fold=fold, n_folds=grid.preset.n_folds)
-        for amount in grid.labels:
+    for (fold, labels), run in {(run.fold, run.labels): run for run in reversed(runs)}.items():
+        if labels is not None:
+            split_seed = run.setting("data.init_args.split_seed", 0)
+            split = split_store(store, fold=fold, n_folds=n_folds, split_seed=split_seed)
             try:
-                select_labelled(store, split, amount, fold=fold, seed=grid.seeds[0])
+                select_labelled(store, split, labels, fold=fold, seed=run.seed or 0)
             except UserError as error:
                 raise UserError(f"fold {fold}: {error}") from error
 
@@ -72,8 +71,7 @@ def check_sizes(runs: Sequence[Run], seen: SeenData) -> None:
     for run in {(run.arm, run.labels is None): run for run in runs}.values():
         arm = Arm.parse(run.arm)
         store = seen.store_of(arm, pretraining=run.labels is None)
-        contents = [read_yaml(Path(file)) for file in run.values("-c")]
-        if store is not None and find_setting(contents, "data.init_args.crop_size", None) is None:
+        if store is not None and run.setting("data.init_args.crop_size", None) is None:
             refuse_unequal_sizes(store, 2 if arm.slices else store.spatial_dims)
 
 
@@ -89,11 +87,6 @@ def check_source(source: Dataset) -> None:
 
 def refuse_common_images(pool: Store, store: Store, option: str) -> None:
     """Refuse images for pretraining among which is a labelled one, under any name: it must not see test cases.
-
-    Args:
-        pool: The store of these images.
-        store: The store of the dataset.
-        option: Option that names the images.
 
     Raises:
         UserError: If there is one.

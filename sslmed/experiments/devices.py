@@ -8,7 +8,7 @@ from pathlib import Path
 from platform import node
 
 import pynvml
-from filelock import BaseFileLock, FileLock, Timeout
+from filelock import FileLock, Timeout
 
 from sslmed.core.errors import UserError
 from sslmed.core.machine import available_memory, total_memory, usable_cores
@@ -106,10 +106,7 @@ def _is_one(name: str, present: dict[str, list[str]]) -> bool:
 
 
 def check_gpus(number: int) -> None:
-    """Check that torch has the GPUs that a job is to have. Training would use the CPU without a word.
-
-    Args:
-        number: GPUs of a job; 0 where the command found none.
+    """Check that torch has the number of GPUs that a job is to have. Training would use the CPU without a word.
 
     Raises:
         UserError: If there are fewer.
@@ -140,11 +137,7 @@ def check_devices(devices: int) -> None:
 
 
 def default_jobs(devices: int = 1) -> int:
-    """Compute the number of jobs that fit the GPUs, or the cores if there is no GPU; at least one.
-
-    Args:
-        devices: GPUs, or processes on the CPU, per run.
-    """
+    """Compute how many jobs of so many devices fit the GPUs, or the cores if there is no GPU; at least one."""
     return max(1, (len(gpus()) or usable_cores()) // devices)
 
 
@@ -153,11 +146,7 @@ def free_gpus(folder: Path, devices: int = 1) -> Iterator[None]:
     """Reserve GPUs for this job if there are more than it needs, and hide the others from this process.
 
     Nothing waits, so jobs cannot block each other. If there are more jobs than GPUs, they spread evenly: a GPU gets its
-    second job when every GPU has its first.
-
-    Args:
-        folder: Folder for the lock files.
-        devices: Number of GPUs.
+    second job when every GPU has its first. The folder is for lock files.
     """
     names = gpus()
     if len(names) <= devices:
@@ -168,18 +157,10 @@ def free_gpus(folder: Path, devices: int = 1) -> Iterator[None]:
             free: list[str] = []
             for name in names:
                 lock = FileLock(folder / f".gpu-{node()}-{name.replace('/', '_')}-{place}.lock", timeout=0)
-                if len(free) < devices and _is_free(lock):
-                    kept.callback(lock.release)
+                with suppress(Timeout):
+                    kept.enter_context(lock)
                     free.append(name)
-            if len(free) == devices:
-                os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(free)
-                yield
-                return
-
-
-def _is_free(lock: BaseFileLock) -> bool:
-    try:
-        lock.acquire()
-    except Timeout:
-        return False
-    return True
+                if len(free) == devices:
+                    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(free)
+                    yield
+                    return

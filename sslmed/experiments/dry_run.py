@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from math import ceil
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -69,7 +68,7 @@ def print_dry_run(
     for reason, stale in stale_runs(work, runs).items():
         names = shorten([run.name for run in stale])
         lines.append(f"{reason}; {len(stale)} old runs will be set aside: {names}")
-    n_train = None if seen is None else len(_split(grid, seen.store, grid.folds[0]).train)
+    n_train = None if seen is None else len(_split(grid, runs, seen.store, grid.folds[0]).train)
     stores = [] if seen is None else [each for each in (seen.store, seen.pool, seen.source) if each is not None]
     lines += _cost_lines(grid, todo, stores, n_train, executor)
     if by_hand and todo and seen is not None and (pool is None or seen.pool is not None):
@@ -94,8 +93,8 @@ def _data_lines(grid: Grid, runs: Sequence[Run], source: Source, seen: SeenData 
     lines += [_unprepared_line(each) for each in stores if each is not None and each.unprepared]
     lines += [f"warning: {each}" for each in lost_labels(store)]
     transductive = _is_transductive(runs)
-    lines += [_fold_line(grid, store, fold, transductive=transductive) for fold in grid.folds]
-    lines += _repeated_lines(grid, store)
+    lines += [_fold_line(grid, runs, store, fold, transductive=transductive) for fold in grid.folds]
+    lines += _repeated_lines(grid, runs, store)
     if seen.pool is not None and pool is not None:
         lines.append(
             f"external pool: {_listed(pool.folders)}: pretraining sees {image_counts(select_pool(seen.pool).counts)}"
@@ -132,14 +131,16 @@ def _unprepared_line(store: Store) -> str:
     )
 
 
-def _split(grid: Grid, store: Store, fold: int) -> Split:
-    return split_store(store, fold=fold, n_folds=grid.preset.n_folds, final=grid.final)
+def _split(grid: Grid, runs: Sequence[Run], store: Store, fold: int) -> Split:
+    run = next(run for run in runs if run.labels is not None)
+    split_seed = run.setting("data.init_args.split_seed", 0)
+    return split_store(store, fold=fold, n_folds=grid.preset.n_folds, split_seed=split_seed, final=grid.final)
 
 
-def _fold_line(grid: Grid, store: Store, fold: int, *, transductive: bool) -> str:
-    split = _split(grid, store, fold)
+def _fold_line(grid: Grid, runs: Sequence[Run], store: Store, fold: int, *, transductive: bool) -> str:
+    split = _split(grid, runs, store, fold)
     pretraining = select_pretraining(store, split, transductive=transductive)
-    numbers = _numbers_of_labels(grid, store, fold).items()
+    numbers = _numbers_of_labels(grid, runs, store, fold).items()
     labels = ", ".join(str(a) if a.fraction is None else f"{a} = {number}" for a, number in numbers)
     return (
         f"fold {fold}: {len(split.train)} training, {len(split.validation)} validation, {len(split.test)} test cases; "
@@ -148,19 +149,19 @@ def _fold_line(grid: Grid, store: Store, fold: int, *, transductive: bool) -> st
     )
 
 
-def _numbers_of_labels(grid: Grid, store: Store, fold: int) -> dict[LabelAmount, int]:
-    split = _split(grid, store, fold)
+def _numbers_of_labels(grid: Grid, runs: Sequence[Run], store: Store, fold: int) -> dict[LabelAmount, int]:
+    split = _split(grid, runs, store, fold)
     return {
         amount: len(select_labelled(store, split, amount, fold=fold, seed=grid.seeds[0]).training)
         for amount in sorted(grid.labels)
     }
 
 
-def _repeated_lines(grid: Grid, store: Store) -> list[str]:
+def _repeated_lines(grid: Grid, runs: Sequence[Run], store: Store) -> list[str]:
     """Warn of amounts of labels that are the same cases, and give the option without those that are so in all folds."""
     same, repeated = defaultdict[str, list[int]](list), Counter[LabelAmount]()
     for fold in grid.folds:
-        numbers = _numbers_of_labels(grid, store, fold)
+        numbers = _numbers_of_labels(grid, runs, store, fold)
         for number in dict.fromkeys(numbers.values()):
             equal = [amount for amount, its_number in numbers.items() if its_number == number]
             if len(equal) > 1:
@@ -179,13 +180,7 @@ def _is_transductive(runs: Sequence[Run]) -> bool:
     """Whether any pretraining run on the dataset's own images is configured as transductive."""
     own = (run for run in runs if run.labels is None and Arm.parse(run.arm).sees_the_dataset)
     of_arms = {run.arm: run for run in own}
-    return any(_data_settings(run).transductive for run in of_arms.values())
-
-
-def _data_settings(run: Run) -> Any:  # noqa: ANN401 - a jsonargparse Namespace
-    from sslmed.experiments.check import parse  # takes seconds
-
-    return parse(run.arguments).data.init_args
+    return any(run.setting("data.init_args.transductive", False) for run in of_arms.values())
 
 
 def training_seconds(estimate: Estimate, runs: Sequence[Run], n_train: int | None = None) -> float:
@@ -197,7 +192,7 @@ def training_seconds(estimate: Estimate, runs: Sequence[Run], n_train: int | Non
         n_train: Number of training cases, if known, to convert numbers of labels to fractions.
     """
     finetuning = [run for run in runs if run.labels is not None]
-    in_epochs = bool(finetuning) and _data_settings(finetuning[0]).epochs is not None
+    in_epochs = bool(finetuning) and finetuning[0].setting("data.init_args.epochs", None) is not None
     lengths = [_fraction(run.labels, n_train) if in_epochs and run.labels else 1.0 for run in finetuning]
     return (len(runs) - len(finetuning)) * estimate.pretrain_seconds + sum(lengths) * estimate.finetune_seconds
 
@@ -221,7 +216,7 @@ def _cost_lines(
         if store.settings.geometry != "cube":
             continue
         bytes_per_voxel = BYTES_PER_VOXEL * store.in_channels + (store.labels == "map")
-        gib += len(store.cases) * bytes_per_voxel * store.settings.size**store.spatial_dims / 2**30
+        gib += len(store.unprepared) * bytes_per_voxel * store.settings.size**store.spatial_dims / 2**30
     lines = [
         f"estimate: {duration(seconds)} of training with a {estimate.device} for each "
         f"job, {gib:.2f} GiB of disk, {jobs * estimate.memory_gib:.1f} GiB of memory"

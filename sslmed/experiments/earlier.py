@@ -43,12 +43,6 @@ def with_earlier(grid: Grid, places: Places, runs: Sequence[Run], plan: Plan) ->
     """Add the finished runs of earlier commands to those of this one.
 
     They are planned anew, so that a run whose settings or data have changed since has another key and does not count.
-
-    Args:
-        grid: What this command compares.
-        places: Paths of the experiment.
-        runs: This command's runs.
-        plan: Plans the runs of a grid.
     """
     if grid.final:
         return Whole(runs, grid.experiment, ())

@@ -12,12 +12,7 @@ SNAKEFILE = resources.files("sslmed.experiments") / "Snakefile"
 
 
 def command(work: Path, executor: Executor) -> list[str]:
-    """Return the command that runs the workflow of an experiment's directory.
-
-    Args:
-        work: The experiment's directory.
-        executor: Executor that runs the jobs.
-    """
+    """Return the command that runs the workflow of an experiment's directory."""
     start = [sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE), "--directory", str(work)]
     # `none`: Snakemake would look for profiles/default in the working folder, which may be another workflow's.
     start += ["--workflow-profile", "none", *executor.arguments(work), "--keep-going", "--rerun-triggers", "mtime"]
@@ -27,11 +22,7 @@ def command(work: Path, executor: Executor) -> list[str]:
 
 
 def environment(work: Path) -> dict[str, str]:
-    """Return the environment of Snakemake and its jobs, which run in the experiment's directory.
-
-    Args:
-        work: The experiment's directory.
-    """
+    """Return the environment of Snakemake and its jobs, which run in the experiment's directory."""
     variables = os.environ | {
         "OMP_NUM_THREADS": "1",
         "PYTHONSAFEPATH": "1",  # a random.py in the working folder is not Python's

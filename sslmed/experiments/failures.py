@@ -1,6 +1,7 @@
 """Runs of a plan without usable results: which, why, and where to read more."""
 
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,15 +34,17 @@ class Failure:
 
 
 def failures(work: Path, runs: Sequence[Run], unusable: Mapping[Path, str]) -> list[Failure]:
-    """Explain each run without usable results.
-
-    Args:
-        work: The experiment's directory.
-        runs: The plan.
-        unusable: Directories of finished runs whose results cannot be used -> why.
-    """
+    """Explain each run without usable results; `unusable` says what is wrong with finished ones, by their directory."""
     reasons = {run: unusable.get(work / run.name) or _reason(work, run) for run in runs}
     return [Failure(run.name, work / run.name / "run.log", reason) for run, reason in reasons.items() if reason]
+
+
+def report_failures(work: Path, runs: Sequence[Run], unusable: Mapping[Path, str]) -> bool:
+    """Print what `failures` finds, and return whether it is anything."""
+    failed = failures(work, runs, unusable)
+    for failure in failed:
+        print(f"failed: {failure}", file=sys.stderr)
+    return bool(failed)
 
 
 def _reason(work: Path, run: Run) -> str:

@@ -59,12 +59,7 @@ def run_all(work: Path, runs: Sequence[Run], *, executor: Executor, lock: int) -
     """Do all runs that are not done; on GPUs of this machine, with as many jobs as fit.
 
     Runs for which the memory of a shared GPU did not suffice are done again, one on each GPU. Others that fail are not.
-
-    Args:
-        work: The experiment's directory.
-        runs: The plan.
-        executor: Executor that runs the jobs.
-        lock: File descriptor from `sole_command`.
+    The lock is that of `sole_command`.
     """
     if isinstance(executor, Local) and executor.fills:
         first = first_runs(work, runs, executor.jobs)

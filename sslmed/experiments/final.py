@@ -1,7 +1,6 @@
 """The final model: after the comparison of arms, one of them is trained on all labels, for use."""
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from sslmed.core.label_amount import LabelAmount
 from sslmed.core.startup import importing
 from sslmed.core.tables import read_table
 from sslmed.experiments.earlier import Plan, with_earlier, with_earlier_arms
-from sslmed.experiments.failures import failures
+from sslmed.experiments.failures import report_failures
 from sslmed.experiments.grid import Grid
 from sslmed.experiments.options import Options
 from sslmed.experiments.plan import Places, Run
@@ -36,13 +35,7 @@ def refuse_inapplicable(options: Options) -> None:
 
 
 def final_grid(grid: Grid, places: Places, arms: Sequence[str] | None, plan: Plan) -> Grid:
-    """Return the grid of the final model: one arm, all labels, one seed.
-
-    Args:
-        grid: What the command compares.
-        places: Paths of the experiment.
-        arms: Arms that the user has named; by default the best in validation is taken.
-        plan: Plans the runs of a grid.
+    """Return the grid of the final model: all labels, one seed, and the arm that is named or is best in validation.
 
     Raises:
         UserError: If several arms are named, or none, and there are no finished runs to choose by.
@@ -67,21 +60,12 @@ def _best_arm(grid: Grid, places: Places, plan: Plan) -> str:
 
 
 def conclude(work: Path, runs: Sequence[Run], out: Path, metric: str) -> int:
-    """Say where the final model is and what to expect of it.
-
-    Args:
-        work: The experiment's directory.
-        runs: The runs of the final model.
-        out: Folder of the experiment's tables.
-        metric: The experiment's main score.
+    """Say where the final model is and what to expect of it, by the experiment's tables and its main metric.
 
     Returns:
         0 if it is done, 1 if a run failed.
     """
-    failed = failures(work, runs, {})
-    for failure in failed:
-        print(f"failed: {failure}", file=sys.stderr)
-    if failed:
+    if report_failures(work, runs, {}):
         return 1
     directory = RunDirectory(work / runs[-1].name)
     print(f"{directory.path}: the final model, trained on all labels; no case is left to test it on")

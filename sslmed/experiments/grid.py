@@ -62,26 +62,22 @@ class Grid:
             self._check_arm(arm)
         absent = [fold for fold in self.folds if not 0 <= fold < self.preset.n_folds]
         if absent:
-            msg = f"folds must be in 0 to {self.preset.n_folds - 1}, got {', '.join(map(str, absent))}"
-            raise UserError(msg)
+            raise UserError(f"folds must be in 0 to {self.preset.n_folds - 1}, got {', '.join(map(str, absent))}")
         wild = [seed for seed in self.seeds if not 0 <= seed < 2**32]
         if wild:
-            msg = f"seeds must be in 0 to 2**32 - 1, got {', '.join(map(str, wild))}"
-            raise UserError(msg)
+            raise UserError(f"seeds must be in 0 to 2**32 - 1, got {', '.join(map(str, wild))}")
         ours = [path.stem for path in (config_root() / "pretext").glob("*.yaml")]  # a preset may be another figure's
         overlays = {*RESERVED, *self.experiment.arms, *ours}
         overlays |= {f"{name}{suffix}" for name in overlays - {"preset"} for suffix in (EXTERNAL, SLICES)}
         strays = sorted(path.name for path in self.preset_folder.glob("*.yaml") if path.stem not in overlays)
         if strays:
-            msg = (
+            raise UserError(
                 f"{self.preset_folder}: {', '.join(strays)} would not be read; names are {', '.join(sorted(overlays))}"
             )
-            raise UserError(msg)
         for name in ("arms", "labels", "folds", "seeds"):
             chosen = getattr(self, name)
             if not chosen or len(set(map(str, chosen))) < len(chosen):  # as their folders are called
-                msg = f"{name} must be at least one, each once, got {', '.join(map(str, chosen)) or 'none'}"
-                raise UserError(msg)
+                raise UserError(f"{name} must be at least one, each once, got {', '.join(map(str, chosen)) or 'none'}")
 
     def overlay(self, file: str) -> list[Path]:
         """List the YAML files of this name: of the preset that this one shares overlays with, then its own, if any."""
@@ -98,9 +94,6 @@ class Grid:
         """List the encoder's YAML and the preset's overlays. A YAML of the user's own takes precedence over both.
 
         Overlays for another encoder class are ignored, as its arguments differ.
-
-        Args:
-            suffixes: Suffixes of the overlays' names.
         """
         left_out = self.left_out
         overlays = [path for path in self._encoder_overlays(suffixes) if path not in left_out]

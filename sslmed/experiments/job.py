@@ -19,14 +19,9 @@ from sslmed.experiments.plan import Run, read_plan
 
 
 def do_runs(runs: list[Run], gpus: int = 0) -> bool:
-    """Do the runs that are not done. A failed run does not stop the others.
+    """Do the runs that are not done, and return whether all are. A failed run does not stop the others.
 
-    Args:
-        runs: The runs.
-        gpus: GPUs that the job was to have.
-
-    Returns:
-        Whether all are done.
+    The job was to have so many GPUs.
     """
     done = [_do(run, gpus) for run in runs]
     return all(done)

@@ -13,12 +13,13 @@ from typing import Any
 from sslmed.core.errors import UserError
 from sslmed.core.files import write_text
 from sslmed.core.machine import computes_bf16
+from sslmed.core.yaml_files import read_yaml
 from sslmed.experiments.executors.local import Executor, Local
 from sslmed.experiments.grid import Grid
 from sslmed.experiments.inputs import Inputs
 from sslmed.experiments.own import own_code
 from sslmed.experiments.plan import Places, read_plan
-from sslmed.experiments.settings import Precision, config_root, is_yaml, read_yaml
+from sslmed.experiments.settings import Precision, config_root, is_yaml
 from sslmed.preparation.preview import refuse_namesake
 
 FILE = "origin.json"
@@ -37,12 +38,7 @@ def keep_origin(folder: Path, files: Mapping[str, str], precision: str | None = 
 
 
 def files_of(grid: Grid, figure: str) -> dict[str, str]:
-    """Return the files that give an experiment, and its runs, their names; sslmed's own relative to `configs/`.
-
-    Args:
-        grid: What the command compares.
-        figure: Name of the figure, or the path of a YAML.
-    """
+    """Return the files that give an experiment, and its runs, their names; sslmed's own relative to `configs/`."""
     files = {"preset": grid.preset_folder}
     files |= {} if grid.encoder is None else {"encoder": grid.encoder}
     files |= {"figure": Path(figure).resolve()} if is_yaml(figure) else {}

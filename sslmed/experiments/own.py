@@ -9,8 +9,9 @@ from sslmed.core.errors import UserError
 from sslmed.core.files import expand_home
 from sslmed.core.names import PLAIN
 from sslmed.core.nearest import did_you_mean, did_you_mean_path
+from sslmed.core.yaml_files import read_yaml
 from sslmed.experiments.arms import SLICES, SUPERVISED, Arm
-from sslmed.experiments.settings import Experiment, config_root, find_setting, is_yaml, known_names, read_yaml
+from sslmed.experiments.settings import Experiment, config_root, find_setting, is_yaml, known_names
 
 GROUP = "@"
 ALL = f"{GROUP}all"
@@ -21,7 +22,7 @@ RESERVED = ("preset", "run", "encoder", "pretrain", "finetune", SUPERVISED)
 def expand_groups(experiment: Experiment, names: Sequence[str]) -> list[str]:
     """Replace `@<group>` by the group's arms, `@<group>-2d` by these on slices, and `@all` by the arms of all groups.
 
-    A group adds only arms that are not in the list already.
+    A group adds only arms that are neither named nor added by another one.
 
     Args:
         experiment: The figure.
@@ -45,7 +46,7 @@ def expand_groups(experiment: Experiment, names: Sequence[str]) -> list[str]:
             near = did_you_mean(group, sorted(groups))
             raise UserError(f"unknown group of arms {group}: choose from {', '.join(sorted(groups))}{near}")
         arms = [arm + name.removeprefix(group) for arm in groups[group]]
-        expanded += [arm for arm in arms if arm not in expanded]
+        expanded += [arm for arm in arms if arm not in (*names, *expanded)]
     return expanded
 
 
@@ -157,8 +158,7 @@ def _existing(path: Path) -> Path:
 def _check_name(path: Path, experiment: Experiment, own: dict[str, Path]) -> None:
     name = path.stem
     arm = Arm.parse(name)
-    same = [each for each in (*experiment.arms, *own) if each.replace("-", "_") == name.replace("-", "_")]
-    if arm.is_null or arm.pretext != name or name in RESERVED or (same and own.get(name) != path):
+    if arm.is_null or arm.pretext != name or name in (*RESERVED, *experiment.arms) or own.get(name, path) != path:
         raise UserError(f"{path}: {name} is already the name of something else in {experiment.figure}; rename the file")
     if not PLAIN.fullmatch(name):
         raise UserError(

@@ -12,11 +12,12 @@ from typing import Any
 from sslmed.core.errors import UserError
 from sslmed.core.files import write_text
 from sslmed.core.label_amount import LabelAmount
+from sslmed.core.yaml_files import read_yaml
 from sslmed.experiments.arms import EXTERNAL, SLICES, Arm
 from sslmed.experiments.grid import Grid
 from sslmed.experiments.own import own_code
 from sslmed.experiments.seen import SeenData, seen_in_finetuning
-from sslmed.experiments.settings import config_root, find_setting, read_yaml
+from sslmed.experiments.settings import config_root, find_setting
 from sslmed.preparation.readers.dataset import LABELS_OF_TASKS, Labels
 
 NOT_RESULTS = ("wandb", "data.store", "probes")
@@ -57,6 +58,10 @@ class Run:
         """Return the values that an option has in the arguments, e.g. `--data.store`, or `-c` for its YAML files."""
         return [value for name, value in pairwise(self.arguments) if name == option]
 
+    def setting(self, place: str, default: Any) -> Any:  # noqa: ANN401 - any YAML
+        """Return a setting of the YAML files; see `find_setting`."""
+        return find_setting([read_yaml(Path(file)) for file in self.values("-c")], place, default)
+
 
 @dataclass(frozen=True)
 class LabelledSource:
@@ -95,13 +100,7 @@ class Places:
 
 
 def plan_runs(
-    grid: Grid,
-    places: Places,
-    *,
-    dataset: str,
-    wandb: str,
-    devices: int = 1,
-    probes: bool = False,
+    grid: Grid, places: Places, *, dataset: str, wandb: str, devices: int = 1, probes: bool = False
 ) -> list[Run]:
     """List all runs, each pretraining run before the runs that start from it.
 
@@ -165,18 +164,10 @@ def _pretraining_run(grid: Grid, places: Places, arm: Arm, fold: int, options: d
     # importing the libraries takes as long as a short run.
     job = name if len(grid.seeds) > 1 else place
     contents = [read_yaml(path) for path in configs]
-    data = (
-        None
-        if places.seen is None
-        else places.seen.of_pretraining(
-            arm,
-            fold=fold,
-            n_folds=grid.preset.n_folds,
-            split_seed=find_setting(contents, "data.init_args.split_seed", 0),
-            final=grid.final,
-            transductive=find_setting(contents, "data.init_args.transductive", False),
-        )
-    )
+    data = None
+    if places.seen is not None:
+        transductive = find_setting(contents, "data.init_args.transductive", False)
+        data = places.seen.of_pretraining(arm, **_split(grid, fold, contents), transductive=transductive)
     identity = {"arm": arm.name, "fold": fold, "seed": None, "labels": None, "name": name, "job": job, "data": data}
     return _run(places, configs, contents, options, None, **identity)
 
@@ -205,30 +196,38 @@ def _finetuning_run(
         handover = "last" if grid.final else grid.preset.handover  # a final model has no cases to select by
         checkpoint = places.work / parent.name / "checkpoints" / f"{handover}.ckpt"
         options["model.pretrained.checkpoint"] = str(checkpoint)
-    if grid.finetuning == "frozen":
-        options |= {"model.pretrained.frozen_fraction": "1", "model.pretrained.unfreezing_fraction": "0"}
-    if "labels.source" in options or arm.external:
-        options["model.pretrained.adapt_channels"] = "true"
-    if arm.hands_over_decoder:
-        options["model.pretrained.load"] = "all"
+    options |= _transfer_options(grid, arm, adapts_channels="labels.source" in options or arm.external)
     configs = _configs(grid, places, arm, grid.experiment.finetuning, ["finetune"])
     if parent is None and arm.is_pretrained:
         configs.append(config_root() / str(grid.experiment.arms[arm.pretext]))
     job = f"{place}/seed{seed}" if len(grid.seeds) > 1 else place
     name = f"{place}/seed{seed}/{labels.path}"
     contents = [read_yaml(path) for path in configs]
-    split_seed = find_setting(contents, "data.init_args.split_seed", 0)
-    folds = {"fold": fold, "n_folds": grid.preset.n_folds, "split_seed": split_seed, "final": grid.final}
     data = None
     if places.seen is not None and (parent is None or parent.data is not None):
         pretraining = None if parent is None else parent.data
-        data = seen_in_finetuning(places.seen.store, labels, **folds, seed=seed, pretraining=pretraining)
+        split = _split(grid, fold, contents)
+        data = seen_in_finetuning(places.seen.store, labels, **split, seed=seed, pretraining=pretraining)
     identity = {"arm": arm.name, "fold": fold, "seed": seed, "labels": labels, "name": name, "job": job, "data": data}
     return _run(places, configs, contents, options, parent, **identity)
 
 
+def _transfer_options(grid: Grid, arm: Arm, *, adapts_channels: bool) -> dict[str, str]:
+    """Return how fine-tuning uses the weights that it starts from."""
+    how = {"frozen_fraction": "1", "unfreezing_fraction": "0"} if grid.finetuning == "frozen" else {}
+    how |= {"adapt_channels": "true"} if adapts_channels else {}
+    how |= {"load": "all"} if arm.hands_over_decoder else {}
+    return {f"model.pretrained.{name}": value for name, value in how.items()}
+
+
 def _place(grid: Grid, arm: Arm, fold: int) -> str:
     return f"{arm.name}/final" if grid.final else f"{arm.name}/fold{fold}"
+
+
+def _split(grid: Grid, fold: int, contents: Sequence[object]) -> dict[str, Any]:
+    """Return what decides on the cases of a run; see `split_store`."""
+    split_seed = find_setting(contents, "data.init_args.split_seed", 0)
+    return {"fold": fold, "n_folds": grid.preset.n_folds, "split_seed": split_seed, "final": grid.final}
 
 
 def _supervised_files(grid: Grid, source: LabelledSource) -> tuple[list[str], list[str]]:

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Literal
 
 from sslmed.core.errors import UserError
-from sslmed.core.files import check_writable
+from sslmed.core.files import check_writable, refuse_within
 from sslmed.core.startup import importing
 from sslmed.evaluation.resolution import lost_labels
 from sslmed.experiments.auto_preset import with_own_spacing
@@ -49,8 +49,6 @@ class Outcome:
         whole: The plan, and what earlier commands have finished with the same settings.
         out: Folder for tables and figures.
         metrics: Scores to plot, the main one first.
-        phantom: Whether the images are synthetic.
-        notes: Additional lines below the figure.
         wandb: `disabled`, `offline` or `online`.
     """
 
@@ -59,8 +57,6 @@ class Outcome:
     whole: Sequence[Run]
     out: Path
     metrics: Sequence[str]
-    phantom: bool
-    notes: Sequence[str]
     wandb: Mode | Literal["disabled"]
 
 
@@ -113,6 +109,9 @@ def _prepare_command(options: Options, drafts: Path) -> _Command:
     if options.wandb == "online" and not options.dry_run:
         check_account(verify=True)
     source, pool, rival = choose_sources(options, grid)
+    folders = [folder for each in (source, pool, rival) if each is not None for folder in each.folders]
+    for option, folder in (("--out", options.out), ("--runs", options.runs)):
+        refuse_within(folder, folders, f"{option} {folder}")
     if options.auto_spacing:
         grid = _with_own_spacing(options, grid, source, executor, drafts)
     name = f"{source.name}-{grid.name}"
@@ -135,8 +134,6 @@ def _prepare_command(options: Options, drafts: Path) -> _Command:
     if inputs.dataset is not None:
         check_data(inputs.dataset, filter(None, (inputs.images, inputs.labelled)), grid)
         _say_what_quick_is_for(grid, source, inputs.dataset.spatial_dims)
-    if places.seen is not None:
-        check_folds(places.seen.store, grid)
     return _Command(grid, executor, inputs, places, out, files, plan)
 
 
@@ -157,6 +154,8 @@ def _do(command: _Command, options: Options) -> Outcome:
             places = replace(places, seen=seen)
             runs = plan(grid, places)
             check_sizes(runs, seen)
+        for warning in lost_labels(places.seen.store) if places.seen is not None else ():
+            print(warning, file=sys.stderr)
         whole = with_earlier(grid, places, runs, plan)
         if not grid.final:  # the plan is of what is compared
             write_plan(work / "plan.json", whole.runs)
@@ -166,18 +165,7 @@ def _do(command: _Command, options: Options) -> Outcome:
             keep_origin(work, command.files, grid.preset.precision)
             run_all(work, runs, executor=executor, lock=lock)
     _report_others(work, whole.other_settings)
-    for warning in lost_labels(places.seen.store) if places.seen is not None else ():
-        print(warning, file=sys.stderr)
-    return Outcome(
-        work=work,
-        runs=runs,
-        whole=whole.runs,
-        out=command.out,
-        metrics=grid.experiment.metrics,
-        phantom=inputs.source.is_phantom,
-        notes=[] if inputs.pool is None else [f"External pool: {inputs.pool.name}."],
-        wandb=options.wandb,
-    )
+    return Outcome(work, runs, whole.runs, command.out, grid.experiment.metrics, options.wandb)
 
 
 def _with_own_spacing(options: Options, grid: Grid, source: Source, executor: Executor, drafts: Path) -> Grid:
@@ -198,14 +186,14 @@ def _all_done(work: Path, runs: Sequence[Run]) -> bool:
 
 def _check_runs(runs: Sequence[Run], places: Places, inputs: Inputs, grid: Grid) -> None:
     """Check the settings of all runs, if there is one to do."""
-    work, seen = places.work, places.seen
-    if _all_done(work, runs):
+    if _all_done(places.work, runs):
         return
+    if places.seen is not None:
+        check_folds(runs, places.seen.store, grid.preset.n_folds)
+        check_sizes(runs, places.seen)
     with importing():
         from sslmed.experiments.check import check_runs  # takes seconds
-    check_runs(runs, work, inputs.dataset, inputs.images, inputs.labelled, grid.experiment.arms, seen)
-    if seen is not None:
-        check_sizes(runs, seen)
+    check_runs(runs, places, inputs, grid.experiment.arms)
 
 
 def _report_others(work: Path, others: Sequence[str]) -> None:

@@ -29,10 +29,6 @@ class _LoadOnly(SSLMedCLI):
 def score_experiment(work: Path, artefacts: Sequence[Artefact]) -> None:
     """Write the `robustness.csv` of every finished fine-tuning run that does not have these artefacts yet.
 
-    Args:
-        work: The experiment's directory.
-        artefacts: The artefacts.
-
     Raises:
         UserError: If there is no experiment, no finished run, or an artefact does not occur in its images.
     """

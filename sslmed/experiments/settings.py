@@ -2,15 +2,13 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-import yaml
 from jsonargparse import ArgumentParser
 
-from sslmed.core.doubled_keys import refuse_doubled_keys
 from sslmed.core.errors import UserError
 from sslmed.core.files import expand_home, write_text
 from sslmed.core.label_amount import LabelAmount, label_amounts
@@ -18,6 +16,7 @@ from sslmed.core.names import PLAIN
 from sslmed.core.nearest import did_you_mean, did_you_mean_path
 from sslmed.core.numbers import Amount, Count, Folds, Index, Seed
 from sslmed.core.parsing import one_line
+from sslmed.core.yaml_files import read_mapping
 from sslmed.preparation.readers.dataset import LABELS_OF_TASKS, Labels, Task
 from sslmed.preparation.settings import PrepareSettings
 
@@ -167,10 +166,7 @@ class Preset:
 
 
 def read_experiment(figure: str) -> Experiment:
-    """Read `configs/experiments/<figure>.yaml`, or a YAML of the user's own.
-
-    Args:
-        figure: A figure's name, or the path of a YAML.
+    """Read `configs/experiments/<figure>.yaml`, or a YAML of the user's own by its path.
 
     Raises:
         UserError: If there is no such figure, the file has unknown or missing keys or values of a wrong type, or it
@@ -183,15 +179,15 @@ def read_experiment(figure: str) -> Experiment:
     path = Path(figure)
     if not is_yaml(figure) or not path.is_file():
         near = did_you_mean(figure, known) or did_you_mean_path(path, (".yaml", ".yml"))
-        msg = f"{figure}: no such figure; there are {', '.join(known)}, or give the path of a YAML like theirs{near}"
-        raise UserError(msg)
+        raise UserError(
+            f"{figure}: no such figure; there are {', '.join(known)}, or give the path of a YAML like theirs{near}"
+        )
     experiment = _read(Experiment, path)
     if experiment.figure in known or not re.fullmatch(r"[A-Za-z0-9_-]+", experiment.figure):
-        msg = (
+        raise UserError(
             f"{path}: figure is {experiment.figure!r}, expected a name of its own, in letters, digits, - and _, other "
             f"than {', '.join(known)}: its results get a folder of that name"
         )
-        raise UserError(msg)
     return replace(
         experiment,
         encoder=_found(experiment.encoder, path),
@@ -205,8 +201,7 @@ def _found(file: str, experiment: Path) -> str:
     places = (experiment.resolve().parent / expand_home(file), config_root() / file)
     found = [path for path in places if path.is_file()]
     if not found:
-        msg = f"{experiment}: names {file}, which is neither {places[0]} nor {places[1]}"
-        raise UserError(msg)
+        raise UserError(f"{experiment}: names {file}, which is neither {places[0]} nor {places[1]}")
     return str(found[0])
 
 
@@ -239,8 +234,9 @@ def preset_folder(figure: str, preset: str) -> Path:
         known = sorted(path.parent.name for path in presets.glob("*/preset.yaml"))
         known = known or sorted("/".join(path.parts[-3:-1]) for path in of_others)
         near = did_you_mean(preset, known) or did_you_mean_path(Path(preset))
-        msg = f"{preset}: no such preset; choose {', '.join(known)}, or give a folder with a preset.yaml{near}"
-        raise UserError(msg)
+        raise UserError(
+            f"{preset}: no such preset; choose {', '.join(known)}, or give a folder with a preset.yaml{near}"
+        )
     return folder.resolve()
 
 
@@ -253,28 +249,8 @@ def read_preset(folder: Path) -> Preset:
     return _read(Preset, folder / "preset.yaml")
 
 
-def read_yaml(path: Path) -> Any:  # noqa: ANN401 - any YAML
-    """Read a YAML file.
-
-    Raises:
-        UserError: If it is not valid.
-    """
-    refuse_doubled_keys(path)
-    try:
-        return yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)
-    except (ValueError, yaml.YAMLError) as error:
-        msg = f"{path}: not valid YAML ({' '.join(str(error).split())})"
-        raise UserError(msg) from error
-
-
 def find_setting(contents: Iterable[Any], place: str, default: Any) -> Any:  # noqa: ANN401 - any YAML
-    """Find a setting in the contents of YAML files, of which later ones take precedence.
-
-    Args:
-        contents: Results of `read_yaml`.
-        place: Its keys, as `data.init_args.split_seed`.
-        default: Value if no file has it.
-    """
+    """Find a setting by its keys, as `data.init_args.split_seed`, in YAML files of which later ones take precedence."""
     *sections, name = place.split(".")
     for content in reversed([*contents]):
         for section in sections:
@@ -287,19 +263,10 @@ def find_setting(contents: Iterable[Any], place: str, default: Any) -> Any:  # n
 def _read(kind: type[Settings], path: Path) -> Settings:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(kind, "settings")
-    content = read_yaml(path)
+    content = read_mapping(path)
     try:
-        if not isinstance(content, Mapping):
-            msg = f"expected a mapping, got {type(content).__name__}"
-            raise TypeError(msg)
         settings: Settings = parser.instantiate(parser.parse_object({"settings": content})).settings
-        return settings
-    except Exception as error:
-        # jsonargparse raises exceptions of its own. All mean that the file is not valid.
-        msg = f"{path}: {_plain(str(error), kind)}"
-        raise UserError(msg) from error
-
-
-def _plain(message: str, kind: type[Any]) -> str:
-    """What a parser says of a file, in one line."""
-    return one_line(message, [f"settings.{each.name}" for each in fields(kind)]).removeprefix("settings.")
+    except Exception as error:  # jsonargparse raises exceptions of its own. All mean that the file is not valid.
+        known = [f"settings.{each.name}" for each in fields(kind)]  # type: ignore[arg-type]
+        raise UserError(f"{path}: {one_line(str(error), known).removeprefix('settings.')}") from error
+    return settings

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 
 from sslmed.core.errors import UserError
@@ -94,8 +95,7 @@ class Source:
                 there, wanted = (LABEL_KINDS[kind] for kind in (KNOWN[each].labels, self.labels))
                 raise UserError(f"{each}: its labels are {there}, not {wanted}")
         if self.name != self.data and self.name in OURS:
-            msg = f"{self.data}: sslmed uses the name of this folder itself; rename the folder or link to it"
-            raise UserError(msg)
+            raise UserError(f"{self.data}: sslmed uses the name of this folder itself; rename the folder or link to it")
         if self.folder.exists():
             check_name(self.name, self.data)
 
@@ -166,8 +166,8 @@ def refuse_same_people(source: Source, pool: Pool) -> None:
         UserError: If it is so.
     """
     ixi = {name for name, known in KNOWN.items() if known.name.startswith("IXI")}
-    for name in ixi.intersection(pool.names) if source.data in ixi else ():
-        raise UserError(f"--pool {name}: shows the people of {source.data}, so pretraining would see its test cases")
+    for name, data in product(ixi.intersection(pool.names), ixi.intersection((source.data, *source.more))):
+        raise UserError(f"--pool {name}: shows the people of {data}, so pretraining would see its test cases")
 
 
 def _place(name: str, downloads: Path) -> Path:

@@ -42,10 +42,7 @@ def log_sizes(work: Path, runs: Sequence[Run]) -> dict[str, int]:
 def running(work: Path, waiting: Sequence[Run], earlier: Mapping[str, int]) -> list[Running]:
     """Find the runs that are under way: of each job, which does one run after another, the one that wrote last.
 
-    Args:
-        work: The experiment's directory.
-        waiting: Runs without results.
-        earlier: `log_sizes` when the workflow started; logs of killed runs do not grow.
+    It has written since `earlier`, the `log_sizes` when the workflow started: logs of killed runs do not grow.
     """
     sizes = log_sizes(work, waiting)
     last: dict[str, tuple[float, Run]] = {}

@@ -145,14 +145,7 @@ def set_stale_runs_aside(work: Path, runs: Sequence[Run]) -> None:
 
 
 def run_workflow(work: Path, runs: Sequence[Run], *, executor: Executor, lock: int) -> None:
-    """Do all runs that are not done. A failed run does not stop the others.
-
-    Args:
-        work: The experiment's directory.
-        runs: The plan.
-        executor: Executor that runs the jobs.
-        lock: File descriptor from `sole_command`.
-    """
+    """Do all runs that are not done, with the lock of `sole_command`. A failed run does not stop the others."""
     write_plan(work / "workflow.json", runs)
     todo = [run for run in runs if not has_results(work, run)]
     if not todo:

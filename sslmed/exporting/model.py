@@ -111,7 +111,7 @@ class Model(nn.Module):
         """
         recipe = self.description.recipe
         if isinstance(image, str | Path):
-            return recipe.prepare_file(Path(image))
+            return recipe.read_file(Path(image))[0]
         if isinstance(image, torchio.Image | torchio.Subject):
             return recipe.prepare_array(*voxels_of(image), name="the torchio image")
         return recipe.prepare_array(image, affine)

@@ -99,7 +99,7 @@ def _say_seen(table: pd.DataFrame) -> None:
 def _device(name: str) -> torch.device:
     try:
         device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
-        torch.empty(1, device=device)
+        torch.empty(1, device=device).cpu()
     except (RuntimeError, AssertionError) as error:
         raise UserError(
             f"--device {name}: cannot be used ({str(error).partition('. ')[0].splitlines()[0]}); give cpu, cuda or auto"

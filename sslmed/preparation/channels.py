@@ -1,15 +1,15 @@
-"""Compares the names of channels, as far as somebody gave them."""
+"""Compares the names of channels, where they have names."""
 
 import re
 from collections.abc import Sequence
 
-UNNAMED = ("channel",)  # the name of a channel that nobody names
+UNNAMED = ("channel",)  # the name of a channel without a name
 MODALITIES = ("CT", "MR", "NM", "PT", "US")  # as DICOM names them
 ANY_MR = ("mr", "mri")  # what scanners write for T1, T2 and all others
 
 
 def agree(there: Sequence[str], here: Sequence[str]) -> bool:
-    """Return whether channels may be the same in the same order; those that nobody named may be any."""
+    """Return whether channels may be the same in the same order; those without names may be any."""
     return len(there) == len(here) and all(map(_agree, there, here))
 
 
@@ -19,12 +19,12 @@ def in_another_order(there: Sequence[str], here: Sequence[str]) -> bool:
 
 
 def name_channels(count: int) -> tuple[str, ...]:
-    """Return the names of channels that nobody names."""
+    """Return the names of channels without names."""
     return UNNAMED if count == 1 else tuple(f"channel {number}" for number in range(1, count + 1))
 
 
 def order_note(names: Sequence[str]) -> list[str]:
-    """Return a note if there are several channels that nobody named."""
+    """Return a note if there are several channels without names."""
     if len(names) == 1 or tuple(names) != name_channels(len(names)):
         return []
     how = "name them in a table's column modality, as T1;T2"

@@ -1,4 +1,4 @@
-"""Chooses a spacing for a dataset of volumes, and crops to train on, from headers and label maps.
+"""Chooses a spacing for a dataset of volumes, and crops to train on, from headers.
 
 Source: Isensee et al. 2021, nnU-Net, https://doi.org/10.1038/s41592-020-01008-z, supplementary note 2.
 """
@@ -10,13 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sslmed.core.errors import DataError, UserError
-from sslmed.preparation.normalise import foreground_box
-from sslmed.preparation.readers.dataset import Case, Dataset
-from sslmed.preparation.readers.formats import read_header
-from sslmed.preparation.readers.volumes import read_label
+from sslmed.preparation.readers.dataset import Dataset
+from sslmed.preparation.readers.formats import Header, read_header
 
 ANISOTROPIC = 3  # times the other axes' spacing, and fewer voxels by this factor: nnU-Net's limit
-MASKS = 20  # label maps that are read
 LEAST_MAP = 4  # voxels along each side of the coarsest feature map, as in nnU-Net
 LEAST_SIDE = 64  # voxels along each side of a crop, which is enough even if that map has fewer
 
@@ -31,21 +28,15 @@ class Fingerprint:
         n_images: Number of volumes.
         spacing: Voxel size in mm to resample to.
         shape: Median sides of the volumes at this spacing, in voxels.
-        foreground: Median sides of the boxes around labelled foreground, the same; empty without label maps.
     """
 
     n_images: int
     spacing: tuple[float, float, float]
     shape: tuple[int, ...]
-    foreground: tuple[int, ...]
 
 
-def measure(dataset: Dataset, *, masks: int = MASKS) -> Fingerprint:
-    """Read the headers of all volumes, and some label maps.
-
-    Args:
-        dataset: The dataset.
-        masks: Label maps that are read.
+def measure(dataset: Dataset) -> Fingerprint:
+    """Read the headers of all volumes.
 
     Raises:
         DataError: If the header of no volume can be used.
@@ -53,40 +44,29 @@ def measure(dataset: Dataset, *, masks: int = MASKS) -> Fingerprint:
     """
     if dataset.spatial_dims == 2:
         raise UserError(f"{dataset.root}: photographs have no spacing in mm; leave out --spacing auto")
-    headers = {}
+    headers: list[Header] = []
     problems: list[str] = []
     for case in dataset.cases:
         try:
-            headers[case] = read_header(case.image)
+            headers.append(read_header(case.image))
         except DataError as error:
             problems += error.problems
     if not headers:
         raise DataError(problems)
-    axes = {case: _axes_to_ras(header.orientation) for case, header in headers.items()}
-    spacings = np.array([np.take(header.spacing, axes[case]) for case, header in headers.items()])
-    sides = np.array([np.take(header.shape, axes[case]) for case, header in headers.items()])
+    axes = [_axes_to_ras(header.orientation) for header in headers]
+    spacings = np.array([np.take(header.spacing, order) for header, order in zip(headers, axes, strict=True)])
+    sides = np.array([np.take(header.shape, order) for header, order in zip(headers, axes, strict=True)])
     spacing = _target_spacing(spacings, sides)
-    labelled = [case for case in headers if case.mask is not None and masks]
-    boxes = [
-        np.take(box * np.array(headers[case].spacing), axes[case]) / spacing
-        for case in labelled[:: -(-len(labelled) // (masks or 1)) or 1]
-        if (box := _foreground_sides(case, dataset)) is not None
-    ]
+    shape = np.ceil(np.median(sides * spacings / spacing, axis=0))
     right, anterior, superior = (float(f"{length:.3g}") for length in spacing)
-    return Fingerprint(
-        n_images=len(headers),
-        spacing=(right, anterior, superior),
-        shape=_median(sides * spacings / spacing),
-        foreground=_median(np.array(boxes)) if boxes else (),
-    )
+    return Fingerprint(len(headers), (right, anterior, superior), tuple(map(int, shape)))
 
 
 def describe(found: Fingerprint) -> list[str]:
     """Say in two lines what was found."""
-    labelled = f"; what is labelled is {times(found.foreground)}" if found.foreground else ""
     return [
         f"spacing: {times(found.spacing)} mm, for {found.n_images} volumes",
-        f"volumes: {times(found.shape)} voxels in the median{labelled}",
+        f"volumes: {times(found.shape)} voxels in the median",
     ]
 
 
@@ -133,20 +113,3 @@ def _target_spacing(spacings: Floats, sides: NDArray[np.int64]) -> Floats:
 def _axes_to_ras(orientation: str) -> list[int]:
     """Return the axis of the file along each of the axes right, anterior, superior; `LPS` gives 0, 1, 2."""
     return [next(axis for axis, letter in enumerate(orientation) if letter in pair) for pair in ("RL", "AP", "SI")]
-
-
-def _foreground_sides(case: Case, dataset: Dataset) -> NDArray[np.int64] | None:
-    """Return the sides in voxels of the box around what is labelled; `None` if there is nothing, or no way to read it.
-
-    What is wrong with the file, preparing it will say.
-    """
-    try:
-        label = read_label(case.mask, tuple(dataset.label_names), None) if case.mask is not None else None
-    except DataError:
-        return None
-    box = None if label is None else foreground_box(label.voxels[None], 0)
-    return None if box is None else np.subtract(box[1], box[0])
-
-
-def _median(sides: Floats) -> tuple[int, ...]:
-    return tuple(int(side) for side in np.ceil(np.median(sides, axis=0)))

@@ -5,7 +5,6 @@ import io
 import math
 import warnings
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +14,7 @@ from scipy import ndimage
 
 from sslmed.core.errors import DataError
 from sslmed.preparation.geometry import Geometry
+from sslmed.preparation.readers.nifti_header import refuse
 from sslmed.preparation.settings import PrepareSettings
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF"}
@@ -66,7 +66,7 @@ def place_photo(photo: Image.Image, path: Path, settings: PrepareSettings) -> tu
             brighter = (
                 f"less than {SMALLEST_RETINA:.0%} of it is brighter than {settings.foreground:g} of the full range"
             )
-            _refuse(path, f"shows no retina: {brighter}; leave it out, or lower the setting foreground")
+            refuse(path, f"shows no retina: {brighter}; leave it out, or lower the setting foreground")
         box, beside = found
         photo.paste("black", mask=beside)
     left, top, right, bottom = _square(*box)
@@ -117,17 +117,17 @@ def read_mask(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
         with Image.open(io.BytesIO(content), formats=[name for name in MAGIC if name != "JPEG"]) as image:
             mode, values = image.mode, np.asarray(ImageOps.exif_transpose(image))
     except Exception as error:  # a damaged file makes PIL raise nearly anything
-        _refuse(path, f"is truncated or damaged ({error}); copy or download it again")
+        refuse(path, f"is truncated or damaged ({error}); copy or download it again")
     if values.ndim != 2 or mode == "F":
-        _refuse(path, f"is of mode {mode}; a mask holds one whole number for each pixel, as a grey PNG does")
+        refuse(path, f"is of mode {mode}; a mask holds one whole number for each pixel, as a grey PNG does")
     if values.shape != shape:
         (height, width), (rows, columns) = values.shape, shape
-        _refuse(path, f"has {width} x {height} pixels, but its image {columns} x {rows}; they must be of one size")
+        refuse(path, f"has {width} x {height} pixels, but its image {columns} x {rows}; they must be of one size")
     for extreme in (values.min(), values.max()):
         if not 0 <= extreme <= LARGEST_VALUE:
-            _refuse(path, f"holds {extreme}; the numbers of classes must be 0 to {LARGEST_VALUE}")
+            refuse(path, f"holds {extreme}; the numbers of classes must be 0 to {LARGEST_VALUE}")
     if (n_values := len(np.unique(values))) > MOST_CLASSES:
-        _refuse(path, f"holds {n_values} different values; save it without smooth edges, one number for each class")
+        refuse(path, f"holds {n_values} different values; save it without smooth edges, one number for each class")
     return values.astype(np.uint8)
 
 
@@ -138,18 +138,18 @@ def _open(path: Path) -> Image.Image:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             photo = _decode(path, content)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        _refuse(path, f"has more than {Image.MAX_IMAGE_PIXELS} pixels; reduce it, or check that it is a photograph")
+        refuse(path, f"has more than {Image.MAX_IMAGE_PIXELS} pixels; reduce it, or check that it is a photograph")
     except DataError:
         raise
     except UnidentifiedImageError:
-        _refuse(path, "has a damaged header, or is cut off within it; copy or download it again")
+        refuse(path, "has a damaged header, or is cut off within it; copy or download it again")
     except Exception as error:  # a damaged file makes PIL raise nearly anything
-        _refuse(path, f"is truncated or damaged ({error}); copy or download it again")
+        refuse(path, f"is truncated or damaged ({error}); copy or download it again")
     if min(photo.size) < SMALLEST_SIDE:
         width, height = photo.size
-        _refuse(path, f"has {width} x {height} pixels, fewer than {SMALLEST_SIDE} along a side; export it larger")
+        refuse(path, f"has {width} x {height} pixels, fewer than {SMALLEST_SIDE} along a side; export it larger")
     if photo.getcolors(maxcolors=1) is not None:
-        _refuse(path, f"is constant (every pixel is {photo.getpixel((0, 0))}); export it again, or leave it out")
+        refuse(path, f"is constant (every pixel is {photo.getpixel((0, 0))}); export it again, or leave it out")
     return photo
 
 
@@ -157,15 +157,15 @@ def _read_bytes(path: Path) -> bytes:
     try:
         content = path.read_bytes()
     except OSError as error:
-        _refuse(path, f"cannot be read ({error.strerror}); check its permissions and the disk")
+        refuse(path, f"cannot be read ({error.strerror}); check its permissions and the disk")
     if not content:
-        _refuse(path, "is empty; copy or download it again")
+        refuse(path, "is empty; copy or download it again")
     found = next((name for name, magic in MAGIC.items() if content.startswith(magic)), None)
     expected = FORMATS.get(path.suffix.lower())
     if found is None:
-        _refuse(path, "is not a PNG, JPEG or TIFF image, whatever its name; convert it, or leave it out")
+        refuse(path, "is not a PNG, JPEG or TIFF image, whatever its name; convert it, or leave it out")
     if expected != found:
-        _refuse(path, f"holds a {found} image, which its extension denies; rename it")
+        refuse(path, f"holds a {found} image, which its extension denies; rename it")
     return content
 
 
@@ -173,22 +173,22 @@ def _decode(path: Path, content: bytes) -> Image.Image:
     with Image.open(io.BytesIO(content), formats=list(MAGIC)) as image:
         # Cameras add smaller pictures to a photograph (MPO), whose first is the photograph itself.
         if (frames := getattr(image, "n_frames", 1)) > 1 and image.format != "MPO":
-            _refuse(path, f"holds {frames} images, as an animation does; save the one to use")
+            refuse(path, f"holds {frames} images, as an animation does; save the one to use")
         if image.mode == "CMYK":
-            _refuse(path, "holds CMYK colours, which depend on a printer; save it as RGB")
+            refuse(path, "holds CMYK colours, which depend on a printer; save it as RGB")
         if image.mode == "F":
-            _refuse(path, "holds fractional values, whose range is not known; save it with 8 or 16 bits")
+            refuse(path, "holds fractional values, whose range is not known; save it with 8 or 16 bits")
         image.verify()  # every checksum of a PNG, which reading ignores; the image cannot be used afterwards
     with Image.open(io.BytesIO(content), formats=list(MAGIC)) as image:
         image.load()
         if image.mode == "I" and not 0 <= (pixels := np.asarray(image)).min() <= pixels.max() < 2**16:
-            _refuse(
+            refuse(
                 path, f"holds values from {pixels.min()} to {pixels.max()}, not of 16 bits; save it with 8 or 16 bits"
             )
         rgb = _to_rgb(ImageOps.exif_transpose(image))
         if _n_bits(image, content) > 8 and np.asarray(rgb).max() < DARKEST // 256:
             what = f"holds 16-bit values that are all below {DARKEST} of 65536, as cameras of 12 bits give them"
-            _refuse(path, f"{what}; scale them to 65535, or save 8-bit values with 8 bits")
+            refuse(path, f"{what}; scale them to 65535, or save 8-bit values with 8 bits")
         return rgb
 
 
@@ -238,7 +238,3 @@ def _square(left: int, top: int, right: int, bottom: int) -> Box:
     left -= (side - (right - left)) // 2
     top -= (side - (bottom - top)) // 2
     return left, top, left + side, top + side
-
-
-def _refuse(path: Path, problem: str) -> NoReturn:
-    raise DataError([f"{path}: {problem}"])

@@ -17,11 +17,11 @@ from isal import igzip
 from numpy.typing import NDArray
 
 from sslmed.core.errors import DataError, UserError
-from sslmed.core.files import remove_leftovers, write_text
+from sslmed.core.files import refuse_within, remove_leftovers, write_text
 from sslmed.core.text import shorten
 from sslmed.core.workers import run_in_processes
 from sslmed.preparation.channels import order_note
-from sslmed.preparation.foreground import foreground_voxels
+from sslmed.preparation.foreground import foreground_voxels, occurring
 from sslmed.preparation.geometry import Geometry
 from sslmed.preparation.missing_labels import missing_labels
 from sslmed.preparation.photograph import digest_of_pixels, prepare_photo, read_mask
@@ -70,8 +70,7 @@ def prepare(
     """
     roots = [data] if isinstance(data, Path) else data
     dataset, listed = layouts.scan_all(roots, labels=labels, pool=pool)
-    if any(root.is_dir() and store.resolve().is_relative_to(root.resolve()) for root in roots):
-        raise UserError(f"{store}: lies within the data folder, where nothing is written; give another folder")
+    refuse_within(store, roots, store)
     if dataset.spatial_dims == 2 and settings.geometry != "cube":
         raise UserError(f"{dataset.root}: photographs have no spacing in mm; leave out --geometry {settings.geometry}")
     try:
@@ -239,11 +238,11 @@ def _prepare_case(dataset: Dataset, settings: PrepareSettings, store: Path, case
         return record | {"problems": [*error.problems]}
     record |= {"digest": digest, "classes": [], "geometry": geometry.to_json()}
     if dataset.labels == "map" and case.is_labelled:
-        record["classes"] = _occurring(arrays["label"])
-        record["lost"] = sorted({*_occurring(arrays["native_label"])} - {0, *record["classes"]})
+        record["classes"] = occurring(arrays["label"])
+        record["lost"] = sorted({*occurring(arrays["native_label"])} - {0, *record["classes"]})
         arrays["foreground"] = foreground_voxels(arrays["label"])
         if not label_values:
-            record["values"] = _occurring(arrays["native_label"])
+            record["values"] = occurring(arrays["native_label"])
     _write_case(store, case.id, arrays, record)
     return record
 
@@ -254,11 +253,6 @@ def _prepare_photo(case: Case, settings: PrepareSettings) -> tuple[dict[str, NDA
         return {"image": image}, geometry
     mask = read_mask(case.mask, geometry.original_shape)
     return {"image": image, "label": geometry.prepare_labels(mask), "native_label": mask}, geometry
-
-
-def _occurring(labels: NDArray[np.uint8]) -> list[int]:
-    found: list[int] = np.flatnonzero(np.bincount(labels.ravel(order="K"))).tolist()
-    return found
 
 
 def _write_case(store: Path, case_id: str, arrays: dict[str, NDArray[Any]], record: Record) -> None:

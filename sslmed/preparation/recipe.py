@@ -20,6 +20,7 @@ from sslmed.preparation.store import Store
 from sslmed.preparation.volume import digest_of, prepare_read
 
 Prepared = tuple[NDArray[np.float16], Geometry]
+"""An image `(C, *grid)` in [0, 1], and the position of its grid in the file or the array."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,7 @@ class Recipe:
     @classmethod
     def of_store(cls, store: Store) -> Self:
         """Return the recipe of a prepared dataset."""
-        dims: Literal[2, 3] = 2 if store.spatial_dims == 2 else 3
-        return cls(store.name, dims, store.modalities, store.settings, store.labels, store.label_names)
+        return cls(store.name, store.spatial_dims, store.modalities, store.settings, store.labels, store.label_names)
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Self:
@@ -73,10 +73,6 @@ class Recipe:
         """Write the recipe to a file."""
         write_text(path, json.dumps(self.to_json(), indent=1, ensure_ascii=False) + "\n")
 
-    def prepare_file(self, path: Path) -> Prepared:
-        """Read, check and prepare an image; see `read_file`."""
-        return self.read_file(path)[0]
-
     def read_file(self, path: Path, *channels: Path) -> tuple[Prepared, str]:
         """Read, check and prepare an image.
 
@@ -85,8 +81,7 @@ class Recipe:
             *channels: Files of the other channels, if each channel is a file.
 
         Returns:
-            float16 `(C, *grid)` in [0, 1], and the position of the grid in the image; and the digest that it has in
-            stores.
+            The prepared image, and the digest that it has in stores.
 
         Raises:
             DataError: If the file cannot be used.
@@ -106,9 +101,6 @@ class Recipe:
             affine: `(4, 4)`, from voxel indices to mm, towards right, anterior and superior. By default voxels are 1 mm
                 wide and lie in this order; if images are resampled to a spacing, the affine must be given.
             name: Name of the image in messages.
-
-        Returns:
-            See `prepare_file`.
 
         Raises:
             DataError: If the array cannot be used.

@@ -49,6 +49,8 @@ class PrepareSettings:
         _require(2 <= self.size <= LARGEST, "size", f"from 2 to {LARGEST} voxels", self.size)
         is_spacing = len(self.spacing) == 3 and all(SHORTEST <= length < math.inf for length in self.spacing)
         _require(is_spacing, "spacing", f"three lengths of at least {SHORTEST} mm", self.spacing)
+        is_used = self.geometry == "spacing" or set(self.spacing) == {1.0}
+        _require(is_used, "spacing", "left out, or given together with geometry spacing", self.spacing)
         is_window = len(self.hu_window) == 2 and -math.inf < self.hu_window[0] < self.hu_window[1] < math.inf
         _require(is_window, "hu_window", "a low and a higher Hounsfield unit", self.hu_window)
         is_range = len(self.percentiles) == 2 and 0 <= self.percentiles[0] < self.percentiles[1] <= 100

@@ -4,7 +4,7 @@ import io
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from isal import igzip
@@ -44,7 +44,7 @@ class Store:
         self.root = root
         self.unprepared = frozenset(unprepared)
         self.name: str = content["name"]
-        self.spatial_dims: int = content["spatial_dims"]
+        self.spatial_dims: Literal[2, 3] = content["spatial_dims"]
         self.settings = PrepareSettings(**content["settings"])
         self.modalities: tuple[str, ...] = tuple(content["modalities"])
         self.labels: Labels = content["labels"]
@@ -150,14 +150,9 @@ class Store:
     def _file(self, case: str, name: str) -> Path:
         path = self.root / "cases" / case / name
         if not path.is_file():
-            raise UserError(
-                f"{self.root}: has no {name.partition('.')[0]} of case {case!r}; the store has {self._summary}"
-            )
+            counts = f"{len(self.labelled)} labelled and {len(self.unlabelled)} unlabelled cases"
+            raise UserError(f"{self.root}: has no {name.partition('.')[0]} of case {case!r}; the store has {counts}")
         return path
-
-    @property
-    def _summary(self) -> str:
-        return f"{len(self.labelled)} labelled and {len(self.unlabelled)} unlabelled cases"
 
 
 def _read_summary(root: Path) -> dict[str, Any]:

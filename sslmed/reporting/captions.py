@@ -1,12 +1,13 @@
 """The caption of a figure: runs, meaning of bars and bands, and missing runs."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from sslmed.core.text import count
 from sslmed.evaluation.statistics import ENOUGH_RUNS
 from sslmed.experiments.arms import Arm
-from sslmed.reporting.pretraining import labelled_sources
+from sslmed.experiments.plan import Run
+from sslmed.reporting.pretraining import labelled_sources, pools
 from sslmed.reporting.published import OUR_LABELS, published_curves
 from sslmed.reporting.tables import Tables
 
@@ -19,6 +20,7 @@ CHANCE = "chance alone"
 """Name of the band of the null arms."""
 
 CORRECTED = "Intervals are corrected for training sets that overlap between folds (Nadeau and Bengio 2003)."
+CONDITIONAL = "Intervals and p-values are for the training sets of these folds: others may give other differences."
 NO_DIFFERENCES = (
     f"With fewer than {ENOUGH_RUNS} runs per arm and amount of labels, no difference to the baseline is given: "
     "two baselines that differ only in their initial weights would often seem to differ."
@@ -55,19 +57,22 @@ def caption(tables: Tables, metric: str) -> list[str]:
     return lines
 
 
+def validity(tables: Tables) -> str:
+    """Say what intervals of differences hold for."""
+    return CORRECTED if tables.results["fold"].nunique() >= ENOUGH_RUNS else CONDITIONAL
+
+
 def holm_family(tables: Tables) -> str:
     """Say over which tests p-values are corrected."""
     arms = count(len(tables.tests), "tested arm")
     return f"The p-values of the figure's {arms} are corrected together by Holm's method."
 
 
-def notes_of(records: Collection[Mapping[str, Any]]) -> list[str]:
-    """Say if encoders were not trained in the usual way.
-
-    Args:
-        records: `results.json` of the runs.
-    """
-    notes = [FROZEN] if any(record.get("frozen", False) for record in records) else []
+def notes_of(results: Mapping[Run, Mapping[str, Any]]) -> list[str]:
+    """Say if encoders were not trained in the usual way, by the `results.json` of finished runs."""
+    records = results.values()
+    notes = [f"External pool: {pool}." for pool in pools(results)]
+    notes += [FROZEN] if any(record.get("frozen", False) for record in records) else []
     notes += [f"Supervised: pretrained on the labels of {source}." for source in labelled_sources(records)]
     files = {record["arm"]: record["source"] for record in records if record.get("source")}
     notes += [f"{arm}: weights of {file}." for arm, file in files.items() if not Arm.parse(arm).is_supervised]

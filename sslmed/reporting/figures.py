@@ -45,13 +45,8 @@ def draw_figure(
 ) -> None:
     """Draw an experiment into a PNG and an SVG file; equal tables give equal bytes.
 
-    Args:
-        tables: Finished runs of one experiment.
-        png: File to write.
-        svg: File to write.
-        phantom: Whether the images are synthetic; the title then says so.
-        metrics: Scores to plot, one panel each. Convergence is shown for the first.
-        notes: Additional lines below the figure, e.g. that pretraining was transductive.
+    Each metric has a panel, and the first one another for convergence. The title says if images are synthetic. Notes
+    are additional lines below the figure, e.g. that pretraining was transductive.
     """
     arms = arm_styles(tables.results["arm"].unique())
     with matplotlib.rc_context(STYLE):
@@ -78,10 +73,7 @@ def _panels(tables: Tables, metrics: Sequence[str]) -> list[Panel]:
     scores = [partial(draw_scores, tables=tables, metric=metric) for metric in metrics]
     shown = tables.labels.amounts[middle_fraction(tables.curves)]
     convergence = partial(draw_convergence, tables=tables, metric=metrics[0])
-    panels: list[Panel] = [
-        *zip(titles, scores, strict=True),
-        (f"Convergence with {shown.of_labels}", convergence),
-    ]
+    panels: list[Panel] = [*zip(titles, scores, strict=True), (f"Convergence with {shown.of_labels}", convergence)]
     published = published_curves(experiment["figure"], experiment["dataset"])
     if not published.empty:
         comparison = partial(draw_comparison, tables=tables, published=published)

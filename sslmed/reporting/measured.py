@@ -41,10 +41,6 @@ def refuse_incomparable(options: Options) -> None:
 def check(out: Path, figure: str) -> int:
     """Compare an experiment's `summary.csv` with the measured scores, and say which cells lie outside their range.
 
-    Args:
-        out: Folder of the experiment's tables.
-        figure: The figure.
-
     Returns:
         0 if all cells that both have are within the range, 1 if some are not.
     """

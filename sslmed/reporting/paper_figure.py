@@ -40,23 +40,16 @@ EVEN: dict[str, Any] = {"color": "#808080", "linestyle": "--", "linewidth": 0.8}
 def draw_paper_figure(
     tables: Tables, pdf: Path, caption_file: Path, *, phantom: bool, metric: str, notes: Sequence[str] = ()
 ) -> None:
-    """Write the figure without a title as PDF, and its caption beside it; equal tables give equal bytes.
+    """Write the figure without a title as PDF, and its caption as text; equal tables give equal bytes.
 
-    Args:
-        tables: Finished runs of one experiment.
-        pdf: File to write.
-        caption_file: Text file to write.
-        phantom: Whether the images are synthetic; an axis and the caption then say so.
-        metric: Score to plot.
-        notes: Additional lines of the caption.
+    An axis and the caption say if images are synthetic. Notes are additional lines of the caption.
     """
     with matplotlib.rc_context(PRINTED), atomic_path(pdf) as temporary:
         figure = paper_figure(tables, phantom=phantom, metric=metric)
         figure.savefig(temporary, format="pdf", metadata={"CreationDate": None})
     subject = ["Phantom: synthetic images, not patients."] if phantom else []
-    differences = ["Last panel: difference to the baseline, mean over the amounts of labels."] * (
-        not tables.tests.empty
-    )
+    has_tests = not tables.tests.empty
+    differences = ["Last panel: difference to the baseline, mean over the amounts of labels."] * has_tests
     with atomic_path(caption_file) as temporary:
         lines = [*subject, *caption(tables, metric), *differences, *notes]
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -71,7 +64,7 @@ def paper_figure(tables: Tables, *, phantom: bool, metric: str) -> Figure:
     styles = {style.arm.name: replace(style, scale=SCALE) for style in chosen}
     pairs = [(styles.get(baseline_of(name)), style) for name, style in styles.items() if style.arm.task != BASELINE]
     pairs = pairs or [(None, style) for style in styles.values()]  # baselines alone
-    panels = len(pairs) + (not tables.tests.empty)
+    panels = max(1, len(pairs) + (not tables.tests.empty))  # null arms alone have none
     columns = min(panels, 3 if panels <= 6 else 4)
     rows = -(-panels // columns)
     figure = Figure(figsize=(WIDTH, 0.3 + PANEL_HEIGHT * rows), layout="constrained")

@@ -3,9 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 from sslmed.evaluation.learned import Row, collapse, is_learned
+from sslmed.experiments.arms import Arm
 from sslmed.experiments.plan import Run
 
 RULE = "its validation loss is not 2 % below that of guessing"
@@ -48,24 +50,13 @@ def unlearned(records: Mapping[Run, Mapping[str, Any]], runs: Sequence[Run]) -> 
 
 
 def collapsed(records: Mapping[Run, Mapping[str, Any]], runs: Sequence[Run]) -> list[str]:
-    """Name the pretraining runs whose features have collapsed: `vicreg in fold 1 (spread 0.0012, effective rank 3.1)`.
-
-    Args:
-        records: See `unlearned`.
-        runs: See `unlearned`.
-    """
+    """Name the runs whose features have collapsed: `vicreg in fold 1 (spread 0.0012, effective rank 3.1)`."""
     found = {run: collapse(row) for run, row in _handed_over(records, runs).items()}
     return [f"{run.arm} in fold {run.fold} ({numbers})" for run, numbers in found.items() if numbers]
 
 
 def sentences(records: Mapping[Run, Mapping[str, Any]], runs: Sequence[Run], *, losses: bool) -> list[str]:
-    """Say what is wrong with pretraining, in a sentence for each kind.
-
-    Args:
-        records: See `unlearned`.
-        runs: See `unlearned`.
-        losses: See `in_one_line`.
-    """
+    """Say what is wrong with pretraining, in a sentence for each kind, with or without the losses."""
     no_task, no_features = unlearned(records, runs), collapsed(records, runs)
     lines = [in_one_line(no_task, losses=losses)] if no_task else []
     return lines + ([f"Features of pretraining have collapsed: {', '.join(no_features)}."] if no_features else [])
@@ -82,23 +73,21 @@ def _handed_over(records: Mapping[Run, Mapping[str, Any]], runs: Sequence[Run]) 
     return {run: row(run, record["validation"]) for run, record in records.items()}
 
 
-def labelled_sources(records: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Describe the labelled datasets of supervised pretraining: `chaos, 36 cases`.
+def pools(runs: Iterable[Run]) -> list[str]:
+    """Name the external pools that runs were pretrained on."""
+    external = [run for run in runs if run.labels is None and Arm.parse(run.arm).external]
+    stores = {Path(run.values("--data.store")[0]).name for run in external}
+    return sorted(name.removeprefix("pool-").rpartition("-")[0] for name in stores)
 
-    Args:
-        records: `results.json` of runs.
-    """
+
+def labelled_sources(records: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Describe the labelled datasets of supervised pretraining, by the `results.json` of runs: `chaos, 36 cases`."""
     images = {record["source"]: record["images"] for record in records if record.get("source") and "images" in record}
     return [f"{source}, {counts['used'] + counts['for validation']} cases" for source, counts in images.items()]
 
 
 def in_one_line(found: Sequence[Unlearned], *, losses: bool) -> str:
-    """Return a sentence that names arms and folds.
-
-    Args:
-        found: At least one.
-        losses: Whether to give the losses, and the rule.
-    """
+    """Return a sentence that names arms and folds, with or without losses and the rule."""
     names = []
     for arm, of_arm in groupby(found, key=lambda each: each.arm):
         runs = [*of_arm]

@@ -4,15 +4,16 @@ import sys
 
 from sslmed.core.files import remove_leftovers
 from sslmed.core.text import count
-from sslmed.experiments.failures import failures
+from sslmed.experiments.failures import report_failures
 from sslmed.experiments.reproduce import Outcome
-from sslmed.experiments.workflow import read_results, sole_command
+from sslmed.experiments.workflow import sole_command
 from sslmed.reporting.captions import notes_of
 from sslmed.reporting.figures import draw_figure
+from sslmed.reporting.html.experiment import FinishedExperiment
 from sslmed.reporting.html.formatting import effect, p_value
 from sslmed.reporting.html.page import NAME, write_report
 from sslmed.reporting.paper_figure import draw_paper_figure
-from sslmed.reporting.pretraining import collapsed, sentences, unlearned
+from sslmed.reporting.pretraining import collapsed, unlearned
 from sslmed.reporting.tables import NothingFinishedError, Tables, collect, write_tables
 from sslmed.reporting.wandb.summary import log_summary
 
@@ -26,17 +27,14 @@ def publish(outcome: Outcome) -> int:
     with sole_command(outcome.work):
         finetuning = [outcome.work / run.name for run in outcome.whole if run.labels is not None]
         try:
-            tables, unusable = collect(finetuning, outcome.metrics[0]), None
+            tables = collect(finetuning, outcome.metrics[0])
         except NothingFinishedError as nothing:
-            tables, unusable = None, nothing.unusable
-        failed = failures(outcome.work, outcome.runs, tables.unusable if tables else unusable or {})
-        for failure in failed:
-            print(f"failed: {failure}", file=sys.stderr)
-        if tables is None:
+            report_failures(outcome.work, outcome.runs, nothing.unusable)
             print("no run has finished: there is nothing to draw", file=sys.stderr)
             return 1
+        has_failed = report_failures(outcome.work, outcome.runs, tables.unusable)
         _write(outcome, tables)
-    return 1 if failed else 0
+    return int(has_failed)
 
 
 def _write(outcome: Outcome, tables: Tables) -> None:
@@ -45,26 +43,23 @@ def _write(outcome: Outcome, tables: Tables) -> None:
     write_tables(tables, out)
     figure = out / f"{work.parent.name}.png"
     svg = figure.with_suffix(".svg")
-    missing = {failure.run for failure in failures(work, outcome.whole, tables.unusable)}
-    records = {run: read_results(work, run) for run in outcome.whole if run.name not in missing}
-    pretraining = {run: record for run, record in records.items() if run.labels is None}
+    experiment = FinishedExperiment(work, outcome.whole, tables)
     for kind, found in (("not learned", unlearned), ("collapsed", collapsed)):
-        for each in found(pretraining, outcome.whole):
+        for each in found(experiment.pretraining, outcome.whole):
             print(f"{kind}: {each}", file=sys.stderr)
-    notes = [*outcome.notes, *notes_of(records.values()), *sentences(pretraining, outcome.whole, losses=True)]
-    draw_figure(tables, figure, svg, phantom=outcome.phantom, metrics=outcome.metrics, notes=notes)
+    notes = [*notes_of(experiment.records), *experiment.pretraining_warnings(losses=True)]
+    phantom = experiment.is_phantom
+    draw_figure(tables, figure, svg, phantom=phantom, metrics=outcome.metrics, notes=notes)
     pdf, text = figure.with_suffix(".pdf"), out / f"{figure.stem}-caption.txt"
-    draw_paper_figure(tables, pdf, text, phantom=outcome.phantom, metric=outcome.metrics[0], notes=notes)
+    draw_paper_figure(tables, pdf, text, phantom=phantom, metric=outcome.metrics[0], notes=notes)
     print(f"the tables, {figure.name}, {svg.name}, and {pdf.name} for papers with {text.name}, are in {out}")
     earlier = sum(run.labels is not None for run in outcome.whole) - sum(run.labels is not None for run in outcome.runs)
     if earlier:
         print(f"they show {count(earlier, 'finished run')} of earlier commands with the same settings as well")
     for test in tables.tests.to_dict("records"):
-        p_values = (
-            f"p {p_value(test['p'])}, {p_value(test['p_holm'])} with Holm's correction for {len(tables.tests)} arms"
-        )
-        print(f"{effect(test)} to the baseline, {p_values}")
-    write_report(out / NAME, work, outcome.whole, tables)
+        corrected = f"{p_value(test['p_holm'])} with Holm's correction for {len(tables.tests)} arms"
+        print(f"{effect(test)} to the baseline, p {p_value(test['p'])}, {corrected}")
+    write_report(out / NAME, experiment)
     print(f"to look at: {out / NAME}")
     if outcome.wandb != "disabled":
         summaries = {"summary": tables.summary, "tests": tables.tests, "efficiency": tables.efficiency}

@@ -121,4 +121,4 @@ def groups(arms: Sequence[ArmStyle]) -> list[list[ArmStyle]]:
 def dodges(number: int) -> list[float]:
     """Return factors on the label fraction that place the intervals of a panel's arms side by side."""
     positions = np.arange(number) - (number - 1) / 2
-    return list(np.exp(positions * min(0.045, 0.4 / number)))  # within a third of the way from 5 to 10 %
+    return list(np.exp(positions * min(0.045, 0.4 / max(number, 1))))  # within a third of the way from 5 to 10 %

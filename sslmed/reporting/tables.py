@@ -88,8 +88,8 @@ def collect(run_dirs: Iterable[Path], primary: str) -> Tables:
     n_train = {run.record["fold"]: run.record["n_train"] for run in records.values()}
     labels = LabelAxis.of({LabelAmount.from_path(path.name) for path in paths}, n_train)
     placed = [run.at(labels.fraction(LabelAmount.from_path(path.name))) for path, run in records.items()]
-    # A number of labels that is all labels in every fold has the same runs as `all`: they count once.
-    runs = sorted({run.identity: run for run in placed}.values(), key=lambda run: run.identity)
+    # A number of labels whose cell is that of a fraction, as all labels are 100 %, counts once: the latter is shown.
+    runs = sorted({run.cell: run for run in placed}.values(), key=lambda run: run.identity)
     results = _long(_joined(runs, [pd.DataFrame([run.record["metrics"]]) for run in runs]))
     curves = _long(_joined(runs, [pd.DataFrame(run.record["validation"]) for run in runs]), "update")
     curves = curves.assign(metric=curves["metric"].str.removeprefix("val/"))
@@ -178,6 +178,10 @@ class _FinishedRun:
     @property
     def identity(self) -> tuple[Any, ...]:
         return tuple(self.record[key] for key in RUN)
+
+    @property
+    def cell(self) -> tuple[Any, ...]:
+        return tuple(self.record[key] for key in RUN if key != "n_labels")
 
     @property
     def test_to_train(self) -> float:

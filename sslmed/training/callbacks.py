@@ -20,12 +20,7 @@ log = logging.getLogger(__name__)
 
 
 class SeedUpdates(Callback):
-    """Seeds update t, dropout included, from (seed, fold, t, rank), so that a resumed run gives the same numbers.
-
-    Args:
-        seed: The run's seed.
-        fold: The run's fold.
-    """
+    """Seeds update t, dropout included, from (seed, fold, t, rank), so that a resumed run gives the same numbers."""
 
     def __init__(self, seed: int, fold: int) -> None:
         self.seed = seed

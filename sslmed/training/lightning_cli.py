@@ -18,6 +18,7 @@ from sslmed.core.logs import logging_to, silence_libraries
 from sslmed.core.memory import keep_freed_memory
 from sslmed.core.parsing import shield_numbers
 from sslmed.core.seeds import derived_seed
+from sslmed.core.yaml_files import read_mapping
 from sslmed.data.datamodule import StoreDataModule
 from sslmed.downstream.base import RANDOM, DownstreamTask
 from sslmed.evaluation.artefacts import Artefact
@@ -28,10 +29,10 @@ from sslmed.preparation.readers.dataset import LABELS_OF_TASKS
 from sslmed.preparation.recipe import Recipe
 from sslmed.pretext.base import PretextTask
 from sslmed.training.callbacks import History, IntervalBar, Rehearsal, SeedUpdates
-from sslmed.training.config_files import check_config_files
+from sslmed.training.checkpoints import checkpoint_callbacks
 from sslmed.training.divergence import StopAtDivergence
 from sslmed.training.fitting import Fitting
-from sslmed.training.own_modules import import_own_modules, record_own_modules
+from sslmed.training.own_modules import config_files, import_own_modules, record_own_modules
 from sslmed.training.paths import place_runs, resolve_paths
 from sslmed.training.probes import Probes
 from sslmed.training.robustness import print_corrupted, score_corrupted
@@ -39,7 +40,7 @@ from sslmed.training.run_directory import RunDirectory
 from sslmed.training.run_options import OneLineParser, add_run_options
 from sslmed.training.scoring import load_weights, print_scores, score
 from sslmed.training.seen import check_handover, record_of
-from sslmed.training.trainer_options import captures_steps, checkpoint_callbacks, trainer_options, warn_of_emulation
+from sslmed.training.trainer_options import captures_steps, trainer_options, warn_of_emulation
 
 
 class SSLMedCLI(LightningCLI):
@@ -125,16 +126,10 @@ class SSLMedCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:  # noqa: ANN401
         """Build the trainer with the callbacks of every run."""
         self.history = History(self.run.metrics)
+        seeds = SeedUpdates(self.settings.seed_everything, self.datamodule.fold)
         checkpoints = checkpoint_callbacks(self.run, self.model.monitor, self.model.monitor_mode)
         callbacks: dict[str | None, list[Callback]] = {
-            "fit": [
-                SeedUpdates(self.settings.seed_everything, self.datamodule.fold),
-                Rehearsal(),
-                StopAtDivergence(),
-                *self._probes(),
-                self.history,
-                *checkpoints,
-            ],
+            "fit": [seeds, Rehearsal(), StopAtDivergence(), *self._probes(), self.history, *checkpoints]
         }
         if isinstance(self.model, DownstreamTask):
             callbacks["predict"] = [self.model.prediction_writer(self.run.path)]
@@ -170,9 +165,8 @@ class SSLMedCLI(LightningCLI):
             )
         handed_over = model.pretrained if isinstance(model, DownstreamTask) else RANDOM
         if handed_over.checkpoint is not None:
-            self.transductive = check_handover(
-                handed_over.checkpoint, self.datamodule, transductive=handed_over.transductive
-            )
+            accepted = handed_over.transductive
+            self.transductive = check_handover(handed_over.checkpoint, self.datamodule, transductive=accepted)
         fitting = Fitting(
             self.trainer, model, self.datamodule, self.run, self.history, self._description(), self._selected
         )
@@ -207,12 +201,17 @@ class SSLMedCLI(LightningCLI):
         """Score the validation cases with the selected checkpoint and print the result."""
         load_weights(model, self._checkpoint(ckpt_path), self.datamodule.store)
         (scores,) = self.trainer.validate(model, datamodule=self.datamodule, verbose=False)
-        print_scores("Validation cases", scores)
+        print_scores("Validation cases" + ", which it was trained on" * self.datamodule.final, scores)
 
     def predict(self, model: LightningModule, ckpt_path: Path | str | None = None, **_: Any) -> None:  # noqa: ANN401
         """Predict test and unlabelled cases, and write the predictions to the run directory."""
         if not isinstance(model, DownstreamTask) or not (self.datamodule.selection.test or self.datamodule.final):
             raise UserError(f"{self.run.path}: a pretraining run cannot predict; give a fine-tuning run")
+        if not (self.datamodule.selection.test or self.datamodule.store.unlabelled):
+            raise UserError(
+                f"{self.run.path}: a final model predicts the unlabelled cases of its store, which has none; give "
+                f"others by `sslmed predict --model {self.run.path} --images`"
+            )
         self.run.require_results("a prediction")
         load_weights(model, self._checkpoint(ckpt_path), self.datamodule.store)
         self.trainer.predict(model, datamodule=self.datamodule, return_predictions=False)
@@ -238,20 +237,14 @@ class SSLMedCLI(LightningCLI):
 
 
 def main(args: Sequence[str], cli_class: type[SSLMedCLI] = SSLMedCLI) -> SSLMedCLI:
-    """Run a LightningCLI subcommand.
-
-    Args:
-        args: Subcommand and options, as after `sslmed`.
-        cli_class: Class that parses and runs them.
-
-    Returns:
-        What has run, with its `model`, `datamodule` and `trainer`.
+    """Run a LightningCLI subcommand with its options, and return what has run: `model`, `datamodule` and `trainer`.
 
     Raises:
         UserError: If an option or a file of the user's is not valid.
     """
     silence_libraries()
-    check_config_files(args)
+    for path in filter(Path.is_file, config_files(args)):  # the parser refuses absent files
+        read_mapping(path)  # says what is wrong with one, and with which
     # Build the parser of this subcommand only: each takes as long to build.
     subcommand = {args[0]: LightningCLI.subcommands()[args[0]]}
     attributes = {"subcommands": staticmethod(lambda: subcommand), "own_modules": import_own_modules(args)}

@@ -7,6 +7,7 @@ from typing import Any
 
 from jsonargparse import Namespace
 
+from sslmed.core.errors import UserError
 from sslmed.core.files import expand_home
 from sslmed.training.own_modules import CONFIG_OPTIONS
 from sslmed.training.run_directory import RunDirectory
@@ -29,10 +30,11 @@ def place_runs(arguments: Sequence[str]) -> list[str]:
 
     Later options take precedence, as always.
 
-    Args:
-        arguments: Arguments of a command such as `sslmed test`.
+    Raises:
+        UserError: If they name several runs.
     """
     placed: list[str] = []
+    runs: set[Path] = set()
     for earlier, argument in zip(["", *arguments], arguments, strict=False):
         placed.append(argument)
         option, separator, value = argument.partition("=")
@@ -40,4 +42,7 @@ def place_runs(arguments: Sequence[str]) -> list[str]:
         run = RunDirectory(Path(os.path.abspath(expand_home(path))).parent)  # noqa: PTH100
         if Path(path).name == run.config.name and run.log.is_file():
             placed += ["--run_dir", str(run.path)]
+            runs.add(run.path)
+    if len(runs) > 1:
+        raise UserError(f"-c: expected the configuration of one run, got those of {', '.join(map(str, sorted(runs)))}")
     return placed

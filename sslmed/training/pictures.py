@@ -70,13 +70,7 @@ def draw_segmentation(image: Array, truth: Array, prediction: Array) -> Picture:
 
 
 def draw_confusion(truth: Array, prediction: Array, num_classes: int) -> Picture:
-    """Draw the confusion matrix: true classes in rows, predicted classes in columns.
-
-    Args:
-        truth: Class indices, `(N,)`.
-        prediction: Class indices, `(N,)`.
-        num_classes: Number of classes.
-    """
+    """Draw the confusion matrix of class indices `(N,)`: true classes in rows, predicted classes in columns."""
     counts = multiclass_confusion_matrix(torch.tensor(prediction), torch.tensor(truth), num_classes)
     figure = Figure(figsize=(4, 4), dpi=100, layout="constrained")
     plot_confusion_matrix(counts, ax=figure.add_subplot(), cmap="Blues")

@@ -53,10 +53,7 @@ class RunDirectory:
         return self.results.is_file()
 
     def require_results(self, use: str) -> None:
-        """Check that the run has finished.
-
-        Args:
-            use: What it is needed for.
+        """Check that the run has finished, as some use needs it.
 
         Raises:
             UserError: If it has not.

@@ -9,9 +9,8 @@ import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from pytorch_lightning import LightningModule, Trainer
-from pytorch_lightning.callbacks import EarlyStopping, GradientAccumulationScheduler, ModelCheckpoint, Timer
+from pytorch_lightning.callbacks import EarlyStopping, GradientAccumulationScheduler, Timer
 from pytorch_lightning.strategies import SingleDeviceStrategy
-from torch import Tensor
 
 from sslmed.core.errors import UserError
 from sslmed.core.machine import computes_bf16
@@ -43,60 +42,18 @@ FIXED: Mapping[str, tuple[Any, ...]] = {
 }
 """Arguments of Lightning's trainer that shorten, repeat or skip a part of training or scoring -> values that do not."""
 
+FIXED_CALLBACKS = (EarlyStopping, GradientAccumulationScheduler, Timer)
+"""Callbacks that do so."""
+
 CAPTURED_PRECISIONS = ("32-true", "bf16-mixed", "bf16-true")
 """Precisions of steps that can be replayed as a CUDA graph. That of float16 scales losses by a number that changes."""
 
 KNOWN_PACKAGES = {"sslmed", "torch", "monai"}
 """Packages whose modules do the same for every batch."""
 
-FIXED_CALLBACKS = (EarlyStopping, GradientAccumulationScheduler, Timer)
-"""Callbacks that do so."""
-
-
-def checkpoint_callbacks(run: RunDirectory, monitor: str, mode: str) -> list[ModelCheckpoint]:
-    """Keep the best and the last checkpoint: two callbacks, because `save_last` of one only copies the best.
-
-    Args:
-        run: Directory of the run.
-        monitor: Logged metric that chooses the best checkpoint.
-        mode: `max` or `min`: which value is best.
-    """
-    return [
-        _LaterWinsTies(
-            run.checkpoints,
-            filename=path.stem,
-            monitor=monitored,
-            mode=mode,
-            save_on_train_epoch_end=True,  # after validation, and in a state that resumes at the next interval
-            enable_version_counter=False,
-        )
-        for path, monitored in ((run.best, monitor), (run.last, None))
-    ]
-
-
-class _LaterWinsTies(ModelCheckpoint):
-    """Keeps the later of two checkpoints with equal scores, which was trained for longer."""
-
-    def check_monitor_top_k(self, trainer: Trainer, current: Tensor | None = None) -> bool:
-        """Whether to save this checkpoint."""
-        is_tie = current is not None and self.best_model_score is not None and bool(current == self.best_model_score)
-        return is_tie or super().check_monitor_top_k(trainer, current)
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore the best score so far, also if the run's directory was moved; Lightning would forget it."""
-        old, new = str(state_dict["dirpath"]), str(self.dirpath)
-        moved = {key: value.replace(old, new, 1) for key, value in state_dict.items() if isinstance(value, str)}
-        best = {path.replace(old, new, 1): score for path, score in state_dict["best_k_models"].items()}
-        super().load_state_dict({**state_dict, **moved, "best_k_models": best})
-
 
 def trainer_options(config: Mapping[str, Any], model: LightningModule, run: RunDirectory) -> dict[str, Any]:
-    """Complete the trainer's arguments. The configuration takes precedence.
-
-    Args:
-        config: Arguments in the configuration.
-        model: Model to train.
-        run: Directory of the run.
+    """Complete the trainer's arguments of a run. Those in its configuration take precedence.
 
     Raises:
         UserError: If an argument or a callback would shorten, repeat or skip a part of training or scoring.

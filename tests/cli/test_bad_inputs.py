@@ -7,36 +7,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from bad_inputs import (
-    Bad,
-    checkpoints,
-    dataset_json,
-    environments,
-    nifti,
-    options,
-    photographs,
-    predictions,
-    run_directories,
-    tables,
-    volumes,
-    yamls,
-)
+from bad_inputs import Bad, checkpoints, data, environments, options, predictions, run_directories, yamls
 from bad_inputs.start import write_start
 from commands import exit_status, in_this_process
 
-KINDS = (
-    options,
-    tables,
-    dataset_json,
-    nifti,
-    volumes,
-    photographs,
-    checkpoints,
-    run_directories,
-    predictions,
-    yamls,
-    environments,
-)
+KINDS = (options, data, checkpoints, run_directories, predictions, yamls, environments)
 INPUTS = [bad for kind in KINDS for bad in kind.INPUTS]
 LIGHTNING = ("fit ", "test ", "predict -c ")  # all options of a run are parsed
 PROGRESS = re.compile(r"(preparing|generating phantoms|predicting): \d+ of \d+ (cases|images)")
@@ -72,7 +47,7 @@ def test_bad_input(bad: Bad, start: Path, tmp_path: Path, monkeypatch: pytest.Mo
         monkeypatch.setenv(name, value)
     before, inherited = files(folder), dict(os.environ)
 
-    status = exit_status(shlex.split(bad.command))
+    status = exit_status(*shlex.split(bad.command))
 
     said = [line for line in capsys.readouterr().err.splitlines() if not PROGRESS.fullmatch(line)]
     assert (status, len(said)) == (2, 1), said

@@ -11,7 +11,7 @@ import generated_folders
 import numpy as np
 import pytest
 import volume_files
-from commands import exit_status
+from commands import TINY, exit_status
 from drawn import contents
 from generated_folders import SHAPE, save, scan
 from PIL import Image
@@ -31,7 +31,7 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
 
     def run(folder: Path, *options: str, status: int = 0) -> dict:
         before = contents(folder)
-        assert exit_status(["check", str(folder), "--json", *options]) == status
+        assert exit_status("check", folder, "--json", *options) == status
         assert contents(folder) == before
         return json.loads(capsys.readouterr().out)
 
@@ -334,7 +334,7 @@ def test_dicom_series_are_all_listed_and_nothing_tells_of_the_patient(check, tmp
     assert f"{UID}.192: is not a volume: a localiser" in problems
     assert "slices are missing" in problems
     assert str(cut) in problems
-    exit_status(["check", str(folder)])
+    exit_status("check", folder)
     said = json.dumps(report) + capsys.readouterr().out + Path("table.csv").read_text()
     secrets = {word for text in (*PATIENT.values(), *DATES.values(), "PID") for word in (text, *text.split("^"))}
     assert not [secret for secret in secrets if secret in said]
@@ -346,18 +346,17 @@ def test_images_without_labels_are_a_pool(check, tmp_path: Path) -> None:
     assert any("--pool table.csv" in line for line in report["advice"])
     assert len(datasets_of(report)[0].cases) == 8
     for command in report["commands"]:
-        assert exit_status(shlex.split(command)[1:]) == 0
+        assert exit_status(*shlex.split(command)[1:]) == 0
 
 
 @pytest.mark.slow
 def test_the_commands_run(check, tmp_path: Path) -> None:
     scans = generated_folders.nested(tmp_path / "scans", cases=12, labelled=10)
     dry_run, command = (shlex.split(each)[1:] for each in check(scans)["commands"])
-    tiny = Path(__file__).parents[1] / "experiments" / "tiny"
-    options = ["--preset", str(tiny), "--arms", "baseline", "--fractions", "1", "--folds", "0"]
-    assert exit_status([*dry_run, *options]) == 0
+    options = ["--preset", TINY, "--arms", "baseline", "--fractions", "1", "--folds", "0"]
+    assert exit_status(*dry_run, *options) == 0
     assert not Path("runs").exists()
-    assert exit_status([*command, *options]) == 0
+    assert exit_status(*command, *options) == 0
     assert [*Path("results/segmentation").rglob("report.html")]
 
 
@@ -385,7 +384,7 @@ def test_an_edited_table_is_kept(check, tmp_path: Path, capsys) -> None:
     assert check(folder)["tables"] == [{"path": "table.csv", "images": 8, "kept": True}]
     assert Path("table.csv").read_text() == "image\nmine.nii.gz\n"
     assert any("mine.nii.gz does not exist" in line for line in check(folder)["cannot_be_used"])
-    assert exit_status(["check", str(folder)]) == 0
+    assert exit_status("check", folder) == 0
     page = capsys.readouterr().out
     assert "table.csv is there and says something else: it was kept" in page
     assert "8 volumes" in page

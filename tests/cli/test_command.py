@@ -12,7 +12,9 @@ import pytest
 import torch
 from commands import CONFIGS, Command, exit_status
 
+from sslmed.downstream import Segmentation
 from sslmed.downstream.examples import load_examples
+from sslmed.downstream.inference import apply_whole
 from sslmed.preparation.prepare import PrepareSettings, prepare
 from sslmed.preparation.store import Store
 
@@ -103,6 +105,30 @@ def test_initial_weights_differ_between_folds_and_seeds_and_are_those_of_all_arm
     assert decoder
     assert all(torch.equal(arm[key], baseline[key]) for key in decoder)
     assert all(torch.equal(pretraining[key], baseline[key]) for key in pretraining if key.startswith("encoder."))
+
+
+@pytest.mark.slow
+def test_seed_and_fold_choose_labels_batches_and_random_numbers_and_a_null_arm_has_those_of_the_baseline(
+    sslmed: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compute, seen = Segmentation.training_loss, []
+
+    def training_loss(self: Segmentation, batch: dict) -> torch.Tensor:
+        seen.append((tuple(batch["case"]), tuple(torch.rand(2).tolist())))
+        return compute(self, batch)
+
+    monkeypatch.setattr(Segmentation, "training_loss", training_loss)
+    labels, options = {}, {"": [], "fold": ["--data.fold=1"], "seed": ["--seed_everything=1"]}
+    for name, changed in (options | {"null": ["--initial_weights=1"]}).items():
+        few = ["--data.n_labels=3", "--run_dir", str(tmp_path / name)]
+        assert sslmed("fit", "segmentation", *few, *changed) == 0
+        labels[name] = [*json.loads((tmp_path / name / "data.json").read_text())["training"]]
+    baseline, *others, null = (seen[start : start + 4] for start in range(0, 16, 4))
+    assert null == baseline
+    assert labels.pop("null") == labels[""]
+    assert len({tuple(each) for each in labels.values()}) == 3
+    assert len({tuple(cases for cases, _ in each) for each in (baseline, *others)}) == 3
+    assert len({numbers for _, numbers in seen}) == 3 * 4
 
 
 @pytest.mark.slow
@@ -199,7 +225,7 @@ def test_test_validate_and_predict_leave_the_record_alone(sslmed: Command, tmp_p
     score = json.loads((run / "results.json").read_text())["metrics"]["dice_foreground"]
     assert re.search(rf"dice_foreground +│ +{score:.4f}", shown)
     for subcommand in ("test", "validate", "predict"):
-        assert exit_status([subcommand, "-c", str(run / "config.yaml")]) == 0
+        assert exit_status(subcommand, "-c", run / "config.yaml") == 0
         assert all(path.read_bytes() == content for path, content in record.items())
     assert f"{score:.4f}" in capsys.readouterr().out
 
@@ -209,6 +235,20 @@ def test_test_validate_and_predict_leave_the_record_alone(sslmed: Command, tmp_p
         prediction, geometry = nib.load(path), Store(store).geometry(path.name.removesuffix(".nii.gz"))
         np.testing.assert_array_equal(prediction.affine, geometry.affine)
         assert set(np.unique(prediction.dataobj)) <= {0, 1, 2}
+
+
+@pytest.mark.slow
+def test_a_final_model_has_no_cases_of_its_own_to_be_judged_by(
+    decathlon_dataset, sslmed: Command, tmp_path: Path, capsys
+) -> None:
+    store = prepare(decathlon_dataset(labelled=7, unlabelled=0), tmp_path / "store", PrepareSettings(size=12), jobs=1)
+    run = tmp_path / "run"
+    options = ["--data.store", str(store.root), "--data.final", "true", "--run_dir", str(run)]
+    assert sslmed("fit", "segmentation", *options) == 0
+    assert exit_status(["validate", "-c", str(run / "config.yaml")]) == 0
+    assert "Validation cases, which it was trained on" in " ".join(capsys.readouterr().out.split())
+    assert exit_status(["predict", "-c", str(run / "config.yaml")]) == 2
+    assert "its store, which has none; give others by `sslmed predict --model" in capsys.readouterr().err
 
 
 def test_a_finished_run_and_one_with_other_settings_are_not_overwritten(
@@ -231,7 +271,16 @@ def test_transductive_pretraining_says_so_in_its_results(sslmed: Command, tmp_pa
 
 
 @pytest.mark.slow
-def test_volumes_of_different_sizes_are_trained_on_in_crops(decathlon_dataset, tmp_path: Path, sslmed, capsys) -> None:
+def test_volumes_of_different_sizes_are_trained_on_in_crops_and_scored_in_windows_of_their_size(
+    decathlon_dataset, tmp_path: Path, sslmed, capsys, monkeypatch
+) -> None:
+    windows = set()
+
+    def apply(*arguments, window, **options) -> torch.Tensor:
+        windows.add(window and tuple(window))
+        return apply_whole(*arguments, window=window, **options)
+
+    monkeypatch.setattr("sslmed.downstream.base.apply_whole", apply)
     data = decathlon_dataset(labelled=7, unlabelled=0, shape=(20, 16, 6))
     image = data / "imagesTr" / "case_00.nii.gz"
     for path in (image, data / "labelsTr" / image.name):
@@ -243,9 +292,10 @@ def test_volumes_of_different_sizes_are_trained_on_in_crops(decathlon_dataset, t
     assert sslmed("fit", "segmentation", *options) == 2
     assert "train on crops, e.g. --data.crop_size" in capsys.readouterr().err
     assert sslmed("fit", "segmentation", *options, "--data.crop_size", "[8,8,8]") == 0
-    assert exit_status(["predict", "-c", str(tmp_path / "run" / "config.yaml")]) == 0
+    assert exit_status("predict", "-c", tmp_path / "run" / "config.yaml") == 0
     for path in (tmp_path / "run" / "predictions").iterdir():
         assert nib.load(path).shape == nib.load(data / "imagesTr" / path.name).shape
+    assert windows == {(8, 8, 8)}
 
 
 def test_a_job_of_a_cluster_is_no_rank_of_several(sslmed: Command, tmp_path: Path, monkeypatch) -> None:

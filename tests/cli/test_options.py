@@ -40,23 +40,31 @@ def test_values_arrive_as_their_dataclass_has_them(monkeypatch: pytest.MonkeyPat
     command = import_module("sslmed.cli.prepare")
     arrived = []
     monkeypatch.setattr(command, "run", lambda *options: arrived.append(options))
-    arguments = "prepare d --store s --pool --hu-window -100 2e2 --spacing 1 1 2 --jobs 3 --task regression"
+    arguments = "prepare d --store s --pool --hu-window -100 2e2 --geometry spacing --spacing 1 1 2 --jobs 3"
     with pytest.raises(SystemExit):
         cli.main(arguments.split())
     options, settings = command.OPTIONS
-    expected = settings(hu_window=(-100, 200), spacing=(1, 1, 2))
-    assert arrived == [(options(["d"], Path("s"), task="regression", pool=True, jobs=3), expected)]
+    expected = settings("spacing", hu_window=(-100, 200), spacing=(1, 1, 2))
+    assert arrived == [(options(["d"], Path("s"), pool=True, jobs=3), expected)]
 
 
-@pytest.mark.parametrize("given", ["--pool a b --data c", "--pool a --data c --pool b", "--pool=a --data c --pool=b"])
+@pytest.mark.parametrize(
+    "given",
+    [
+        "fig3 --dry-run --pool a b --data c",
+        "fig3 --pool a --data c --pool b --dry-run",
+        "fig3 --pool=a --dry-run --data c --pool=b",
+        "--dry-run --pool a --data c --pool b -- fig3",
+    ],
+)
 def test_an_option_of_several_values_may_be_given_several_times(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
     command = import_module("sslmed.cli.reproduce")
     arrived = []
     monkeypatch.setattr(command, "run", lambda options: arrived.append(options))
     with pytest.raises(SystemExit):
-        cli.main(["reproduce", "fig3", *given.split(), "--dry-run", "--folds", "0"])
+        cli.main(["reproduce", "--jobs", "1", *given.split()])
     (options,) = arrived
-    assert (options.pool, options.data, options.dry_run) == (["a", "b"], ["c"], True)
+    assert (options.figure, options.pool, options.data, options.dry_run) == ("fig3", ["a", "b"], ["c"], True)
 
 
 @pytest.mark.parametrize("command", ["reproduce fig3 --dry-run --arm", "fit --initial_weight"])

@@ -44,6 +44,18 @@ def test_transductive_pretraining_adds_the_test_cases(store: Path) -> None:
     assert set(data.training_cases) == set(data.split.train) | set(data.split.test) | set(data.store.unlabelled)
 
 
+def test_loaders_give_the_cases_of_their_part_and_of_no_other(store: Path) -> None:
+    def cases(loader) -> list[str]:
+        return [case for batch in loader for case in batch["case"]]
+
+    for fold in range(5):
+        data = SegmentationData(store=store, n_labels=3, fold=fold, updates=10, validations=1, batch_size=2)
+        assert set(cases(data.train_dataloader())) == set(data.training_cases) < set(data.split.train)
+        assert cases(data.val_dataloader()) == [*data.split.validation]
+        assert cases(data.test_dataloader()) == [*data.split.test]
+        assert cases(data.predict_dataloader()) == [*data.split.test, *data.store.unlabelled]
+
+
 def test_fractions_are_nested_and_share_validation_and_test_cases(store: Path) -> None:
     fractions = [0.05, 0.25, 0.5, 1.0]
     modules = [SegmentationData(store=store, label_fraction=fraction, fold=1, updates=10) for fraction in fractions]

@@ -5,6 +5,7 @@ from collections import Counter
 from fractions import Fraction
 from itertools import combinations
 from random import Random
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -12,8 +13,8 @@ from hypothesis import strategies as st
 
 from sslmed.core.errors import UserError
 from sslmed.core.label_amount import LabelAmount
-from sslmed.data.selection import Selection
-from sslmed.data.splits import count_labels, hold_out, label_order, split_cases, strata
+from sslmed.data.selection import HELD_OUT, Selection, select_pretraining
+from sslmed.data.splits import Split, count_labels, hold_out, label_order, split_cases, strata
 from sslmed.preparation.groups import merge_groups
 
 FRACTIONS = (0.05, 0.1, 0.25, 0.5, 1.0)
@@ -247,6 +248,15 @@ def test_equal_values_are_in_one_stratum_and_maps_have_none() -> None:
     assert strata("value", dict.fromkeys("abc", 3.0)) == dict.fromkeys("abc", 4)
     assert strata("class", {"a": 1, "b": 0}) == {"a": 1, "b": 0}
     assert strata("map", {}) is None
+
+
+def test_pretraining_leaves_out_unlabelled_images_of_held_out_patients_and_a_final_model_holds_nobody_out():
+    cases = ("a1", "a2", "b1", "b2", "c1", "c2")
+    store = SimpleNamespace(groups={c: c[0] for c in cases}, unlabelled=cases[1::2], distinct=tuple, problems=())
+    fold = select_pretraining(store, Split(("a1",), ("b1",), ("c1",)), transductive=False)
+    assert (fold.training, fold.left_out[HELD_OUT]) == (("a1", "a2"), 2)
+    final = select_pretraining(store, Split(("a1", "b1", "c1"), ("b1",), ()), transductive=False)
+    assert {*final.training} == {*cases}
 
 
 def test_images_that_a_final_model_trains_and_validates_on_are_counted_once():

@@ -37,6 +37,14 @@ def test_the_paper_network_has_its_published_number_of_parameters() -> None:
     assert sum(p.numel() for p in network.parameters()) == down + up + 16 * 3 + 3
 
 
+def test_what_is_said_of_dropout_and_norms_is_the_decoders() -> None:
+    encoder = UNetEncoder(3, 1, (4, 8), dropout=0.0)
+    modules = [*Segmentation(encoder, dropout=0.3, norm_momentum=0.02, norm_eps=1e-2).decoder.modules()]
+    assert {each.p for each in modules if isinstance(each, torch.nn.Dropout)} == {0.3}
+    norms = [each for each in modules if isinstance(each, torch.nn.BatchNorm3d)]
+    assert {(each.momentum, each.eps) for each in norms} == {(0.02, 1e-2)}
+
+
 def test_the_default_loss_is_dice_plus_cross_entropy(device: torch.device) -> None:
     generator = np.random.default_rng(0)
     logits = generator.normal(size=(2, 3, 2, 3, 4))

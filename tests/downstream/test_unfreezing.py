@@ -9,7 +9,7 @@ from sslmed.downstream import Classification
 from sslmed.downstream.base import Pretrained
 from sslmed.downstream.unfreezing import count_frozen, stages
 from sslmed.encoders import UNetEncoder
-from sslmed.learning.optimization import Optimization
+from sslmed.learning.optimization import Optimization, learning_rate_factor
 from sslmed.pretext import Rotation
 
 
@@ -59,12 +59,16 @@ def _fit(task: Classification, updates: int) -> list[list[bool]]:
             pairs = zip(self.before, blocks, strict=True)
             seen.append([not all(map(torch.equal, before, after)) for before, after in pairs])
 
+    _train(task, updates, Watch())
+    return seen
+
+
+def _train(task: Classification, updates: int, callback: pl.Callback) -> None:
     batch = {"image": torch.rand(1, 16, 16), "label": 0, "case": "a"}
     loader = DataLoader([batch, batch | {"label": 1}] * updates, batch_size=2)
     silent = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
-    trainer = pl.Trainer(max_epochs=1, accelerator="cpu", enable_model_summary=False, callbacks=[Watch()], **silent)
+    trainer = pl.Trainer(max_epochs=1, accelerator="cpu", enable_model_summary=False, callbacks=[callback], **silent)
     trainer.fit(task, loader)
-    return seen
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
@@ -109,6 +113,24 @@ def test_each_stage_of_a_loaded_encoder_has_its_own_learning_rate(checkpoint):
         assert rate == pytest.approx(1e-3 * 0.5**power)
     assert set(rates(Pretrained(None, layer_decay=0.5)).values()) == {1e-3}
     assert set(rates(Pretrained(checkpoint)).values()) == {1e-3}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("schedule", ["one_cycle", "sawtooth"])
+def test_learning_rates_follow_the_schedule_during_training(checkpoint, schedule):
+    rates = []
+
+    class Watch(pl.Callback):
+        def on_train_batch_start(self, trainer, module, batch, batch_idx):
+            rates.append([group["lr"] for group in trainer.optimizers[0].param_groups])
+
+    pretrained = Pretrained(checkpoint, frozen_fraction=0.4, layer_decay=0.5)
+    optimization = Optimization(schedule=schedule)
+    _train(Classification(_encoder(), num_classes=2, pretrained=pretrained, optimization=optimization), 10, Watch())
+    factors = [learning_rate_factor(schedule, update / 10, frozen_fraction=0.4) for update in range(10)]
+    assert len(set(factors)) > 5
+    for of_update, factor in zip(rates, factors, strict=True):
+        assert sorted(of_update) == pytest.approx([1e-3 * factor * 0.5**power for power in (3, 2, 1, 0)])
 
 
 @pytest.mark.parametrize(

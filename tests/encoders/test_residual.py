@@ -8,9 +8,10 @@ import torch
 from nnunet_library import library_network
 from torch import nn
 
+from sslmed.core.yaml_files import read_yaml
 from sslmed.encoders import DenseNetEncoder, Encoder, ResidualEncoder, ResNetEncoder, UNetEncoder, load_encoder
 from sslmed.encoders.decoder import UNetDecoder
-from sslmed.experiments.settings import config_root, read_yaml
+from sslmed.experiments.settings import config_root
 
 # python -c "import test_residual as t; t.record()" in this folder, with tests/helpers on PYTHONPATH
 RECORD = Path(__file__).with_name("residual_encoder_unet.json")

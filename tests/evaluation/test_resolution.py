@@ -1,3 +1,5 @@
+import json
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -21,6 +23,15 @@ def test_a_fine_grid_keeps_labels_and_a_coarse_one_loses_some(decathlon_dataset,
     assert len(label_round_trip(fine, most=2)) == 2
 
 
+def test_a_class_that_no_label_map_has_is_named(decathlon_dataset, tmp_path) -> None:
+    data = decathlon_dataset(labels=("background", "organ"))
+    content = json.loads((data / "dataset.json").read_text())
+    content["labels"] |= {"2": "tumour", "3": "vessel"}
+    (data / "dataset.json").write_text(json.dumps(content))
+    (warning,) = lost_labels(prepare(data, tmp_path / "store", PrepareSettings(size=12), jobs=1))
+    assert warning.startswith("no label map has a voxel of tumour, vessel: ")
+
+
 def test_lesions_that_the_grid_loses_are_counted_and_score_nothing(decathlon_dataset, tmp_path, monkeypatch) -> None:
     data = decathlon_dataset(labelled=6, unlabelled=1)
     for number, path in enumerate(sorted((data / "labelsTr").iterdir())):
@@ -42,3 +53,14 @@ def test_lesions_that_the_grid_loses_are_counted_and_score_nothing(decathlon_dat
             task.test_step(batch, number)
     scores = {row["case"]: (row["dice_foreground"], row["dice_foreground_native"]) for row in task.test_rows}
     assert scores == {case: (0, 0) if store.lost(case) else (1, 1) for case in store.labelled}
+
+    monkeypatch.setattr(task, "apply_whole", lambda network, images: task.infer(images))
+    logged = {}
+    monkeypatch.setattr(task, "log_dict", logged.update)
+    for fold in range(3):
+        batches = SegmentationData(store=store.root, fold=fold, n_folds=3, updates=1)
+        for number, batch in enumerate(batches.val_dataloader()):
+            task.validation_step(batch, number)
+        task.on_validation_epoch_end()
+        expected = [not store.lost(case) for case in batches.split.validation]
+        assert logged["val/dice_foreground"] == pytest.approx(np.mean(expected))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from tiny_runs import exit_status
+from commands import reproduce
 
 from sslmed.core.errors import UserError
 from sslmed.downstream import Segmentation
@@ -21,8 +21,7 @@ LIBRARIES_GIB = 0.45
 
 
 def _reproduce(tmp_path: Path, figure: str, data: object, *options: object) -> int:
-    places = [f"--{name}={tmp_path / name}" for name in ("runs", "out", "downloads")]
-    return exit_status("reproduce", figure, "--data", data, *options, "--arms", "baseline", *places)
+    return reproduce(tmp_path, figure, "--data", data, *options, "--arms", "baseline")
 
 
 def _dry_run(tmp_path: Path, figure: str, data: object, *options: object) -> int:
@@ -117,6 +116,17 @@ def test_settings_of_the_preset_that_it_starts_from_are_kept(decathlon_dataset, 
     run = yaml.safe_load((folder / "run.yaml").read_text())
     assert run["trainer"] == {"precision": "bf16-mixed"}
     assert run["data"]["init_args"]["crop_size"] == [64, 64, 64]  # four levels of halving, and four voxels left
+
+
+@pytest.mark.slow
+def test_it_takes_from_a_preset_of_another_figure_what_is_for_the_figures_own_encoder(
+    decathlon_dataset, tmp_path: Path, write
+) -> None:
+    data, preset = decathlon_dataset(labelled=10, unlabelled=0), ["--preset", "fig4/quick"]  # of a DenseNet
+    write(data, *preset)
+    folder = tmp_path / "out" / "presets" / "segmentation" / "Task00_Toy" / "quick-auto"
+    assert (folder / "finetune.yaml").is_file()
+    assert _dry_run(tmp_path, "segmentation", data, "--spacing", "auto", *preset) == 0
 
 
 @pytest.mark.slow

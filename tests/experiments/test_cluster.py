@@ -4,15 +4,14 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from commands import TINY, start
 from slurm_on_loopback import absent_programs, ask, slurm_on_loopback
 
-TINY = Path(__file__).parent / "tiny"
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.long,
@@ -47,25 +46,12 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _start(folder: Path, settings: Path, environment: dict[str, str], *options: str) -> subprocess.Popen[bytes]:
-    folder.mkdir(exist_ok=True)
-    command = [sys.executable, "-m", "sslmed", "reproduce", "fig3", "--preset", str(settings / "tiny")]
-    command += ["--arms", "baseline", "rotation", "--fractions", "1", *options]
-    command += [f"--{name}={folder / name}" for name in ("runs", "out", "downloads")]
-    with (folder / "output").open("ab") as output:
-        return subprocess.Popen(
-            command,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-            env=os.environ | environment,
-            # A shell's background jobs ignore interrupts, and so would what they start.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )
+OPTIONS = ("--arms", "baseline", "rotation", "--fractions", "1", "--preset")
 
 
 def _on_cluster(folder: Path, settings: Path, cluster: dict[str, str]) -> subprocess.Popen[bytes]:
-    return _start(folder, settings, cluster, "--executor", "slurm", "--profile", str(settings))
+    options = (*OPTIONS, str(settings / "tiny"), "--executor", "slurm", "--profile", str(settings))
+    return start(folder, *options, **cluster)
 
 
 def _wait_for(condition: Callable[[], object], folder: Path) -> None:
@@ -95,7 +81,7 @@ def test_a_job_that_the_scheduler_kills_goes_on_from_its_checkpoint_to_the_same_
     assert command.wait(timeout=400) == 0, (tmp_path / "cluster" / "output").read_text()
     assert "resuming from" in (pretraining / "run.log").read_text()
     assert (pretraining / "run.log").read_text().count("INFO done") == 1
-    assert _start(tmp_path / "local", settings, {}).wait(timeout=400) == 0
+    assert start(tmp_path / "local", *OPTIONS, str(settings / "tiny")).wait(timeout=400) == 0
     results = Path("out", "fig3", "phantom-tiny")
     assert (tmp_path / "cluster" / results / "fig3.png").is_file()
     for name in ("results.csv", "cases.csv", "summary.csv"):

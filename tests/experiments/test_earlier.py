@@ -2,32 +2,29 @@
 
 import shutil
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import pytest
 import yaml
-from commands import exit_status
+from commands import TINY, reproduce
+from grids import grid_of, plan
 
 from sslmed.core.label_amount import LabelAmount
 from sslmed.experiments.earlier import with_earlier
 from sslmed.experiments.grid import Grid
-from sslmed.experiments.plan import Places, plan_runs, write_plan
-from sslmed.experiments.settings import read_experiment, read_preset
+from sslmed.experiments.plan import Places, write_plan
 from sslmed.experiments.workflow import is_done, stale_runs
 
-TINY = Path(__file__).parent / "tiny"
-PLAN = partial(plan_runs, dataset="toy", wandb="disabled")
 THIRD = LabelAmount(fraction=1 / 3)
 
 
 def _grid(*arms: str) -> Grid:
-    return Grid(read_experiment("fig3"), read_preset(TINY), TINY, arms, (THIRD,), folds=(0,), seeds=(0,))
+    return grid_of(*arms, labels=(THIRD,))
 
 
 def _finish(grid: Grid, places: Places) -> set[str]:
     """Write the results of all runs of a grid, and return their names."""
-    runs = PLAN(grid, places)
+    runs = plan(grid, places)
     for run in runs:
         folder = places.work / run.name
         folder.mkdir(parents=True)
@@ -43,7 +40,7 @@ def places(tmp_path: Path) -> Places:
 
 
 def _names(grid: Grid, places: Places) -> set[str]:
-    whole = with_earlier(grid, places, PLAN(grid, places), PLAN)
+    whole = with_earlier(grid, places, plan(grid, places), plan)
     assert not whole.other_settings
     return {run.name for run in whole.runs}
 
@@ -69,19 +66,18 @@ def test_runs_on_an_earlier_pool_count_in_a_command_that_does_not_name_it(
 @pytest.mark.parametrize("content", ["", "labels: {key: [", "labels:"])
 def test_a_run_with_a_damaged_configuration_is_stale(places: Places, content: str) -> None:
     _finish(_grid("baseline"), places)
-    (run,) = PLAN(_grid("baseline"), places)
+    (run,) = plan(_grid("baseline"), places)
     assert is_done(places.work, run)
     (places.work / run.name / "config.yaml").write_text(content)
     assert stale_runs(places.work, [run]) == {"settings have changed": [run]}
 
 
 def test_a_damaged_plan_says_to_remove_it(tmp_path: Path, capsys) -> None:
-    plan = tmp_path / "runs" / "fig3" / "phantom-tiny" / "plan.json"
-    plan.parent.mkdir(parents=True)
-    plan.write_text("[{")
-    places = [f"--{name}={tmp_path / name}" for name in ("runs", "out", "downloads")]
-    command = ["reproduce", "fig3", "--preset", str(TINY), "--arms", "baseline", "--dry-run", *places]
-    assert exit_status(command) == 2
+    file = tmp_path / "runs" / "fig3" / "phantom-tiny" / "plan.json"
+    file.parent.mkdir(parents=True)
+    file.write_text("[{")
+    command = [tmp_path, "fig3", "--preset", TINY, "--arms", "baseline", "--dry-run"]
+    assert reproduce(*command) == 2
     assert "remove it, and `sslmed reproduce` writes it again" in capsys.readouterr().err
-    plan.unlink()
-    assert exit_status(command) == 0
+    file.unlink()
+    assert reproduce(*command) == 0

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from commands import exit_status
+from commands import TINY, reproduce
 from fake_driver import GIB, install
 
 from sslmed.core.gpu_sharing import RAN_OUT
@@ -21,7 +21,6 @@ from sslmed.experiments.plan import Run
 from sslmed.experiments.workflow import run_workflow
 from sslmed.learning.device_memory import free_memory
 
-TINY = Path(__file__).parent / "tiny"
 ALL = LabelAmount(fraction=1.0)
 
 
@@ -174,11 +173,10 @@ def test_without_a_gpu_nothing_is_measured(machine, tmp_path: Path, workflows, c
     assert capsys.readouterr().err == ""
 
 
-def test_a_dry_run_says_how_many_jobs_share_a_gpu_and_why(machine, tmp_path: Path, capsys, monkeypatch) -> None:
+def test_a_dry_run_says_how_many_jobs_share_a_gpu_and_why(machine, tmp_path: Path, capsys) -> None:
     machine()
-    monkeypatch.chdir(tmp_path)
-    command = ["reproduce", "fig3", "--preset", str(TINY), "--arms", "baseline", "--folds", "0", "1", "--dry-run"]
-    assert exit_status(command) == 0
+    options = ["--preset", TINY, "--arms", "baseline", "--folds", "0", "1", "--dry-run"]
+    assert reproduce(tmp_path, "fig3", *options) == 0
     assert "1 side by side until the memory of a first run says how many share a GPU" in capsys.readouterr().out
 
 

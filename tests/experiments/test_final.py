@@ -8,7 +8,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
-from tiny_runs import exit_status
+from commands import TINY, exit_status, reproduce
 
 from sslmed.core.label_amount import LabelAmount
 from sslmed.experiments.final import conclude
@@ -16,8 +16,6 @@ from sslmed.experiments.plan import Run
 from sslmed.exporting.card import write_card
 from sslmed.exporting.description import Description
 from sslmed.exporting.trained_run import read_run
-
-TINY = Path(__file__).parent / "tiny"
 
 
 @pytest.fixture
@@ -41,17 +39,16 @@ def test_volumes_of_different_sizes_are_compared_in_crops_and_end_in_a_final_mod
     text = (preset / "preset.yaml").read_text()
     spacing = "prepare: {geometry: spacing, spacing: [0.8, 0.8, 2.5]}"
     (preset / "preset.yaml").write_text(text.replace("prepare: {geometry: cube, size: 12}", spacing))
-    places = [f"--{name}={tmp_path / name}" for name in ("runs", "out", "downloads")]
-    command = ["reproduce", "segmentation", "--data", dataset, "--preset", preset, *places]
+    command = [tmp_path, "segmentation", "--data", dataset, "--preset", preset]
 
-    assert exit_status(*command, "--final") == 2
+    assert reproduce(*command, "--final") == 2
     assert "name one by --arms" in capsys.readouterr().err
-    assert exit_status(*command, "--arms", "baseline", "jigsaw", "--labels", "all") == 0
+    assert reproduce(*command, "--arms", "baseline", "jigsaw", "--labels", "all") == 0
     out = tmp_path / "out" / "segmentation" / "Task00_Toy-crops"
     tables = {path.name: path.read_bytes() for path in out.glob("*.csv")}
     capsys.readouterr()
 
-    assert exit_status(*command, "--final") == 0
+    assert reproduce(*command, "--final") == 0
     printed = capsys.readouterr().out
     work = tmp_path / "runs" / "segmentation" / "Task00_Toy-crops"
     scores = {}
@@ -78,11 +75,11 @@ def test_volumes_of_different_sizes_are_compared_in_crops_and_end_in_a_final_mod
     assert f"| dice_foreground | {row['mean']:.3f} |" in card
     assert "model-index" not in card
 
-    assert exit_status(*command, "--final", "--arms", "baseline", "jigsaw") == 2
+    assert reproduce(*command, "--final", "--arms", "baseline", "jigsaw") == 2
     assert "--final trains one arm" in capsys.readouterr().err
     times = {path: path.stat().st_mtime_ns for path in work.rglob("results.json")}
-    assert exit_status(*command, "--final", "--arms", "jigsaw") == 0  # of an arm by name
-    assert exit_status(*command, "--final") == 0
+    assert reproduce(*command, "--final", "--arms", "jigsaw") == 0  # of an arm by name
+    assert reproduce(*command, "--final") == 0
     assert all(path.stat().st_mtime_ns == time for path, time in times.items())
     pretraining = json.loads((work / "jigsaw" / "final" / "pretrain" / "data.json").read_text())
     assert len(pretraining["training"]) == 13

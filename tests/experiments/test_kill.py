@@ -14,11 +14,11 @@ from pathlib import Path
 import pandas as pd
 import psutil
 import pytest
+from commands import start
 
 from sslmed.core.label_amount import LabelAmount
 from sslmed.experiments.plan import Run, write_plan
 
-TINY = Path(__file__).parent / "tiny"
 TABLES = ("results.csv", "cases.csv", "summary.csv", "efficiency.csv")
 MARK = "SSLMED_TEST_EXPERIMENT"
 KILLS = 20
@@ -42,12 +42,8 @@ class Experiment:
         folder.mkdir()
 
     def start(self) -> subprocess.Popen[bytes]:
-        places = [f"--{name}={self.folder / name}" for name in ("runs", "out", "downloads")]
-        grid = ["--preset", str(TINY), "--arms", "baseline", "rotation", "--fractions", "0.4", "1", "--jobs", "2"]
-        command = [sys.executable, "-m", "sslmed", "reproduce", "fig3", *grid, *places]
-        with (self.folder / "output").open("ab") as output:
-            environment = os.environ | {MARK: str(self.folder)}
-            return subprocess.Popen(command, stdout=output, stderr=output, env=environment, start_new_session=True)
+        options = ["--arms", "baseline", "rotation", "--fractions", "0.4", "1", "--jobs", "2"]
+        return start(self.folder, *options, **{MARK: str(self.folder)})
 
     def processes(self) -> list[psutil.Process]:
         """All that are alive, orphans too, in order of their start."""

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from commands import reproduce
 from generated_tables import CLASSES, write_table
-
-from sslmed import cli
 
 FOLDER = Path(__file__).parent
 PRESETS = {"segmentation": "tiny", "classification": "tiny-fundus", "regression": "tiny-fundus"}
@@ -17,14 +16,6 @@ METRICS = {
 }
 SHOWN = {"segmentation": "Dice", "classification": "Confusion matrix", "regression": "Predicted and true values"}
 BINARY = ("0", "1")
-
-
-def reproduce(figure: str, data: Path, folder: Path, *options: str) -> int:
-    places = [f"--{name}={folder / name}" for name in ("runs", "out", "downloads")]
-    preset = ["--preset", str(FOLDER / PRESETS[figure])]
-    with pytest.raises(SystemExit) as end:
-        cli.main(["reproduce", figure, "--data", str(data), *preset, *places, *options])
-    return int(end.value.code or 0)
 
 
 @pytest.mark.usefixtures("in_one_process")
@@ -44,7 +35,7 @@ def reproduce(figure: str, data: Path, folder: Path, *options: str) -> int:
 def test_every_kind_of_labels_runs_to_its_figure(dims, figure, columns, classes, arms, tmp_path: Path) -> None:
     data = write_table(tmp_path / "mine", dims, columns, cases=24, classes=classes)
     options = ["--arms", "baseline", *arms, "--fractions", "0.5", "1", "--wandb", "offline"]
-    assert reproduce(figure, data, tmp_path, *options) == 0
+    assert reproduce(tmp_path, figure, "--data", data, "--preset", FOLDER / PRESETS[figure], *options) == 0
     name = f"mine-{PRESETS[figure]}"
     out = tmp_path / "out" / figure / name
     results = pd.read_csv(out / "results.csv")

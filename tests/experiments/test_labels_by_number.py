@@ -1,26 +1,24 @@
 """`--labels` on a tiny dataset whose folds differ by a training case, and what a dry run says of it."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
+import commands
 import pandas as pd
 import pytest
+from commands import TINY
+from generated_tables import write_table
 
-from sslmed import cli
-
-HERE = Path(__file__).parent
-TINY = HERE / "tiny"
+from sslmed.data.splits import split_cases
 
 
 @pytest.fixture
 def reproduce(tmp_path: Path):
     def run(data: Path, *options: str, figure: str = "fig3", preset: Path = TINY) -> int:
-        places = [f"--{name}={tmp_path / name}" for name in ("runs", "out", "downloads")]
-        command = ["reproduce", figure, "--data", str(data), "--preset", str(preset), *places, *options]
-        with pytest.raises(SystemExit) as end:
-            cli.main([*command, "--arms", "baseline", "rotation"])
-        return int(end.value.code or 0)
+        command = ["--data", data, "--preset", preset, *options, "--arms", "baseline", "rotation"]
+        return commands.reproduce(tmp_path, figure, *command)
 
     return run
 
@@ -55,9 +53,32 @@ def test_numbers_of_labels_are_cells_though_folds_differ_and_all_is_shared_with_
 
 def test_photographs_need_a_label_of_each_class(reproduce, aptos_dataset, capsys) -> None:
     data = aptos_dataset(grades=(0, 1, 2, 3, 4) * 9)
-    options = {"figure": "fig4", "preset": HERE / "tiny-fundus"}
+    options = {"figure": "fig4", "preset": TINY.with_name("tiny-fundus")}
     assert reproduce(data, "--labels", "4", "--dry-run", **options) == 2
     assert "fold 0: 4 labels: each of the 5 classes needs one, so the least number is 5" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_labels_and_images_are_those_of_the_presets_own_folds(reproduce, tmp_path: Path, capsys) -> None:
+    data, preset = tmp_path / "data", shutil.copytree(TINY.with_name("tiny-fundus"), tmp_path / "mine")
+    write_table(data, 2, ["class"], cases=11, unlabelled=0)
+    names = [f"images/case_{number:02}.png" for number in range(11)]
+    patients = {name: f"p{min(number, 9) // 2}" for number, name in enumerate(names)}
+    classes = dict.fromkeys(names[:9], "a") | {names[9]: "b"}  # the last image, of the same patient, has none
+    rows = [f"{name},{classes.get(name, '')},{patients[name]}" for name in names]
+    (data / "table.csv").write_text("\n".join(["image,class,patient", *rows]))
+
+    def trains_on_both(seed: int) -> bool:
+        split = split_cases(classes, fold=0, n_folds=3, split_seed=seed, groups=patients, classes=classes)
+        return names[9] in split.train
+
+    seeds = {trains_on_both(seed): seed for seed in range(9)}
+    for both in (True, False):
+        (preset / "run.yaml").write_text(f"data: {{init_args: {{split_seed: {seeds[both]}}}}}\n")
+        options = ["--dry-run", "--labels"]
+        assert reproduce(data, *options, "1", figure="classification", preset=preset) == (2 if both else 0)
+        assert reproduce(data, *options, "2", figure="classification", preset=preset) == 0
+        assert ("of a patient, or a copy, in the validation or test set" in capsys.readouterr().out) != both
 
 
 @pytest.mark.slow

@@ -5,9 +5,8 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from tiny_runs import exit_status
+from commands import TINY, reproduce
 
-TINY = Path(__file__).parent / "tiny"
 WARNING = "3 of 6 labelled cases lose all voxels of a class on the prepared grid"
 
 
@@ -21,10 +20,9 @@ def test_reproduce_its_dry_run_and_the_report_warn_of_labels_that_the_grid_loses
         label = np.zeros((48, 20, 16), np.uint8)
         label[24 : 25 + 4 * (number % 2), 9:12, 6:9] = 1
         nib.save(nib.Nifti1Image(label, nib.load(path).affine), path)
-    places = [f"--{name}={tmp_path / name}" for name in ("runs", "out", "downloads")]
-    command = ["reproduce", "fig3", "--data", data, "--preset", TINY, "--arms", "baseline", "--fractions", "1", *places]
-    assert exit_status(*command) == 0
+    command = [tmp_path, "fig3", "--data", data, "--preset", TINY, "--arms", "baseline", "--fractions", "1"]
+    assert reproduce(*command) == 0
     assert WARNING in capsys.readouterr().err
-    assert exit_status(*command, "--dry-run") == 0
+    assert reproduce(*command, "--dry-run") == 0
     assert f"warning: {WARNING}" in capsys.readouterr().out
     assert WARNING in (tmp_path / "out" / "fig3" / "Task00_Toy-tiny" / "report.html").read_text()

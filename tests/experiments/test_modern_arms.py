@@ -6,12 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from commands import TINY, reproduce
 from PIL import Image
 
-from sslmed import cli
 from sslmed.experiments.settings import read_experiment
-
-FOLDER = Path(__file__).parent
 
 
 @pytest.mark.long
@@ -23,11 +21,8 @@ FOLDER = Path(__file__).parent
 def test_they_run_to_the_figure_and_log_what_chance_costs(
     figure: str, preset: str, more: list[str], tmp_path: Path
 ) -> None:
-    places = [f"--{name}={tmp_path / name}" for name in ("runs", "out", "downloads")]
-    options = ["--preset", str(FOLDER / preset), "--arms", "@modern", *more, "--fractions", "1", "--folds", "0"]
-    with pytest.raises(SystemExit) as end:
-        cli.main(["reproduce", figure, *options, *places])
-    assert not end.value.code
+    options = ["--preset", TINY.with_name(preset), "--arms", "@modern", *more, "--fractions", "1", "--folds", "0"]
+    assert reproduce(tmp_path, figure, *options) == 0
     arms = [*read_experiment(figure).groups["modern"], *more]
     assert set(pd.read_csv(tmp_path / "out" / figure / f"phantom-{preset}" / "results.csv")["arm"]) == set(arms)
     for arm in arms:

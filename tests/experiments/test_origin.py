@@ -6,18 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tiny_runs import exit_status
+from commands import TINY, reproduce
+from grids import grid_of
 
 from sslmed.core.errors import UserError
 from sslmed.core.label_amount import LabelAmount
-from sslmed.experiments.grid import Grid
 from sslmed.experiments.origin import files_of, keep_origin, refuse_namesakes
-from sslmed.experiments.own import add_arms
 from sslmed.experiments.plan import Run, write_plan
-from sslmed.experiments.settings import config_root, read_experiment, read_preset
+from sslmed.experiments.settings import config_root, read_preset
 from sslmed.preparation.prepare import prepare
-
-TINY = Path(__file__).parent / "tiny"
 
 
 def _files(folder: Path) -> dict[str, str]:
@@ -28,9 +25,7 @@ def _files(folder: Path) -> dict[str, str]:
         for kind, file in (("encoder", "encoder/unet"), ("figure", "experiments/fig3"), ("arm", "pretext/rotation")):
             (folder / kind).mkdir()
             shutil.copy(config_root() / f"{file}.yaml", folder / kind / "mine.yaml")
-    experiment, arms = add_arms(read_experiment("fig3"), ["baseline", str(folder / "arm" / "mine.yaml")])
-    labels = (LabelAmount(fraction=1.0),)
-    grid = Grid(experiment, read_preset(preset), preset, tuple(arms), labels, folds=(0,), seeds=(0,))
+    grid = grid_of("baseline", str(folder / "arm" / "mine.yaml"), preset=preset)
     return files_of(replace(grid, encoder=folder / "encoder" / "mine.yaml"), str(folder / "figure" / "mine.yaml"))
 
 
@@ -72,9 +67,8 @@ def test_the_command_refuses_it_before_anything_runs(tmp_path: Path, capsys) -> 
     _, there = _files(tmp_path / "a"), _files(tmp_path / "b")
     (tmp_path / "b/mine/run.yaml").write_text("data: {init_args: {batch_size: 1}}\n")
     keep_origin(tmp_path / "runs" / "fig3" / "phantom-mine", {"preset": there["preset"]})
-    places = [f"--{name}={tmp_path / name}" for name in ("runs", "out", "downloads")]
     for options in ([], ["--dry-run"]):
-        assert exit_status("reproduce", "fig3", "--preset", tmp_path / "a/mine", *places, *options) == 2
+        assert reproduce(tmp_path, "fig3", "--preset", tmp_path / "a/mine", *options) == 2
         assert "has the same name and other settings: rename" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
@@ -85,12 +79,10 @@ def test_data_of_another_place_with_the_same_name_are_refused_and_moved_data_are
     settings, data = read_preset(TINY).prepare, decathlon_dataset("a/study", labelled=6)
     store = tmp_path / "runs" / "stores" / f"study-{settings.key('a/study map')}"
     prepare(data, store, settings, jobs=1)
-    places = [f"--{name}={tmp_path / name}" for name in ("runs", "out", "downloads")]
 
     def status(data: Path) -> int:
         capsys.readouterr()
-        options = ["--data", data, "--preset", TINY, "--arms", "baseline", *places, "--dry-run"]
-        return exit_status("reproduce", "fig3", *options)
+        return reproduce(tmp_path, "fig3", "--data", data, "--preset", TINY, "--arms", "baseline", "--dry-run")
 
     moved = shutil.copytree(data, tmp_path / "b" / "study", copy_function=shutil.copyfile)
     assert status(moved) == 0

@@ -5,19 +5,16 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from tiny_runs import exit_status
-
-TINY = Path(__file__).parent / "tiny"
+from commands import TINY, exit_status, reproduce
 
 
 @pytest.mark.usefixtures("in_one_process")
 @pytest.mark.slow
 @pytest.mark.parametrize("encoder", ["residual", pytest.param("swin", marks=pytest.mark.long)])
 def test_another_encoder_goes_through_a_whole_figure(encoder: str, tmp_path: Path) -> None:
-    places = [f"--{name}={tmp_path / name}" for name in ("runs", "out", "downloads")]
     arms = ["baseline", "mae-decoder", "rotation", "baseline-2d"]
     options = ["--preset", TINY, "--arms", *arms, "--fractions", "1", "--encoder", encoder]
-    assert exit_status("reproduce", "fig3", *options, *places) == 0
+    assert reproduce(tmp_path, "fig3", *options) == 0
     results = pd.read_csv(tmp_path / "out" / "fig3" / f"phantom-tiny-{encoder}" / "results.csv")
     assert set(results["arm"]) == set(arms)
     runs = tmp_path / "runs" / "fig3" / f"phantom-tiny-{encoder}"

@@ -12,9 +12,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from commands import in_this_process
-
-from sslmed import cli
+from commands import exit_status, in_this_process, reproduce
 
 HERE = Path(__file__).parent
 MODULE = HERE.parent / "helpers" / "outside.py"
@@ -50,13 +48,6 @@ def mine(tmp_path: Path) -> Path:
     return folder
 
 
-def _reproduce(folder: Path, figure: str, *options: str) -> int:
-    places = [f"--{name}={folder / name}" for name in ("runs", "out", "downloads")]
-    with pytest.raises(SystemExit) as end:
-        cli.main(["reproduce", figure, *options, *places])
-    return int(end.value.code or 0)
-
-
 @pytest.mark.slow
 def test_an_own_task_and_an_own_encoder_go_through_a_whole_figure(
     mine: Path, tmp_path: Path, decathlon_dataset: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, capsys
@@ -66,7 +57,7 @@ def test_an_own_task_and_an_own_encoder_go_through_a_whole_figure(
     task = str(mine / "inpainting.yaml")
     arms = ["baseline", task, f"{task}-2d"]
     options = ["--preset", preset, "--arms", *arms, "--encoder", str(mine / "vit.yaml"), "--fractions", "1"]
-    assert _reproduce(tmp_path, "fig3", *options, "--wandb", "offline") == 0
+    assert reproduce(tmp_path, "fig3", *options, "--wandb", "offline") == 0
     assert f"{mine}/small/encoder.yaml: is ignored, as it is for UNetEncoder" in capsys.readouterr().err
 
     out = tmp_path / "out" / "fig3" / "phantom-small-vit"
@@ -106,7 +97,7 @@ def test_an_own_task_and_an_own_encoder_go_through_a_whole_figure(
 def test_an_own_figure_finds_its_files_beside_it_and_among_ours(mine: Path, tmp_path: Path) -> None:
     figure = str(mine / "figure.yaml")
     (mine / "small" / "encoder.yaml").write_text("model: {init_args: {encoder: {init_args: {width: 8}}}}")
-    assert _reproduce(tmp_path, figure, "--preset", str(mine / "small")) == 0
+    assert reproduce(tmp_path, figure, "--preset", mine / "small") == 0
     out = tmp_path / "out" / "mine" / "phantom-small"
     results = pd.read_csv(out / "results.csv")
     assert set(results["arm"]) == {"baseline", "inpainting", "rotation"}
@@ -118,14 +109,12 @@ def test_an_own_figure_finds_its_files_beside_it_and_among_ours(mine: Path, tmp_
     assert 0 < record["chance_loss"] < 0.3  # the variance of intensities from 0 to 1
     report = out / "report.html"
     before = report.read_bytes()
-    with pytest.raises(SystemExit) as end:
-        cli.main(["report", str(run.parents[2]), "--out", str(tmp_path / "out")])
-    assert not end.value.code
+    assert exit_status("report", run.parents[2], "--out", tmp_path / "out") == 0
     assert report.read_bytes() == before
 
 
-def _plan(folder: Path, figure: str, *options: str) -> int:
-    return _reproduce(folder, figure, "--dry-run", *options)
+def _plan(folder: Path, figure: str, *options: object) -> int:
+    return reproduce(folder, figure, "--dry-run", *options)
 
 
 def test_names_that_are_taken_and_files_that_are_not_there_are_refused(mine: Path, tmp_path: Path, capsys) -> None:

@@ -6,10 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from tiny_runs import exit_status
+from commands import TINY, exit_status
 from volume_files import DATES, PATIENT, write_series, write_volume
 
-TINY = Path(__file__).parent / "tiny"
 EXTERNAL = "rotation-external"
 
 

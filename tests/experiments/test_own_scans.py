@@ -9,7 +9,7 @@ import generated_folders
 import nibabel as nib
 import numpy as np
 import pytest
-from tiny_runs import exit_status
+from commands import exit_status
 from volume_files import AFFINE, write_series
 
 from sslmed import load

@@ -38,6 +38,18 @@ def test_batch_norms_are_those_of_keras(built, figure):
         assert any(isinstance(module, torch.nn.modules.batchnorm._BatchNorm) for module in each.model.modules())
 
 
+@pytest.mark.parametrize("figure", ARMS)
+def test_half_of_the_activations_are_dropped_in_u_nets_and_dense_layers(built, figure):
+    for each in built[figure].values():
+        parts = {name: part for name, part in each.model.named_children() if not isinstance(part, DenseNetEncoder)}
+        found = {
+            name: {module.p for module in part.modules() if isinstance(module, torch.nn.modules.dropout._DropoutNd)}
+            for name, part in parts.items()
+        }
+        expected = {"encoder", "decoder"} | ({"head"} if each.run.arm.startswith(("jigsaw", "baseline")) else set())
+        assert all(found[name] == ({0.5} if name in expected else set()) for name in found)
+
+
 @pytest.mark.parametrize("figure", VOLUMES)
 @pytest.mark.parametrize("arm", ["baseline", "baseline-2d"])
 def test_the_loss_is_the_published_soft_dice_by_hand(built, figure, arm):

@@ -6,20 +6,16 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from commands import TINY, reproduce
 
-from sslmed import cli
 from sslmed.reporting.html.page import report_experiment
 
-TINY = Path(__file__).parent / "tiny"
 TABLES = ("results.csv", "cases.csv", "summary.csv", "tests.csv", "null_bands.csv", "efficiency.csv")
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("in_one_process")]
 
 
-def _reproduce(folder: Path, *options: str) -> int:
-    places = [f"--{name}={folder / name}" for name in ("runs", "out", "downloads")]
-    with pytest.raises(SystemExit) as end:
-        cli.main(["reproduce", "fig3", "--preset", str(TINY), *places, *options])
-    return int(end.value.code or 0)
+def _reproduce(folder: Path, *options: object) -> int:
+    return reproduce(folder, "fig3", "--preset", TINY, *options)
 
 
 def _out(folder: Path) -> Path:

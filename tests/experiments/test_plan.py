@@ -1,36 +1,36 @@
 import hashlib
 import re
 import shutil
+import subprocess
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from commands import TINY
 from families import PRESETS
+from grids import ALL, grid_of
 
 from sslmed.core.errors import UserError
 from sslmed.core.label_amount import LabelAmount, label_amounts
+from sslmed.core.yaml_files import read_yaml
 from sslmed.experiments.arms import Arm
 from sslmed.experiments.check import parse
+from sslmed.experiments.engine import command, environment
+from sslmed.experiments.executors.local import Local
 from sslmed.experiments.grid import Grid
-from sslmed.experiments.own import add_arms, expand_groups
+from sslmed.experiments.own import expand_groups
 from sslmed.experiments.plan import LabelledSource, Places, Run, describe_file, plan_runs, read_plan, write_plan
-from sslmed.experiments.settings import known_names, preset_folder, read_experiment, read_preset
+from sslmed.experiments.settings import find_setting, known_names, preset_folder, read_experiment, read_preset
 
-TINY = Path(__file__).parent / "tiny"
-_ALL = (LabelAmount(fraction=1.0),)
 _OVERLAYS = ("encoder.yaml", "finetune.yaml", "pretrain.yaml")
 _TASKS = [arm for arm in read_experiment("fig3").arms if arm != "baseline"]
 
 
-def _grid(folder: Path = TINY, figure: str = "fig3", **chosen: tuple) -> Grid:
-    experiment, preset = read_experiment(figure), read_preset(folder)
-    options = {
-        "arms": tuple(experiment.default_arms),
-        "labels": (LabelAmount(fraction=0.05), LabelAmount(fraction=1.0)),
-        "folds": (0, 2),
-        "seeds": (0, 1),
-    } | chosen
-    return Grid(experiment=experiment, preset=preset, preset_folder=folder, **options)
+def _grid(preset: Path = TINY, figure: str = "fig3", arms: Sequence[str] | None = None, **chosen: tuple) -> Grid:
+    arms = read_experiment(figure).default_arms if arms is None else arms
+    options = {"labels": (LabelAmount(fraction=0.05), ALL), "folds": (0, 2), "seeds": (0, 1)} | chosen
+    return grid_of(*arms, figure=figure, preset=preset, **options)
 
 
 def _plan(grid: Grid, pool: Path | None = None, **options: int) -> list[Run]:
@@ -112,6 +112,17 @@ def test_a_preset_says_which_checkpoint_is_handed_over(tmp_path: Path) -> None:
         read_preset(copy)
 
 
+def test_a_final_model_has_no_validation_cases_so_its_last_checkpoints_count(tmp_path: Path) -> None:
+    copy = tmp_path / "tiny"
+    shutil.copytree(TINY, copy)
+    (copy / "preset.yaml").write_text((copy / "preset.yaml").read_text() + "handover: best\n")
+    final = {"folds": (0,), "seeds": (0,), "final": True}
+    pretraining, finetuning = map(_options, _plan(_grid(copy, arms=("rotation",), labels=[ALL], **final)))
+    assert pretraining["data.final"] == finetuning["data.final"] == "true"
+    assert finetuning["select"] == "last"
+    assert finetuning["model.pretrained.checkpoint"] == "/work/rotation/final/pretrain/checkpoints/last.ckpt"
+
+
 def test_keys_follow_settings_and_not_comments_or_places(tmp_path: Path) -> None:
     copy = tmp_path / "tiny"
     shutil.copytree(TINY, copy)
@@ -131,9 +142,7 @@ def test_an_edit_of_the_users_own_task_makes_its_runs_anew(tmp_path: Path, modul
     (tmp_path / "arm.yaml").write_text("model: {class_path: mine.Task}\n")
 
     def keys() -> dict[str, str]:
-        experiment, arms = add_arms(read_experiment("fig3"), ["baseline", str(tmp_path / "arm.yaml")])
-        grid = Grid(experiment, read_preset(TINY), TINY, tuple(arms), _ALL, folds=(0,), seeds=(0,))
-        return {run.name: run.key for run in _plan(grid)}
+        return {run.name: run.key for run in _plan(grid_of("baseline", str(tmp_path / "arm.yaml")))}
 
     code.write_text("one = 1\n")
     before = keys()
@@ -199,7 +208,9 @@ def test_external_pools_and_slices_change_what_they_say_and_nothing_else() -> No
     own, external, slices = (_options(runs[f"{arm}/fold2/pretrain"]) for arm in arms)
     assert own["data.store"] == slices["data.store"] == "/stores/phantom-1"
     assert (external["data.store"], external["data.fold"]) == ("/stores/pool-1", "2")
-    assert "data.n_folds" not in external
+    assert not {"data.n_folds", "data.balanced"} & external.keys()
+    balanced = _plan(_grid(arms=arms, balanced_pools=True), pool=Path("/stores/pool-1"))
+    assert {run.arm for run in balanced if "data.balanced" in _options(run)} == {"rotation-external"}
     tuned = [_options(runs[f"{arm}/fold2/seed0/5"]) for arm in arms]
     assert [options.get("model.pretrained.adapt_channels") for options in tuned] == [None, "true", None]
     assert {options["data.store"] for options in tuned} == {"/stores/phantom-1"}
@@ -227,16 +238,33 @@ def test_every_run_of_every_preset_has_a_configuration_that_the_command_accepts(
     if read_experiment(figure).task != "segmentation":  # these overlays are for photographs, not for slices
         own_in_2d = []
     arms = ("baseline", *_TASKS, *own_in_2d, "supervised")
-    grid = _grid(folder, figure, arms=arms, folds=(0,), seeds=(0,), labels=(LabelAmount(fraction=1.0),))
+    grid = grid_of(*arms, figure=figure, preset=folder)
     kinds = {tuple(value for value in run.arguments if value.endswith(".yaml")): run for run in _plan(grid)}
     for run in kinds.values():
         assert parse(run.arguments).model.class_path.startswith("sslmed.")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("figure", "preset"), PRESETS)
+def test_every_task_has_the_same_budget_of_pretraining(figure: str, preset: str) -> None:
+    """Published batches and slices' epochs differ, so in `paper` tasks have only the epochs in common."""
+    folder, settings = preset_folder(figure, preset), ["updates", "epochs", "validations", "batch_size"]
+    budgets = []
+    for suffix in ["", "-2d"] if read_experiment(figure).task == "segmentation" else [""]:
+        arms = tuple(f"{arm}{suffix}" for arm in (*_TASKS, "supervised"))
+        runs = _plan(_grid(folder, figure, arms=arms, folds=(0,), seeds=(0,), labels=[ALL]))
+        contents = [[read_yaml(Path(file)) for file in run.values("-c")] for run in runs if run.labels is None]
+        compared = settings[:3] if preset == "paper" else settings
+        of_tasks = {tuple(find_setting(each, f"data.init_args.{name}", None) for name in compared) for each in contents}
+        assert len(of_tasks) == 1
+        budgets += of_tasks
+    assert preset == "paper" or budgets[0][:3] == budgets[-1][:3]
+
+
 def test_a_supervised_arm_learns_the_labels_of_its_source_with_the_network_of_fine_tuning() -> None:
-    pretraining, finetuning = _plan(_grid(arms=("supervised",), folds=(0,), seeds=(0,), labels=_ALL))
+    pretraining, finetuning = _plan(grid_of("supervised", folds=(2,)))
     options = _options(pretraining)
-    assert (options["data.store"], options["data.testing"]) == ("/stores/chaos-1", "false")
+    assert [options[f"data.{name}"] for name in ("store", "fold", "testing")] == ["/stores/chaos-1", "2", "false"]
     assert options["labels.source"] == _options(finetuning)["labels.source"] == "chaos"
     files = [Path(value).name for value in pretraining.arguments if value.endswith(".yaml")]
     assert files == ["base.yaml", "segmentation.yaml", "segmentation.yaml", "unet.yaml", *_OVERLAYS]
@@ -245,26 +273,25 @@ def test_a_supervised_arm_learns_the_labels_of_its_source_with_the_network_of_fi
 
 
 def test_an_arm_may_start_from_a_file_of_weights_without_pretraining(tmp_path: Path) -> None:
-    (tmp_path / "imagenet.yaml").write_text("model: {init_args: {pretrained: {checkpoint: dense.pth}}}")
-    experiment, _ = add_arms(read_experiment("fig4"), [str(tmp_path / "imagenet.yaml")])
-    preset = preset_folder("fig4", "quick")
+    arm = tmp_path / "imagenet.yaml"
+    arm.write_text("model: {init_args: {pretrained: {checkpoint: dense.pth}}}")
 
-    def plan(arm: str) -> list[Run]:
+    def plan(suffix: str = "") -> list[Run]:
         describe_file.cache_clear()
-        return _plan(Grid(experiment, read_preset(preset), preset, (arm,), _ALL, folds=(0,), seeds=(0,)))
+        return _plan(grid_of(f"{arm}{suffix}", figure="fig4", preset=preset_folder("fig4", "quick")))
 
     with pytest.raises(UserError, match=r"dense\.pth is neither beside it nor"):
-        plan("imagenet")
+        plan()
     (tmp_path / "dense.pth").write_bytes(b"weights")
-    (run,) = plan("imagenet")
+    (run,) = plan()
     options = _options(run)
     assert options["model.pretrained.checkpoint"] == str(tmp_path / "dense.pth")
     assert options["model.pretrained.adapt_channels"] == "true"
     assert options["labels.source"] == f"dense.pth (SHA-256 {hashlib.sha256(b'weights').hexdigest()[:16]})"
     (tmp_path / "dense.pth").write_bytes(b"others")
-    assert plan("imagenet")[0].key != run.key
+    assert plan()[0].key != run.key
     with pytest.raises(UserError, match="starts from a file of weights and sees no pool"):
-        plan("imagenet-external")
+        plan("-external")
 
 
 def test_an_unknown_key_is_refused_by_name(tmp_path: Path) -> None:
@@ -316,11 +343,24 @@ def test_groups_are_expanded_once_also_on_slices() -> None:
     assert experiment.default_arms == paper == ["baseline", "rotation", "jigsaw", "rpl", "exemplar", "cpc"]
     assert expand_groups(experiment, ["@modern"]) == modern
     assert expand_groups(experiment, ["baseline", "@modern"]) == modern
+    assert sorted(expand_groups(experiment, ["@paper", "rotation", "null"])) == sorted([*paper, "null"])
     assert expand_groups(experiment, ["@modern-2d", "null"]) == [*(f"{arm}-2d" for arm in modern), "null"]
     assert set(expand_groups(experiment, ["@all"])) == {*experiment.arms, *paper, *modern}
     assert expand_groups(experiment, ["@all", "@paper"]) == expand_groups(experiment, ["@all"])
     with pytest.raises(UserError, match="unknown group of arms @moderm: choose from @all, @modern, @paper"):
         expand_groups(experiment, ["@moderm"])
+
+
+@pytest.mark.slow
+def test_arms_whose_names_differ_by_a_dash_have_jobs_of_their_own(tmp_path: Path) -> None:
+    own = [tmp_path / f"{name}.yaml" for name in ("rotation_2d", "my-idea", "my_idea")]
+    for file in own:
+        file.write_text("model: {class_path: Rotation}\n")
+    grid = grid_of("rotation-2d", *map(str, own))
+    write_plan(tmp_path / "workflow.json", _plan(grid))
+    workflow = [*command(tmp_path, Local(1)), "--dry-run"]
+    shown = subprocess.run(workflow, env=environment(tmp_path), capture_output=True, text=True, check=True).stdout
+    assert {f"rule {arm}_fold0:" for arm in grid.arms} < set(shown.splitlines())
 
 
 @pytest.mark.parametrize("figure", known_names("experiments"))

@@ -1,5 +1,6 @@
 """What the presets configure can be built, and takes images of the size that they prepare."""
 
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,25 @@ def test_every_network_takes_the_images_of_its_preset(
         inputs, _ = model.make_task(images) if isinstance(model, PretextTask) else (images, None)
         outputs = model.to("meta")(tree_map(lambda each: each.to("meta"), inputs))  # shapes only, at no cost
         assert all(len(each) == 2 for each in tree_leaves(outputs))
+
+
+@pytest.mark.parametrize(
+    ("figure", "dims", "told"),
+    [
+        ("fig2", 3, {"label_values": "label_values", "regions": "region_classes"}),
+        ("classification", 2, {"num_classes": "num_classes"}),
+        ("regression", 2, {"target_mean": "target_mean", "target_scale": "target_scale"}),
+    ],
+)
+def test_a_network_is_told_by_the_data_what_it_must_know(
+    figure: str, dims: int, told: dict[str, str], tmp_path: Path
+) -> None:
+    (built,) = build_runs(figure, "quick", ["baseline"], tmp_path, spatial_dims=dims)
+    model, data = built.model, built.data
+    told = told | {"encoder.in_channels": "in_channels", "encoder.spatial_dims": "spatial_dims"}
+    for argument, source in told.items():
+        found, expected = attrgetter(argument)(model), attrgetter(source)(data)
+        assert found.item() == pytest.approx(expected) if torch.is_tensor(found) else found == expected
 
 
 @pytest.mark.parametrize("arm", ["jigsaw", "rpl", "jigsaw-2d", "rpl-2d"])

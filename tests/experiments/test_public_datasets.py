@@ -6,20 +6,19 @@ import io
 import tarfile
 import zipfile
 from dataclasses import replace
-from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
 import torchio
-from commands import exit_status
-from loopback import Server, serving
+from commands import TINY, reproduce
+from loopback import Server, running
 
 from sslmed.core.errors import UserError
 from sslmed.experiments.sources import Source
 from sslmed.preparation.download.fetch import fetch
-from sslmed.preparation.download.known import KNOWN, licence_of
+from sslmed.preparation.download.known import KNOWN, ORGANS, licence_of
 from sslmed.preparation.readers import layouts
 
 FOLDERS = {"ixi": "IXI-T1", "ixitiny": "IXITiny", "medmnist-organ": "OrganMNIST3D"}
@@ -76,18 +75,21 @@ SIZES = {"ixi": 4, "ixitiny": 12, "medmnist-organ": 66}
 @pytest.fixture
 def serve(monkeypatch):
     """Return a function that serves the archive of a dataset here, and returns the server."""
+    published = KNOWN["medmnist-organ"]
     with contextlib.ExitStack() as stack:
 
         def serve(name: str) -> Server:
             content = ARCHIVES[name]()
-            server = stack.enter_context(serving(content, name if name != "medmnist-organ" else "organmnist3d.npz"))
+            file = "organmnist3d.npz" if name == "medmnist-organ" else name
+            server = stack.enter_context(running(Server(content, file)))
             md5 = hashlib.md5(content).hexdigest()
             monkeypatch.setattr(torchio.datasets.IXI, "base_url", f"{server.url}/IXI-{{modality}}.tar")
             monkeypatch.setitem(torchio.datasets.IXI.md5_dict, "T1", md5)
             monkeypatch.setattr(torchio.datasets.IXITiny, "url", f"{server.url}.zip?dl=1")
             monkeypatch.setattr(torchio.datasets.IXITiny, "md5", md5)
             monkeypatch.setattr(torchio.datasets.medmnist.MedMNIST, "BASE_URL", server.url.rpartition("/")[0])
-            monkeypatch.setitem(KNOWN, "medmnist-organ", replace(KNOWN["medmnist-organ"], checksum=md5))
+            here = replace(published, address=lambda: (published.address()[0], md5))
+            monkeypatch.setitem(KNOWN, "medmnist-organ", here)
             return server
 
         yield serve
@@ -125,7 +127,7 @@ def test_images_and_labels_are_those_that_torchio_reads(serve, tmp_path, monkeyp
     for number, subject in enumerate(torchio.datasets.OrganMNIST3D("val")):
         case = next(each for each in organs.cases if each.id.endswith(f"val_{number:04}"))
         assert np.array_equal(nib.load(case.image).dataobj, subject["image"].data[0])
-        assert organs.label_names[case.label] == KNOWN["medmnist-organ"].classes[int(subject["labels"])]
+        assert organs.label_names[case.label] == ORGANS[int(subject["labels"])]
 
 
 def test_another_archive_is_refused(serve, tmp_path) -> None:
@@ -142,17 +144,11 @@ def test_labels_of_another_kind_are_refused_before_the_download(name, labels, se
     assert server.ranges == []
 
 
-def reproduce(figure: str, folder: Path, *options: str) -> int:
-    preset = Path(__file__).parent / ("tiny" if figure == "segmentation" else "tiny-fundus")
-    places = [f"--{name}={folder / name}" for name in ("runs", "out", "downloads")]
-    return exit_status(["reproduce", figure, "--preset", str(preset), "--labels", "all", *places, *options])
-
-
 @pytest.mark.usefixtures("in_one_process")
 @pytest.mark.slow
 def test_small_brains_are_segmented_and_organs_are_the_pool(serve, tmp_path, capsys) -> None:
-    arms = ["--arms", "baseline", "rotation-external"]
-    command = ["segmentation", tmp_path, "--data", "ixitiny", "--pool", "medmnist-organ", *arms]
+    options = ["--labels", "all", "--arms", "baseline", "rotation-external", "--pool", "medmnist-organ"]
+    command = [tmp_path, "segmentation", "--data", "ixitiny", "--preset", TINY, *options]
     serve("ixitiny")
     fetch("ixitiny", tmp_path / "downloads")
     pool = serve("medmnist-organ")
@@ -167,17 +163,20 @@ def test_small_brains_are_segmented_and_organs_are_the_pool(serve, tmp_path, cap
     assert "OrganMNIST3D (licence: CC BY 4.0): the arms with -external are pretrained on it alone" in report
 
 
-@pytest.mark.parametrize(("data", "pool"), [("ixitiny", "ixi-t2"), ("ixitiny", "ixitiny")])
+@pytest.mark.parametrize(
+    ("data", "pool"), [(["ixitiny"], "ixi-t2"), (["ixitiny"], "ixitiny"), (["hippocampus", "ixitiny"], "ixi")]
+)
 def test_a_pool_of_the_same_people_is_refused(data, pool, tmp_path, capsys) -> None:
-    assert reproduce("segmentation", tmp_path, "--data", data, "--pool", pool, "--dry-run") == 2
-    assert f"--pool {pool}: shows the people of {data}" in capsys.readouterr().err
+    assert reproduce(tmp_path, "segmentation", "--data", *data, "--pool", pool, "--dry-run") == 2
+    assert f"--pool {pool}: shows the people of ixitiny" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("in_one_process")
 @pytest.mark.slow
 def test_small_organs_are_classified(serve, tmp_path) -> None:
     serve("medmnist-organ")
-    assert reproduce("classification", tmp_path, "--data", "medmnist-organ", "--arms", "baseline") == 0
+    options = ["--preset", TINY.with_name("tiny-fundus"), "--labels", "all", "--arms", "baseline"]
+    assert reproduce(tmp_path, "classification", "--data", "medmnist-organ", *options) == 0
     out = tmp_path / "out" / "classification" / "medmnist-organ-tiny-fundus"
     assert {"auroc", "accuracy"} <= {*pd.read_csv(out / "results.csv")["metric"]}
     assert "kidney-left, kidney-right" in (out / "report.html").read_text()

@@ -6,17 +6,19 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from tiny_runs import exit_status
+import torch
+import yaml
+from commands import TINY, reproduce
+from generated_tables import write_table
+from grids import grid_of, plan
 
 from sslmed.core.errors import UserError
 from sslmed.core.label_amount import label_amounts
+from sslmed.core.yaml_files import read_yaml
+from sslmed.encoders import UNetEncoder
 from sslmed.experiments import job
 from sslmed.experiments.failures import failures
-from sslmed.experiments.grid import Grid
-from sslmed.experiments.plan import Places, plan_runs
-from sslmed.experiments.settings import read_experiment, read_preset
-
-TINY = Path(__file__).parent / "tiny"
+from sslmed.experiments.plan import Places
 
 
 @pytest.mark.slow
@@ -29,20 +31,18 @@ def test_volumes_of_different_sizes_without_crops(decathlon_dataset, tmp_path: P
     text = (preset / "preset.yaml").read_text()
     spacing = "prepare: {geometry: spacing, spacing: [0.8, 0.8, 2.5]}"
     (preset / "preset.yaml").write_text(text.replace("prepare: {geometry: cube, size: 12}", spacing))
-    places = [f"--{name}={tmp_path / name}" for name in ("runs", "out", "downloads")]
-    command = ["reproduce", "segmentation", "--data", root, "--preset", preset, "--arms", "baseline", *places]
+    command = [tmp_path, "segmentation", "--data", root, "--preset", preset, "--arms", "baseline"]
     for options in ([], ["--dry-run"], []):
-        assert exit_status(*command, *options) == 2
+        assert reproduce(*command, *options) == 2
         assert "volumes differ in size ((20, 14, 14) to (20, 18, 14) voxels)" in capsys.readouterr().err
     assert not [*(tmp_path / "runs").rglob("run.log")]
     (preset / "run.yaml").write_text("data: {init_args: {crop_size: [12, 12, 12]}}\n")
-    assert exit_status(*command, "--dry-run") == 0
+    assert reproduce(*command, "--dry-run") == 0
 
 
 def test_runs_whose_pretraining_failed_are_not_started(tmp_path: Path, monkeypatch) -> None:
-    labels = label_amounts((0.5, 1), None)
-    grid = Grid(read_experiment("fig3"), read_preset(TINY), TINY, ("rotation",), labels, (0,), (0,))
-    runs = plan_runs(grid, Places(tmp_path, tmp_path / "store"), dataset="toy", wandb="disabled")
+    grid = grid_of("rotation", labels=label_amounts((0.5, 1), None))
+    runs = plan(grid, Places(tmp_path, tmp_path / "store"))
     started = []
 
     def fit(run) -> None:
@@ -71,8 +71,7 @@ def test_runs_whose_pretraining_failed_are_not_started(tmp_path: Path, monkeypat
 def test_what_a_failed_run_says_last_is_the_reason_unless_it_is_progress(
     tmp_path: Path, last: str, reason: str
 ) -> None:
-    grid = Grid(read_experiment("fig3"), read_preset(TINY), TINY, ("baseline",), label_amounts((1,), None), (0,), (0,))
-    runs = plan_runs(grid, Places(tmp_path, tmp_path / "store"), dataset="toy", wandb="disabled")
+    runs = plan(grid_of("baseline"), Places(tmp_path, tmp_path / "store"))
     (tmp_path / runs[0].name).mkdir(parents=True)
     (tmp_path / runs[0].name / "run.log").write_text(f"before\n{last}\n")
     (failure,) = failures(tmp_path, runs, {})
@@ -81,17 +80,23 @@ def test_what_a_failed_run_says_last_is_the_reason_unless_it_is_progress(
 
 def test_synthetic_data_for_a_figure_that_has_none(tmp_path: Path, capsys) -> None:
     for options in (["--data", "phantom"], ["--data", tmp_path, "--source", "phantom"]):
-        assert exit_status("reproduce", "classification", *options, "--dry-run") == 2
+        assert reproduce(tmp_path, "classification", *options, "--dry-run") == 2
         assert "give a table or a folder instead of `phantom`" in capsys.readouterr().err
 
 
 def test_a_known_dataset_may_follow_other_data(decathlon_dataset, tmp_path: Path, capsys) -> None:
     data = decathlon_dataset(labelled=6, unlabelled=0)
-    command = ["reproduce", "segmentation", "--dry-run", "--arms", "baseline", "--downloads", tmp_path, "--data", data]
-    assert exit_status(*command, "hippocampus") == 0
-    assert f"{data}, {tmp_path / 'Task04_Hippocampus'} (not here yet: it will be downloaded)" in capsys.readouterr().out
-    assert exit_status(*command, "aptos") == 2
+    command = [tmp_path, "segmentation", "--dry-run", "--arms", "baseline", "--data", data]
+    assert reproduce(*command, "hippocampus") == 0
+    absent = tmp_path / "downloads" / "Task04_Hippocampus"
+    assert f"{data}, {absent} (not here yet: it will be downloaded)" in capsys.readouterr().out
+    assert reproduce(*command, "aptos") == 2
     assert "aptos: its labels are classes, not" in capsys.readouterr().err
+
+
+def with_pool(folder: Path, data: Path, pool: Path, *options: str) -> int:
+    arms = ["--preset", TINY, "--arms", "rotation-external"]
+    return reproduce(folder, "segmentation", "--data", data, *arms, "--pool", pool, *options)
 
 
 def test_a_pool_that_names_no_modality_beside_cts_is_said_to_be_normalised_otherwise(
@@ -99,9 +104,7 @@ def test_a_pool_that_names_no_modality_beside_cts_is_said_to_be_normalised_other
 ) -> None:
     data = decathlon_dataset(labelled=6, unlabelled=0)
     pool = shutil.copytree(decathlon_dataset("other", labelled=0, unlabelled=4) / "imagesTs", tmp_path / "scans")
-    places = [f"--{name}={tmp_path / name}" for name in ("runs", "out", "downloads")]
-    command = ["reproduce", "segmentation", "--data", data, "--preset", TINY, "--arms", "rotation-external", *places]
-    assert exit_status(*command, "--pool", pool, "--dry-run") == 0
+    assert with_pool(tmp_path, data, pool, "--dry-run") == 0
     assert f"{pool}: its channels are channel, those of {data} CT: make sure" in (said := capsys.readouterr().err)
     assert "CT is clipped to a HU window and anything else to percentiles" in said
 
@@ -109,18 +112,31 @@ def test_a_pool_that_names_no_modality_beside_cts_is_said_to_be_normalised_other
 def test_a_pool_whose_channels_are_in_another_order(decathlon_dataset, tmp_path: Path, capsys) -> None:
     data = decathlon_dataset(labelled=6, unlabelled=0, modalities=("T1", "T2"))
     pool = decathlon_dataset("other", labelled=0, unlabelled=4, modalities=("t2", "T1"))
-    places = [f"--{name}={tmp_path / name}" for name in ("runs", "out", "downloads")]
-    command = ["reproduce", "segmentation", "--data", data, "--preset", TINY, "--arms", "rotation-external", *places]
-    assert exit_status(*command, "--pool", pool, "--dry-run") == 2
+    assert with_pool(tmp_path, data, pool, "--dry-run") == 2
     assert f"{pool}: its channels are t2, T1, those of {data} T1, T2: list them in one order" in capsys.readouterr().err
+
+
+def test_decoders_that_are_to_be_transferred_and_are_not_there(decathlon_dataset, tmp_path: Path, capsys) -> None:
+    data = decathlon_dataset(labelled=6, unlabelled=0)
+    source = write_table(tmp_path / "source", 3, ["class"], cases=6)
+    command = [tmp_path, "segmentation", "--data", data, "--preset", TINY, "--dry-run", "--arms"]
+    assert reproduce(*command, "supervised-decoder-2d", "--source", source) == 2
+    said = capsys.readouterr().err
+    assert f"supervised-decoder-2d: {source} has no label maps, so its pretraining has no decoder" in said
+    assert said.strip().endswith("take supervised-2d")
+    weights = {"checkpoint": str(tmp_path / "encoder.pth"), "load": "all"}
+    (tmp_path / "theirs.yaml").write_text(yaml.safe_dump({"model": {"init_args": {"pretrained": weights}}}))
+    widths = read_yaml(TINY / "encoder.yaml")["model"]["init_args"]["encoder"]["init_args"]["widths"]
+    state = UNetEncoder(3, 1, widths=widths).state_dict()
+    torch.save({f"encoder.{name}": each for name, each in state.items()}, weights["checkpoint"])
+    assert reproduce(*command, tmp_path / "theirs.yaml") == 2
+    assert f"{weights['checkpoint']}: holds no decoder" in capsys.readouterr().err
 
 
 def test_a_pool_that_is_too_small_for_any_task(decathlon_dataset, tmp_path: Path, capsys) -> None:
     data = decathlon_dataset(labelled=6, unlabelled=0)
     pool = decathlon_dataset("other", labelled=0, unlabelled=3) / "imagesTs"
-    places = [f"--{name}={tmp_path / name}" for name in ("runs", "out", "downloads")]
-    command = ["reproduce", "segmentation", "--data", data, "--preset", TINY, "--arms", "rotation-external", *places]
     for options in (["--dry-run"], []):
-        assert exit_status(*command, "--pool", pool, *options) == 2
+        assert with_pool(tmp_path, data, pool, *options) == 2
         assert "a pool needs at least 4 different images, got 3" in capsys.readouterr().err
     assert not [*(tmp_path / "runs").rglob("run.log")]

@@ -5,39 +5,29 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pandas as pd
 import psutil
 import pytest
+from commands import TINY, reproduce, start
 
-from sslmed import cli
-
-TINY = Path(__file__).parent / "tiny"
 pytestmark = pytest.mark.slow
 
 ARMS = ["baseline", "rotation"]
 TABLES = ["results.csv", "cases.csv", "summary.csv", "tests.csv", "null_bands.csv", "efficiency.csv"]
 
 
-def _command(folder: Path, *options: str, arms: list[str] = ARMS) -> list[str]:
-    places = [f"--{name}={folder / name}" for name in ("runs", "out", "downloads")]
-    return ["reproduce", "fig3", "--preset", str(TINY), "--arms", *arms, "--fractions", "0.4", "1", *places, *options]
+OPTIONS = ["--fractions", "0.4", "1", "--arms"]
 
 
-def _start(folder: Path, *options: str) -> subprocess.Popen[bytes]:
-    folder.mkdir(exist_ok=True)
-    with (folder / "output").open("ab") as output:
-        command = [sys.executable, "-m", "sslmed", *_command(folder, *options)]
-        return subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
+def _start(folder: Path) -> subprocess.Popen[bytes]:
+    return start(folder, *OPTIONS, *ARMS)
 
 
-def _reproduce(folder: Path, *options: str, arms: list[str] = ARMS) -> int:
-    with pytest.raises(SystemExit) as end:
-        cli.main(_command(folder, *options, arms=arms))
-    return int(end.value.code or 0)
+def _reproduce(folder: Path, *options: object, arms: list[str] = ARMS) -> int:
+    return reproduce(folder, "fig3", "--preset", TINY, *OPTIONS, *arms, *options)
 
 
 def _results(folder: Path) -> Path:
@@ -56,14 +46,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_ends_with_tables_and_figure(finished: Path) -> None:
-    assert {path.name for path in _results(finished).iterdir()} == {
-        *TABLES,
-        "fig3.png",
-        "fig3.svg",
-        "fig3.pdf",
-        "fig3-caption.txt",
-        "report.html",
-    }
+    drawn = {"fig3.png", "fig3.svg", "fig3.pdf", "fig3-caption.txt", "report.html"}
+    assert {path.name for path in _results(finished).iterdir()} == {*TABLES, *drawn}
     results = pd.read_csv(_results(finished) / "results.csv")
     foreground = results[results["metric"] == "dice_foreground"]
     assert len(foreground) == len(ARMS) * 2

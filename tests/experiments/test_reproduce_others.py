@@ -7,20 +7,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from commands import TINY, exit_status, reproduce
 from PIL import Image
 
-from sslmed import cli
-
-HERE = Path(__file__).parent
 pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.usefixtures("in_one_process")]
 
 
 def _reproduce(figure: str, folder: Path, preset: str, arms: list[str], *options: str) -> int:
-    places = [f"--{name}={folder / name}" for name in ("runs", "out", "downloads")]
-    chosen = ["--preset", str(HERE / preset), "--arms", *arms, "--fractions", "0.4", "1"]
-    with pytest.raises(SystemExit) as end:
-        cli.main(["reproduce", figure, *chosen, *places, *options])
-    return int(end.value.code or 0)
+    chosen = ["--preset", TINY.with_name(preset), "--arms", *arms, "--fractions", "0.4", "1"]
+    return reproduce(folder, figure, *chosen, *options)
 
 
 def test_figure_2_scores_regions_of_four_channels_in_3d_and_2d_also_after_pretraining_on_two(
@@ -75,9 +70,7 @@ def test_figure_4_grades_photographs_also_after_pretraining_on_any_folder_of_ima
     assert accuracy["value"].item() == pytest.approx((wide["truth"] == wide["prediction"]).mean())
     run = tmp_path / "runs" / "fig4" / "phantom-tiny-fundus" / "cpc" / "fold0" / "seed0" / "100"
     assert json.loads((run / "results.json").read_text())["n_labels"] == 24
-    with pytest.raises(SystemExit) as end:
-        cli.main(["predict", "-c", str(run / "config.yaml")])
-    assert not end.value.code
+    assert exit_status("predict", "-c", run / "config.yaml") == 0
     predictions = pd.read_csv(run / "predictions.csv")
     assert len(predictions) == 15 + 2
 

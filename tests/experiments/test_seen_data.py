@@ -9,18 +9,17 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from commands import TINY, reproduce
+from grids import grid_of, plan
 
-from sslmed import cli
 from sslmed.core.label_amount import LabelAmount
 from sslmed.data.finetuning import SegmentationData
 from sslmed.data.pretraining import PretrainingData
-from sslmed.experiments.grid import Grid
-from sslmed.experiments.plan import Places, Run, plan_runs
+from sslmed.experiments.plan import Places, Run
 from sslmed.experiments.seen import ABSENT, SeenData
-from sslmed.experiments.settings import read_experiment, read_preset
+from sslmed.experiments.settings import read_preset
 from sslmed.preparation.prepare import PrepareSettings, prepare
 
-TINY = Path(__file__).parent / "tiny"
 FOLDS = 3
 AMOUNTS = (LabelAmount(count=1), LabelAmount(fraction=1.0))
 
@@ -31,18 +30,10 @@ def data(decathlon_dataset) -> Path:
 
 
 def _plan(data: Path, store: Path, preset: Path = TINY) -> dict[str, Run]:
-    grid = Grid(
-        read_experiment("fig3"),
-        read_preset(preset),
-        preset,
-        ("baseline", "rotation"),
-        AMOUNTS,
-        tuple(range(FOLDS)),
-        (0,),
-    )
+    grid = grid_of("baseline", "rotation", preset=preset, labels=AMOUNTS, folds=range(FOLDS))
     prepared = prepare(data, store, PrepareSettings(size=8), jobs=1)
     places = Places(work=Path("/work"), store=store, seen=SeenData(prepared))
-    return {run.name: run for run in plan_runs(grid, places, dataset="toy", wandb="disabled")}
+    return {run.name: run for run in plan(grid, places)}
 
 
 def _changed(before: dict[str, Run], after: dict[str, Run]) -> set[str]:
@@ -118,10 +109,10 @@ def test_earlier_runs_with_more_labels_than_there_are_now_are_stale_and_those_on
     data: Path, tmp_path: Path
 ) -> None:
     store = prepare(data, tmp_path / "store", PrepareSettings(size=8), jobs=1)
-    amounts, arms = (LabelAmount(count=99), LabelAmount(count=1)), ("baseline", "rotation", "rotation-external")
-    grid = Grid(read_experiment("fig3"), read_preset(TINY), TINY, arms, amounts, (0,), (0,))
+    amounts = (LabelAmount(count=99), LabelAmount(count=1))
+    grid = grid_of("baseline", "rotation", "rotation-external", labels=amounts)
     places = Places(tmp_path / "work", store.root, tmp_path / "pool", seen=SeenData(store))
-    runs = {run.name: run for run in plan_runs(grid, places, dataset="toy", wandb="disabled")}
+    runs = {run.name: run for run in plan(grid, places)}
     assert {run.data for run in runs.values() if run.arm == "rotation-external"} == {None}
     ours = [run for run in runs.values() if run.arm != "rotation-external"]
     assert {run.data == ABSENT for run in ours if run.labels == amounts[0]} == {True}
@@ -134,28 +125,21 @@ def _change_image(data: Path, case: str) -> None:
     nib.save(nib.Nifti1Image(image.get_fdata()[:, ::-1].astype(np.int16), image.affine), path)
 
 
-def _reproduce(folder: Path, data: Path, *options: str) -> int:
-    places = [f"--{name}={folder / name}" for name in ("runs", "out", "downloads")]
-    with pytest.raises(SystemExit) as end:
-        cli.main(["reproduce", "fig3", "--data", str(data), "--preset", str(TINY), *places, *options])
-    return int(end.value.code or 0)
-
-
 @pytest.mark.usefixtures("in_one_process")
 @pytest.mark.slow
 def test_labels_corrected_after_an_experiment_set_its_runs_aside_and_a_new_scan_does_not(
     data: Path, tmp_path: Path, capsys
 ) -> None:
-    chosen = ["--arms", "baseline", "--fractions", "1", "--jobs", "1"]
-    assert _reproduce(tmp_path, data, *chosen) == 0
+    command = [tmp_path, "fig3", "--data", data, "--preset", TINY, "--arms", "baseline", "--fractions", "1"]
+    assert reproduce(*command) == 0
     for number in range(9):
         _change_label(data, f"case_{number:02}")
     capsys.readouterr()
-    assert _reproduce(tmp_path, data, *chosen, "--dry-run") == 0
+    assert reproduce(*command, "--dry-run") == 0
     shown = capsys.readouterr().out
     assert "9 cases are new or have changed, and are not prepared yet (case_00" in shown
     assert "of which 0 are done and 1 are to do" in shown
-    assert _reproduce(tmp_path, data, *chosen) == 0
+    assert reproduce(*command) == 0
     assert "the data have changed; 1 old runs are set aside: baseline/fold0/seed0/100 is now" in capsys.readouterr().err
     run = tmp_path / "runs" / "fig3" / "Task00_Toy-tiny" / "baseline" / "fold0" / "seed0" / "100"
     scores = [json.loads((path / "results.json").read_text())["metrics"] for path in (run, run.with_name("100.old1"))]
@@ -163,13 +147,13 @@ def test_labels_corrected_after_an_experiment_set_its_runs_aside_and_a_new_scan_
     content = json.loads((data / "dataset.json").read_text())
     shutil.copy(data / "imagesTs" / "case_09.nii.gz", data / "imagesTs" / "new.nii.gz")
     (data / "dataset.json").write_text(json.dumps(content | {"test": [*content["test"], "./imagesTs/new.nii.gz"]}))
-    assert _reproduce(tmp_path, data, *chosen, "--dry-run") == 0
+    assert reproduce(*command, "--dry-run") == 0
     assert "of which 1 are done and 0 are to do" in capsys.readouterr().out
 
 
 @pytest.mark.slow
 def test_a_dry_run_counts_every_image_of_a_pool(aptos_dataset, tmp_path: Path, capsys) -> None:
-    tiny = str(TINY.with_name("tiny-fundus"))
+    tiny = TINY.with_name("tiny-fundus")
     data, pool = aptos_dataset(grades=(0, 1, 2, 3, 4) * 5), tmp_path / "pool"
     pool.mkdir()
     images = sorted((aptos_dataset("others", grades=(0,) * 12, side=30) / "train_images").iterdir())
@@ -177,16 +161,14 @@ def test_a_dry_run_counts_every_image_of_a_pool(aptos_dataset, tmp_path: Path, c
         shutil.copy(images[number % 12], pool / f"scan_{number:02}.png")
     (pool / "broken.png").write_bytes(b"no image")
     (pool / "slide.tif").write_bytes(b"not read")
-    options = ["--data", str(data), "--preset", tiny, "--arms", "baseline", "rpl-external", "--pool", str(pool)]
-    options += [f"--{name}={tmp_path / name}" for name in ("runs", "out", "downloads")]
+    options = ["--data", data, "--preset", tiny, "--arms", "baseline", "rpl-external", "--pool", pool]
 
     def dry_run() -> str:
-        with pytest.raises(SystemExit):
-            cli.main(["reproduce", "fig4", *options, "--dry-run"])
+        assert reproduce(tmp_path, "fig4", *options, "--dry-run") == 0
         return capsys.readouterr().out
 
     assert "pretraining sees 37 of 42 images (others: 4 for validation, 1 cannot be used)" in dry_run()
-    preset = read_preset(Path(tiny))
+    preset = read_preset(tiny)
     settings = replace(preset.prepare, size=preset.size_2d or preset.prepare.size, photo="fundus")
     store = tmp_path / "runs" / "stores" / f"pool-pool-{settings.key('pool none')}"
     prepare(pool, store, settings, jobs=1, pool=True)

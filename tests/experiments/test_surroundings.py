@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from commands import TINY
 
 from sslmed.core.interrupts import Interrupted
 from sslmed.core.label_amount import LabelAmount
@@ -17,7 +18,6 @@ from sslmed.experiments.executors.local import Local
 from sslmed.experiments.plan import Run
 from sslmed.experiments.workflow import run_workflow
 
-TINY = Path(__file__).parent / "tiny"
 SCRIPTS = ("random", "calendar", "statistics", "snakemake", "logging", "train", "utils", "torch")
 PROFILE = "executor: slurm\ndry-run: true\nforceall: true\nsoftware-deployment-method: conda\n"
 

@@ -10,8 +10,8 @@ from types import MappingProxyType
 
 import pytest
 import yaml
+from commands import exit_status
 from slurm_on_loopback import absent_programs, slurm_on_loopback
-from tiny_runs import exit_status
 
 from sslmed.experiments import settings
 

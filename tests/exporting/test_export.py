@@ -11,9 +11,9 @@ import onnxruntime
 import pytest
 import torch
 import yaml
+from commands import exit_status, fit
 from huggingface_hub import ModelCard
 from safetensors.torch import load_file
-from tiny_runs import exit_status, fit
 from trained_runs import FINETUNED, MAPS, Trained
 
 from sslmed import load
@@ -61,6 +61,22 @@ def test_the_model_card_says_what_it_is(trained, tmp_path) -> None:
         assert words in card.text
     interval = re.search(rf"foreground Dice \| {scores['dice_foreground']:.3f} \| ([\d.]+) to ([\d.]+)", card.text)
     assert float(interval[1]) <= scores["dice_foreground"] <= float(interval[2])
+
+
+@pytest.mark.slow
+def test_the_card_of_pretraining_says_what_it_learned_from_and_what_it_did_not_see(trained, store, tmp_path) -> None:
+    labelled = fit("segmentation", store, tmp_path / "labelled", "--data.testing", "false")
+    everything = fit("rotation", store, tmp_path / "everything", "--data.transductive", "true")
+    for run, stage, protocol in (
+        (trained["rotation"], "pretraining without labels", "the test cases of fold 0 of 5 are left out; seed 0"),
+        (everything, "pretraining without labels", "no image is left out for a test; seed 0"),
+        (labelled, "pretraining with labels", "no image is left out for a test; seed 0"),
+    ):
+        write_card(tmp_path / "card.md", Description.of_run(read_run(run)), name="x", form="safetensors", licence="mit")
+        card = (tmp_path / "card.md").read_text()
+        assert f"| stage | {stage} |" in card
+        assert f"| protocol | {protocol}" in card
+        assert ("pretraining saw the test images" in card) == (run == everything)
 
 
 def test_the_training_state_has_the_optimizer_and_no_path_of_this_machine(trained, tmp_path) -> None:

@@ -12,8 +12,8 @@ import pytest
 import SimpleITK
 import torch
 import torchio
+from commands import exit_status
 from PIL import Image
-from tiny_runs import exit_status
 from trained_runs import MAPS
 
 from sslmed import load

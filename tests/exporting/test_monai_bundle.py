@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from commands import exit_status
 from monai.bundle import run, verify_metadata, verify_net_in_out
 from PIL import Image
-from tiny_runs import exit_status
 from trained_runs import MAPS
 
 from sslmed import load

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from commands import exit_status, fit
 from nnunet_library import library_network
-from tiny_runs import exit_status, fit
 
 from sslmed import load
 from sslmed.encoders import ResidualEncoder

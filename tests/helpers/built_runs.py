@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from grids import grid_of, plan
 from pytorch_lightning import LightningModule, Trainer
 
-from sslmed.core.label_amount import LabelAmount
 from sslmed.data.datamodule import StoreDataModule
 from sslmed.experiments.grid import Grid
-from sslmed.experiments.plan import Places, Run, plan_runs
-from sslmed.experiments.settings import preset_folder, read_experiment, read_preset
+from sslmed.experiments.plan import Places, Run
+from sslmed.experiments.settings import preset_folder
 from sslmed.preparation.settings import VERSION
 from sslmed.training.lightning_cli import SSLMedCLI, main
 
@@ -51,12 +51,10 @@ def build_runs(
     figure: str, preset_name: str, arms: Sequence[str], folder: Path, *, spatial_dims: int = 3
 ) -> Iterator[Built]:
     """Give one run of each kind, one at a time; a fine-tuning run of a pretrained arm is as the baseline's."""
-    experiment, presets = read_experiment(figure), preset_folder(figure, preset_name)
-    preset = read_preset(presets)
-    grid = Grid(experiment, preset, presets, tuple(arms), labels=(LabelAmount(fraction=1.0),), folds=(0,), seeds=(0,))
+    grid = grid_of(*arms, figure=figure, preset=preset_folder(figure, preset_name))
     _write_store(folder / "store", grid, spatial_dims)
     places = Places(folder / "work", folder / "store", spatial_dims=spatial_dims)
-    for run in plan_runs(grid, places, dataset="toy", wandb="disabled"):
+    for run in plan(grid, places):
         if run.needs is None:  # else the weights are not there
             with pytest.raises(_BuiltError) as built:
                 main(["fit", *run.arguments], _BuildOnly)

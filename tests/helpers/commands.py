@@ -1,6 +1,8 @@
-"""The real command, in this process."""
+"""The real command, in this process or in another one."""
 
 import contextlib
+import os
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,7 +16,18 @@ from sslmed.experiments.plan import Run
 from sslmed.experiments.settings import config_root
 
 CONFIGS = config_root()
-SMALL = {"model": {"init_args": {"encoder": {"init_args": {"widths": [4, 8], "dropout": 0.1}}}}}
+TINY = Path(__file__).parents[1] / "experiments" / "tiny"
+"""A preset that is as small as it gets."""
+
+ENCODERS = {
+    "unet": {"widths": [4, 8], "dropout": 0.1},
+    "residual": {
+        **{"features_per_stage": [4, 6, 8], "n_blocks_per_stage": [1, 2, 1]},
+        **{"strides": [1, [1, 2, 2], 2], "kernel_sizes": [3, [1, 3, 3], 3]},
+    },
+    "densenet": {"block_config": [1, 1], "growth_rate": 2, "init_features": 4},
+}
+BUDGET = ("--data.batch_size", "2", "--data.updates", "4", "--data.validations", "2")
 
 Command = Callable[..., int]
 
@@ -32,23 +45,64 @@ def _do_all(work: Path, runs: Sequence[Run], **_: object) -> None:
         do_runs([*runs])
 
 
-def exit_status(arguments: list[str]) -> int:
+def exit_status(*arguments: object) -> int:
+    """Do a command in this process."""
     try:
-        cli.main(arguments)
+        cli.main([str(each) for each in arguments])
     except SystemExit as end:
         return int(end.code or 0)
     return 0
 
 
-def run_arguments(kind: str, store: Path, folder: Path) -> list[str]:
+def places(folder: Path) -> list[str]:
+    """Options that keep what `sslmed reproduce` writes below a folder."""
+    return [f"--{name}={folder / name}" for name in ("runs", "out", "downloads")]
+
+
+def reproduce(folder: Path, figure: str, *options: object) -> int:
+    """Reproduce a figure below a folder, in this process."""
+    return exit_status("reproduce", figure, *places(folder), *options)
+
+
+def start(folder: Path, *options: str, **environment: str) -> subprocess.Popen[bytes]:
+    """Start to reproduce the tiny figure 3 below a folder, whose file `output` has what the command prints."""
+    folder.mkdir(exist_ok=True)
+    command = [sys.executable, "-m", "sslmed", "reproduce", "fig3", "--preset", str(TINY), *places(folder), *options]
+    with (folder / "output").open("ab") as output:
+        return subprocess.Popen(
+            command, stdout=output, stderr=output, start_new_session=True, env=os.environ | environment
+        )
+
+
+def run_arguments(kind: str, store: Path, folder: Path, encoder: str = "unet", data: str = "pretraining") -> list[str]:
     """Options of a small run of 4 updates and 2 validation passes; `kind` is a pretext task or a kind of labels."""
-    downstream = kind in ("segmentation", "classification")
-    stage = [f"data/{kind}", f"downstream/{kind}"] if downstream else ["data/pretraining", f"pretext/{kind}"]
-    small = folder / "small.yaml"
-    small.write_text(yaml.safe_dump(SMALL))
-    files = [CONFIGS / f"{name}.yaml" for name in ("base", *stage, "encoder/unet")] + [small]
+    downstream = kind in ("segmentation", "classification", "regression")
+    stage = [f"data/{kind}", f"downstream/{kind}"] if downstream else [f"data/{data}", f"pretext/{kind}"]
+    small = folder / f"{encoder}.yaml"
+    small.parent.mkdir(parents=True, exist_ok=True)
+    small.write_text(yaml.safe_dump({"model": {"init_args": {"encoder": {"init_args": ENCODERS[encoder]}}}}))
+    files = [CONFIGS / f"{name}.yaml" for name in ("base", *stage, f"encoder/{encoder}")] + [small]
     arguments = [argument for file in files for argument in ("-c", str(file))]
     return [*arguments, "--data.store", str(store), *BUDGET]
 
 
-BUDGET = ["--data.batch_size", "2", "--data.updates", "4", "--data.validations", "2"]
+def kill_after(update: int, patch: pytest.MonkeyPatch) -> None:
+    """Make runs raise an error at the end of the first validation interval after an update."""
+    from sslmed.training.callbacks import History
+
+    record = History.on_train_epoch_end
+
+    def stop(self: History, trainer, module) -> None:
+        if trainer.global_step > update:
+            raise RuntimeError("killed")
+        record(self, trainer, module)
+
+    patch.setattr(History, "on_train_epoch_end", stop)
+
+
+def fit(kind: str, store: Path, run: Path, *options: str, encoder: str | None = None) -> Path:
+    """Train a run of a kind of labels, or of a pretext task, and return its directory."""
+    encoder = encoder or ("densenet" if kind in ("classification", "regression") else "unet")
+    arguments = run_arguments(kind, store, run.parent, encoder)
+    assert exit_status("fit", *arguments, "--run_dir", run, *options) == 0
+    return run

@@ -4,10 +4,14 @@ import contextlib
 import gzip
 import json
 import re
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
 
 KEY = "fake" * 10
 PROJECT = {"id": "p", "name": "sslmed", "entityName": "team", "entity": {"id": "e", "name": "team"}}
@@ -158,13 +162,17 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def fake_wandb() -> Iterator[FakeWandb]:
-    """Serve until the context ends."""
+def fake_wandb(home: Path, patch: pytest.MonkeyPatch) -> Iterator[FakeWandb]:
+    """Serve until the context ends: with an account there, and a home where nothing may be written."""
     with FakeWandb() as server:
+        for name, value in {"HOME": str(home), "WANDB_API_KEY": KEY, "WANDB_BASE_URL": server.url}.items():
+            patch.setenv(name, value)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         try:
             yield server
         finally:
+            if "wandb" in sys.modules:
+                sys.modules["wandb"].teardown()  # it keeps the server's address and the key
             server.shutdown()
             thread.join()

@@ -66,15 +66,20 @@ def nnunet(root: Path, labelled: int = 6, unlabelled: int = 2) -> Path:
     return root
 
 
+def eye(number: int) -> Image.Image:
+    """A round eye in black."""
+    where = np.stack(np.meshgrid(*[np.linspace(-1.1, 1.1, 40)] * 2, indexing="ij"))
+    noise = np.random.default_rng(number).integers(0, 8, (40, 40, 3))
+    pixels = np.where((where**2).sum(0)[..., None] < 1, (200, 100, 40), 0) + noise
+    return Image.fromarray(pixels.astype(np.uint8))
+
+
 def photographs(root: Path, count: int = 12) -> Path:
     """Round eyes in black, and a CSV file with their grades."""
     (root / "photos").mkdir(parents=True)
-    rows = ["file;grade;patient_id".replace(";", ",")]
+    rows = ["file,grade,patient_id"]
     for number in range(count):
-        where = np.stack(np.meshgrid(*[np.linspace(-1.1, 1.1, 40)] * 2, indexing="ij"))
-        noise = np.random.default_rng(number).integers(0, 8, (40, 40, 3))
-        eye = np.where((where**2).sum(0)[..., None] < 1, (200, 100, 40), 0) + noise
-        Image.fromarray(eye.astype(np.uint8)).save(root / "photos" / f"eye_{number}.png")
+        eye(number).save(root / "photos" / f"eye_{number}.png")
         rows.append(f"eye_{number},{number % 3},p{number // 2}")
     (root / "grades.csv").write_text("\n".join(rows) + "\n")
     return root

@@ -1,6 +1,7 @@
 """An experiment as `reproduce` leaves it: a plan, runs with random scores, pretext losses, slices."""
 
 import json
+import re
 
 import numpy as np
 from synthetic_runs import PRIMARY, TASKS, write_runs
@@ -8,8 +9,10 @@ from synthetic_runs import PRIMARY, TASKS, write_runs
 from sslmed.core.label_amount import LabelAmount
 from sslmed.downstream.examples import Example, examples_of, save_examples
 from sslmed.experiments.arms import Arm
-from sslmed.experiments.plan import Run, write_plan
+from sslmed.experiments.plan import Run, read_plan, write_plan
+from sslmed.experiments.reproduce import Outcome
 from sslmed.preparation.settings import VERSION
+from sslmed.reporting.publish import publish
 from sslmed.reporting.tables import collect
 
 CLASSES = {
@@ -45,6 +48,24 @@ def write_experiment(root, figure="fig3", dataset="phantom", arms=("baseline", *
     return work
 
 
+def paths_of(work):
+    """Directories of the fine-tuning runs."""
+    return [work / run.name for run in read_plan(work / "plan.json") if run.labels is not None]
+
+
+def published(work, out, arms=None):
+    """Publish the experiment as a command for some arms does, by default for all; return the folder of its results."""
+    runs = read_plan(work / "plan.json")
+    of_command = [run for run in runs if arms is None or run.arm in arms]
+    assert publish(Outcome(work, of_command, runs, out, ["dice_foreground"], "disabled")) == 0
+    return out
+
+
+def data_of(page):
+    """The data of a report's script."""
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page)[1])
+
+
 def _planned(arm, fold, seed, labels, name, store):
     number = int(fold.removeprefix("fold"))
     arguments = ("--data.store", str(store))
@@ -65,7 +86,7 @@ def _complete(path, number):
 
 def _write_pretraining(path, task, number):
     noise = np.random.default_rng(number).normal(0, 0.04, 10)
-    chance = dict(zip(TASKS, (2.303, 4.605, 3.258, 1.0, 2.079), strict=True))[task]
+    chance = dict(zip(TASKS, (2.303, 4.605, 3.258, 1.0, 2.079), strict=True)).get(task, 1.0)
     losses = chance * (0.25 + 0.8 * np.exp(-np.arange(10) / 3) + noise)
     rows = [
         {"update": 12 * (i + 1), "val/loss": float(loss), "val/chance_loss": chance} for i, loss in enumerate(losses)
@@ -80,14 +101,11 @@ def _write_store(root, figure):
     spatial = figure != "fig4"
     content = {
         **{"version": VERSION, "name": "toy", "spatial_dims": 3 if spatial else 2, "settings": {"size": 32}},
-        "modalities": {"fig2": ["FLAIR", "T1w", "t1gd", "T2w"], "fig3": ["CT"], "fig4": ["red", "green", "blue"]}[
-            figure
-        ],
-        "labels": "map" if spatial else "class",
+        **{"modalities": CHANNELS[figure], "labels": "map" if spatial else "class"},
         "label_names": dict(enumerate(CLASSES[figure])),
         "codes": list(range(len(CLASSES[figure]))),
         **{"labelled": ["a", "b", "c"], "unlabelled": ["d"], "groups": {}},
-        "records": {case: {"digest": case, "lost": []} for case in "abcd"},
+        "records": {case: {"digest": case, "classes": [*range(len(CLASSES[figure]))], "lost": []} for case in "abcd"},
         **{"left_out": {}, "problems": [], "sources": {}},
     }
     (root / "store.json").write_text(json.dumps(content))

@@ -5,8 +5,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from commands import exit_status, fit
 from generated_tables import write_table
-from tiny_runs import exit_status, fit
 
 from sslmed.phantoms import KINDS
 from sslmed.preparation.prepare import PrepareSettings, prepare

@@ -16,6 +16,13 @@ CLASSES = {name: f"1.2.840.10008.5.1.4.1.1.{number}" for name, number in (("CT",
 FILES = ("a.nii", "a.nii.gz", "a.hdr", "a.img", "a.nrrd", "a.nhdr", "a.mha", "a.mhd", "a.mgz", "a.mgh", "series")
 
 
+def scan(number: int = 0) -> np.ndarray:
+    """Even numbers of int16, with air and fat as in a CT."""
+    voxels = np.random.default_rng(number).integers(-75, 100, (9, 8, 7)).astype(np.int16) * 2
+    voxels[:2] = -1000
+    return voxels
+
+
 def write_volume(path: Path, voxels: np.ndarray, affine: np.ndarray = AFFINE, **tags: str) -> None:
     """Write voxels `(I, J, K)` in the format of the path's ending; without one, as the folder of a DICOM series."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-import yaml
+from commands import run_arguments
 from rank_checks import CONTRASTIVE, contrastive_task, draws, evaluate, run_all
 
 from sslmed.core.errors import UserError
@@ -18,30 +18,9 @@ from sslmed.data.batches import EndlessBatches
 from sslmed.experiments.executors.ranks import launch
 from sslmed.experiments.job import do_runs
 from sslmed.experiments.plan import Run
-from sslmed.experiments.settings import config_root
-from sslmed.preparation.prepare import PrepareSettings, prepare
 from sslmed.preparation.store import Store
 
 pytestmark = pytest.mark.slow  # two processes are started
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from sslmed.phantoms import KINDS
-
-    folder = tmp_path_factory.mktemp("data")
-    KINDS["pancreas"](folder / "phantom", cases=12, unlabelled=3, size=(24, 24, 16), jobs=1)
-    return prepare(folder / "phantom", folder / "store", PrepareSettings(size=16), jobs=1).root
-
-
-def _arguments(store: Path, folder: Path, *stage: str) -> list[str]:
-    (folder / "small.yaml").write_text(
-        yaml.safe_dump({"model": {"init_args": {"encoder": {"init_args": {"widths": [4, 8], "dropout": 0.1}}}}})
-    )
-    files = [config_root() / f"{name}.yaml" for name in ("base", *stage, "encoder/unet")] + [folder / "small.yaml"]
-    layers = [argument for file in files for argument in ("-c", str(file))]
-    budget = ["--data.batch_size", "2", "--data.updates", "4", "--data.validations", "2", "--trainer.devices", "2"]
-    return [*layers, "--data.store", str(store), *budget]
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def ranks(store: Path, folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    arguments = _arguments(store, folder, "data/pretraining", "pretext/exemplar")
+    arguments = [*run_arguments("exemplar", store, folder), "--trainer.devices", "2"]
     found = launch(2, run_all, store, arguments, folder)
     return found[0], found[1]
 
@@ -145,7 +124,7 @@ def test_a_job_on_two_devices_leaves_what_one_on_one_leaves(
     store: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    common = _arguments(store, tmp_path, "data/segmentation", "downstream/segmentation")
+    common = [*run_arguments("segmentation", store, tmp_path), "--trainer.devices", "2"]
     common += ["--data.n_folds", "3", "--model.dropout", "0", "--model.encoder.dropout", "0"]
     # The encoder has no gradients at first. It was pretrained with other folds, also on test cases.
     pretrained = folder / "whole" / "checkpoints" / "last.ckpt"

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from commands import exit_status
 from PIL import Image
-from tiny_runs import exit_status
 from trained_runs import FINETUNED, MAPS, Trained
 
 from sslmed import load

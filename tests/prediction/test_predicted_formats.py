@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import SimpleITK
-from tiny_runs import exit_status
+from commands import exit_status
 from trained_runs import Trained
 from volume_files import AFFINE, FILES, write_volume
 

@@ -9,10 +9,12 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from sslmed.core.errors import DataError, UserError
 from sslmed.preparation.prepare import PrepareSettings, prepare
 from sslmed.preparation.preview import preview
-from sslmed.preparation.readers.layouts import read, scan
+from sslmed.preparation.readers.layouts import read
 from sslmed.preparation.settings import preparation_differences
+from sslmed.preparation.store import Store
 
 CUBE = PrepareSettings(size=8)
 
@@ -55,6 +57,15 @@ def test_changed_new_and_withdrawn_cases_are_followed_and_said_in_one_line(data,
     assert int(store.native_label("case_01").sum()) == 27
 
 
+def test_a_store_is_not_finished_while_a_changed_case_cannot_be_used(data, tmp_path) -> None:
+    prepare(data, tmp_path / "store", CUBE, jobs=1)
+    (data / "labelsTr/case_01.nii.gz").write_bytes(b"")
+    with pytest.raises(DataError, match="is empty"):
+        prepare(data, tmp_path / "store", CUBE, jobs=1)
+    with pytest.raises(UserError, match="not finished"):
+        Store(tmp_path / "store")
+
+
 def test_a_file_that_was_copied_or_touched_has_not_changed(data, tmp_path, capsys) -> None:
     store = prepare(data, tmp_path / "store", CUBE, jobs=1)
     before = prepared_times(tmp_path / "store")
@@ -95,20 +106,9 @@ def test_a_class_may_change_in_the_table_without_its_image(aptos_dataset, tmp_pa
     assert changed == ["eye_01"]
 
 
-def test_images_of_a_pool_that_cannot_be_used_are_known_to_the_next_plan(aptos_dataset, tmp_path) -> None:
-    data = aptos_dataset(grades=(0, 1, 2, 3, 4))
-    (data / "train_images" / "eye_01.png").write_bytes(b"broken")
-    store = prepare(data, tmp_path / "store", CUBE, jobs=1, pool=True)
-    planned = preview(*scan(data, pool=True), tmp_path / "store", CUBE, pool=True)
-    assert not planned.unprepared
-    assert planned.cases == store.cases
-    assert "eye_01.png" in " ".join(planned.problems)
-
-
 def test_only_settings_that_have_an_effect_are_compared() -> None:
     ct, mr = ("CT",), ("T1", "T2")
     here = CUBE.describe(3, ct)
-    assert preparation_differences(here, PrepareSettings(size=8, spacing=(2, 2, 2)).describe(3, ct)) == []
     assert preparation_differences(here, PrepareSettings(size=8, percentiles=(1, 99)).describe(3, ct)) == []
     wider = PrepareSettings(size=8, hu_window=(-100, 300))
     assert preparation_differences(here, wider.describe(3, ct)) == [

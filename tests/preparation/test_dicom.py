@@ -6,8 +6,9 @@ import SimpleITK as sitk
 from volume_files import AFFINE, PATIENT, UID, write_series
 
 from sslmed.core.errors import DataError
+from sslmed.preparation.prepare import PrepareSettings, prepare
 from sslmed.preparation.readers.dataset import Case
-from sslmed.preparation.readers.dicom import list_series, series_uids
+from sslmed.preparation.readers.dicom import series_uids
 from sslmed.preparation.readers.formats import open_volume, read_header, source_files
 from sslmed.preparation.readers.volumes import channel_names, read_case
 
@@ -70,12 +71,35 @@ def test_several_series_are_listed_and_one_is_named_by_its_uid(tmp_path):
     assert "has no such series" in problem(tmp_path / f"{UID}.1")
 
 
+def test_a_folder_of_several_series_is_read_once_for_each(tmp_path, monkeypatch):
+    for number in range(4):
+        write_series(tmp_path / "flat", IMAGE + 2 * number, uid=f"{UID}.{100 + number}")
+    read, names = [], sitk.ImageSeriesReader.GetGDCMSeriesFileNames
+    count = staticmethod(lambda *arguments: read.append(arguments) or names(*arguments))
+    monkeypatch.setattr(sitk.ImageSeriesReader, "GetGDCMSeriesFileNames", count)
+    store = prepare(tmp_path / "flat", tmp_path / "store", PrepareSettings(size=4), jobs=1)
+    assert (len(store.cases), len(read)) == (4, 4)
+
+
 def without(*indices):
     return lambda files: [files[index].unlink() for index in indices]
 
 
 def cut(start, stop):
     return lambda files: files[3].write_bytes(files[3].read_bytes()[start:stop])
+
+
+def joined_by(voxels, affine):
+    """Add slices of these voxels to the series."""
+
+    def change(files):
+        for file in write_series(files[0].parent / "more", voxels, affine):
+            file.rename(file.parents[1] / f"more_{file.name}")
+
+    return change
+
+
+BEYOND = AFFINE + np.outer(AFFINE[:, 2], [0, 0, 0, 5.3])  # the first slice lies 5.3 steps after that of the series
 
 
 def untagged(tag):
@@ -96,6 +120,8 @@ def untagged(tag):
         (untagged(b"\x20\0\x32\0"), {}, "do not say where they lie"),
         (untagged(b"\x20\0\x37\0"), {}, "do not say where they lie"),
         (without(), {"t0020_0032": "1\\2\\3"}, "several slices at one place"),
+        (joined_by(IMAGE[:, :, :1], BEYOND), {}, "unequally spaced: 3.25 mm apart"),
+        (joined_by(IMAGE, AFFINE[:, [0, 2, 1, 3]]), {}, "slices of different directions, sizes or spacings"),
     ],
 )
 def test_a_series_that_is_no_volume_is_refused(tmp_path, change, tags, words):
@@ -104,22 +130,3 @@ def test_a_series_that_is_no_volume_is_refused(tmp_path, change, tags, words):
     assert words in line
     assert str(tmp_path) in line
     assert not any(value in line for value in PATIENT.values())
-
-
-def test_slices_that_are_unequally_spaced_are_refused(tmp_path):
-    write_series(tmp_path, IMAGE)
-    moved = AFFINE.copy()
-    moved[:3, 3] += 5.3 * AFFINE[:3, 2]
-    write_series(tmp_path / "more", IMAGE[:, :, :1] + 2, moved, uid=UID)
-    (file,) = (tmp_path / "more").iterdir()
-    file.rename(tmp_path / "last.dcm")
-    assert "unequally spaced" in problem(tmp_path)
-
-
-def test_slices_of_different_directions_are_no_volume(tmp_path):
-    write_series(tmp_path, IMAGE)
-    write_series(tmp_path / "more", IMAGE, AFFINE[:, [0, 2, 1, 3]], uid=UID)
-    for file in (tmp_path / "more").iterdir():
-        file.rename(tmp_path / f"more_{file.name}")
-    (series,) = list_series(tmp_path)
-    assert series.problem == "slices of different directions, sizes or spacings"

@@ -6,9 +6,9 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from commands import exit_status
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_runs import exit_status
 
 from sslmed.core.errors import DataError
 from sslmed.preparation.fingerprint import Fingerprint, choose_crop, measure
@@ -45,7 +45,7 @@ def _write(root: Path, volumes: list[tuple[tuple[int, ...], tuple[float, ...]]],
 def test_the_median_spacing_and_sides_along_the_patient_s_axes(tmp_path: Path, axes: str) -> None:
     _write(tmp_path, [((20, 30, 10), (1, 2, 3)), ((40, 30, 12), (1, 2, 4)), ((60, 10, 11), (2, 3, 3))], axes)
     found = measure(layouts.read(tmp_path))
-    assert found == Fingerprint(3, spacing=(1, 2, 3), shape=(40, 30, 11), foreground=(4, 3, 2))
+    assert found == Fingerprint(3, spacing=(1, 2, 3), shape=(40, 30, 11))
 
 
 def test_prepare_resamples_to_it(tmp_path: Path, capsys) -> None:
@@ -54,7 +54,9 @@ def test_prepare_resamples_to_it(tmp_path: Path, capsys) -> None:
     assert "spacing: 1 x 2 x 3 mm, for 3 volumes" in capsys.readouterr().out
     store = Store(tmp_path / "store")
     assert (store.settings.geometry, store.settings.spacing) == ("spacing", (1, 2, 3))
-    assert sorted(store.image(case).shape[1:] for case in store.cases) == [(20, 30, 10), (40, 30, 16), (120, 15, 11)]
+    shapes = [(20, 30, 10), (40, 30, 16), (120, 15, 11)]
+    assert [store.image(case).shape[1:] for case in store.cases] == shapes
+    assert [store.label(case).shape for case in store.cases] == shapes
 
 
 def test_thick_slices_take_a_fine_spacing_that_occurs(tmp_path: Path) -> None:
@@ -82,7 +84,7 @@ SPACING = st.tuples(*[st.floats(0.2, 10)] * 3)
 def test_crops_divide_into_the_encoder_s_maps_fit_and_are_as_large_as_allowed(
     shape: tuple, spacing: tuple, voxels: int, reduction: int
 ) -> None:
-    found = Fingerprint(1, spacing, shape, ())
+    found = Fingerprint(1, spacing, shape)
     crop = choose_crop(found, voxels=voxels, reduction=reduction)
     least = {1: 4, 4: 16, 16: 64, 32: 64}[reduction]
     largest = [max(least, -(-side // reduction) * reduction) for side in shape]
@@ -95,5 +97,5 @@ def test_crops_divide_into_the_encoder_s_maps_fit_and_are_as_large_as_allowed(
 
 
 def test_crops_are_about_cubes_in_mm() -> None:
-    found = Fingerprint(1, (1.0, 1.0, 4.0), (500, 500, 200), ())
+    found = Fingerprint(1, (1.0, 1.0, 4.0), (500, 500, 200))
     assert choose_crop(found, voxels=128 * 128 * 32, reduction=4) == (128, 128, 32)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from PIL import Image
-from volume_files import AFFINE, DATES, FILES, PATIENT, UID, as_itk, write_series, write_volume
+from volume_files import AFFINE, DATES, PATIENT, UID, as_itk, scan, write_series, write_volume
 
 from sslmed.core.errors import DataError
 from sslmed.downstream.writers import MASKS, write_map
@@ -20,13 +20,6 @@ from sslmed.preparation.readers.volumes import read_case
 from sslmed.preparation.records import hash_files
 
 CUBE = PrepareSettings(size=8)
-
-
-def scan(number=0):
-    """Even numbers of int16, with air and fat as in a CT."""
-    voxels = np.random.default_rng(number).integers(-75, 100, (9, 8, 7)).astype(np.int16) * 2
-    voxels[:2] = -1000
-    return voxels
 
 
 def test_images_of_all_formats_are_found_in_all_folders(tmp_path):
@@ -73,25 +66,6 @@ def test_volumes_and_photographs_are_not_mixed(tmp_path):
     Image.new("L", (9, 9)).save(tmp_path / "preview.png")
     with pytest.raises(DataError, match=r"holds 1 volumes, as .*a.nii, and 1 photographs, as .*preview.png; give"):
         scan_images(tmp_path)
-
-
-@pytest.mark.parametrize("name", FILES)
-def test_the_store_is_the_same_for_every_format(tmp_path, name):
-    for folder, file in (("one", "a.nii.gz"), ("other", name)):
-        for number in range(2):
-            write_volume(tmp_path / folder / f"p{number}" / file, scan(number))
-        rows = [f"p{number}/{file},p{number}/mask.nii" for number in range(2)]
-        for number in range(2):
-            write_volume(tmp_path / folder / f"p{number}" / "mask.nii", (scan(number) > 0).astype(np.uint8))
-        (tmp_path / folder / "table.csv").write_text("\n".join(["image,mask", *rows]))
-    one, other = (prepare(tmp_path / folder, tmp_path / f"store_{folder}", CUBE, jobs=1) for folder in ("one", "other"))
-    if name == "series":  # a CT, by its header: in Hounsfield units
-        assert other.modalities == ("CT",)
-        return
-    assert [*one.digests.values()] == [*other.digests.values()]
-    for case, again in zip(one.cases, other.cases, strict=True):
-        np.testing.assert_array_equal(one.native_label(case), other.native_label(again))
-        np.testing.assert_allclose(one.geometry(case).affine, other.geometry(again).affine, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["a.nii.gz", "a.nrrd", "a.mha", "a.mgz", "series"])

@@ -8,7 +8,9 @@ from sslmed.core.errors import DataError
 from sslmed.preparation.readers import itk
 from sslmed.preparation.readers.dataset import Case
 from sslmed.preparation.readers.formats import read_header, source_files
-from sslmed.preparation.readers.volumes import read_case
+from sslmed.preparation.readers.nifti_header import has_form
+from sslmed.preparation.readers.volumes import Volume, read_case
+from sslmed.preparation.volume import digest_of
 
 SHAPE = (6, 5, 4)
 IMAGE = np.random.default_rng(0).integers(-500, 500, SHAPE).astype(np.int16) * 2
@@ -23,13 +25,10 @@ def test_a_volume_of_any_format_is_read_as_its_nifti(tmp_path, name):
     np.testing.assert_array_equal(image.voxels, IMAGE[None])
     assert image.voxels.dtype == np.float32
     np.testing.assert_allclose(image.affine, AFFINE, atol=1e-5)
-
-
-@pytest.mark.parametrize("name", FILES)
-def test_a_header_is_read_without_the_voxels(tmp_path, name):
-    write_volume(tmp_path / name, IMAGE)
+    assert digest_of(image) == digest_of(Volume(IMAGE[None].astype(np.float32), [AFFINE], {}))  # copies are known
     header = read_header(tmp_path / name)
-    assert (header.shape, header.channels, header.orientation, header.placed) == (SHAPE, 1, "LPS", True)
+    assert (header.shape, header.channels, header.orientation) == (SHAPE, 1, "LPS")
+    assert has_form(image.position)
     np.testing.assert_allclose(header.spacing, np.linalg.norm(AFFINE[:3, :3], axis=0), rtol=1e-6)
     assert header.modality == ("CT" if name == "series" else None)
     assert header.dtype == ("int32" if name == "series" else "int16")
@@ -106,19 +105,20 @@ def test_a_big_endian_file_is_valid(tmp_path):
     np.testing.assert_array_equal(image.voxels[0], IMAGE)
 
 
-@pytest.mark.parametrize("name", ["a.nrrd", "a.hdr"])
+@pytest.mark.parametrize("name", ["a.nii", "a.nrrd", "a.hdr"])
 def test_a_file_that_does_not_say_where_it_lies_is_laid_where_itk_lays_it(tmp_path, name):
     path = tmp_path / name
     if name == "a.nrrd":
         text = "NRRD0004\ntype: short\ndimension: 3\nsizes: 6 5 4\nspacings: 1 2 3\nendian: little\nencoding: raw\n\n"
         path.write_bytes(text.encode() + IMAGE.transpose().tobytes())
     else:
-        analyze = nib.AnalyzeImage(IMAGE, None)
-        analyze.header.set_zooms((1, 2, 3))
-        nib.save(analyze, path)
+        volume = (nib.AnalyzeImage if name == "a.hdr" else nib.Nifti1Image)(IMAGE, None)
+        volume.header.set_zooms((1, 2, 3))
+        nib.save(volume, path)
     header = read_header(path)
-    assert (header.placed, header.orientation, header.spacing) == (False, "LPS", (1, 2, 3))
+    assert (header.orientation, header.spacing) == ("LPS", (1, 2, 3))
     image, _ = read_case(Case("a", path), ("channel",), ())
+    assert not has_form(image.position)
     by_itk = sitk.ReadImage(path)
     np.testing.assert_array_equal(image.affine, TO_LPS @ np.diag([*by_itk.GetSpacing(), 1]))
     assert by_itk.GetOrigin() == (0, 0, 0)

@@ -45,8 +45,6 @@ def test_photographs_and_grades(root):
         Case("b", root / "train_images/b.JPG", 0),
         Case("ü.x", root / "train_images/ü.x.jpeg", 2),
     )
-    assert [photo.is_labelled for photo in dataset.cases] == [True, False, True, True]
-    assert dataset.cases[0].files == (root / "train_images/007.png",)
     assert (dataset.name, dataset.spatial_dims, dataset.modalities) == ("aptos", 2, ("red", "green", "blue"))
     assert list(dataset.label_names) == [0, 1, 2, 3, 4]
 
@@ -102,13 +100,11 @@ def test_unusable_table(root, table, words):
     [
         ("c,1", "holds no c.png, .jpg or .jpeg; add it"),
         ("1e3,1", "holds no 1e3.png"),  # it is in test_images
-        ("b,1", "b is already listed on line 2"),
         ("b,0", "b is already listed on line 2"),
         (",3", "id_code must be a file's name"),
         ("../b,1", "id_code must be a file's name"),
         ("..,1", "id_code must be a file's name"),
         (".b,1", "id_code must be a file's name"),
-        ("/b,1", "id_code must be a file's name"),
         ("x\\b,1", "id_code must be a file's name"),
         ("C:b,1", "id_code must be a file's name"),
         ('"b\nc",1', "not 'b\\nc'"),
@@ -131,12 +127,6 @@ def test_bad_grade(root, grade):
     )
 
 
-@pytest.mark.parametrize("row", ["b,", "b"])
-def test_missing_grade(root, row):
-    (problem,) = refused(root, TABLE.replace("b,0", row))
-    assert "line 2: has no diagnosis" in problem
-
-
 def test_an_extension_in_id_code_is_one_problem_of_the_column(root):
     touch(root, "train_images/b.JPG.png")  # whose id is b.JPG
     assert refused(root, "id_code,diagnosis\nb.JPG,0\n007.png,4\nb,1\nü.x.jpeg,7\n007,4\n1e3.png,0\n") == (
@@ -150,9 +140,17 @@ def test_an_extension_in_id_code_is_one_problem_of_the_column(root):
     assert [photo.id for photo in scan_fundus(root)[0].cases] == ["007", "1e3", "b", "b.JPG"]
 
 
-def test_missing_patient(root):
-    (problem,) = refused(root, "id_code,diagnosis,patient\nb,0,x\n007,4,\nü.x,2,x\n")
-    assert "line 3: has no patient, but other rows have" in problem
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        (TABLE.replace("b,0", "b,"), "line 2: has no diagnosis"),
+        (TABLE.replace("b,0", "b"), "line 2: has no diagnosis"),
+        ("id_code,diagnosis,patient\nb,0,x\n007,4,\nü.x,2,x\n", "line 3: has no patient, but other rows have"),
+    ],
+)
+def test_missing_cell(root, table, words):
+    (problem,) = refused(root, table)
+    assert words in problem
 
 
 def test_patients_of_unlabelled_photographs(root):
@@ -230,12 +228,6 @@ def test_bad_image_name(root, file, words):
     assert words in problem
 
 
-def test_broken_link(root):
-    (root / "test_images/link.png").symlink_to(root / "elsewhere.png")
-    (problem,) = refused(root)
-    assert "link.png: is a broken link" in problem
-
-
 def test_all_problems_are_reported_at_once(root):
     touch(root, "train_images/new.png", "test_images/007.png")
     problems = refused(root, "id_code,diagnosis,patient\nb,5,\n007,,x\n../x,1,x\nü.x,2,x\nabsent,1,x\n")
@@ -255,9 +247,7 @@ def test_nothing_to_read(tmp_path):
 
 
 def test_test_images_need_not_exist(root):
-    for file in (root / "test_images").iterdir():
-        file.unlink()
-    (root / "test_images").rmdir()
+    (root / "test_images").rename(root / "others")
     assert [photo.id for photo in read(root).cases] == ["007", "b", "ü.x"]
 
 

@@ -4,12 +4,12 @@ import io
 import json
 import re
 import sys
-import threading
 import time
 import zipfile
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import loopback
 import pytest
+from loopback import Server, running
 
 from sslmed.core.errors import UserError
 from sslmed.preparation.download.fetch import fetch
@@ -34,22 +34,18 @@ def archive_of(files):
     return file.getvalue()
 
 
-class Kaggle(ThreadingHTTPServer):
+class Kaggle(Server):
     """Answers as Kaggle's API does, and redirects to the archive as it does."""
 
     def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server_port}"
-        self.archive = archive_of(FILES)
+        super().__init__(archive_of(FILES), "archive.zip", Handler)
         self.refusal = None  # status and what Kaggle says
         self.token_is_active = True
-        self.breaks_after = None  # bytes
         self.authorizations = []
-        self.ranges = []
 
 
-class Handler(BaseHTTPRequestHandler):
-    def do_POST(self):
+class Handler(loopback.Handler):
+    def do_POST(self):  # noqa: N802 (http.server's name)
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self.path == "/v1/security.OAuthService/IntrospectToken":
             self.answer(200, {"active": self.server.token_is_active, "username": "someone"})
@@ -62,19 +58,8 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(status, {"code": status, "message": message} if message else None)
             return
         self.send_response(302)
-        self.send_header("Location", f"{self.server.url}/bundle/archive.zip?Signature=secret")
+        self.send_header("Location", f"{self.server.url}?Signature=secret")
         self.end_headers()
-
-    def do_GET(self):
-        asked = self.headers["Range"]
-        self.server.ranges.append(asked)
-        start = int(re.fullmatch(r"bytes=(\d+)-", asked)[1]) if asked else 0
-        self.send_response(206 if start else 200)
-        self.send_header("Accept-Ranges", "bytes")
-        self.send_header("ETag", '"the only version"')
-        self.send_header("Content-Length", str(len(self.server.archive) - start))
-        self.end_headers()
-        self.wfile.write(self.server.archive[start : self.server.breaks_after])
 
     def answer(self, status, content):
         body = b"" if content is None else json.dumps(content).encode()
@@ -83,9 +68,6 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
-
-    def log_message(self, *arguments):
-        pass
 
 
 @pytest.fixture
@@ -108,12 +90,9 @@ def stranger(monkeypatch, tmp_path):
             monkeypatch.delitem(sys.modules, name)
     from kagglesdk import kaggle_env
 
-    server = Kaggle()
-    monkeypatch.setitem(kaggle_env._env_to_endpoint, kaggle_env.KaggleEnv.PROD, server.url)
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    with running(Kaggle()) as server:
+        monkeypatch.setitem(kaggle_env._env_to_endpoint, kaggle_env.KaggleEnv.PROD, server.url.rpartition("/")[0])
+        yield server
 
 
 @pytest.fixture
@@ -230,22 +209,13 @@ def test_full_disk(kaggle, folder, monkeypatch):
     with monkeypatch.context() as context:
         context.setattr(zipfile.ZipFile, "extract", extract)
         assert "No space left on device" in failure(folder)
-    kaggle.archive = b"not asked for again"
+    kaggle.content = b"not asked for again"
     fetch("aptos", folder)
     check_complete(folder)
-
-
-def test_killed_while_extracting(kaggle, folder):
-    (folder / f"{NAME}.zip.part").write_bytes(kaggle.archive[:-9])
-    (folder / f".{NAME}.extracting/train_images").mkdir(parents=True)
-    (folder / f".{NAME}.extracting/train_images/half.png").touch()
-    fetch("aptos", folder)
-    check_complete(folder)
-    assert not (folder / NAME / "train_images/half.png").exists()
 
 
 def test_archive_put_there_by_hand_needs_no_kaggle(stranger, folder):
-    (folder / f"{NAME}.zip").write_bytes(stranger.archive)
+    (folder / f"{NAME}.zip").write_bytes(stranger.content)
     fetch("aptos", folder)
     check_complete(folder)
     assert "kaggle" not in sys.modules
@@ -265,7 +235,7 @@ def damaged(archive):
     ],
 )
 def test_archive_that_cannot_be_used(stranger, folder, change, words):
-    (folder / f"{NAME}.zip").write_bytes(change(stranger.archive))
+    (folder / f"{NAME}.zip").write_bytes(change(stranger.content))
     with pytest.raises(UserError, match=f"{NAME}.zip: .*{words}.*; delete it and run the same command again"):
         fetch("aptos", folder)
     assert not (folder / NAME).exists()

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from generated_tables import write_table
-from volume_files import write_series, write_volume
+from volume_files import scan, write_series, write_volume
 
 from sslmed.core.errors import DataError, UserError
 from sslmed.data.pretraining import PoolData
@@ -14,13 +14,6 @@ from sslmed.preparation.prepare import PrepareSettings, prepare
 from sslmed.preparation.readers.layouts import read
 
 CUBE = PrepareSettings(size=8)
-
-
-def scan(number: int) -> np.ndarray:
-    """Even numbers of int16, with air and fat as in a CT."""
-    voxels = np.random.default_rng(number).integers(-75, 100, (9, 8, 7)).astype(np.int16) * 2
-    voxels[:2] = -1000
-    return voxels
 
 
 def write_pool(folder: Path, *numbers: int, ending: str = ".nii") -> Path:

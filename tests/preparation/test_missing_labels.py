@@ -36,7 +36,7 @@ def test_check_and_prepare_name_them(tmp_path, monkeypatch, capsys, column, old,
     table.write_text(table.read_text().replace(old, new))
     words = f"the {column} {new.strip(',')} ("
     for command in (["check", "mine"], ["prepare", "mine", "--store", "store", "--jobs", "1", "--size", "8"]):
-        assert exit_status(command) == 0
+        assert exit_status(*command) == 0
         assert words in "".join(capsys.readouterr())
 
 
@@ -49,5 +49,5 @@ def test_check_and_prepare_say_that_channels_without_names_have_an_order(tmp_pat
         ["check", "scans"],
         ["prepare", "scans", "--store", "store", "--pool", "--size", "8", "--jobs", "1"],
     ):
-        assert exit_status(command) == 0
+        assert exit_status(*command) == 0
         assert "the 2 channels have no names" in "".join(capsys.readouterr())

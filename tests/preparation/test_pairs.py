@@ -1,11 +1,13 @@
 """Label maps find their images by the names that people give them."""
 
+from collections.abc import Sequence
 from pathlib import PurePath
 
 import pytest
 
 from sslmed.preparation.readers.label_names import is_label_name
 from sslmed.preparation.survey.pairs import pair
+from sslmed.preparation.survey.remarks import Remarks
 
 CONVENTIONS = [
     ("p{}/ct.nii.gz", "p{}/seg.nii.gz"),
@@ -31,18 +33,23 @@ CONVENTIONS = [
 ]
 
 
+def paired(images: Sequence[str], masks: Sequence[str]) -> tuple[dict[str, dict[str, str]], Remarks]:
+    remarks = Remarks()
+    shapes = [{PurePath(name): (4, 4, 4) for name in names} for names in (images, masks)]
+    found = pair(*shapes, remarks)
+    return {str(image): {kind: str(mask) for kind, mask in of.items()} for image, of in found.items()}, remarks
+
+
 @pytest.mark.parametrize(("image", "mask"), CONVENTIONS)
 def test_each_label_map_goes_to_the_image_of_its_case(image: str, mask: str) -> None:
-    numbers = ["1", "2", "12"]
-    images = {PurePath(image.format(number, number)): (4, 4, 4) for number in numbers}
-    masks = {PurePath(mask.format(number, number)): (4, 4, 4) for number in numbers}
-    assert all(map(is_label_name, masks))
-    pairs = pair(images, masks)
-    assert pairs.problems == pairs.notes == []
-    assert {image: list(found.values()) for image, found in pairs.masks.items()} == {
+    images, masks = ([pattern.format(number, number) for number in (1, 2, 12)] for pattern in (image, mask))
+    assert all(is_label_name(PurePath(name)) for name in masks)
+    found, remarks = paired(images, masks)
+    assert remarks == Remarks()
+    assert {image: [*of.values()] for image, of in found.items()} == {
         image: [mask] for image, mask in zip(images, masks, strict=True)
     }
-    assert len({kind for found in pairs.masks.values() for kind in found}) == 1
+    assert len({kind for of in found.values() for kind in of}) == 1
 
 
 @pytest.mark.parametrize(
@@ -53,20 +60,28 @@ def test_images_are_not_taken_for_label_maps(name: str) -> None:
     assert not is_label_name(PurePath(name))
 
 
-def test_several_channels_and_several_kinds_are_told_apart_or_said() -> None:
-    shape = (4, 4, 4)
-    images = {PurePath(f"p1/p1_{name}.nii.gz"): shape for name in ("flair", "t1", "t2")}
-    named = pair(images, {PurePath("p1/p1_t1_seg.nii.gz"): shape})
-    assert {str(image) for image in named.masks} == {"p1/p1_t1.nii.gz"}
-    assert not named.notes
-    shared = pair(images, {PurePath("p1/p1_seg.nii.gz"): shape})
-    assert {str(image) for image in shared.masks} == {"p1/p1_flair.nii.gz"}
-    assert "p1/p1_seg.nii.gz of p1/p1_flair.nii.gz, p1/p1_t1.nii.gz, p1/p1_t2.nii.gz" in shared.notes[0]
-    kinds = pair(images, {PurePath(f"p1/p1_t1_{name}_mask.nii.gz"): shape for name in ("lesion", "organ")})
-    assert [*kinds.masks[PurePath("p1/p1_t1.nii.gz")]] == ["lesion_mask", "organ_mask"]
-    alone = pair({PurePath("a/1.nii"): shape}, {PurePath("b/2_seg.nii"): shape})
-    assert not alone.masks
-    assert alone.problems[0].startswith("b/2_seg.nii: is a label map by its name, but")
-    unclear = pair({PurePath("a/1.nii"): shape, PurePath("a/2.nii"): shape}, {PurePath("a/x_seg.nii"): shape})
-    assert not unclear.masks
-    assert "could be that of a/1.nii, a/2.nii" in unclear.problems[0]
+FLAIR, T1, T2 = (f"p1/p1_{name}.nii.gz" for name in ("flair", "t1", "t2"))
+
+
+@pytest.mark.parametrize(
+    ("images", "masks", "kinds", "note", "problem"),
+    [
+        ([FLAIR, T1, T2], ["p1/p1_t1_seg.nii.gz"], {T1: ["seg"]}, None, None),
+        ([FLAIR, T1, T2], ["p1/p1_seg.nii.gz"], {FLAIR: ["seg"]}, f"p1/p1_seg.nii.gz of {FLAIR}, {T1}, {T2}", None),
+        (
+            [FLAIR, T1, T2],
+            ["p1/p1_t1_lesion_mask.nii.gz", "p1/p1_t1_organ_mask.nii.gz"],
+            {T1: ["lesion_mask", "organ_mask"]},
+            None,
+            None,
+        ),
+        (["a/1.nii"], ["b/2_seg.nii"], {}, None, "b/2_seg.nii: is a label map by its name, but"),
+        (["a/1.nii", "a/2.nii"], ["a/x_seg.nii"], {}, None, "could be that of a/1.nii, a/2.nii"),
+    ],
+)
+def test_several_channels_and_several_kinds_are_told_apart_or_said(images, masks, kinds, note, problem) -> None:
+    found, remarks = paired(images, masks)
+    assert {image: [*of] for image, of in found.items()} == kinds
+    for said, expected in ((remarks.notes, note), (remarks.problems, problem)):
+        assert len(said) == (expected is not None)
+        assert (expected or "") in "".join(said)

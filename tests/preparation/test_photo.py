@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
 from sslmed.core.errors import DataError
+from sslmed.preparation.geometry import resize
 from sslmed.preparation.photograph import prepare_photo, read_mask, read_photo
 from sslmed.preparation.settings import PrepareSettings
 
@@ -76,7 +77,6 @@ BAD_FILES = {
     "PNG with another extension": ("a.bmp", PNG, "holds a PNG image, which its extension denies"),
     "only a signature": ("a.png", PNG[:8], "damaged header, or is cut off within it"),
     "text after the signature": ("a.png", PNG[:8] + WORDS, "damaged"),
-    "text after JPEG's signature": ("a.jpg", JPEG[:3] + WORDS, "damaged"),
     "zeros from the middle": ("a.jpg", JPEG[:-300] + bytes(300), "is truncated or damaged"),
     "truncated among other chunks": ("a.png", png(PIXELS[:3, :3], 8, 2)[:-12], "damaged"),
     "animated PNG": ("a.png", encode(PHOTO, **FRAMES), "holds 2 images, as an animation does"),
@@ -88,7 +88,6 @@ BAD_FILES = {
     "very large": ("a.png", declared(10_000, 10_000), "has more than 89478485 pixels"),
     "data ends early": ("a.png", png(PIXELS, 8, 2, end=-9), "is truncated or damaged"),
     "tiny": ("a.png", encode(PHOTO.crop((0, 0, 7, 20))), "has 7 x 20 pixels, fewer than 8"),
-    "black": ("a.png", encode(Image.new("RGB", (20, 20))), "is constant (every pixel is (0, 0, 0))"),
     "constant": ("a.png", encode(Image.new("RGB", (20, 20), (9, 8, 7))), "is constant (every pixel is (9, 8, 7))"),
     "8-bit grey in 16 bits": ("a.png", png(GREY, 16, 0), "16-bit values that are all below 16384 of 65536"),
     "12-bit grey in 16 bits": ("a.png", png(RAMP // 16, 16, 0), "as cameras of 12 bits give them; scale them to 65535"),
@@ -101,7 +100,6 @@ BAD_FILES = {
     "8-bit colours in 16 bits": ("a.png", png(PIXELS, 16, 2), "save 8-bit values with 8 bits"),
     "8 bits with transparency in 16": ("a.png", png(np.stack([GREY, GREY], -1), 16, 4), "save 8-bit values with 8"),
     "constant 16 bits": ("a.png", png(np.full((20, 20), 25600), 16, 0), "is constant (every pixel is (100, 100, 100))"),
-    "constant grey": ("a.png", encode(Image.new("L", (20, 20), 9)), "is constant"),
     "invisible": ("a.png", encode(with_alpha(0)), "is constant (every pixel is (0, 0, 0))"),
     "too large a text": ("a.png", png(PIXELS, 8, 2, (b"zTXt", b"a\0\0" + zlib.compress(bytes(2**21)))), "damaged"),
 }
@@ -258,7 +256,11 @@ def discs(draw):
 
 
 @settings(max_examples=40)
-@given(discs(), st.sampled_from([(200, 90, 30), (200, 0, 0), (0, 200, 0), (0, 0, 200)]), st.sampled_from([24, 40, 65]))
+@given(
+    discs(),
+    st.sampled_from([(200, 90, 30), (40, 20, 10), (200, 0, 0), (0, 200, 0), (0, 0, 200)]),
+    st.sampled_from([24, 40, 65]),
+)
 @example(((100, 160), (50.0, 80.0), 70.0), (200, 90, 30), 40)  # cut off above and below
 @example(((2100, 3000), (1000.0, 1500.0), 900.0), (200, 90, 30), 65)
 def test_a_disc_comes_out_centred_and_round(tmp_path_factory, drawn, colour, size):
@@ -279,33 +281,17 @@ def test_a_disc_comes_out_centred_and_round(tmp_path_factory, drawn, colour, siz
     np.testing.assert_allclose(inside, np.broadcast_to(np.reshape(colour, (3, 1)) / 255, inside.shape), atol=0.002)
 
 
-def triangle(old, new):
-    """Weights `(new, old)` of linear interpolation, widened where it shrinks."""
-    scale = old / new
-    apart = (np.arange(old) + 0.5) - (np.arange(new)[:, None] + 0.5) * scale
-    weights = np.maximum(0, 1 - abs(apart) / max(scale, 1))
-    return weights / weights.sum(axis=1, keepdims=True)
-
-
 @pytest.mark.parametrize(("shape", "size"), [((31, 45), 16), ((45, 31), 70), ((9, 64), 11)])
 def test_a_photograph_without_surroundings_is_padded_to_a_square_and_resized(tmp_path, shape, size):
     photo = np.random.default_rng(0).integers(30, 256, (*shape, 3), dtype=np.uint8)
     side = max(shape)
-    square = np.zeros((side, side, 3))
+    square = np.zeros((3, side, side), np.float32)
     top, left = ((side - length) // 2 for length in shape)
-    square[top : top + shape[0], left : left + shape[1]] = photo
-    weights = triangle(side, size)
-    expected = np.einsum("ai,bj,ijc->cab", weights, weights, square) / 255
+    square[:, top : top + shape[0], left : left + shape[1]] = np.moveaxis(photo, -1, 0)
+    expected = resize(square, (size, size)) / 255  # as volumes are
     prepared = prepare(tmp_path, photo, size)
     assert (prepared.dtype, prepared.shape, prepared.flags.c_contiguous) == (np.float16, (3, size, size), True)
     np.testing.assert_allclose(prepared, expected, atol=1.3 / 255)  # a grey level, and float16
-
-
-def test_brightness_and_colour_are_kept(tmp_path):
-    dark = prepare(tmp_path, disc((60, 60), (30, 30), 20, (40, 20, 10)))
-    bright = prepare(tmp_path, disc((60, 60), (30, 30), 20, (240, 120, 60)))
-    np.testing.assert_allclose(6 * dark, bright, atol=6 / 255)
-    np.testing.assert_allclose(bright[:, 16, 16], np.array([240, 120, 60]) / 255, atol=1e-3)
 
 
 def test_hot_pixels_text_and_a_dim_surround_do_not_move_the_crop(tmp_path):

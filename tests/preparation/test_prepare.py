@@ -13,6 +13,8 @@ import torch
 
 from sslmed.core.errors import DataError, UserError
 from sslmed.preparation.prepare import PrepareSettings, prepare
+from sslmed.preparation.preview import preview
+from sslmed.preparation.readers.layouts import scan
 from sslmed.preparation.store import Store
 
 CUBE = PrepareSettings(size=8)
@@ -44,14 +46,6 @@ def test_spacing(decathlon_dataset, tmp_path):
     geometry = store.geometry("case_00")
     np.testing.assert_array_equal(geometry.affine, image.affine)
     np.testing.assert_array_equal(geometry.restore_labels(store.label("case_00")), label)
-
-
-def test_spacing_resamples(decathlon_dataset, tmp_path):
-    store = prepare(
-        decathlon_dataset(), tmp_path / "store", PrepareSettings(geometry="spacing", spacing=(1, 0.4, 5)), jobs=1
-    )
-    assert store.image("case_00").shape == (1, 10, 20, 4)  # of 12 x 10 x 8 voxels of 0.8 x 0.8 x 2.5 mm
-    assert store.label("case_00").shape == (10, 20, 4)
 
 
 def test_cube_is_the_foregrounds_box_with_both_ends(decathlon_dataset, tmp_path):
@@ -99,24 +93,6 @@ def test_bad_cases_are_all_reported_and_good_ones_kept(decathlon_dataset, tmp_pa
     assert sorted(path.name for path in (store / "cases").iterdir()) == ["case_00"]
     with pytest.raises(UserError, match="not finished; run `sslmed prepare"):
         Store(store)
-
-
-def test_only_what_changed_is_prepared_again(decathlon_dataset, tmp_path):
-    data, store = decathlon_dataset(), tmp_path / "store"
-    prepare(data, store, CUBE, jobs=1)
-    before = {path: path.stat().st_mtime_ns for path in store.rglob("*.npy")}
-    label = data / "labelsTr/case_01.nii.gz"
-    affine = nib.load(label).affine
-    label.write_bytes(b"")
-    with pytest.raises(DataError, match="is empty"):
-        prepare(data, store, CUBE, jobs=1)
-    with pytest.raises(UserError, match="not finished"):
-        Store(store)
-    nib.save(nib.Nifti1Image(np.zeros((12, 10, 8), np.uint8), affine), label)
-    assert prepare(data, store, CUBE, jobs=1).classes("case_01") == {0}
-    changed = {path.parent.name for path, time_ns in before.items() if path.stat().st_mtime_ns != time_ns}
-    assert changed == {"case_01"}
-    assert sorted(path.name for path in store.iterdir()) == [".lock", "cases", "settings.json", "store.json"]
 
 
 def test_a_store_for_something_else_is_refused(decathlon_dataset, tmp_path):
@@ -187,7 +163,7 @@ def test_a_full_disk_is_said(aptos_dataset, tmp_path, monkeypatch):
         prepare(aptos_dataset(grades=(0, 1)), tmp_path / "store", CUBE, jobs=1)
 
 
-def test_what_a_pool_cannot_use_is_left_out_and_reported(aptos_dataset, tmp_path, capsys):
+def test_what_a_pool_cannot_use_is_left_out_and_reported_and_known_to_the_next_plan(aptos_dataset, tmp_path, capsys):
     data = aptos_dataset(grades=(0, 1, 2))
     (data / "train_images" / "eye_01.png").write_bytes(b"broken")
     (data / "train_images" / "eye_03.png").symlink_to("/proc/self/mem")  # its first page cannot be read
@@ -199,6 +175,9 @@ def test_what_a_pool_cannot_use_is_left_out_and_reported(aptos_dataset, tmp_path
         left_out = (tmp_path / "store" / "left-out.txt").read_text()
         assert "eye_01.png" in left_out
         assert "eye_03.png: cannot be read (Input/output error)" in left_out
+    planned = preview(*scan(data, pool=True), tmp_path / "store", CUBE, pool=True)
+    assert planned.unprepared == {"train_images%2Feye_03"}  # what could not be read is tried again
+    assert "eye_01.png" in planned.problems[0]
 
 
 @pytest.mark.parametrize("layout", ["decathlon", "aptos", "folder"])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torchio
-from commands import BUDGET, CONFIGS, exit_status, run_arguments
+from commands import exit_status, run_arguments
 
 from sslmed.core.errors import UserError
 from sslmed.preparation.readers.torchio_image import voxels_of
@@ -44,9 +44,8 @@ def test_subjects_are_prepared_like_any_image_and_only_once(subjects, tmp_path, 
 
 def test_subjects_pretrain_a_network(subjects, tmp_path) -> None:
     store = prepare_subjects(subjects, tmp_path / "mine", PrepareSettings(size=16), jobs=1)
-    arguments = run_arguments("rotation", store.root, tmp_path)
-    arguments[arguments.index(str(CONFIGS / "data/pretraining.yaml"))] = str(CONFIGS / "data/pool.yaml")
-    assert exit_status(["fit", *arguments, *BUDGET, "--run_dir", str(tmp_path / "run")]) == 0
+    arguments = run_arguments("rotation", store.root, tmp_path, data="pool")
+    assert exit_status("fit", *arguments, "--run_dir", tmp_path / "run") == 0
     assert (tmp_path / "run" / "results.json").is_file()
 
 

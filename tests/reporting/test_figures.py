@@ -10,7 +10,7 @@ from synthetic_runs import TASKS, write_runs
 
 from sslmed.experiments.settings import read_experiment
 from sslmed.reporting.figures import draw_figure
-from sslmed.reporting.html.swatches import SHAPES
+from sslmed.reporting.html.swatches import swatch
 from sslmed.reporting.panels import convergence, draw_convergence, draw_scores, legend_entries
 from sslmed.reporting.published import published_curves
 from sslmed.reporting.styles import arm_styles, dodges, groups
@@ -177,7 +177,8 @@ def test_all_arms_of_ours_have_their_own_colour_and_marker():
     styles = arm_styles([*ours, "own-1", "own-2"])
     for part in ("colour", "marker"):
         assert len({getattr(style, part) for style in styles}) == len(styles) == len(ours) + 2
-    assert {style.marker for style in arm_styles([*ours, *"abcd"])} <= SHAPES.keys()
+    for style in arm_styles([*ours, *"abcd"]):
+        assert re.fullmatch(r"M[-\d. ]+([LC][-\d. ]+)+Z", swatch(style)["path"])
 
 
 def test_groups_are_all_or_each_kind_with_its_baseline():

@@ -1,8 +1,6 @@
-import json
-
 import pytest
 from matplotlib.figure import Figure
-from synthetic_experiment import write_experiment
+from synthetic_experiment import data_of, write_experiment
 from synthetic_runs import write_runs
 
 from sslmed.core.label_amount import LabelAmount
@@ -35,6 +33,13 @@ def test_a_number_that_is_all_labels_counts_once(tmp_path):
     assert set(both.summary["n_runs"]) == {1}
 
 
+def test_a_number_that_is_a_fraction_of_the_mean_fold_is_one_cell_with_it(tmp_path):
+    paths = write_runs(tmp_path, ARMS, folds=5, cases=3, counts=(21,), fractions=(0.5, 1.0), unequal=True)
+    tables = collect(paths, PRIMARY)  # folds have 40 to 44 training cases, half of which are 20 to 22
+    assert tables.results.groupby("label_fraction")["n_labels"].nunique().to_dict() == {0.5: 3, 1.0: 5}
+    assert set(tables.summary["n_runs"]) == {5}
+
+
 def test_a_missing_run_is_named_by_its_labels(tmp_path):
     runs = write_runs(tmp_path, ARMS, cases=3, counts=COUNTS, fractions=(1.0,), skip=[("cpc", 4, 1)])
     assert collect(runs, PRIMARY).missing == ("cpc 4 labels fold 1 seed 0",)
@@ -55,7 +60,7 @@ def test_ticks_are_numbers_or_percentages_along_a_logarithmic_axis(tmp_path):
 def test_the_report_speaks_of_numbers(tmp_path):
     page = report_experiment(write_experiment(tmp_path, arms=ARMS, cases=3, counts=COUNTS, fractions=()), tmp_path)
     text = page.read_text()
-    data = json.loads(text.split('type="application/json" id="data">')[1].split("</script>")[0])
+    data = data_of(text)
     assert data["amounts"] == ["1 label", "4 labels", "16 labels"]
     assert [*data["viewer"]["cells"]["cpc"]] == sorted(data["amounts"])
     assert "Convergence with 4 labels" in text

@@ -52,7 +52,7 @@ def test_the_measured_scores_are_those_of_the_docs(figure) -> None:
 
 @pytest.mark.parametrize("options", [["--folds", "0"], ["--preset", "sound"], ["--data", "Task"], ["--seeds", "3"]])
 def test_what_was_not_measured_is_refused_before_anything_runs(options, capsys) -> None:
-    assert exit_status(["reproduce", "fig3", "--check", *options]) == 2
+    assert exit_status("reproduce", "fig3", "--check", *options) == 2
     assert f"leave out {options[0]}" in capsys.readouterr().err
-    assert exit_status(["reproduce", "regression", "--check"]) == 2
+    assert exit_status("reproduce", "regression", "--check") == 2
     assert "no scores of regression ship" in capsys.readouterr().err

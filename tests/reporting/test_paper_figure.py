@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from synthetic_runs import TASKS, write_runs
 
+from sslmed.reporting.figures import draw_figure
 from sslmed.reporting.paper_figure import draw_paper_figure, paper_figure
 from sslmed.reporting.tables import collect
 
@@ -56,3 +57,9 @@ def test_equal_runs_give_equal_bytes_and_the_caption_says_what_bars_are(tmp_path
     assert lines[0] == "Phantom: synthetic images, not patients."
     assert any(line.startswith("Bars: 95 % intervals") for line in lines)
     assert lines[-1] == "A note."
+
+
+def test_null_arms_alone_have_tables_and_no_curve(tmp_path):
+    tables = collect(write_runs(tmp_path, ("null-1",), cases=3), "dice_foreground")
+    draw_figure(tables, tmp_path / "a.png", tmp_path / "a.svg", phantom=True, metrics=["dice_foreground"])
+    assert not paper_figure(tables, phantom=True, metric="dice_foreground").axes

@@ -4,13 +4,11 @@ import json
 import re
 
 import pytest
-from synthetic_experiment import write_experiment
+from synthetic_experiment import published, write_experiment
 
 from sslmed.core.label_amount import LabelAmount
-from sslmed.experiments.plan import Run, read_plan
-from sslmed.experiments.reproduce import Outcome
+from sslmed.experiments.plan import Run
 from sslmed.reporting.pretraining import Unlearned, in_one_line, unlearned
-from sslmed.reporting.publish import publish
 
 
 def _runs(handover):
@@ -55,9 +53,7 @@ def test_terminal_figure_and_headline_name_arm_and_folds(tmp_path, capsys):
     for arm, fold, loss in (("rpl", 1, 4.07), ("exemplar", 0, 1.25), ("exemplar", 1, 1.25)):
         _end_with(work / arm / f"fold{fold}" / "pretrain", **{"val/loss": loss})
     _end_with(work / "rpl" / "fold0" / "pretrain", **{"features/spread": 0.3, "features/rank": 1.7})
-    runs = read_plan(work / "plan.json")
-    out = tmp_path / "out"
-    assert publish(Outcome(work, runs, runs, out, ["dice_foreground"], phantom=True, notes=[], wandb="disabled")) == 0
+    out = published(work, tmp_path / "out")
     shown = capsys.readouterr().err
     assert re.findall("not learned: (.*)", shown) == [
         "rpl in fold 1 (4.07, guessing 3.26)",

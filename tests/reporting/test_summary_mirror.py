@@ -9,13 +9,11 @@ from pathlib import Path
 import matplotlib.image
 import numpy as np
 import pytest
+from commands import exit_status
 from fake_wandb import KEY, FakeWandb, fake_wandb
-from synthetic_runs import write_runs
+from synthetic_experiment import paths_of, write_experiment
 
-from sslmed import cli
 from sslmed.core.errors import UserError
-from sslmed.core.label_amount import LabelAmount
-from sslmed.experiments.plan import Run, write_plan
 from sslmed.reporting.tables import Tables, collect
 from sslmed.reporting.wandb.summary import log_summary
 
@@ -24,33 +22,18 @@ ARMS = ("baseline", "rotation", "cpc")
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeWandb]:
-    with fake_wandb() as server:
-        monkeypatch.setenv("HOME", str(tmp_path / "home"))
-        monkeypatch.setenv("WANDB_API_KEY", KEY)
-        monkeypatch.setenv("WANDB_BASE_URL", server.url)
+    with fake_wandb(tmp_path / "home", monkeypatch) as server:
         yield server
-        if "wandb" in sys.modules:
-            sys.modules["wandb"].teardown()
 
 
 @pytest.fixture
 def work(tmp_path: Path) -> Path:
-    """An experiment with a plan and finished runs."""
-    work = tmp_path / "runs" / "fig3" / "phantom-quick"
-    paths = write_runs(work, arms=ARMS)
-    write_plan(work / "plan.json", [_planned(path.relative_to(work)) for path in paths])
-    return work
-
-
-def _planned(path: Path) -> Run:
-    arm, fold, seed, labels = path.parts
-    numbers = {"fold": int(fold[4:]), "seed": int(seed[4:]), "labels": LabelAmount.from_path(labels)}
-    return Run(arm=arm, **numbers, name=str(path), job=arm, needs=None, arguments=(), key="")
+    return write_experiment(tmp_path, arms=ARMS, examples=False)
 
 
 @pytest.fixture
 def tables(work: Path) -> Tables:
-    return collect(work.glob("*/*/*/*"), "dice_foreground")
+    return collect(paths_of(work), "dice_foreground")
 
 
 @pytest.fixture
@@ -123,8 +106,6 @@ def test_online_without_a_key_nothing_is_drawn_or_trained(
 ) -> None:
     monkeypatch.delenv("WANDB_API_KEY")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit) as end:
-        cli.main(["reproduce", "fig3", "--wandb", "online"])
-    assert end.value.code == 2
+    assert exit_status("reproduce", "fig3", "--wandb", "online") == 2
     assert "wandb login" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

@@ -35,12 +35,12 @@ def test_a_renamed_or_copied_run_is_scored_itself_and_predicts_into_its_own_fold
     monkeypatch.chdir(elsewhere)
     capsys.readouterr()
     for given in (["-c", "../runs/archive/config.yaml"], [f"--config={tmp_path}/runs/b/config.yaml"]):
-        assert exit_status(["test", *given]) == 0
+        assert exit_status("test", *given) == 0
         assert f"{want:.4f}" in capsys.readouterr().out
-    assert exit_status(["predict", "-c", "../runs/b/config.yaml"]) == 0
+    assert exit_status("predict", "-c", "../runs/b/config.yaml") == 0
     assert [path.parent.name for path in tmp_path.glob("runs/*/predictions")] == ["b"]
     # What is given after the file takes precedence, as always.
-    assert exit_status(["test", "-c", "../runs/archive/config.yaml", "--run_dir", "../runs/a"]) == 0
+    assert exit_status("test", "-c", "../runs/archive/config.yaml", "--run_dir", "../runs/a") == 0
     assert f"{other:.4f}" in capsys.readouterr().out
 
 
@@ -60,7 +60,7 @@ def test_an_unfinished_run_that_is_moved_resumes_with_its_best_score(
     with pytest.raises(RuntimeError, match="killed"):
         sslmed("fit", "rotation", "--run_dir", str(tmp_path / "before"))
     (tmp_path / "before").rename(tmp_path / "after")
-    assert exit_status(["fit", "-c", str(tmp_path / "after" / "config.yaml")]) == 0
+    assert exit_status("fit", "-c", str(tmp_path / "after" / "config.yaml")) == 0
     assert (tmp_path / "after" / "results.json").is_file()
     assert not (tmp_path / "before").exists()
     steps = {
@@ -87,6 +87,6 @@ def test_home_is_expanded_in_yaml_and_on_the_command_line_and_variables_are_not(
     checkpoint = "--model.pretrained.checkpoint=~/runs/first/checkpoints/last.ckpt"
     assert sslmed("fit", "segmentation", checkpoint, "--run_dir", "$HOME/second") == 0
     assert (tmp_path / "$HOME" / "second" / "results.json").is_file()
-    assert exit_status(["phantom", "fundus", "~/eyes", "--cases", "2", "--unlabelled", "0", "--size", "32", "32"]) == 0
+    assert exit_status("phantom", "fundus", "~/eyes", "--cases", "2", "--unlabelled", "0", "--size", "32", "32") == 0
     assert (home / "eyes" / "train.csv").is_file()
     assert not (tmp_path / "~").exists()

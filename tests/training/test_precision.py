@@ -31,12 +31,7 @@ SMALLER = {  # they take patches of 5 voxels
 }
 NETWORKS = ENCODERS | SMALLER
 NETWORKS.pop("pyramid")  # takes images of 24 voxels and more
-QUIET = {
-    "logger": False,
-    "enable_checkpointing": False,
-    "enable_progress_bar": False,
-    "enable_model_summary": False,
-}
+QUIET = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
 MOST_USED = "bf16-mixed"
 every_precision = pytest.mark.parametrize(
     "precision",

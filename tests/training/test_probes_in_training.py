@@ -6,14 +6,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from commands import Command
+from commands import Command, fit, kill_after
 from generated_tables import write_table
-from tiny_runs import fit
 
 from sslmed.data.pretraining import PretrainingData
 from sslmed.data.samples import StoreDataset
 from sslmed.preparation.prepare import PrepareSettings, prepare
-from sslmed.training.callbacks import History
 from sslmed.training.probes import Probes
 
 
@@ -72,16 +70,9 @@ def test_training_is_the_same_to_the_last_bit_and_no_test_case_is_read(
 def test_an_interrupted_run_keeps_the_scores_before_training(
     sslmed: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    record = History.on_train_epoch_end
-
-    def stop(self: History, trainer, task) -> None:
-        if trainer.global_step > 2:
-            raise RuntimeError("killed")
-        record(self, trainer, task)
-
     command = ("fit", "rotation", "--probes", "true", "--run_dir", str(tmp_path / "run"))
     with monkeypatch.context() as patch:
-        patch.setattr(History, "on_train_epoch_end", stop)
+        kill_after(2, patch)
         with pytest.raises(RuntimeError, match="killed"):
             sslmed(*command)
     assert sslmed(*command) == 0

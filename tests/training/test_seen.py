@@ -3,59 +3,39 @@
 import json
 import logging
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-import yaml
+from commands import exit_status, fit, run_arguments
 
-from sslmed import cli
 from sslmed.core.errors import UserError
-from sslmed.experiments.settings import config_root
 from sslmed.prediction.ensemble import load_ensemble
 from sslmed.preparation.prepare import PrepareSettings, prepare
 from sslmed.training.run_directory import RunDirectory
-
-CONFIGS = config_root()
-SMALL = {"model": {"init_args": {"encoder": {"init_args": {"widths": [4, 8], "dropout": 0.0}}}}}
+from sslmed.training.seen import check_handover
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    """A phantom, prepared in two ways; pretrained in fold 0 on the first, and on all images of a pool."""
-    from sslmed.phantoms import KINDS
-
-    root = tmp_path_factory.mktemp("seen")
-    KINDS["pancreas"](root / "phantom", cases=12, unlabelled=4, size=(24, 24, 16), jobs=1)
-    prepare(root / "phantom", root / "store", PrepareSettings(size=16), jobs=1)
+def folder(store: Path) -> Path:
+    """A phantom, prepared in two ways; pretrained in fold 0 on the first, and fine-tuned."""
+    root = store.parent
     prepare(root / "phantom", root / "smaller", PrepareSettings(size=8, hu_window=(-100, 200)), jobs=1)
-    (root / "small.yaml").write_text(yaml.safe_dump(SMALL))
-    assert fit(root, "pretraining", root / "pretrain") == 0
-    assert fit(root, "segmentation", root / "tune") == 0
+    fit("rotation", root / "store", root / "pretrain")
+    fit("segmentation", root / "store", root / "tune")
     return root
 
 
-def fit(folder: Path, kind: str, run_dir: Path, *options: str, store: str = "store") -> int:
-    stages = {
-        "pretraining": ["data/pretraining", "pretext/rotation"],
-        "pool": ["data/pool", "pretext/rotation"],
-        "segmentation": ["data/segmentation", "downstream/segmentation"],
-    }
-    files = [CONFIGS / f"{name}.yaml" for name in ("base", *stages[kind], "encoder/unet")] + [folder / "small.yaml"]
-    arguments = [argument for file in files for argument in ("-c", str(file))]
-    budget = ["--data.batch_size=2", "--data.updates=4", "--data.validations=2"]
-    return run("fit", *arguments, f"--data.store={folder / store}", *budget, f"--run_dir={run_dir}", *options)
-
-
-def run(*arguments: str) -> int:
-    try:
-        cli.main(arguments)
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
+def tune(store: Path, run_dir: Path, pretraining: Path, *options: str) -> int:
+    """Fine-tune from a pretraining run, and return the exit status."""
+    checkpoint = f"--model.pretrained.checkpoint={pretraining / 'checkpoints' / 'last.ckpt'}"
+    arguments = run_arguments("segmentation", store, run_dir.parent)
+    return exit_status("fit", *arguments, f"--run_dir={run_dir}", checkpoint, *options)
 
 
 def results(run_dir: Path) -> dict:
@@ -69,12 +49,12 @@ def test_a_network_is_not_applied_to_images_that_are_prepared_otherwise(folder: 
     options = ["-c", str(folder / "tune" / "config.yaml"), "--data.store", str(folder / "smaller")]
     before = sorted((folder / "tune").rglob("*"))
     capsys.readouterr()
-    assert run(subcommand, *options) == 2
+    assert exit_status(subcommand, *options) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "size (16 there, 8 here), hu_window ([-160.0, 240.0] there, [-100.0, 200.0] here)" in line
     assert str(folder / "smaller") in line
     assert sorted((folder / "tune").rglob("*")) == before
-    assert run(subcommand, *options[:2], "--data.store", str(folder / "store")) == 0
+    assert exit_status(subcommand, *options[:2], "--data.store", folder / "store") == 0
 
 
 def test_a_network_is_not_applied_to_channels_of_another_name(folder: Path, tmp_path: Path, capsys) -> None:
@@ -84,16 +64,15 @@ def test_a_network_is_not_applied_to_channels_of_another_name(folder: Path, tmp_
     shutil.copytree(folder / "tune", tmp_path / "tune")
     (tmp_path / "tune" / "data.json").write_text(json.dumps(record | {"channels": ["CT", "PT"]}))
     capsys.readouterr()
-    assert run("test", "-c", str(tmp_path / "tune" / "config.yaml"), f"--run_dir={tmp_path / 'tune'}") == 2
+    assert exit_status("test", "-c", tmp_path / "tune" / "config.yaml") == 2
     assert "channels (CT, PT there, CT here)" in capsys.readouterr().err
 
 
 def test_pretraining_on_another_preparation_may_be_handed_over_and_the_log_says_it(
     folder: Path, tmp_path: Path, caplog
 ) -> None:
-    checkpoint = f"--model.pretrained.checkpoint={folder / 'pretrain' / 'checkpoints' / 'last.ckpt'}"
     with caplog.at_level(logging.WARNING):
-        assert fit(folder, "segmentation", tmp_path / "tune", checkpoint, store="smaller") == 0
+        assert tune(folder / "smaller", tmp_path / "tune", folder / "pretrain") == 0
     assert "prepared otherwise: size (16 there, 8 here), hu_window" in caplog.text
     pretrained, tuned = (RunDirectory(path).read_data() for path in (folder / "pretrain", tmp_path / "tune"))
     ensemble = load_ensemble([tmp_path / "tune"], torch.device("cpu"), flips=False)
@@ -116,26 +95,24 @@ def test_a_run_lists_the_cases_that_it_saw(folder: Path) -> None:
 def test_a_checkpoint_that_has_seen_test_cases_is_refused_or_the_results_say_it(
     folder: Path, tmp_path: Path, capsys
 ) -> None:
-    checkpoint = f"--model.pretrained.checkpoint={folder / 'pretrain' / 'checkpoints' / 'last.ckpt'}"
-    other_fold = "--data.fold=1"
+    start = [folder / "pretrain", "--data.fold=1"]
     capsys.readouterr()
-    assert fit(folder, "segmentation", tmp_path / "a", checkpoint, other_fold) == 2
+    assert tune(folder / "store", tmp_path / "a", *start) == 2
     (line,) = (line for line in capsys.readouterr().err.splitlines() if "test cases" in line)
     assert "was pretrained on" in line
     assert "pretrain with data.fold 1, or set model.pretrained.transductive to true" in line
     assert not (tmp_path / "a").exists()
     accepted = "--model.pretrained.transductive=true"
-    assert fit(folder, "segmentation", tmp_path / "b", checkpoint, other_fold, accepted) == 0
+    assert tune(folder / "store", tmp_path / "b", *start, accepted) == 0
     assert results(tmp_path / "b")["transductive"] is True
-    assert fit(folder, "segmentation", tmp_path / "c", checkpoint, accepted) == 0  # its own fold: nothing was seen
+    assert tune(folder / "store", tmp_path / "c", folder / "pretrain", accepted) == 0  # nothing was seen in its fold
     assert "transductive" not in results(tmp_path / "c")
 
 
 @pytest.mark.slow
 def test_pretraining_that_says_that_it_is_transductive_may_be_handed_over(folder: Path, tmp_path: Path) -> None:
-    assert fit(folder, "pretraining", tmp_path / "pretrain", "--data.transductive=true") == 0
-    checkpoint = f"--model.pretrained.checkpoint={tmp_path / 'pretrain' / 'checkpoints' / 'last.ckpt'}"
-    assert fit(folder, "segmentation", tmp_path / "tune", checkpoint) == 0
+    pretraining = fit("rotation", folder / "store", tmp_path / "pretrain", "--data.transductive=true")
+    assert tune(folder / "store", tmp_path / "tune", pretraining) == 0
     assert results(tmp_path / "tune")["transductive"] is True
 
 
@@ -165,11 +142,47 @@ def test_a_test_image_is_found_in_a_pool_under_any_name(folder: Path, tmp_path: 
     (pool / "dataset.json").write_text(json.dumps(content | {"training": [], "test": names}))
     size = 8 if copied == "prepared otherwise" else 16
     prepare(pool, tmp_path / "pooled", PrepareSettings(size=size), jobs=1, pool=True)
-    shutil.copy(folder / "small.yaml", tmp_path)
-    assert fit(tmp_path, "pool", tmp_path / "pretrain", store="pooled") == 0
-    checkpoint = f"--model.pretrained.checkpoint={tmp_path / 'pretrain' / 'checkpoints' / 'last.ckpt'}"
-    assert fit(folder, "segmentation", tmp_path / "tune", checkpoint) == 2
+    arguments = run_arguments("rotation", tmp_path / "pooled", tmp_path, data="pool")
+    assert exit_status("fit", *arguments, "--run_dir", tmp_path / "pretrain") == 0
+    assert tune(folder / "store", tmp_path / "tune", tmp_path / "pretrain") == 2
     assert f"images of the test cases ({tested})" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("seen", "is_test"),
+    [
+        ({"training": {"x": "file-tested class"}}, True),
+        ({"validation": {"x": "file-tested"}}, True),
+        ({"digests": {"x": "voxels-tested"}}, True),
+        ({"digests": {"x": "voxels-sibling"}}, True),  # another image of the patient
+        ({"training": {"x": "file-sibling"}}, True),
+        ({"pretraining_digests": ["voxels-tested"]}, True),  # of weights that it started from itself
+        ({"training": {"x": "file-other"}, "digests": {"x": "voxels-other"}}, False),
+        ({"test": {"x": "file-tested"}}, False),  # not learned from
+    ],
+)
+def test_an_image_of_a_test_case_is_found_wherever_pretraining_has_learned_from_it(
+    tmp_path: Path, seen: dict, is_test: bool
+) -> None:
+    cases = ("tested", "sibling", "other")
+    store = SimpleNamespace(
+        cases=cases,
+        preparation={},
+        modalities=("CT",),
+        groups={"tested": "patient 1", "sibling": "patient 1", "other": "patient 2"},
+        digests={case: f"voxels-{case}" for case in cases},
+        image_hash=lambda case: f"file-{case}",
+    )
+    data = SimpleNamespace(store=store, selection=SimpleNamespace(test=("tested",)), fold=0)
+    parts = {"training": {}, "validation": {}, "test": {}, "digests": {}, "pretraining_digests": None}
+    record = {"preparation": {}, "transductive": False, **parts, **seen}
+    (tmp_path / "data.json").write_text(json.dumps(record))
+    checkpoint = tmp_path / "checkpoints" / "last.ckpt"
+    checkpoint.parent.mkdir()
+    checkpoint.touch()
+    with pytest.raises(UserError, match="1 of the 2 images of the test cases") if is_test else nullcontext():
+        check_handover(checkpoint, data, transductive=False)
+    assert check_handover(checkpoint, data, transductive=True) == is_test
 
 
 def test_a_run_is_not_finished_or_resumed_on_data_that_have_changed(tmp_path: Path) -> None:
@@ -215,7 +228,7 @@ def test_data_that_change_while_a_run_trains_leave_it_unfinished(
         return score(*arguments)
 
     monkeypatch.setattr(fitting, "score", change_then_score)
-    shutil.copy(folder / "small.yaml", tmp_path)
-    assert fit(tmp_path, "segmentation", tmp_path / "run") == 2
+    arguments = run_arguments("segmentation", tmp_path / "store", tmp_path)
+    assert exit_status("fit", *arguments, "--run_dir", tmp_path / "run") == 2
     assert "the data have changed since this run started" in capsys.readouterr().err
     assert not (tmp_path / "run" / "results.json").exists()

@@ -11,9 +11,9 @@ from pytorch_lightning.plugins import MixedPrecision
 
 from sslmed.core.errors import UserError
 from sslmed.training import trainer_options as trainer_options_module
-from sslmed.training.checkpoints import AtomicCheckpointIO
+from sslmed.training.checkpoints import AtomicCheckpointIO, checkpoint_callbacks
 from sslmed.training.run_directory import RunDirectory
-from sslmed.training.trainer_options import FIXED, checkpoint_callbacks, trainer_options
+from sslmed.training.trainer_options import FIXED, trainer_options
 
 
 def test_what_the_user_configures_stays(tmp_path):
@@ -62,12 +62,12 @@ def test_a_precision_that_the_processor_emulates_is_named(sslmed: Command, tmp_p
     assert "this processor" not in caplog.text
     monkeypatch.setattr(trainer_options_module, "computes_bf16", lambda: False)
     validate = ["validate", "-c", f"{run}/config.yaml"]
-    assert exit_status(validate) == 0
+    assert exit_status(*validate) == 0
     (said,) = [each for each in caplog.messages if "this processor" in each]
     assert said.startswith("trainer.precision is bf16-mixed")
     assert said.endswith("set --trainer.precision 32-true")
     caplog.clear()
-    assert exit_status([*validate, "--trainer.precision", "32-true"]) == 0
+    assert exit_status(*validate, "--trainer.precision", "32-true") == 0
     assert "this processor" not in caplog.text
 
 

@@ -11,62 +11,27 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from commands import exit_status, kill_after, run_arguments
 from fake_wandb import KEY, FakeWandb, fake_wandb
 
-from sslmed import cli
-from sslmed.experiments.settings import config_root
-from sslmed.preparation.prepare import PrepareSettings, prepare
 from sslmed.training.callbacks import History
 
-SMALL = {"model": {"init_args": {"encoder": {"init_args": {"widths": [4, 8], "dropout": 0.1}}}}}
 LABELS = {"figure": "fig3", "dataset": "phantom", "preset": "tiny", "arm": "rotation"}
 Fit = Callable[..., int]
 
 
-@pytest.fixture
-def server() -> Iterator[FakeWandb]:
-    with fake_wandb() as server:
-        yield server
-
-
 @pytest.fixture(autouse=True)
-def _account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: FakeWandb) -> Iterator[None]:
-    """A key, the server on loopback, and a home where nothing may be written."""
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("WANDB_API_KEY", KEY)
-    monkeypatch.setenv("WANDB_BASE_URL", server.url)
-    yield
-    if "wandb" in sys.modules:
-        sys.modules["wandb"].teardown()  # it keeps the server's address and the key
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from sslmed.phantoms import KINDS
-
-    folder = tmp_path_factory.mktemp("data")
-    KINDS["pancreas"](folder / "phantom", cases=12, unlabelled=4, size=(16, 16, 16), jobs=1)
-    return prepare(folder / "phantom", folder / "store", PrepareSettings(size=12), jobs=1).root
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeWandb]:
+    with fake_wandb(tmp_path / "home", monkeypatch) as server:
+        yield server
 
 
 @pytest.fixture
 def fit(store: Path, tmp_path: Path) -> Fit:
-    (tmp_path / "small.yaml").write_text(yaml.safe_dump(SMALL))
-
     def run(kind: str, run_dir: Path, *options: str) -> int:
-        stage = ["data/segmentation", "downstream/segmentation"]
-        stage = stage if kind == "segmentation" else ["data/pretraining", f"pretext/{kind}"]
-        files = [config_root() / f"{name}.yaml" for name in ("base", *stage, "encoder/unet")] + [
-            tmp_path / "small.yaml"
-        ]
-        arguments = [argument for file in files for argument in ("-c", str(file))]
-        arguments += [f"--labels.{key}={value}" for key, value in LABELS.items()]
-        budget = ["--data.batch_size=2", "--data.updates=6", "--data.validations=3", f"--data.store={store}"]
-        try:
-            cli.main(["fit", *arguments, *budget, f"--run_dir={run_dir}", *options])
-        except SystemExit as end:
-            return int(end.code or 0)
-        return 0
+        labels = [f"--labels.{key}={value}" for key, value in LABELS.items()]
+        arguments = [*run_arguments(kind, store, tmp_path), *labels, "--data.updates=6", "--data.validations=3"]
+        return exit_status("fit", *arguments, f"--run_dir={run_dir}", *options)
 
     return run
 
@@ -75,17 +40,6 @@ def _sync(*arguments: Path | str) -> None:
     command = [sys.executable, "-m", "wandb", "sync", *map(str, arguments)]
     # It writes logs into the folder where it is called.
     subprocess.run(command, cwd=arguments[-1], check=True, capture_output=True, timeout=60)
-
-
-def _stop_after(updates: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    record = History.on_train_epoch_end
-
-    def stop(self: History, trainer, module) -> None:
-        if trainer.global_step > updates:
-            raise RuntimeError("killed")
-        record(self, trainer, module)
-
-    monkeypatch.setattr(History, "on_train_epoch_end", stop)
 
 
 def _files_with(text: str, folder: Path) -> list[Path]:
@@ -136,7 +90,7 @@ def test_an_interrupted_and_resumed_run_is_one_run_with_every_step_once(
 ) -> None:
     run_dir = tmp_path / "run"
     with monkeypatch.context() as patch:
-        _stop_after(2, patch)
+        kill_after(2, patch)
         with pytest.raises(RuntimeError, match="killed"):
             fit("rotation", run_dir, f"--wandb={mode}", "--probes=true")
     assert fit("rotation", run_dir, f"--wandb={mode}", "--probes=true") == 0

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from commands import Command, exit_status
+from commands import Command, reproduce
 
 from sslmed import pretext
 from sslmed.core.errors import UserError
@@ -86,8 +86,6 @@ def test_a_folder_for_output_is_looked_at_and_not_made(tmp_path: Path) -> None:
 @pytest.mark.parametrize("option", ["--out", "--runs", "--downloads"])
 def test_reproduce_looks_at_its_folders_first(tmp_path: Path, capsys, option: str) -> None:
     (tmp_path / "file").write_text("")
-    folders = {name: tmp_path / name[2:] for name in ("--out", "--runs", "--downloads")} | {option: tmp_path / "file"}
-    places = [f"{name}={folder}" for name, folder in folders.items()]
-    assert exit_status(["reproduce", "fig3", *places]) == 2
+    assert reproduce(tmp_path, "fig3", f"{option}={tmp_path / 'file'}") == 2
     assert f"{option} {tmp_path / 'file'}" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["file"]

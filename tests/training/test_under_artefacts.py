@@ -4,9 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from commands import exit_status
+from commands import exit_status, fit
 from generated_tables import write_table
-from tiny_runs import fit
 
 import sslmed
 from sslmed.evaluation.artefacts import STRENGTHS, corrupt
@@ -19,7 +18,7 @@ def test_corrupted_cases_of_a_run_are_scored(store, tmp_path, capsys) -> None:
     run = fit("segmentation", store, tmp_path / "run")
     before = {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}
     config = str(run / "config.yaml")
-    assert exit_status(["test", "-c", config, "--corrupt", "noise", "bias"]) == 0
+    assert exit_status("test", "-c", config, "--corrupt", "noise", "bias") == 0
     assert "severe" in capsys.readouterr().out
     rows = pd.read_csv(run / "robustness.csv")
     cases = pd.read_csv(run / "cases.csv")["case"].tolist()
@@ -35,7 +34,7 @@ def test_corrupted_cases_of_a_run_are_scored(store, tmp_path, capsys) -> None:
         truth = prepared.label(row.case) == 1
         assert row.tp_1 == np.count_nonzero(organ & truth)
         assert row.fp_1 == np.count_nonzero(organ & ~truth)
-    assert exit_status(["test", "-c", config, "--corrupt", "ghosting"]) == 0
+    assert exit_status("test", "-c", config, "--corrupt", "ghosting") == 0
     again = pd.read_csv(run / "robustness.csv")
     pd.testing.assert_frame_equal(again[again["artefact"] != "ghosting"].reset_index(drop=True), rows)
 
@@ -46,13 +45,13 @@ def test_photographs_have_their_own_artefacts(tmp_path, capsys) -> None:
     prepare(table, tmp_path / "store", PrepareSettings(size=16), jobs=1)
     run = fit("classification", tmp_path / "store", tmp_path / "run")
     config = str(run / "config.yaml")
-    assert exit_status(["test", "-c", config, "--corrupt", "noise"]) == 0
+    assert exit_status("test", "-c", config, "--corrupt", "noise") == 0
     assert {"truth", "prediction", "probability_0"} <= {*pd.read_csv(run / "robustness.csv")}
-    assert exit_status(["test", "-c", config, "--corrupt", "motion", "noise"]) == 2
+    assert exit_status("test", "-c", config, "--corrupt", "motion", "noise") == 2
     assert capsys.readouterr().err.splitlines()[-1].startswith("motion: no artefact of photographs")
 
 
 @pytest.mark.parametrize("words", [["blur"], []])
 def test_an_unknown_artefact_is_an_error_in_one_line(words, tmp_path, capsys) -> None:
-    assert exit_status(["robustness", str(tmp_path), "--corrupt", *words]) == 2
+    assert exit_status("robustness", str(tmp_path), "--corrupt", *words) == 2
     assert "--corrupt" in capsys.readouterr().err.strip().splitlines()[-1]

@@ -48,12 +48,7 @@ def launch(devices: int, function: Callable[..., Result], *arguments: object) ->
 
 
 def fit_on_several_devices(run: Run, directory: RunDirectory) -> None:
-    """Do a run as `run.devices` processes.
-
-    Args:
-        run: The run.
-        directory: Directory of the run.
-    """
+    """Do a run as `run.devices` processes."""
     with directory.locked(wait=True):
         pass  # wait for an orphan of a killed workflow: the other ranks would time out while the first one waits
     if directory.is_done:

@@ -8,14 +8,15 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import psutil
 
 from sslmed.core.errors import UserError
 from sslmed.core.extras import require
 from sslmed.core.interrupts import Interrupted
-from sslmed.experiments.settings import config_root, read_yaml
+from sslmed.core.yaml_files import read_mapping
+from sslmed.experiments.settings import config_root
 
 
 @dataclass(frozen=True)
@@ -88,12 +89,17 @@ def slurm(profile: Path | None, jobs: int | None, devices: int = 1) -> Slurm:
     require("snakemake_executor_plugin_slurm", extra="slurm", why="--executor slurm")
     absent = [name for name in ("sbatch", "squeue", "scancel", "sinfo", "scontrol") if shutil.which(name) is None]
     if absent:
-        msg = f"--executor slurm needs SLURM's commands, and {', '.join(absent)} cannot be found: is this a login node?"
-        raise UserError(msg)
+        raise UserError(
+            f"--executor slurm needs SLURM's commands, and {', '.join(absent)} cannot be found: is this a login node?"
+        )
     _ask("sinfo", "--noheader")  # fails here, before data is generated, if the cluster does not answer
     folder = config_root() / "cluster" / "slurm" if profile is None else profile.absolute()
     path = folder / "config.yaml"
-    settings = _read(path)
+    if not path.is_file():
+        raise UserError(
+            f"{path}: no such file; a profile is a folder with a config.yaml, e.g. {config_root()}/cluster/slurm"
+        )
+    settings = read_mapping(path)
     if jobs is None:
         jobs = settings.get("jobs")
     if not isinstance(jobs, int) or jobs < 1:
@@ -102,17 +108,6 @@ def slurm(profile: Path | None, jobs: int | None, devices: int = 1) -> Slurm:
     if not isinstance(resources, dict):
         raise UserError(f"{path}: default-resources must be a mapping, as in `runtime: 1440`, got {resources}")
     return Slurm(folder, jobs, resources.get("slurm_partition"), devices)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise UserError(
-            f"{path}: no such file; a profile is a folder with a config.yaml, e.g. {config_root()}/cluster/slurm"
-        )
-    settings = read_yaml(path)
-    if not isinstance(settings, dict):
-        raise UserError(f"{path}: expected a mapping, got {settings}")
-    return settings
 
 
 def _prefix(work: Path) -> str:

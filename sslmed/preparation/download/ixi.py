@@ -1,96 +1,64 @@
-"""Downloads MRI of healthy brains: IXI, https://brain-development.org/ixi-dataset, and its small version IXITiny."""
+"""Archives of MRI of healthy brains: IXI, https://brain-development.org/ixi-dataset, and its small version IXITiny.
 
-from dataclasses import dataclass
+torchio has their addresses and checksums. Its own downloads cannot be resumed.
+"""
+
 from pathlib import Path
 
 from sslmed.preparation.download.archive import Archive
-from sslmed.preparation.readers.dataset import Labels
 
 LICENCE = "CC BY-SA 3.0, name https://brain-development.org/ixi-dataset as the source"
-VOLUMES = "[!.]*.nii.gz"
 
 
-@dataclass(frozen=True)
-class IXI(Archive):
-    """Describes the scans of one contrast, about 580 without labels: `IXI-T1`, `IXI-T2`, `IXI-PD` or `IXI-MRA`.
+def ixi(contrast: str) -> Archive:
+    """Describe the scans of one contrast, `T1`, `T2`, `PD` or `MRA`: about 580 without labels."""
 
-    torchio has their address and checksum. Its own downloads cannot be resumed.
-    """
+    def address() -> tuple[str, str]:
+        from torchio.datasets import IXI  # takes seconds
 
-    name: str
-    suffix: str = ".tar"
-    licence: str = LICENCE
-    labels: Labels = "none"
+        return IXI.base_url.format(modality=contrast), IXI.md5_dict[contrast]
 
-    @property
-    def contrast(self) -> str:
-        """The contrast, as torchio calls it."""
-        return self.name.removeprefix("IXI-")
-
-    @property
-    def md5(self) -> str:
-        """The archive's checksum."""
-        from torchio import datasets  # takes seconds
-
-        return datasets.IXI.md5_dict[self.contrast]
-
-    @property
-    def url(self) -> str:
-        """The archive's address."""
-        from torchio import datasets
-
-        return datasets.IXI.base_url.format(modality=self.contrast)
-
-    def extract(self, archive: Path, folder: Path) -> Path:
-        """Extract the archive, and list its images in a table; see `Archive`."""
-        from monai.apps.utils import extractall
-
-        from sslmed.preparation.readers.table import write_table
-
-        extractall(archive, folder / "images", has_base=False)
-        write_table(folder, [("image",), *((f"images/{path.name}",) for path in _sorted(folder / "images"))])
-        return folder
+    return Archive(f"IXI-{contrast}", ".tar", LICENCE, "none", address, _extract)
 
 
-@dataclass(frozen=True)
-class IXITiny(Archive):
-    """Describes 566 of IXI's T1-weighted images at a low resolution, with masks of the brain."""
+def ixi_tiny() -> Archive:
+    """Describe 566 of IXI's T1-weighted images at a low resolution, with masks of the brain."""
 
-    name: str
-    suffix: str = ".zip"
-    licence: str = LICENCE
-    labels: Labels = "map"
+    def address() -> tuple[str, str]:
+        from torchio.datasets import IXITiny  # takes seconds
 
-    @property
-    def md5(self) -> str:
-        """The archive's checksum."""
-        from torchio import datasets
+        return IXITiny.url, IXITiny.md5
 
-        return datasets.IXITiny.md5
-
-    @property
-    def url(self) -> str:
-        """The archive's address."""
-        from torchio import datasets
-
-        return datasets.IXITiny.url
-
-    def extract(self, archive: Path, folder: Path) -> Path:
-        """Extract the archive, and list its images and masks in a table; see `Archive`."""
-        from monai.apps.utils import extractall
-
-        from sslmed.preparation.readers.table import write_table
-
-        extractall(archive, folder, has_base=False)
-        root = folder / "ixi_tiny"
-        masks = {_subject(path): f"label/{path.name}" for path in _sorted(root / "label")}
-        rows = [(f"image/{path.name}", masks[_subject(path)]) for path in _sorted(root / "image")]
-        write_table(root, [("image", "mask"), *rows])
-        return root
+    return Archive("IXITiny", ".zip", LICENCE, "map", address, _extract_tiny)
 
 
-def _sorted(folder: Path) -> list[Path]:
-    return sorted(folder.glob(VOLUMES))
+def _extract(archive: Path, folder: Path) -> Path:
+    """Extract the archive, and list its images in a table."""
+    from monai.apps.utils import extractall
+
+    from sslmed.preparation.readers.table import write_table
+
+    extractall(archive, folder / "images", has_base=False)
+    write_table(folder, [("image",), *((f"images/{path.name}",) for path in _volumes(folder / "images"))])
+    return folder
+
+
+def _extract_tiny(archive: Path, folder: Path) -> Path:
+    """Extract the archive, and list its images and masks in a table."""
+    from monai.apps.utils import extractall
+
+    from sslmed.preparation.readers.table import write_table
+
+    extractall(archive, folder, has_base=False)
+    root = folder / "ixi_tiny"
+    masks = {_subject(path): f"label/{path.name}" for path in _volumes(root / "label")}
+    rows = [(f"image/{path.name}", masks[_subject(path)]) for path in _volumes(root / "image")]
+    write_table(root, [("image", "mask"), *rows])
+    return root
+
+
+def _volumes(folder: Path) -> list[Path]:
+    return sorted(folder.glob("[!.]*.nii.gz"))
 
 
 def _subject(path: Path) -> str:

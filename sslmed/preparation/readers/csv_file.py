@@ -61,7 +61,9 @@ def refuse_misspelt(path: Path, header: Sequence[str], columns: Collection[str])
     Raises:
         DataError: In this case: the column would be ignored, and with it the labels or the patients.
     """
-    for name in () if set(columns) & set(header) else header:
+    if set(columns) & set(header):
+        return
+    for name in header:
         is_patient = "patient" in columns and re.sub(r"\W+", "_", name) in PATIENTS
         meant = ["patient"] if is_patient else get_close_matches(name, columns, n=1, cutoff=NEARLY)
         if meant:

@@ -10,8 +10,7 @@ from sslmed.core.errors import DataError
 from sslmed.core.nearest import did_you_mean
 from sslmed.preparation.readers.dataset import Case, Dataset
 from sslmed.preparation.readers.dicom import find_series
-from sslmed.preparation.readers.names import VOLUMES, find_file, name_cases, strip_extension
-from sslmed.preparation.readers.photo_files import LONGEST_ID, is_id
+from sslmed.preparation.readers.names import ID, VOLUMES, find_file, is_id, name_cases, strip_extension
 
 SECTIONS = {"training": "numTraining", "test": "numTest"}
 """Lists of cases that are read, and the keys that say how many cases each has."""
@@ -94,14 +93,13 @@ def _read_cases(path: Path, content: dict[str, Any], problems: list[str]) -> lis
             problems.append(f"{place}: {wrong}")
             continue
         image, label = (entry["image"], entry.get("label")) if isinstance(entry, dict) else (entry, None)
-        found = [problem for file in (image, label) if file and (problem := _file_problem(place, path.parent, file))]
-        listed = {f"image {PurePath(image)}": f"case {strip_extension(PurePath(image).name, VOLUMES)}"}
-        listed |= {} if label is None else {f"label {PurePath(label)}": f"label {PurePath(label)}"}
-        again = [key for key in listed if key in places]
-        if again:
-            first = places[again[0]]
-            found.append(f"{place}: {listed[again[0]]} is already listed as {first}; each may be listed once")
-        places = dict.fromkeys(listed, place.removeprefix(f"{path}: ")) | places
+        files = {"image": image} if label is None else {"image": image, "label": label}
+        found = [problem for file in files.values() if (problem := _file_problem(place, path.parent, file))]
+        listed = [f"{kind} {PurePath(file)}" for kind, file in files.items()]
+        if again := [file for file in listed if file in places]:
+            found.append(f"{place}: {again[0]} is already listed as {places[again[0]]}; each may be listed once")
+        for file in listed:
+            places.setdefault(file, place.removeprefix(f"{path}: "))
         problems += found
         if not found:
             usable.append((place, image, label))
@@ -116,7 +114,7 @@ def _named(root: Path, usable: Sequence[tuple[str, str, str | None]], problems: 
         if name in cases:
             problems.append(f"{place}: {image} differs from {cases[name].image} in its extension alone; rename one")
         elif not is_id(name):
-            problems.append(f"{place}: {image!r}: rename it: printable, without backslash, at most {LONGEST_ID} bytes")
+            problems.append(f"{place}: {image!r}: rename it: {ID}")
         else:
             cases[name] = Case(name, _find(root, image), None if label is None else _find(root, label))
     return list(cases.values())
@@ -164,7 +162,8 @@ def _entry_problem(entry: object) -> str | None:
     if several:
         count = len(fields[several[0]])
         return f'"{several[0]}" lists {count} files; merge them as channels of one 4-D NIfTI, and give its path'
-    if not isinstance(fields.get("image"), str) or not isinstance(fields.get("label"), str | None):
+    image, label = fields.get("image"), fields.get("label")
+    if not (isinstance(image, str) and image and isinstance(label, str | None) and label != ""):
         return f'must be a path or {{"image": path, "label": path}}, not {entry!r}'
     unread = [name for name, value in fields.items() if name not in ("image", "label") and _is_path(value)]
     if unread:

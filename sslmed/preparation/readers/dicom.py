@@ -3,9 +3,11 @@
 Of a file's metadata only where its slice lies, its modality and the kind of image are read; nothing about the patient.
 """
 
+import itertools
 import re
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -15,13 +17,13 @@ import SimpleITK as sitk
 from numpy.typing import DTypeLike, NDArray
 
 from sslmed.preparation.readers.itk import TO_RAS, kind_of_voxels, to_array
+from sslmed.preparation.readers.listing import list_folder
 from sslmed.preparation.readers.names import find_path
 from sslmed.preparation.readers.nifti_header import Affine, NiftiImage, make_header, refuse
-from sslmed.preparation.readers.photo_files import list_folder
 from sslmed.preparation.readers.voxels import Voxels
 
 UID = re.compile(r"\d+(\.\d+){2,}")
-MAGIC = slice(128, 132), b"DICM"
+MAGIC = b"DICM"  # after 128 bytes of anything
 INDEX = "DICOMDIR"  # a list of the other files
 UNEVEN = 0.05  # of the distance of slices, by which one may miss its place: positions are rounded
 
@@ -58,21 +60,14 @@ class Series:
     """A series of a folder.
 
     Attributes:
-        folder: The folder.
-        uid: Series instance UID.
+        path: Path that names it among others of the folder: `FOLDER/UID`.
         slices: Its slices in their order in space; empty if a file has no image.
         problem: Why it is not a volume; `None` if it is one.
     """
 
-    folder: Path
-    uid: str
+    path: Path
     slices: tuple[Slice, ...]
     problem: str | None
-
-    @property
-    def path(self) -> Path:
-        """Path that names this series among others of the folder."""
-        return self.folder / self.uid
 
     @property
     def modality(self) -> str:
@@ -91,7 +86,7 @@ class Series:
 
     def __str__(self) -> str:
         about = self.problem or " x ".join(map(str, (*self.slices[0].shape[:2], len(self.slices))))
-        return f"{self.uid} ({' '.join(filter(None, (self.modality, about)))})"
+        return f"{self.path.name} ({' '.join(filter(None, (self.modality, about)))})"
 
 
 def is_series(path: Path) -> bool:
@@ -110,10 +105,9 @@ def find_series(folder: Path, name: str) -> Path | None:
 
 def is_dicom(path: Path) -> bool:
     """Return whether a file is DICOM, by its name or its content; it may be damaged."""
-    place, magic = MAGIC
     try:
         with path.open("rb") as file:
-            is_magic = file.read(place.stop)[place] == magic
+            is_magic = file.read(132)[128:] == MAGIC
     except OSError:
         is_magic = False
     return path.suffix.lower() == ".dcm" or (is_magic and path.name.upper() != INDEX)
@@ -126,13 +120,14 @@ def series_uids(folder: Path) -> list[str]:
 
 def list_series(folder: Path) -> list[Series]:
     """Read the headers of all files directly in a folder, and list the series, also those that are no volume."""
-    return [_read_series(folder, uid) for uid in series_uids(folder)]
+    return [_read_series(folder / uid, files) for uid, files in _by_series(folder).items()]
 
 
 def series_files(path: Path) -> tuple[Path, ...]:
     """List the files of a series: those of its UID, or those of all series of the folder."""
-    folder, uids = (path.parent, [path.name]) if _is_in_folder(path) else (path, series_uids(path))
-    return tuple(sorted(file for uid in uids for file in _files_of(folder, uid)))
+    if _is_in_folder(path):
+        return _by_series(path.parent).get(path.name, ())
+    return tuple(sorted(itertools.chain(*_by_series(path).values())))
 
 
 def open_series(path: Path) -> NiftiImage:
@@ -145,10 +140,11 @@ def open_series(path: Path) -> NiftiImage:
         DataError: If it is not one volume, or a folder holds several series.
     """
     folder = path.parent if _is_in_folder(path) else path
-    files = {uid: _files_of(folder, uid) for uid in series_uids(folder)}
+    files = _by_series(folder)
     if not files:
         refuse(path, "holds no DICOM series, and no other image is a folder; give a file, or the series' own folder")
-    damaged = [file for file in _files(folder) if is_dicom(file) and not any(file in each for each in files.values())]
+    whole = {*itertools.chain(*files.values())}
+    damaged = [file for file in list_folder(folder) if file.is_file() and is_dicom(file) and file not in whole]
     if damaged:
         refuse(damaged[0], f"is truncated or damaged, as are {len(damaged)} of the folder's DICOM files; copy it again")
     if folder == path and len(files) > 1:
@@ -157,7 +153,7 @@ def open_series(path: Path) -> NiftiImage:
     uid = next(iter(files)) if folder == path else path.name
     if uid not in files:
         refuse(path, f"{folder} has no such series; it has {', '.join(files)}")
-    series = _read_series(folder, uid)
+    series = _read_series(folder / uid, files[uid])
     if series.problem is not None:
         refuse(path, f"is not a volume: {series.problem}")
     shape = (*series.slices[0].shape[:2], len(series.slices))
@@ -170,22 +166,26 @@ def _is_in_folder(path: Path) -> bool:
     return UID.fullmatch(path.name) is not None and not path.exists()
 
 
-def _files(folder: Path) -> list[Path]:
-    return [path for path in list_folder(folder) if path.is_file()]
+def _by_series(folder: Path) -> Mapping[str, tuple[Path, ...]]:
+    """Return the files of each series of a folder."""
+    stats = {file.name: file.stat() for file in list_folder(folder) if file.is_file()}
+    return _scan(folder, tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats.items()))
 
 
-def _files_of(folder: Path, uid: str) -> set[Path]:
-    return set(map(Path, sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), uid)))
+@lru_cache(maxsize=16)
+def _scan(folder: Path, files: Hashable) -> Mapping[str, tuple[Path, ...]]:  # noqa: ARG001 (changed files are read again)
+    """GDCM reads all files of a folder for each series, so a folder is scanned once, not again for each case."""
+    names = sitk.ImageSeriesReader.GetGDCMSeriesFileNames
+    return {uid: tuple(sorted(map(Path, names(str(folder), uid)))) for uid in series_uids(folder)}
 
 
-def _read_series(folder: Path, uid: str) -> Series:
-    files = sorted(_files_of(folder, uid))
+def _read_series(path: Path, files: Sequence[Path]) -> Series:
     slices = [each for each in map(_read_slice, files) if each is not None]
     if len(slices) < len(files) or not slices:
-        return Series(folder, uid, (), "files without an image, such as a report or a plan")
+        return Series(path, (), "files without an image, such as a report or a plan")
     normal = np.cross(*slices[0].plane.T)
     slices.sort(key=lambda each: float(each.position @ normal))
-    return Series(folder, uid, tuple(slices), _problem(slices))
+    return Series(path, tuple(slices), _problem(slices))
 
 
 def _read_slice(file: Path) -> Slice | None:

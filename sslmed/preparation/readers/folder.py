@@ -9,8 +9,8 @@ from sslmed.preparation.readers.dataset import Case, Dataset
 from sslmed.preparation.readers.formats import source_files
 from sslmed.preparation.readers.fundus import COLOURS
 from sslmed.preparation.readers.label_names import is_label_name
-from sslmed.preparation.readers.names import VOLUMES, escape, nfc, strip_extension
-from sslmed.preparation.readers.photo_files import EXTENSIONS, name_images, select_images, walk_folder
+from sslmed.preparation.readers.listing import EXTENSIONS, select_images, walk_folder
+from sslmed.preparation.readers.names import VOLUMES, escape, name_images, nfc, strip_extension
 from sslmed.preparation.readers.volumes import channel_names
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from sslmed.preparation.readers import dicom, itk
 from sslmed.preparation.readers.names import ANALYZE, FREESURFER, ITK
 from sslmed.preparation.readers.nifti import open_nifti, read_nifti_header
-from sslmed.preparation.readers.nifti_header import NiftiImage, check_header, forms, has_form, make_header, position
+from sslmed.preparation.readers.nifti_header import NiftiImage, check_header, forms, make_header
 from sslmed.preparation.readers.voxels import Voxels, reading
 
 
@@ -27,7 +27,6 @@ class Header:
         spacing: Voxel size in mm.
         orientation: Where the axes run to, as `LPS`, by the closest direction.
         dtype: Type of the voxels in the file.
-        placed: Whether the header says where the voxels lie.
         modality: As DICOM names it: `CT`, `MR`; `None` in other formats.
     """
 
@@ -36,7 +35,6 @@ class Header:
     spacing: tuple[float, ...]
     orientation: str
     dtype: str
-    placed: bool
     modality: str | None
 
 
@@ -77,7 +75,6 @@ def read_header(path: Path) -> Header:
         spacing=tuple(map(float, np.linalg.norm(affine[:3, :3], axis=0))),
         orientation="".join(nib.aff2axcodes(affine)),  # type: ignore[no-untyped-call]
         dtype=str(header.get_data_dtype()),
-        placed=has_form(position(header)),
         modality=None if image is None else image.extra.get("modality"),
     )
 

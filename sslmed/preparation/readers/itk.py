@@ -47,8 +47,9 @@ def open_itk(path: Path) -> NiftiImage:
     shape = (*reader.GetSize(), *((components,) if components > 1 else ()))
     affine = _affine(reader)
     # An NRRD without `space` says nothing; ITK takes it to lie as its axes run.
-    says_nothing = is_nrrd and not reader.HasMetaDataKey("NRRD_space")
-    placed = not says_nothing or bool((affine != TO_RAS @ np.diag(np.append(_spacing(reader), 1.0))).any())
+    identity = np.eye(reader.GetDimension()).ravel()
+    is_default = not any(reader.GetOrigin()[:3]) and np.array_equal(reader.GetDirection(), identity)
+    placed = not (is_nrrd and is_default) or reader.HasMetaDataKey("NRRD_space")
     header = make_header(shape, kind_of_voxels(reader), affine, placed=placed)
     voxels = Voxels(path, shape, partial(_read, reader))
     return nib.Nifti2Image(voxels, None, header)  # type: ignore[no-untyped-call]
@@ -105,16 +106,11 @@ def _silent() -> Iterator[None]:
             os.close(kept)
 
 
-def _spacing(reader: Any) -> NDArray[np.float64]:  # noqa: ANN401
-    return np.array((*reader.GetSpacing(), 1.0)[:3])
-
-
 def _affine(reader: Any) -> Affine:  # noqa: ANN401
     sides = reader.GetDimension()
+    axes = np.reshape(reader.GetDirection(), (sides, sides)) * reader.GetSpacing()
     affine = np.eye(4)
     spatial = slice(min(sides, 3))
-    affine[spatial, spatial] = (np.reshape(reader.GetDirection(), (sides, sides)) * reader.GetSpacing())[
-        spatial, spatial
-    ]
+    affine[spatial, spatial] = axes[spatial, spatial]
     affine[spatial, 3] = reader.GetOrigin()[spatial]
     return TO_RAS @ affine

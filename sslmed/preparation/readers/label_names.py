@@ -1,6 +1,7 @@
 """Tells label maps from images by their names. No file is opened."""
 
 import re
+from functools import cache
 from pathlib import PurePath
 
 from sslmed.preparation.photograph import FORMATS
@@ -25,9 +26,10 @@ def is_label_name(path: PurePath) -> bool:
     return bool(folders & LABEL_FOLDERS or LABEL_WORDS.intersection(words_of(path.name)))
 
 
-def words_of(path: str) -> list[str]:
+@cache  # each label map without an image of its name is compared with all images near it
+def words_of(path: str) -> tuple[str, ...]:
     """Return the words of a file's path in lower case, without the extension."""
-    return [word for word in re.split(r"[\W_]+", stem(path).lower()) if word]
+    return tuple(word for word in re.split(r"[\W_]+", stem(path).lower()) if word)
 
 
 def stem(name: str) -> str:

@@ -8,10 +8,13 @@ from sslmed.preparation.readers import decathlon, folder, fundus, table
 from sslmed.preparation.readers.dataset import KINDS, Dataset, Labels
 from sslmed.preparation.readers.merged import merge
 
+LAYOUTS = {table.NAME: "a table", "dataset.json": "the Medical Segmentation Decathlon", "train.csv": "APTOS 2019"}
+"""File that lists the cases -> name of the layout, in the order in which they are looked for."""
+
 
 def has_layout(root: Path) -> bool:
     """Return whether a folder has a file that lists its cases."""
-    return any((root / name).is_file() for name in (table.NAME, "dataset.json", "train.csv"))
+    return any((root / name).is_file() for name in LAYOUTS)
 
 
 def scan(root: Path, *, labels: Labels | None = None, pool: bool = False) -> tuple[Dataset, list[str]]:
@@ -25,8 +28,8 @@ def scan(root: Path, *, labels: Labels | None = None, pool: bool = False) -> tup
     Raises:
         DataError: If no case can be used.
     """
-    if root.is_file() or (root / table.NAME).is_file():
-        return table.scan_table(root if root.is_file() else root / table.NAME, "none" if pool else labels)
+    if listed := _table_of(root):
+        return table.scan_table(listed, "none" if pool else labels)
     if (root / "dataset.json").is_file():
         dataset, problems = decathlon.scan_dataset(root)
     elif (root / "train.csv").is_file():
@@ -57,9 +60,16 @@ def scan_all(roots: Sequence[Path], *, labels: Labels | None = None, pool: bool 
 
 
 def _is_labelled(root: Path) -> bool:
-    if root.is_file() or (root / table.NAME).is_file():
-        return table.has_labels(root if root.is_file() else root / table.NAME)
+    if listed := _table_of(root):
+        return table.has_labels(listed)
     return has_layout(root) or not root.is_dir()
+
+
+def _table_of(root: Path) -> Path | None:
+    """Return the table that a dataset is, or that its folder holds."""
+    if root.is_file() and root.suffix.lower() != ".csv":
+        raise DataError([f"{root}: is no table (.csv); give one, or a folder, as {root.parent}"])
+    return next((path for path in (root, root / table.NAME) if path.is_file()), None)
 
 
 def read(*roots: Path, labels: Labels | None = None, pool: bool = False) -> Dataset:

@@ -1,9 +1,10 @@
 """Finds and names files whatever the form of their names: Unicode composed or not, extensions in any case."""
 
+import os
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from pathlib import Path, PurePath
+from pathlib import Path, PurePath, PureWindowsPath
 
 NIFTI = (".nii.gz", ".nii")
 ANALYZE = (".hdr", ".img")
@@ -11,6 +12,10 @@ ITK = (".nrrd", ".nhdr", ".mha", ".mhd")
 FREESURFER = (".mgz", ".mgh")
 VOLUMES = (*NIFTI, *ANALYZE, *ITK, *FREESURFER)
 """Endings of the files of volumes. A DICOM series is a folder."""
+
+LONGEST_ID = 250  # bytes; an id names a folder of the store
+ID = f"printable, without backslash or drive, at most {LONGEST_ID} bytes"
+"""What an id must be, for messages."""
 
 
 def nfc(name: str) -> str:
@@ -78,3 +83,24 @@ def _common(paths: set[tuple[str, ...]]) -> int:
     while len({path[: common + 1] for path in paths}) == 1:
         common += 1
     return min(common, min(map(len, paths)) - 1)
+
+
+def name_images(named: Iterable[tuple[str, Path]], problems: list[str]) -> dict[str, Path]:
+    """Return the images by id; images with an invalid or repeated id are problems and left out."""
+    images: dict[str, Path] = {}
+    for image_id, path in named:
+        if not is_id(image_id):
+            problems.append(f"{str(path)!r}: rename it: {ID}")
+        elif image_id in images:
+            problems.append(f"{path}: has the same id as {images[image_id]} ({image_id}); remove or rename one")
+        else:
+            images[image_id] = path
+    return images
+
+
+def is_id(image_id: str) -> bool:
+    """Return whether an id can name a folder on any system."""
+    is_name = PurePath(image_id).name == PureWindowsPath(image_id).name == image_id != ""
+    return (
+        is_name and image_id.isprintable() and not image_id.startswith(".") and len(os.fsencode(image_id)) <= LONGEST_ID
+    )

@@ -1,5 +1,6 @@
 """Opens NIfTI files, and finds whatever a damaged one has wrong: https://nifti.nimh.nih.gov."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,8 +15,6 @@ from sslmed.preparation.readers.nifti_header import (
     NiftiHeader,
     NiftiImage,
     check_header,
-    check_length,
-    check_offset,
     forms,
     refuse,
 )
@@ -38,10 +37,12 @@ def open_nifti(path: Path) -> NiftiImage:
     image_class = _image_class(path, content)
     with _parsing(path):
         raw = _raw_header(image_class, content)
-        check_offset(path, raw, len(content))
+        _check_offset(path, raw, len(content))
         image = image_class.from_bytes(content)
         forms(image.header)
-    check_length(path, image, len(content))
+    shape, dtype = image.shape, image.get_data_dtype()
+    if image.dataobj.offset + math.prod(shape) * dtype.itemsize > len(content):
+        refuse(path, f"is truncated: its header promises {shape} voxels of {dtype}; copy or download it again")
     check_header(path, image.header, raw["pixdim"][1:4])
     return image
 
@@ -72,6 +73,17 @@ def _image_class(path: Path, content: bytes) -> Any:  # noqa: ANN401 - nibabel i
 def _raw_header(image_class: Any, content: bytes) -> NiftiHeader:  # noqa: ANN401
     """Return the header as the file has it: nibabel silently repairs one that it opens: a spacing of 0 becomes 1."""
     return image_class.header_class(content[: image_class.header_class.sizeof_hdr], check=False)
+
+
+def _check_offset(path: Path, header: NiftiHeader, n_bytes: int) -> None:
+    """Refuse a file whose header gives a place for the voxels that is within the header, or beyond the end."""
+    offset, first = float(header["vox_offset"]), header.single_vox_offset
+    if not (offset >= first and offset.is_integer()):
+        place = f"says that its voxels begin at byte {offset:g} (vox_offset), but the header takes {first} bytes"
+        refuse(path, f"{place}; export it again")
+    if offset >= n_bytes:
+        place = f"its header says that its voxels begin at byte {offset:.0f} (vox_offset)"
+        refuse(path, f"is truncated: {place}, but it has {n_bytes} bytes; copy or download it again")
 
 
 @contextmanager

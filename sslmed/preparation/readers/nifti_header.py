@@ -80,32 +80,6 @@ def mask_image(labels: NDArray[Any], affine: Affine, fields: dict[str, Any]) -> 
     return nib.Nifti1Image(labels, header.get_best_affine() if fields else affine, header)  # type: ignore[no-untyped-call]
 
 
-def check_offset(path: Path, header: NiftiHeader, n_bytes: int) -> None:
-    """Refuse a file whose header gives a place for the voxels that is within the header, or beyond the end.
-
-    Raises:
-        DataError: In this case.
-    """
-    offset, first = float(header["vox_offset"]), header.single_vox_offset
-    if not (offset >= first and offset.is_integer()):
-        place = f"says that its voxels begin at byte {offset:g} (vox_offset), but the header takes {first} bytes"
-        refuse(path, f"{place}; export it again")
-    if offset >= n_bytes:
-        place = f"its header says that its voxels begin at byte {offset:.0f} (vox_offset)"
-        refuse(path, f"is truncated: {place}, but it has {n_bytes} bytes; copy or download it again")
-
-
-def check_length(path: Path, image: NiftiImage, n_bytes: int) -> None:
-    """Refuse a file that is shorter than its header says.
-
-    Raises:
-        DataError: In this case.
-    """
-    shape, dtype = image.shape, image.get_data_dtype()
-    if image.dataobj.offset + math.prod(shape) * dtype.itemsize > n_bytes:
-        refuse(path, f"is truncated: its header promises {shape} voxels of {dtype}; copy or download it again")
-
-
 def make_header(shape: Sequence[int], kind: DTypeLike, affine: Affine, *, placed: bool = True) -> NiftiHeader:
     """Return what a NIfTI file of a volume of another format would say: NIfTI-2, in double precision as the others.
 

@@ -85,31 +85,30 @@ def channel_names(images: Sequence[Path]) -> tuple[str, ...]:
 
 
 def read_channels(paths: Sequence[Path], modalities: Sequence[str]) -> Volume:
-    """Read and check an image of one file, or of one for each channel, on one grid; see `read_image`."""
+    """Read and check an image of one file, or of one for each channel, on one grid.
+
+    Args:
+        paths: The files.
+        modalities: Name of each channel.
+
+    Returns:
+        float32 `(C, *spatial)`.
+
+    Raises:
+        DataError: If a file cannot be used.
+    """
     if len(paths) == 1:
-        return read_image(paths[0], modalities)
+        return _read_image(paths[0], modalities)
     if len(paths) != len(modalities):
         names = ", ".join(modalities)
         refuse(paths[0], f"is one of {len(paths)} channels, but the dataset has {len(modalities)} ({names})")
-    channels = [read_image(path, [modality]) for path, modality in zip(paths, modalities, strict=True)]
+    channels = [_read_image(path, [modality]) for path, modality in zip(paths, modalities, strict=True)]
     for path, channel in zip(paths, channels, strict=True):
         _check_same_place(path, replace(channel, voxels=channel.voxels[0]), channels[0])
     return replace(channels[0], voxels=np.concatenate([channel.voxels for channel in channels]))
 
 
-def read_image(path: Path, modalities: Sequence[str]) -> Volume:
-    """Read and check an image.
-
-    Args:
-        path: The file.
-        modalities: Name of each channel.
-
-    Returns:
-        float32 `(C, *spatial)` and the affine.
-
-    Raises:
-        DataError: If the file cannot be used.
-    """
+def _read_image(path: Path, modalities: Sequence[str]) -> Volume:
     file = open_volume(path)
     _check_modality(path, file.extra.get("modality"), modalities)
     with np.errstate(over="ignore"):  # values beyond float32 become infinite, and are refused below

@@ -8,13 +8,14 @@ from pathlib import PurePath
 
 from sslmed.preparation.readers.names import VOLUMES, strip_extension
 from sslmed.preparation.survey.image import Image
+from sslmed.preparation.survey.remarks import Remarks
 
 NUMBERED = re.compile(r"(.+)_(\d{4})", re.DOTALL)
 FOLDERS = ("imagestr", "imagests", "imagesval")
 
 
 def join_channels(
-    images: Sequence[Image], masks: Collection[PurePath], nnunet: Collection[PurePath], problems: list[str]
+    images: Sequence[Image], masks: Collection[PurePath], nnunet: Collection[PurePath], remarks: Remarks
 ) -> list[Image]:
     """Join `case_0000.nii.gz`, `case_0001.nii.gz` and so on of `imagesTr` to the image `case.nii.gz`.
 
@@ -22,7 +23,7 @@ def join_channels(
         images: Images of one file each.
         masks: Names of the label maps: they tell a channel's number from a case's.
         nnunet: Folders with a `dataset.json` of nnU-Net.
-        problems: Cases that lack a channel are appended, one line each.
+        remarks: Gets the cases that lack a channel.
     """
     joined = [image for image in images if _case(image) is None]
     cases: dict[PurePath, dict[PurePath, dict[int, Image]]] = defaultdict(lambda: defaultdict(dict))
@@ -39,7 +40,7 @@ def join_channels(
         for case, channels in of_root.items():
             if sorted(channels) != wanted or len({image.shape for image in channels.values()}) > 1:
                 has = ", ".join(f"{number:04}" for number in sorted(channels))
-                problems.append(f"{case}: has the channels {has}; each case needs {len(wanted)} on one grid")
+                remarks.problems.append(f"{case}: has the channels {has}; each case needs {len(wanted)} on one grid")
                 continue
             files = tuple(file for number in wanted for file in channels[number].files)
             joined.append(replace(channels[0], name=case, files=files, channels=len(files)))

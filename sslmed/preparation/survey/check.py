@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from sslmed.core.errors import UserError
-from sslmed.core.files import check_writable
+from sslmed.core.files import check_writable, refuse_within
 from sslmed.core.nearest import did_you_mean_path
 from sslmed.preparation.survey.commands import commands_for_layout, commands_for_tables, read_layout
 from sslmed.preparation.survey.report import describe
@@ -28,8 +28,7 @@ def check(folder: Path, table: Path) -> dict[str, Any]:
     if not folder.is_dir():
         what = "is a file" if folder.exists() else f"no such folder{did_you_mean_path(folder)}"
         raise UserError(f"{folder}: {what}; give a folder of images")
-    if table.parent.resolve().is_relative_to(folder.resolve()):
-        raise UserError(f"--table {table}: is in {folder}, and nothing is written into a data folder; choose another")
+    refuse_within(table.parent, [folder], f"--table {table}")
     check_writable(table.parent, "--table")
     found = survey(folder)
     layout = read_layout(folder, found.remarks.notes)

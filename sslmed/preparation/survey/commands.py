@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sslmed.core.errors import DataError
 from sslmed.preparation.readers import layouts
-from sslmed.preparation.readers.dataset import Dataset
+from sslmed.preparation.readers.dataset import LABELS_OF_TASKS, Dataset
 from sslmed.preparation.readers.table_rows import COLUMNS
 from sslmed.preparation.survey.dataset_json import read_names
 from sslmed.preparation.survey.image import Image
@@ -20,22 +20,17 @@ COMPARED = 10
 WITH_ONE_CASE = ("baseline", "rotation", "jigsaw", "rpl")
 """Arms whose tasks compare no cases."""
 GRADES = {"0", "1", "2", "3", "4"}
-FIGURES = {"mask": "segmentation", "class": "classification", "value": "regression"}
-NAMES = {
-    "table.csv": "a table",
-    "dataset.json": "the Medical Segmentation Decathlon",
-    "train.csv": "APTOS 2019",
-}
-"""File that lists the cases -> name of the layout, in the order in which they are looked for."""
+FIGURES: dict[str, str] = {COLUMNS[labels]: task for task, labels in LABELS_OF_TASKS.items()}
+"""Column of labels -> figure."""
 
 
 def read_layout(folder: Path, notes: list[str]) -> tuple[str, Dataset] | None:
     """Return the layout and the dataset if `--data` takes the folder itself; or note why it does not."""
-    file = next((name for name in NAMES if (folder / name).is_file()), None)
+    file = next((name for name in layouts.LAYOUTS if (folder / name).is_file()), None)
     if file is None or read_names(folder / "dataset.json").is_nnunet:
         return None
     try:
-        return NAMES[file], layouts.read(folder)
+        return layouts.LAYOUTS[file], layouts.read(folder)
     except DataError as error:
         notes.append(f"--data does not take the folder as it is: {error.problems[0]}")
         return None

@@ -9,9 +9,7 @@ from pathlib import Path
 from isal import igzip, isal_zlib
 
 from sslmed.preparation.readers.formats import source_files
-from sslmed.preparation.survey.image import Image
-
-TRAILER = 8  # bytes at the end of a gzip file: checksum and length of the content
+from sslmed.preparation.survey.image import Image, gzip_trailer
 
 
 def duplicates(images: Iterable[Image]) -> list[list[Image]]:
@@ -19,7 +17,8 @@ def duplicates(images: Iterable[Image]) -> list[list[Image]]:
     alike: dict[Hashable, list[tuple[Image, list[Path]]]] = defaultdict(list)
     for image in images:
         files = [file for path in image.files for file in (source_files(path) if image.dims == 3 else (path,))]
-        alike[image.shape, tuple(map(_size, files))].append((image, files))
+        sizes = tuple(gzip_trailer(file) or file.stat().st_size for file in files)
+        alike[image.shape, sizes].append((image, files))
     equal: dict[Hashable, list[Image]] = defaultdict(list)
     for same in alike.values():
         for image, files in same if len(same) > 1 else ():
@@ -27,15 +26,6 @@ def duplicates(images: Iterable[Image]) -> list[list[Image]]:
             with suppress(OSError, EOFError, isal_zlib.error):  # type: ignore[arg-type]
                 equal[tuple(map(_digest, files))].append(image)
     return [group for group in equal.values() if len(group) > 1]
-
-
-def _size(path: Path) -> bytes | int:
-    """Return the size of a file, or the checksum and the length of what is packed in it."""
-    if path.suffix.lower() != ".gz":
-        return path.stat().st_size
-    with path.open("rb") as file:
-        file.seek(-TRAILER, 2)
-        return file.read()
 
 
 def _digest(path: Path) -> str:

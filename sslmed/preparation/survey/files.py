@@ -1,8 +1,6 @@
 """Finds the files of images in a folder, and reads what their headers say."""
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from sslmed.core.errors import DataError
@@ -12,27 +10,13 @@ from sslmed.preparation.photograph import FORMATS
 from sslmed.preparation.readers import dicom
 from sslmed.preparation.readers.formats import source_files
 from sslmed.preparation.readers.label_names import is_label_name
+from sslmed.preparation.readers.listing import walk_folder
 from sslmed.preparation.readers.names import VOLUMES
-from sslmed.preparation.readers.photo_files import walk_folder
 from sslmed.preparation.readers.table_rows import MASKS
 from sslmed.preparation.survey.image import Image, read_header
 from sslmed.preparation.survey.pairs import DERIVED
-from sslmed.preparation.survey.series import Patients, find_series
-
-
-@dataclass
-class Remarks:
-    """Collects what is to be said about files.
-
-    Args:
-        notes: What was not certain, and what was left out on purpose, one line each.
-        problems: What cannot be used and why, one line each.
-        others: Extension -> number of files that are no images.
-    """
-
-    notes: list[str] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-    others: Counter[str] = field(default_factory=Counter)
+from sslmed.preparation.survey.remarks import Remarks
+from sslmed.preparation.survey.series import find_series
 
 
 def find_files(folder: Path, remarks: Remarks) -> list[Path]:
@@ -71,10 +55,9 @@ def read_headers(folder: Path, files: Sequence[Path], remarks: Remarks) -> list[
             elif path not in data:
                 remarks.others[path.suffix.lower() or path.name] += 1
             advance()
-        patients = Patients()
+        patients: dict[str, str] = {}
         for parent, of_parent in series.items():
-            name = parent.relative_to(folder)
-            images += find_series(name, parent, of_parent, patients, remarks.notes, remarks.problems)
+            images += find_series(parent.relative_to(folder), parent, of_parent, patients, remarks)
             advance(len(of_parent))
     return images
 

@@ -1,6 +1,7 @@
 """What the header of an image says. Voxels are not read."""
 
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Literal
@@ -12,8 +13,6 @@ from sslmed.core.errors import DataError
 from sslmed.preparation.photograph import FORMATS
 from sslmed.preparation.readers import formats
 from sslmed.preparation.readers.names import NIFTI, VOLUMES, strip_extension
-
-GZIP_TRAILER = 4  # bytes at the end of a gzip file that tell the length of its content, modulo 2^32
 
 
 @dataclass(frozen=True)
@@ -69,20 +68,22 @@ def read_header(name: PurePath, path: Path) -> Image:
 def _volume(name: PurePath, path: Path) -> Image:
     header = formats.read_header(path)
     ending = name.name.lower()[len(strip_extension(name.name, VOLUMES)) :]
+    end = gzip_trailer(path)
+    length = path.stat().st_size if end is None else int.from_bytes(end[4:], "little")
     promised = math.prod(header.shape) * header.channels * np.dtype(header.dtype).itemsize
-    if ending in NIFTI and _length(path) < promised % 2**32:
+    if ending in NIFTI and length < promised % 2**32:
         formats.open_volume(path)  # says what is wrong, if anything is
     spacing = tuple(round(length, 4) for length in header.spacing)
     return Image(name, (path,), ending, header.shape, header.channels, spacing, header.orientation)
 
 
-def _length(path: Path) -> int:
-    """Return the length of a file's content, which need not be unpacked for it."""
+def gzip_trailer(path: Path) -> bytes | None:
+    """Return the end of a gzip file: checksum and length, modulo 2^32, of its content. `None` for other files."""
     if path.suffix.lower() != ".gz":
-        return path.stat().st_size
+        return None
     with path.open("rb") as file:
-        file.seek(-GZIP_TRAILER, 2)
-        return int.from_bytes(file.read(), "little")
+        file.seek(-8, os.SEEK_END)
+        return file.read()
 
 
 def _photograph(name: PurePath, path: Path) -> Image:

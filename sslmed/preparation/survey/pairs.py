@@ -3,11 +3,11 @@
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import PurePath
 
 from sslmed.core.text import shorten
 from sslmed.preparation.readers.label_names import LABEL_FOLDERS, stem, words_of
+from sslmed.preparation.survey.remarks import Remarks
 
 IMAGE_WORDS = {
     *("image", "images", "imagestr", "imagests", "imagesval", "img", "imgs", "scan", "scans", "volume", "volumes"),
@@ -22,29 +22,19 @@ DERIVED = "derivatives"
 BIDS = re.compile(r"(sub|ses|run)-[a-zA-Z0-9]+")
 
 
-@dataclass
-class Pairs:
-    """Holds what belongs together.
-
-    Args:
-        masks: Image -> kind of label map -> label map.
-        notes: What was not certain, one line each.
-        problems: Label maps that belong to no image, one line each.
-    """
-
-    masks: dict[PurePath, dict[str, PurePath]] = field(default_factory=lambda: defaultdict(dict))
-    notes: list[str] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-
-
-def pair(images: Mapping[PurePath, Sequence[int]], masks: Mapping[PurePath, Sequence[int]]) -> Pairs:
+def pair(
+    images: Mapping[PurePath, Sequence[int]], masks: Mapping[PurePath, Sequence[int]], remarks: Remarks
+) -> dict[PurePath, dict[str, PurePath]]:
     """Find the image of each label map: one that is called like it, or the only one of its grid near it.
 
     Args:
         images: Path within the folder -> shape.
         masks: The same of label maps.
+        remarks: Gets what was not certain, and label maps that belong to no image.
+
+    Returns:
+        Image -> kind of label map -> label map.
     """
-    pairs = Pairs()
     called: dict[object, list[PurePath]] = defaultdict(list)
     below: dict[PurePath, list[PurePath]] = defaultdict(list)
     for image in images:
@@ -60,19 +50,18 @@ def pair(images: Mapping[PurePath, Sequence[int]], masks: Mapping[PurePath, Sequ
         fitting = _most_alike(mask, [image for image in candidates if tuple(images[image]) == tuple(shape)])
         if candidates and not fitting:
             grids = f"has {_size(shape)} voxels, but its image {candidates[0]} {_size(images[candidates[0]])}"
-            pairs.problems.append(f"{mask}: {grids}; a label map must have its image's grid")
+            remarks.problems.append(f"{mask}: {grids}; a label map must have its image's grid")
         elif not fitting or (len(fitting) > 1 and not by_name):
             could_be = f"it could be that of {shorten([*map(str, fitting)])}" if fitting else "there is none near it"
-            pairs.problems.append(
+            remarks.problems.append(
                 f"{mask}: is a label map by its name, but no image is called so, and {could_be}; rename it"
             )
         else:
             found.append((fitting[0], mask))
             shared += [f"{mask} of {shorten([*map(str, fitting)])}"] * (len(fitting) > 1)
     if shared:
-        pairs.notes.append(f"{len(shared)} label maps fit several images, and are given to the first: {shared[0]}")
-    _add(pairs, found)
-    return pairs
+        remarks.notes.append(f"{len(shared)} label maps fit several images, and are given to the first: {shared[0]}")
+    return _by_kind(found, remarks)
 
 
 def _near(mask: PurePath) -> list[PurePath]:
@@ -84,17 +73,20 @@ def _most_alike(mask: PurePath, images: Sequence[PurePath]) -> list[PurePath]:
     """Return the images whose paths have the most words in common with that of a label map."""
     words = {*words_of(str(mask))}
     in_common = [len(words.intersection(words_of(str(image)))) for image in images]
-    return [image for image, count in zip(images, in_common, strict=True) if count == max(in_common)]
+    most = max(in_common, default=0)
+    return [image for image, count in zip(images, in_common, strict=True) if count == most]
 
 
-def _add(pairs: Pairs, found: Sequence[tuple[PurePath, PurePath]]) -> None:
-    """Add label maps by their kinds: their names alone tell these, or also their folders if names are not enough."""
+def _by_kind(found: Sequence[tuple[PurePath, PurePath]], remarks: Remarks) -> dict[PurePath, dict[str, PurePath]]:
+    """Name the kinds of label maps: their names alone tell these, or also their folders if names are not enough."""
+    masks: dict[PurePath, dict[str, PurePath]] = defaultdict(dict)
     by_name = [(image, _kind(image.name, mask.name) or mask.parent.name) for image, mask in found]
     by_path = [(image, _kind(str(image), str(mask))) for image, mask in found]
     for (image, kind), (_, mask) in zip(by_name if len({*by_name}) == len(found) else by_path, found, strict=True):
-        first = pairs.masks[image].setdefault(kind, mask)
+        first = masks[image].setdefault(kind, mask)
         if first != mask:
-            pairs.problems.append(f"{mask}: belongs to {image}, as {first} does; merge them into one label map")
+            remarks.problems.append(f"{mask}: belongs to {image}, as {first} does; merge them into one label map")
+    return masks
 
 
 def _kind(image: str, mask: str) -> str:

@@ -1,4 +1,4 @@
-"""Finds DICOM series: volumes to use, and what is none. Nothing that tells of whom or when they are is passed on."""
+"""Finds DICOM series: those that are volumes, and others. Nothing is passed on that tells of whom or when they are."""
 
 from collections.abc import Sequence
 from pathlib import Path, PurePath
@@ -9,27 +9,13 @@ import SimpleITK as sitk
 
 from sslmed.preparation.readers import dicom
 from sslmed.preparation.survey.image import Image
+from sslmed.preparation.survey.remarks import Remarks
 
 PATIENT = "0010|0020"
 
 
-class Patients:
-    """Numbers patients in the order in which they are met, so that nothing else is known of them."""
-
-    def __init__(self) -> None:
-        self._numbers: dict[str, str] = {}
-
-    def number(self, file: Path) -> str:
-        """Return the number of the patient of a DICOM file; empty if the file has none."""
-        reader = sitk.ImageFileReader()
-        reader.SetFileName(str(file))
-        reader.ReadImageInformation()
-        identity = reader.GetMetaData(PATIENT).strip() if reader.HasMetaDataKey(PATIENT) else ""
-        return self._numbers.setdefault(identity, str(len(self._numbers) + 1)) if identity else ""
-
-
 def find_series(
-    name: PurePath, folder: Path, files: Sequence[Path], patients: Patients, notes: list[str], problems: list[str]
+    name: PurePath, folder: Path, files: Sequence[Path], patients: dict[str, str], remarks: Remarks
 ) -> list[Image]:
     """Return the volumes of the series whose files are directly in a folder.
 
@@ -37,27 +23,28 @@ def find_series(
         name: Path of the folder within the folder of the survey.
         folder: The folder.
         files: The DICOM files in it.
-        patients: Numbers the patients.
-        notes: If there are several series, they are listed.
-        problems: Series that are no volume, and damaged files, are appended.
+        patients: Patient -> number, in the order in which patients are met. Nothing else is passed on of them.
+        remarks: Gets the series that are no volume, damaged files, and, if there are several series, a list of them.
     """
     series = dicom.list_series(folder)
     damaged = sorted({*files}.difference(*(dicom.series_files(each.path) for each in series)))
     if damaged:
+        what = f"is truncated or damaged, as are {len(damaged)} of the folder's files"
         cure = f"copy it again; the {len(series)} series of its folder are left out"
-        problems.append(f"{damaged[0]}: is truncated or damaged, as are {len(damaged)} of the folder's files; {cure}")
+        remarks.problems.append(f"{damaged[0]}: {what}; {cure}")
         return []
-    problems += [f"{each.path}: is not a volume: {each.problem}" for each in series if each.problem is not None]
+    unusable = [each for each in series if each.problem is not None]
+    remarks.problems += [f"{each.path}: is not a volume: {each.problem}" for each in unusable]
     usable = [each for each in series if each.problem is None]
     if len(series) == 1:
         return [_image(name, folder, each, patients) for each in usable]
     if usable:
         listed = "; ".join(map(str, series))
-        notes.append(f"{folder} holds {len(series)} series, of which all that are volumes are listed: {listed}")
-    return [_image(name / each.uid, each.path, each, patients) for each in usable]
+        remarks.notes.append(f"{folder} holds {len(series)} series, of which all that are volumes are listed: {listed}")
+    return [_image(name / each.path.name, each.path, each, patients) for each in usable]
 
 
-def _image(name: PurePath, path: Path, series: dicom.Series, patients: Patients) -> Image:
+def _image(name: PurePath, path: Path, series: dicom.Series, patients: dict[str, str]) -> Image:
     first, affine = series.slices[0], series.affine
     return Image(
         name=name,
@@ -68,5 +55,14 @@ def _image(name: PurePath, path: Path, series: dicom.Series, patients: Patients)
         spacing=tuple(round(float(length), 4) for length in np.linalg.norm(affine[:3, :3], axis=0)),
         orientation="".join(nib.aff2axcodes(affine)),  # type: ignore[no-untyped-call]
         modality=(series.modality,) * bool(series.modality),
-        patient=patients.number(first.file),
+        patient=_patient(first.file, patients),
     )
+
+
+def _patient(file: Path, numbers: dict[str, str]) -> str:
+    """Return the number of the patient of a DICOM file; empty if the file names none."""
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(file))
+    reader.ReadImageInformation()
+    identity = reader.GetMetaData(PATIENT).strip() if reader.HasMetaDataKey(PATIENT) else ""
+    return numbers.setdefault(identity, str(len(numbers) + 1)) if identity else ""

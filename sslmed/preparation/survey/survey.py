@@ -14,9 +14,10 @@ from sslmed.preparation.settings import is_ct
 from sslmed.preparation.survey.channels import join_channels
 from sslmed.preparation.survey.dataset_json import Names, read_names
 from sslmed.preparation.survey.duplicates import duplicates
-from sslmed.preparation.survey.files import Remarks, find_files, read_headers, split
+from sslmed.preparation.survey.files import find_files, read_headers, split
 from sslmed.preparation.survey.image import Image
-from sslmed.preparation.survey.pairs import Pairs, pair
+from sslmed.preparation.survey.pairs import pair
+from sslmed.preparation.survey.remarks import Remarks
 from sslmed.preparation.survey.samples import CT, Sample, choose, read_sample
 from sslmed.preparation.survey.sheets import Sheet, find_sheet
 
@@ -86,17 +87,18 @@ def survey(folder: Path) -> Survey:
     jsons = [path for path in files if path.name == "dataset.json"]
     names: dict[PurePath, Names] = {path.parent.relative_to(folder): read_names(path) for path in jsons}
     nnunet = {root for root in names if names[root].is_nnunet}
-    incomplete: list[str] = []
-    images = [_described(image, names) for image in join_channels(images, [*masks], nnunet, incomplete)]
-    pairs = pair({image.name: image.shape for image in images}, {name: mask.shape for name, mask in masks.items()})
-    remarks.notes += pairs.notes
-    remarks.problems += [f"{folder}/{problem}" for problem in (*incomplete, *pairs.problems)]
+    within = Remarks()  # their paths are within the folder
+    images = [_described(image, names) for image in join_channels(images, masks, nnunet, within)]
+    shapes = {image.name: image.shape for image in images}
+    masks_of = pair(shapes, {name: mask.shape for name, mask in masks.items()}, within)
+    remarks.notes += within.notes
+    remarks.problems += [f"{folder}/{problem}" for problem in within.problems]
     sheets = [path for path in files if path.suffix.lower() == ".csv"]
     sheet = find_sheet(sheets, [image.name for image in images])
     kinds: dict[object, list[Image]] = {}
     for image in images:
         kinds.setdefault((image.dims, image.channels, tuple(map(is_ct, image.modality))), []).append(image)
-    groups = [_group(each, pairs, masks, sheet, names, remarks) for each in kinds.values()]
+    groups = [_group(each, masks_of, masks, sheet, names, remarks) for each in kinds.values()]
     groups = sorted((each for each in groups if each.images), key=lambda each: (-each.n_labelled, -len(each.images)))
     copies = [[image.name for image in same] for same in duplicates(images)]
     for each in groups:
@@ -135,7 +137,7 @@ def _names_of(image: Image, names: Mapping[PurePath, Names]) -> Names:
 
 def _group(
     images: Sequence[Image],
-    pairs: Pairs,
+    masks_of: Mapping[PurePath, Mapping[str, PurePath]],
     masks: Mapping[PurePath, Image],
     sheet: Sheet | None,
     names: Mapping[PurePath, Names],
@@ -144,7 +146,7 @@ def _group(
     """Read a sample of images that belong together; those that cannot be used are left out."""
     maps: dict[str, dict[PurePath, Path]] = {}
     for image in images:
-        for kind, mask in pairs.masks.get(image.name, {}).items():
+        for kind, mask in masks_of.get(image.name, {}).items():
             maps.setdefault(kind, {})[image.name] = masks[mask].files[0]
     maps = dict(sorted(maps.items(), key=lambda item: -len(item[1])))
     first = next(iter(maps.values()), {})

@@ -8,7 +8,7 @@ from sslmed.core.text import count
 from sslmed.evaluation.metrics import find
 from sslmed.evaluation.statistics import ENOUGH_RUNS
 from sslmed.experiments.arms import BASELINE, Arm, baseline_of
-from sslmed.reporting.captions import CORRECTED, NO_DIFFERENCES, holm_family, null_band
+from sslmed.reporting.captions import NO_DIFFERENCES, holm_family, null_band, validity
 from sslmed.reporting.html.experiment import FinishedExperiment
 from sslmed.reporting.html.formatting import difference, effect, interval, listing, p_value, score
 from sslmed.reporting.summary import main_fractions
@@ -38,6 +38,7 @@ def answer(experiment: FinishedExperiment) -> dict[str, Any]:
         "rows": [_row(cells[cells["arm"] == arm.name], arm, experiment, differ=differ) for arm in arms],
         "n_runs": int(cells["n_runs"].max()),
         "is_uneven": bool(cells["n_runs"].nunique() > 1),
+        "interval": "95 % interval over test cases" if cells["n_runs"].max() < ENOUGH_RUNS else "95 % interval",
     }
 
 
@@ -86,17 +87,17 @@ def _grounds(experiment: FinishedExperiment) -> list[str]:
     """Explain the grounds of the answer, in paragraphs."""
     tables = experiment.tables
     lines = experiment.pretraining_warnings(losses=True)
-    if tables.tests.empty:
-        lines.append(
-            f"{NO_DIFFERENCES} The intervals of the scores are over test cases only: they do not include the noise of "
-            "training, i.e. how much a score would change if the same network were trained again. For the same reason "
-            "there is no p-value and no label efficiency."
-        )
-    else:
+    if not tables.tests.empty:
         lines.append(
             f"Each arm is tested once, on its difference to the baseline averaged over {_amounts(experiment)}. "
             f"{holm_family(tables)} A difference is significant if its p is then below {LEVEL}. One that is not "
-            f"significant may still exist: its interval says how large it may be. {CORRECTED}"
+            f"significant may still exist: its interval says how large it may be. {validity(tables)}"
+        )
+    elif (tables.summary["n_runs"] < ENOUGH_RUNS).any():
+        lines.append(
+            f"{NO_DIFFERENCES} The intervals of such scores are over test cases only: they do not include the noise of "
+            "training, i.e. how much a score would change if the same network were trained again. For the same reason "
+            "there is no p-value and no label efficiency."
         )
     untested = [
         style.arm.name

@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 
 from sslmed.core.label_amount import LabelAmount
 from sslmed.evaluation.metrics import find
-from sslmed.experiments.arms import BASELINE
 from sslmed.reporting.efficiency import middle_fraction
 from sslmed.reporting.figures import STYLE
 from sslmed.reporting.html.experiment import FinishedExperiment
@@ -51,6 +50,7 @@ def charts(experiment: FinishedExperiment) -> dict[str, list[dict[str, Any]]]:
     published = published_curves(experiment.figure, experiment.dataset)
     published = published[published["arm"].isin([style.arm.name for style in arms])]
     main = experiment.metrics[0]
+    pretrained = {run.arm for run in experiment.runs if run.labels is None}  # not if weights come from a file
     at = tables.labels.amounts[middle_fraction(tables.curves)].of_labels
     convergence = partial(draw_convergence, tables=tables, arms=arms, metric=main)
     return {
@@ -59,7 +59,7 @@ def charts(experiment: FinishedExperiment) -> dict[str, list[dict[str, Any]]]:
         "published": [] if published.empty else [_published(tables, arms, published)],
         "pretext": [
             _pretext(i, style, experiment)
-            for i, style in enumerate(style for style in arms if style.arm.task != BASELINE)
+            for i, style in enumerate(style for style in arms if style.arm.name in pretrained)
         ],
         "agreement": [_agreement(tables, arms)] if experiment.label_kind == "value" else [],
     }

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from sslmed.core.errors import UserError
-from sslmed.experiments.arms import Arm
 from sslmed.experiments.failures import Failure, failures
 from sslmed.experiments.plan import Run
 from sslmed.experiments.settings import kept_experiment
@@ -96,8 +95,8 @@ class FinishedExperiment:
 
     @property
     def is_phantom(self) -> bool:
-        """Whether the images are synthetic."""
-        return self.dataset == PHANTOM
+        """Whether images are synthetic."""
+        return PHANTOM in self.dataset.split("+")
 
     @cached_property
     def metrics(self) -> list[str]:
@@ -118,10 +117,3 @@ class FinishedExperiment:
             return Store(Path(run.values("--data.store")[0]))
         except UserError:
             return None
-
-    @property
-    def pools(self) -> list[str]:
-        """Names of the external pools that arms were pretrained on."""
-        external = [run for run in self.runs if run.labels is None and Arm.parse(run.arm).external]
-        stores = {Path(run.values("--data.store")[0]).name for run in external}
-        return sorted(name.removeprefix("pool-").rpartition("-")[0] for name in stores)

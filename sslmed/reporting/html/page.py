@@ -1,6 +1,5 @@
 """Writes the report of an experiment."""
 
-from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from sslmed.evaluation.artefacts import STRENGTHS
 from sslmed.evaluation.metrics import find
 from sslmed.evaluation.resolution import lost_labels
 from sslmed.experiments.arms import Arm
-from sslmed.experiments.plan import Run, plan_of
+from sslmed.experiments.plan import plan_of
 from sslmed.experiments.settings import kept_experiment
 from sslmed.reporting.captions import INCOMPLETE, caption, notes_of
 from sslmed.reporting.html import tables as page_tables
@@ -25,7 +24,7 @@ from sslmed.reporting.html.meanings import EXTERNAL, NULL, OWN, SLICES, TASKS
 from sslmed.reporting.html.swatches import swatch
 from sslmed.reporting.html.viewer import viewer
 from sslmed.reporting.robustness import write_corrupted_table
-from sslmed.reporting.tables import Tables, collect
+from sslmed.reporting.tables import collect
 
 NAME = "report.html"
 PREDICTIONS = {"map": "Slices", "class": "Confusion", "value": "Predictions"}
@@ -33,14 +32,7 @@ PREDICTIONS = {"map": "Slices", "class": "Confusion", "value": "Predictions"}
 
 
 def report_experiment(work: Path, out: Path) -> Path:
-    """Report on the experiment in a directory.
-
-    Args:
-        work: `RUNS/<figure>/<data>-<preset>`.
-        out: Where results go; the report is `<figure>/<data>-<preset>/report.html` in it, beside the figure.
-
-    Returns:
-        The file that was written.
+    """Report on the experiment in `RUNS/<figure>/<data>-<preset>`, and return the file, which is beside its figure.
 
     Raises:
         UserError: If there is no experiment there, or no fine-tuning run of it has finished.
@@ -51,19 +43,12 @@ def report_experiment(work: Path, out: Path) -> Path:
     tables = collect(finetuning, kept_experiment(work, work.parent.name).metrics[0])
     path = out / work.parent.name / work.name / NAME
     write_corrupted_table(tables.robustness, path.parent)
-    write_report(path, work, runs, tables)
+    write_report(path, FinishedExperiment(work, runs, tables))
     return path
 
 
-def write_report(path: Path, work: Path, runs: Sequence[Run], tables: Tables) -> None:
-    """Write one self-contained HTML file; equal runs give equal bytes.
-
-    Args:
-        path: File to write.
-        work: The experiment's directory.
-        runs: The plan.
-        tables: What the finished fine-tuning runs found.
-    """
+def write_report(path: Path, experiment: FinishedExperiment) -> None:
+    """Write one self-contained HTML file; equal runs give equal bytes."""
     environment = Environment(
         loader=PackageLoader("sslmed.reporting.html", "page_files"),
         autoescape=True,  # names of datasets, classes and cases are not trusted
@@ -72,7 +57,7 @@ def write_report(path: Path, work: Path, runs: Sequence[Run], tables: Tables) ->
         undefined=StrictUndefined,
     )
     template = environment.get_template("report.html")
-    write_text(path, template.render(_content(FinishedExperiment(work, runs, tables))))
+    write_text(path, template.render(_content(experiment)))
 
 
 def _content(experiment: FinishedExperiment) -> dict[str, Any]:
@@ -98,9 +83,10 @@ def _content(experiment: FinishedExperiment) -> dict[str, Any]:
         ],
         "metrics": [(find(metric).title, find(metric).meaning) for metric in experiment.metrics],
         "arms": [swatch(style) | {"meaning": _meaning(style.arm)} for style in experiment.arm_styles],
+        "has_supervised": any(Arm.parse(name).is_supervised for name in experiment.arms),
         "has_null_band": not experiment.tables.null_bands.empty,
         "null_arms": [(name, _meaning(Arm.parse(name))) for name in experiment.arms if Arm.parse(name).is_null],
-        "caption": [*caption(experiment.tables, main), *notes_of(experiment.records.values())],
+        "caption": [*caption(experiment.tables, main), *notes_of(experiment.records)],
         "charts": charts(experiment),
         "label_kind": experiment.label_kind,
         "predictions": PREDICTIONS[experiment.label_kind],
@@ -115,11 +101,7 @@ def _content(experiment: FinishedExperiment) -> dict[str, Any]:
         "data": page_tables.data(experiment),
         "protocol": page_tables.protocol(experiment),
         "versions": page_tables.versions(experiment),
-        "page_data": {
-            "amounts": [*map(str, amounts.values())],
-            "viewer": examples,
-            "confusion": matrix,
-        },
+        "page_data": {"amounts": [*map(str, amounts.values())], "viewer": examples, "confusion": matrix},
         "style": _file("report.css"),
         "script": _file("report.js"),
     }

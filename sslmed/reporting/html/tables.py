@@ -13,17 +13,9 @@ from sslmed.preparation.channels import UNNAMED
 from sslmed.preparation.download.known import licence_of
 from sslmed.reporting.efficiency import LABELS, UPDATES
 from sslmed.reporting.html.experiment import FinishedExperiment
-from sslmed.reporting.html.formatting import (
-    NONE,
-    difference,
-    interval,
-    listing,
-    memory,
-    p_value,
-    score,
-)
+from sslmed.reporting.html.formatting import NONE, difference, interval, listing, memory, p_value, score
 from sslmed.reporting.label_axis import LabelAxis
-from sslmed.reporting.pretraining import labelled_sources
+from sslmed.reporting.pretraining import labelled_sources, pools
 
 TIMES = " \N{MULTIPLICATION SIGN} "
 QUANTITIES = {"labels": LABELS, "updates": UPDATES}
@@ -35,10 +27,7 @@ def all_cells(experiment: FinishedExperiment) -> list[dict[str, Any]]:
     summary = experiment.tables.summary
     others = [metric for metric in summary["metric"].unique() if metric not in experiment.metrics]
     return [
-        {
-            "metric": _name(metric, experiment),
-            "rows": _cells(summary[summary["metric"] == metric], experiment),
-        }
+        {"metric": _name(metric, experiment), "rows": _cells(summary[summary["metric"] == metric], experiment)}
         for metric in [*experiment.metrics, *others]
     ]
 
@@ -208,14 +197,17 @@ def protocol(experiment: FinishedExperiment) -> list[tuple[str, str]]:
         ("Fine-tuning", _budget(experiment.finetuning.values())),
     ]
     if experiment.pretraining:
-        seen = "the images of training, unlabelled and test cases (transductive)"
-        seen = seen if experiment.transductive else "the images of training and unlabelled cases, never of a test case"
-        terms += [("Pretraining", f"{_budget(experiment.pretraining.values())}, once per arm and fold; sees {seen}")]
+        seen = "; sees the images of training and unlabelled cases, never of a test case"
+        if experiment.transductive:
+            seen = "; sees the images of training, unlabelled and test cases (transductive)"
+        if not any(Arm.parse(run.arm).sees_the_dataset for run in experiment.pretraining):
+            seen = ""
+        terms += [("Pretraining", f"{_budget(experiment.pretraining.values())}, once per arm and fold{seen}")]
     counts = _image_counts(experiment)
     terms += [("Images of pretraining", counts)] if counts else []
-    if experiment.pools:
-        pools = listing([*map(_with_licence, experiment.pools)])
-        terms.append(("External pool", f"{pools}: the arms with -external are pretrained on it alone"))
+    if names := pools(experiment.runs):
+        listed = listing([*map(_with_licence, names)])
+        terms.append(("External pool", f"{listed}: the arms with -external are pretrained on it alone"))
     sources = labelled_sources(experiment.records.values())
     terms += [("Supervised arms", f"pretrained on the labels of {each}") for each in sources]
     return terms

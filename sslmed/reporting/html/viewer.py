@@ -21,30 +21,6 @@ MOST_BYTES = 12_000_000
 """Size of all pictures and outlines in one report. Later ones are omitted, and the page lists them."""
 
 
-class Pool:
-    """Stores each text once. All arms show the same images and truths.
-
-    Attributes:
-        size: Length of all.
-    """
-
-    def __init__(self) -> None:
-        self._positions: dict[str, int] = {}
-        self.size = 0
-
-    @property
-    def texts(self) -> list[str]:
-        """The texts by position."""
-        return list(self._positions)
-
-    def add(self, text: str) -> int:
-        """Add a text and return its position."""
-        if text not in self._positions:
-            self._positions[text] = len(self._positions)
-            self.size += len(text)
-        return self._positions[text]
-
-
 def viewer(experiment: FinishedExperiment) -> dict[str, Any] | None:
     """Gather the examples of the first fold and seed.
 
@@ -58,20 +34,21 @@ def viewer(experiment: FinishedExperiment) -> dict[str, Any] | None:
     if not with_examples:
         return None
     fold, seed = min((run.fold, run.seed) for run in with_examples)
-    pool, left_out, n_classes = Pool(), [], 1
+    texts: dict[str, int] = {}  # each once -> its position, as all arms show the same images and truths
+    left_out, n_classes = [], 1
     cells: dict[str, dict[str, Any]] = {}
     for run in _ordered([run for run in with_examples if (run.fold, run.seed) == (fold, seed)], experiment):
-        if pool.size > MOST_BYTES:
+        if sum(map(len, texts)) > MOST_BYTES:
             left_out.append(f"{run.arm} {run.labels}")
             continue
         examples = load_examples(RunDirectory(experiment.work / run.name).examples)
         n_classes = max(n_classes, *(int(max(each.truth.max(), each.prediction.max())) for each in examples.values()))
-        of_arm = cells.setdefault(run.arm, {})
-        of_arm[str(run.labels)] = {role: _encoded(example, pool) for role, example in examples.items()}
+        encoded = {role: _encoded(example, texts) for role, example in examples.items()}
+        cells.setdefault(run.arm, {})[str(run.labels)] = encoded
     names = [] if experiment.store is None else list(experiment.store.label_names.values())
     channel = "" if experiment.store is None else experiment.store.modalities[0]
     return {
-        "texts": pool.texts,
+        "texts": [*texts],
         "cells": cells,
         "fold": fold,
         "seed": seed,
@@ -88,14 +65,17 @@ def _ordered(runs: list[Run], experiment: FinishedExperiment) -> Iterator[Run]:
     yield from sorted(runs, key=lambda run: (names.index(run.arm), run.labels))
 
 
-def _encoded(example: Example, pool: Pool) -> dict[str, Any]:
+def _encoded(example: Example, texts: dict[str, int]) -> dict[str, Any]:
+    def add(text: str) -> int:
+        return texts.setdefault(text, len(texts))
+
     height, width = example.image.shape[1:]
     slices = [
         {
             "position": int(position) + 1,
-            "image": pool.add(_png(image)),
-            "truth": [pool.add(path) for path in outlines(truth)],
-            "prediction": [pool.add(path) for path in outlines(prediction)],
+            "image": add(_png(image)),
+            "truth": [*map(add, outlines(truth))],
+            "prediction": [*map(add, outlines(prediction))],
         }
         for position, image, truth, prediction in zip(
             example.positions, example.image, example.truth, example.prediction, strict=True

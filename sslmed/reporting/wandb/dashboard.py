@@ -29,13 +29,7 @@ Panel = wr.LinePlot | wr.ScatterPlot | wr.MediaBrowser
 
 
 def make_dashboard(work: Path) -> str:
-    """Make the report of an experiment, or update an existing one.
-
-    Args:
-        work: The experiment's directory.
-
-    Returns:
-        URL of the report.
+    """Make the report of an experiment, or update an existing one, and return its URL.
 
     Raises:
         UserError: If the directory has no experiment, or W&B cannot be reached, has no key or rejects the request.
@@ -56,12 +50,7 @@ def make_dashboard(work: Path) -> str:
 
 
 def build_dashboard(work: Path, entity: str) -> wr.Report:
-    """Build the report without a server.
-
-    Args:
-        work: The experiment's directory.
-        entity: User or team whose project has the runs.
-    """
+    """Build the report without a server. The entity is the user or team whose project has the runs."""
     figure, runs = work.parent.name, plan_of(work)
     group = group_name(figure, work.name)
     place = {"entity": entity, "project": project()["project"]}
@@ -77,6 +66,7 @@ def build_dashboard(work: Path, entity: str) -> wr.Report:
     at_middle = f"Config('label_amount') = '{middle}'"
     along = "label_fraction" if middle.fraction is not None else "n_labels"
     figure_panel = wr.MediaBrowser(title="The figure", media_keys=["figure"])
+    efficiencies = [_efficiency(arm, metrics[0], identity_of(work), along) for arm in tasks]
     curves = {f"val/{metric}": f"validation {find(metric).axis}" for metric in metrics}
     curves |= {name: name for name in ("val/loss", "train/loss")}
     return wr.Report(
@@ -87,10 +77,7 @@ def build_dashboard(work: Path, entity: str) -> wr.Report:
         blocks=[
             wr.H1("Data efficiency"),
             wr.P("Mean over test cases, and the ends of its 95 % interval (dashed), against the labels used."),
-            _grid(
-                runs_of("summary"),
-                [figure_panel, *(_efficiency(arm, metrics[0], identity_of(work), along) for arm in tasks)],
-            ),
+            _grid(runs_of("summary"), [figure_panel, *efficiencies]),
             wr.H1(f"Fine-tuning on {middle.of_labels}"),
             wr.P("Mean over folds and seeds, and the range from the lowest to the highest run."),
             _grid(runs_of("finetune", at_middle, by_arm=True), [_curve(*curve) for curve in curves.items()]),
@@ -98,10 +85,7 @@ def build_dashboard(work: Path, entity: str) -> wr.Report:
             _grid(runs_of("finetune"), [_scores(metric, along) for metric in metrics]),
             wr.H1("Pretraining"),
             wr.P("Losses of different tasks do not compare; each compares with the loss of chance."),
-            _grid(
-                runs_of("pretrain", by_arm=True),
-                [_curve(name) for name in PRETRAINING],
-            ),
+            _grid(runs_of("pretrain", by_arm=True), [_curve(name) for name in PRETRAINING]),
             wr.H1("What the networks see and answer"),
             _grid(runs_of("pretrain"), [_images("puzzles"), _images("answers")]),
             _grid(runs_of("finetune", at_middle), [_images(key) for key in ("segmentation", "confusion", "agreement")]),

@@ -15,20 +15,16 @@ CURVES = {"mean": "", "ci_low": " low", "ci_high": " high"}
 
 
 def log_summary(work: Path, mode: Mode, *, tables: Mapping[str, pd.DataFrame], figure: Path) -> None:
-    """Log an experiment. Logging it again overwrites the same run.
+    """Log an experiment's tables by name, and its figure (PNG). Logging it again overwrites the same run.
 
-    Args:
-        work: The experiment's directory.
-        mode: `offline` or `online`.
-        tables: Tables by name. `summary` also becomes curves of scores and interval ends against `label_fraction`.
-        figure: PNG file.
+    The table `summary` also becomes curves of scores and interval ends against `label_fraction`.
     """
     summary = tables["summary"]
     identity = {key: str(summary[key].iloc[0]) for key in IDENTITY}
     with session(
         work,
         mode,
-        run_id=identity_of(work),
+        id=identity_of(work),
         resume=False,
         name="summary",
         group=group_name(*identity.values()),

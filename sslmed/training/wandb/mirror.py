@@ -50,7 +50,7 @@ def mirrored(
     with session(
         directory.path,
         mode,
-        run_id=_run_id(directory, config),
+        id=_run_id(directory, config),
         resume=True,
         name=name,
         group=group_name(description["figure"], description["dataset"], description["preset"]),

@@ -4,7 +4,7 @@ import logging
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -62,18 +62,7 @@ def project() -> dict[str, Any]:
 
 
 @contextmanager
-def session(
-    folder: Path,
-    mode: Mode,
-    *,
-    run_id: str,
-    resume: bool,
-    name: str,
-    group: str | None,
-    job_type: str,
-    tags: Sequence[str],
-    config: Mapping[str, Any],
-) -> Iterator[Any]:
+def session(folder: Path, mode: Mode, *, resume: bool, **arguments: Any) -> Iterator[Any]:  # noqa: ANN401
     """Open a run and close it, also after an error.
 
     Offline runs that an interruption left in the same folder are removed. Every session logs its run from the start, so
@@ -82,20 +71,14 @@ def session(
     Args:
         folder: Folder to write to, in `wandb/`.
         mode: `online` becomes `offline` if the server does not answer.
-        run_id: Id of the run. The same id continues the same run.
         resume: Whether to keep the data that the server has of the run; otherwise it is overwritten.
-        name: Name of the run.
-        group: Name of the experiment.
-        job_type: Stage: pretraining or fine-tuning.
-        tags: Words to filter by.
-        config: Settings of the run.
+        arguments: Others of `wandb.init`. The same `id` continues the same run.
 
     Yields:
         The `wandb.Run`, or `None` if it cannot be opened.
     """
-    for stale in (folder / "wandb").glob(f"offline-run-*-{run_id}"):
+    for stale in (folder / "wandb").glob(f"offline-run-*-{arguments['id']}"):
         shutil.rmtree(stale, ignore_errors=True)
-    arguments = {"id": run_id, "name": name, "group": group, "job_type": job_type, "tags": tags, "config": config}
     with writing_below(folder):
         run = None
         if mode == "online":

@@ -12,7 +12,7 @@ COMMANDS = [
     Bad(
         "table in the data",
         "check Task --table Task/new.csv",
-        ("--table Task/new.csv", "nothing is written into a data"),
+        ("--table Task/new.csv: lies within the data folder Task",),
     ),
     Bad("no figure", "reproduce", ("required, and not given: figure",)),
     Bad("mistyped figure", "reproduce fg3", ("fg3: no such figure", "did you mean fig3?")),
@@ -60,6 +60,9 @@ PREPARING = [
     Bad("size that fits no memory", f"{PREPARE} --size 1000000", ("size must be ", "not 1000000")),
     Bad("spacing 0", f"{PREPARE} --spacing 1 0 1", ("spacing must be ", "(1.0, 0.0, 1.0)")),
     Bad("spacing of a nanometre", f"{PREPARE} --spacing 1e-6 1 1", ("spacing must be ", "(1e-06, 1.0, 1.0)")),
+    Bad(
+        "spacing of cubes", f"{PREPARE} --spacing 1 1 2", ("spacing must be left out, or given together with geometry",)
+    ),
     Bad("spacing of two sides", f"{PREPARE} --spacing 1 1", ("--spacing: expected 3 arguments",)),
     Bad("percentiles below 0", f"{PREPARE} --percentiles -1 99", ("percentiles must be ", "(-1.0, 99.0)")),
     Bad("no jobs", f"{PREPARE} --jobs 0", ("--jobs: expected a whole number from 1, got 0",)),
@@ -79,6 +82,9 @@ PREPARING = [
     Bad(
         "labels of another kind", f"{PREPARE} --task classification", ("Task: its labels are label maps, not classes",)
     ),
+    Bad("data by the file that lists it", "prepare Task/dataset.json --store new", ("is no table (.csv)", "as Task")),
+    Bad("one image for data", plan(data="Task/imagesTr/case_00.nii.gz"), ("case_00.nii.gz: is no table (.csv)",)),
+    Bad("three sizes", f"{PREPARE} 12 12", ("12: expected an option here",)),
     Bad("data with a leading dash", "prepare -x --store new", ("-x: no such option",)),
     Bad(
         "data that are not there",
@@ -168,6 +174,8 @@ PLANNING = [
     Bad("classes for label maps", plan(data="eyes"), ("eyes: its labels are classes, not label maps",)),
     Bad("label maps for classes", plan(figure="fig4"), ("Task: its labels are label maps, not classes",)),
     Bad("regions that are not there", plan(figure="fig2"), ("organ",)),
+    Bad("out within the data", plan("--out Task/new"), ("--out Task/new: lies within the data folder Task",)),
+    Bad("runs within a pool", plan("--runs eyes --pool eyes --arms rotation-external"), ("--runs eyes: lies within",)),
     Bad("empty runs", plan("--runs ''"), ("--runs: expected a value, got an empty one",)),
     Bad("out that is a file", "reproduce fig3 --data Task --preset preset --runs new --out task.yaml", ("task.yaml",)),
 ]

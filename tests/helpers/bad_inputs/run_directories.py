@@ -12,6 +12,8 @@ INPUTS = [
     Bad("run that is done", fit("--run_dir run"), ("run: this run is done",)),
     Bad("run with other settings", fit("--run_dir run --data.updates 6"), ("run: holds an interrupted run with other settings", "updates was 4, now 6"), make=without("run/results.json")),
     Bad("test of a pretraining run", "test -c pretraining/config.yaml", ("pretraining: a pretraining run or a final model has no test cases",)),
+    Bad("test of a run without -c", "test run", ("run: expected an option here", "a run is given by -c run/config.yaml")),
+    Bad("test of two runs", "test -c run/config.yaml -c pretraining/config.yaml", ("-c: expected the configuration of one run, got those of ",)),
     Bad("prediction of a pretraining run", "predict -c pretraining/config.yaml", ("pretraining: a pretraining run cannot predict",)),
     Bad("test of an unfinished run", "test -c run/config.yaml", ("run: this run is not finished",), make=without("run/results.json")),
     Bad("run without its store", "test -c run/config.yaml --data.store store", ("store: is not a prepared dataset",), make=without("store/store.json")),

@@ -5,12 +5,10 @@ import shlex
 import shutil
 from pathlib import Path
 
-import nibabel as nib
-import numpy as np
 import yaml
 from commands import exit_status
+from generated_folders import eye, save, scan
 from generated_tables import write_table
-from PIL import Image
 
 from bad_inputs import PREPARE, fit
 
@@ -30,24 +28,21 @@ def write_start(folder: Path) -> None:
     shutil.copytree(TINY, folder / "preset")
     (folder / "figure.yaml").write_text(yaml.safe_dump(FIGURE))
     (folder / "task.yaml").write_text("model: {class_path: Rotation}\n")
-    assert exit_status(shlex.split(PREPARE.replace("new", "store"))) == 0
-    assert exit_status(shlex.split(fit().replace("--run_dir new", "--run_dir run"))) == 0
+    assert exit_status(*shlex.split(PREPARE.replace("new", "store"))) == 0
+    assert exit_status(*shlex.split(fit().replace("--run_dir new", "--run_dir run"))) == 0
     pretraining = fit(data="pretraining", model="pretext/rotation")
-    assert exit_status(shlex.split(pretraining.replace("--run_dir new", "--run_dir pretraining"))) == 0
+    assert exit_status(*shlex.split(pretraining.replace("--run_dir new", "--run_dir pretraining"))) == 0
 
 
 def write_task(root: Path, labelled: int = 9, unlabelled: int = 1) -> None:
     """Write a CT dataset in MSD layout: a body in air, with an organ."""
     entries: dict[str, list] = {"training": [], "test": []}
     for number in range(labelled + unlabelled):
-        where = np.stack(np.meshgrid(*(np.linspace(-1, 1, side) for side in (14, 12, 10)), indexing="ij"))
-        organ = ((where - 0.02 * number) ** 2).sum(0) < 0.15
-        image = np.where((where**2).sum(0) < 0.9, 40, -1000) + 60 * organ
-        image += np.random.default_rng(number).integers(-9, 10, image.shape)
+        image, organ = scan(number)
         section, name = ("Tr" if number < labelled else "Ts"), f"case_{number:02}.nii.gz"
-        save(root / f"images{section}" / name, image.astype(np.int16))
+        save(root / f"images{section}" / name, image)
         if number < labelled:
-            save(root / "labelsTr" / name, organ.astype(np.uint8))
+            save(root / "labelsTr" / name, organ)
             entries["training"].append({"image": f"./imagesTr/{name}", "label": f"./labelsTr/{name}"})
         else:
             entries["test"].append(f"./imagesTs/{name}")
@@ -56,21 +51,12 @@ def write_task(root: Path, labelled: int = 9, unlabelled: int = 1) -> None:
     (root / "dataset.json").write_text(json.dumps({"name": root.name, **names, **counts, **entries}))
 
 
-def save(path: Path, voxels: np.ndarray, affine: np.ndarray | None = None) -> None:
-    """Write a NIfTI file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    nib.save(nib.Nifti1Image(voxels, np.diag([-1.5, 1.5, 3, 1]) if affine is None else affine), path)
-
-
 def write_eyes(root: Path) -> None:
     """Write photographs in APTOS layout."""
     (root / "train_images").mkdir(parents=True)
     (root / "test_images").mkdir()
     rows = ["id_code,diagnosis"]
     for number in range(10):
-        where = np.stack(np.meshgrid(*[np.linspace(-1.2, 1.2, 40)] * 2, indexing="ij"))
-        noise = np.random.default_rng(number).integers(0, 8, (40, 40, 3))
-        eye = np.where((where**2).sum(0)[..., None] < 1, (200, 100, 40), 0) + noise
-        Image.fromarray(eye.astype(np.uint8)).save(root / "train_images" / f"eye_{number}.png")
+        eye(number).save(root / "train_images" / f"eye_{number}.png")
         rows.append(f"eye_{number},{number % 5}")
     (root / "train.csv").write_text("\n".join(rows) + "\n")

@@ -10,10 +10,7 @@ from sslmed.reporting.html.page import report_experiment
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="Debian's chromium is not installed"),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="Debian's chromium is not installed")]
 
 DESKTOP, WIDE, PHONE = ({"width": width, "height": 900} for width in (1280, 1600, 375))
 RUNS = {

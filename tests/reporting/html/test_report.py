@@ -7,14 +7,13 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from synthetic_experiment import write_experiment
+from commands import exit_status
+from synthetic_experiment import data_of, published, write_experiment
 
-from sslmed import cli
 from sslmed.core.label_amount import LabelAmount
 from sslmed.core.text import duration
 from sslmed.downstream.examples import load_examples
-from sslmed.experiments.plan import read_plan
-from sslmed.experiments.reproduce import Outcome
+from sslmed.experiments.plan import read_plan, write_plan
 from sslmed.reporting.html import formatting as numbers
 from sslmed.reporting.html import viewer
 from sslmed.reporting.html.answer import headline as headline_of
@@ -22,7 +21,6 @@ from sslmed.reporting.html.page import report_experiment
 from sslmed.reporting.html.tables import efficiency
 from sslmed.reporting.html.viewer import outlines
 from sslmed.reporting.label_axis import LabelAxis
-from sslmed.reporting.publish import publish
 
 
 def page_of(root, **runs):
@@ -33,18 +31,12 @@ def headline(page):
     return re.search(r'<h2 id="answer"[^>]*>([^<]*)<', page)[1]
 
 
-def data_of(page):
-    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page)[1])
-
-
 @pytest.mark.slow
 def test_the_command_writes_it_beside_the_figure_and_equal_runs_give_equal_bytes(tmp_path, capsys):
     work = write_experiment(tmp_path, arms=("baseline", "rotation"), cases=3)
     pages = []
     for _ in range(2):
-        with pytest.raises(SystemExit) as end:
-            cli.main(["report", str(work), "--out", str(tmp_path / "results")])
-        assert not end.value.code
+        assert exit_status("report", work, "--out", tmp_path / "results") == 0
         path = tmp_path / "results" / "fig3" / "phantom-quick" / "report.html"
         assert capsys.readouterr().out.strip() == str(path)
         pages.append(path.read_bytes())
@@ -59,9 +51,7 @@ def test_what_is_no_experiment_is_refused(tmp_path, capsys, make):
         folder = write_experiment(
             tmp_path, arms=("baseline",), fractions=(1.0,), skip=[("baseline", 1.0, 0)], folds=1, examples=False
         )
-    with pytest.raises(SystemExit) as end:
-        cli.main(["report", str(folder)])
-    assert end.value.code == 2
+    assert exit_status("report", folder) == 2
     assert ("no run has finished" if make else "no plan.json") in capsys.readouterr().err
 
 
@@ -77,6 +67,16 @@ def test_a_small_phantom_experiment_claims_nothing(tmp_path):
     assert "▲" not in page
     assert "Score: foreground Dice, with its 95 % interval over test cases" in page
     assert "<strong>INCOMPLETE" not in page
+    assert "<h1>Did pretraining without labels help?</h1>" in page
+    assert "sees the images of training and unlabelled cases, never of a test case" in page
+
+
+@pytest.mark.slow
+def test_pretraining_with_labels_or_elsewhere_is_not_said_to_be_without_or_on_the_dataset(tmp_path):
+    page = page_of(tmp_path, arms=("baseline", "supervised", "rotation-external"), cases=3, fractions=(1.0,))
+    assert "<h1>Did pretraining help?</h1>" in page
+    assert "a task from images without labels, or with the labels of another dataset (the other" in page
+    assert "training and unlabelled cases" not in page
 
 
 def test_five_folds_of_patients_get_an_answer_with_p_values(tmp_path):
@@ -91,6 +91,29 @@ def test_five_folds_of_patients_get_an_answer_with_p_values(tmp_path):
     assert "Holm" in page
 
 
+def test_an_arm_that_starts_from_a_file_of_weights_has_no_pretraining_that_could_be_missing(tmp_path):
+    work = write_experiment(tmp_path, arms=("baseline", "cpc"), cases=3, fractions=(1.0,), examples=False)
+    write_plan(work / "plan.json", [run for run in read_plan(work / "plan.json") if run.labels is not None])
+    page = report_experiment(work, tmp_path).read_text()
+    assert "no run has finished" not in page
+    assert "No arm of this experiment was pretrained" in page
+
+
+@pytest.mark.slow
+def test_few_folds_with_many_seeds_are_said_to_hold_for_their_training_sets_and_not_to_be_corrected(tmp_path):
+    page = page_of(tmp_path, arms=("baseline", "cpc"), folds=2, seeds=3, cases=4, fractions=(1.0,))
+    assert "Intervals and p-values are for the training sets of these folds" in page
+    assert "corrected for training sets" not in page
+
+
+def test_five_folds_of_the_baseline_alone_have_intervals_with_training_noise_and_no_word_of_few_runs(tmp_path):
+    page = page_of(tmp_path, arms=("baseline",), folds=5, cases=3, fractions=(0.05, 1.0))
+    assert headline(page).startswith("No answer")
+    assert "Score: foreground Dice, with its 95 % interval<" in page
+    assert "With fewer than 5 runs" not in page
+    assert "over test cases only" not in page
+
+
 @pytest.mark.parametrize(
     ("gains", "said"),
     [
@@ -99,10 +122,7 @@ def test_five_folds_of_patients_get_an_answer_with_p_values(tmp_path):
             (0.1, -0.1),
             "It depends on the task: rotation +0.100 [+0.050, +0.150] helped, cpc -0.100 [-0.150, -0.050] did harm.",
         ),
-        (
-            (0.0, -0.1),
-            "No: none of 2 arms is better than the baseline. Worse: cpc -0.100 [-0.150, -0.050].",
-        ),
+        ((0.0, -0.1), "No: none of 2 arms is better than the baseline. Worse: cpc -0.100 [-0.150, -0.050]."),
         (
             (0.0, -0.01),
             "Not shown: none of 2 arms differs from the baseline by more than chance. "
@@ -123,15 +143,21 @@ def test_the_headline_is_that_of_the_primary_tests(gains, said):
 def test_terminal_and_caption_name_the_effect_first_and_the_family(tmp_path, capsys):
     arms, folds = ("baseline", "cpc", "exemplar"), {"folds": 5, "cases": 4, "fractions": (1.0,)}
     work = write_experiment(tmp_path, arms=arms, examples=False, **folds)
-    runs = read_plan(work / "plan.json")
-    out = tmp_path / "out"
-    assert publish(Outcome(work, runs, runs, out, ["dice_foreground"], phantom=True, notes=[], wandb="disabled")) == 0
+    out = published(work, tmp_path / "out")
     number, p = rf"[+{numbers.MINUS}]0\.\d{{3}}", r"(< )?\d\.\d{3}"
     shown = capsys.readouterr().out
     for arm in arms[1:]:
         line = rf"{arm} {number} \[{number}, {number}\] to the baseline, p {p}, {p} with Holm's correction for 2 arms"
         assert re.search(line, shown)
     assert "p-values of the figure's 2 tested arms are corrected together" in (out / "fig3.svg").read_text()
+
+
+@pytest.mark.slow
+def test_a_pool_is_named_wherever_runs_on_it_are_shown(tmp_path):
+    work = write_experiment(tmp_path, arms=("baseline", "rotation-external"), cases=3, fractions=(1.0,), examples=False)
+    out = published(work, tmp_path / "out", arms=["baseline"])
+    shown = [(out / "fig3-caption.txt").read_text(), report_experiment(work, out).read_text()]
+    assert [text.count("External pool: more-eyes.") for text in shown] == [1, 1]
 
 
 @pytest.mark.slow
@@ -256,7 +282,14 @@ def test_efficiency_says_what_is_not_reached():
     ]
 
 
+@pytest.mark.parametrize("value", [-0.0, -0.0004, 0.0004])
+def test_what_rounds_to_zero_has_no_minus(value):
+    assert (numbers.score(value), numbers.difference(value)) == ("0.000", "+0.000")
+    assert numbers.interval(value, 0.01, signed=True) == "[+0.000, +0.010]"
+
+
 def test_numbers_are_written_as_people_read_them():
+    assert numbers.score(-0.0006) == f"{numbers.MINUS}0.001"
     assert numbers.difference(-0.0312) == "\N{MINUS SIGN}0.031"
     assert numbers.interval(0.1, float("nan")) == ""
     assert [numbers.p_value(p) for p in (0.0004, 0.03, float("nan"))] == ["< 0.001", "0.030", numbers.NONE]

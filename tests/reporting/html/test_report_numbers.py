@@ -7,12 +7,10 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
-from synthetic_experiment import write_experiment
+from synthetic_experiment import data_of, published, write_experiment
 
 from sslmed.core.text import duration
 from sslmed.experiments.plan import read_plan
-from sslmed.experiments.reproduce import Outcome
-from sslmed.reporting.publish import publish
 
 ARMS, METRIC = ("baseline", "rotation", "cpc", "null-1"), "dice_foreground"
 NUMBER = r"[+−]?\d\.\d{3}"  # noqa: RUF001 - as the page writes it
@@ -25,8 +23,7 @@ def shown(tmp_path_factory):
     """What `reproduce` leaves: the records of the runs, the CSV files, the report, and the report's tables as text."""
     root = tmp_path_factory.mktemp("numbers")
     work = write_experiment(root, arms=ARMS, folds=5, cases=6, dataset="pancreas", fractions=(0.05, 0.25, 1.0))
-    runs, out = read_plan(work / "plan.json"), root / "out"
-    assert publish(Outcome(work, runs, runs, out, [METRIC], phantom=False, notes=[], wandb="disabled")) == 0
+    runs, out = read_plan(work / "plan.json"), published(work, root / "out")
     page = (out / "report.html").read_text()
     records = {run: json.loads((work / run.name / "results.json").read_text()) for run in runs}
     files = {name: pd.read_csv(out / f"{name}.csv") for name in TABLES}
@@ -166,9 +163,8 @@ def test_sentences_and_captions_have_no_other_numbers(shown):
 
 
 def test_the_dice_below_a_slice_is_that_of_its_case(shown):
-    data = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', shown.page)[1])
     cells = shown.cases[shown.cases["metric"] == METRIC].groupby(["arm", "label_fraction"])
-    for arm, of_amount in data["viewer"]["cells"].items():
+    for arm, of_amount in data_of(shown.page)["viewer"]["cells"].items():
         for amount, of_role in of_amount.items():
             scores = cells.get_group((arm, float(amount.removesuffix(" %")) / 100)).set_index("case")["value"]
             assert {(int(each["case"]), each["dice"]) for each in of_role.values()} <= {*scores.items()}

@@ -1,12 +1,11 @@
-"""Finds the photographs in a folder by file name, and gives each an id. No file is opened."""
+"""Lists the files of folders, and the photographs among them by their names. No file is opened."""
 
 import os
 from collections.abc import Iterable
-from pathlib import Path, PurePath, PureWindowsPath
+from pathlib import Path
 
 EXTENSIONS = (".png", ".jpg", ".jpeg")
 OTHER_IMAGES = (".bmp", ".dcm", ".gif", ".tif", ".tiff", ".webp")  # must not be ignored silently
-LONGEST_ID = 250  # bytes; an id names a folder of the store
 
 
 def list_folder(folder: Path) -> list[Path]:
@@ -57,26 +56,3 @@ def select_images(paths: Iterable[Path], problems: list[str]) -> list[Path]:
         elif suffix in EXTENSIONS:
             images.append(path)
     return images
-
-
-def name_images(named: Iterable[tuple[str, Path]], problems: list[str]) -> dict[str, Path]:
-    """Return the images by id; images with an invalid or repeated id are problems and left out."""
-    images: dict[str, Path] = {}
-    for photo_id, path in named:
-        if not is_id(photo_id):
-            problems.append(
-                f"{str(path)!r}: rename it: printable, without backslash or drive, at most {LONGEST_ID} bytes"
-            )
-        elif photo_id in images:
-            problems.append(f"{path}: has the same id as {images[photo_id]} ({photo_id}); remove or rename one")
-        else:
-            images[photo_id] = path
-    return images
-
-
-def is_id(photo_id: str) -> bool:
-    """Return whether an id can name a folder on any system."""
-    is_name = PurePath(photo_id).name == PureWindowsPath(photo_id).name == photo_id != ""
-    return (
-        is_name and photo_id.isprintable() and not photo_id.startswith(".") and len(os.fsencode(photo_id)) <= LONGEST_ID
-    )

@@ -1,0 +1,32 @@
+"""Grids of a figure, and their plans, without data."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from commands import TINY
+
+from sslmed.core.label_amount import LabelAmount
+from sslmed.experiments.grid import Grid
+from sslmed.experiments.own import add_arms
+from sslmed.experiments.plan import Places, Run, plan_runs
+from sslmed.experiments.settings import read_experiment, read_preset
+
+ALL = LabelAmount(fraction=1.0)
+
+
+def grid_of(
+    *arms: str,
+    figure: str = "fig3",
+    preset: Path = TINY,
+    labels: Sequence[LabelAmount] = (ALL,),
+    folds: Sequence[int] = (0,),
+    seeds: Sequence[int] = (0,),
+) -> Grid:
+    """Arms of a figure, by name or by the path of a YAML, in the size of a preset."""
+    experiment, names = add_arms(read_experiment(figure), arms)
+    return Grid(experiment, read_preset(preset), preset, tuple(names), tuple(labels), tuple(folds), tuple(seeds))
+
+
+def plan(grid: Grid, places: Places) -> list[Run]:
+    """All runs of a grid."""
+    return plan_runs(grid, places, dataset="toy", wandb="disabled")
