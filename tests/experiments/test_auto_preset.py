@@ -117,7 +117,7 @@ def test_settings_of_the_preset_that_it_starts_from_are_kept(decathlon_dataset, 
     folder = tmp_path / "out" / "presets" / "segmentation" / "Task00_Toy" / "sound-auto"
     (run,) = plan(grid_of("baseline", figure="segmentation", preset=folder), Places(tmp_path, tmp_path / "store"))
     assert run.setting("trainer.precision", None) == "bf16-mixed"
-    assert run.setting("data.init_args.crop_size", None) == [64, 64, 64]  # four levels of halving, four voxels left
+    assert run.setting("data.crop_size", None) == [64, 64, 64]  # four levels of halving, four voxels left
 
 
 @pytest.mark.slow
