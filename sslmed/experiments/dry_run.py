@@ -39,7 +39,7 @@ def print_dry_run(
 ) -> None:
     """Print each job with its runs, done and to do, and estimates of time, disk and memory.
 
-    Those of a run by hand (`by_hand`) are printed if its files are there.
+    With `by_hand`, also print the commands that do a run, whose files must be there.
     """
     rival, seen = inputs.rival, places.seen
     console = Console(soft_wrap=True)
