@@ -10,6 +10,8 @@ from sslmed.core.errors import UserError
 from sslmed.experiments.inputs import find_inputs
 from sslmed.experiments.sources import Pool, Source
 
+pytestmark = pytest.mark.usefixtures("in_one_process")
+
 
 def _prepare(tmp_path: Path, data: Path, *, pool: Path | None = None, rival: Path | None = None) -> None:
     sources = [None if each is None else Source(str(each), tmp_path, "class") for each in (data, rival)]

@@ -321,7 +321,8 @@ _NULLS = {"baseline": None, "null-1": "1", "null-2": "2"}
 
 
 def test_a_frozen_encoder_stays_so_in_every_arm() -> None:
-    for run in _plan(_grid(finetuning="frozen")):
+    arms = ("baseline", "rotation-decoder")
+    for run in _plan(_grid(arms=arms, folds=(0,), seeds=(0,), labels=[ALL], finetuning="frozen")):
         how = parse(run.arguments).model.init_args.get("pretrained") if run.labels else None
         assert how is None or (how.frozen_fraction, how.unfreezing_fraction) == (1, 0)
         assert (how is None) == (run.labels is None)
