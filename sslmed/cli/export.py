@@ -45,4 +45,4 @@ def run(options: Options) -> None:
         from sslmed.exporting.export import export
 
     export(options.run, options.out, options.format, options.part, licence=options.licence, size=options.size)
-    print(f"{options.out}: {options.part} as {options.format}")
+    print(f"{options.out}: {options.part} as {options.format}; its README.md says how to use it")

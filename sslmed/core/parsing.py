@@ -100,7 +100,10 @@ def _unknown_argument(option: str, class_path: str | None, name: str) -> str:
     if class_path is None:
         return f"{option}.{name}: no such option"
     module, _, kind = class_path.rpartition(".")
-    known = inspect.signature(getattr(importlib.import_module(module), kind)).parameters
+    made_by = getattr(importlib.import_module(module), kind)
+    bases = made_by.__mro__ if isinstance(made_by, type) else ()
+    constructors = [made_by, *(vars(base)["__init__"] for base in bases if "__init__" in vars(base))]
+    known = {parameter for each in constructors for parameter in inspect.signature(each).parameters}
     return f"{option}.{name}: {kind} has no such option{did_you_mean(name, known)}"
 
 

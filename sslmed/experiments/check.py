@@ -2,8 +2,10 @@
 
 import contextlib
 import io
+import re
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -133,15 +135,24 @@ def parse(arguments: Sequence[str]) -> Namespace:
     """Parse the arguments of a run without building anything.
 
     Raises:
-        UserError: With the parser's message, if they are not valid.
+        UserError: With the parser's message and the YAML file, if they are not valid.
     """
     try:
         main(["fit", *arguments], _ParseOnly)
     except _ParsedError as parsed:
         return parsed.settings
     except UserError as refused:
-        raise UserError(f"the configuration of a run is not valid: {refused}") from refused
+        raise UserError(f"{_place_of(str(refused), arguments)}: {refused}") from refused
     raise AssertionError("unreachable: the parser either fails or returns settings")
+
+
+def _place_of(message: str, arguments: Sequence[str]) -> str:
+    """Find the last YAML file of a run with all words of an option, and of its value, that a parser refuses."""
+    option, _, reason = message.partition(": ")
+    words = {*re.findall(r"\w+", option), *re.findall(r"(?<=')\w+(?=')|(?<=got )\w+", reason)}
+    files = [value for name, value in pairwise(arguments) if name == "-c" and len(words) > 1]
+    found = [file for file in files if words <= {*re.findall(r"\w+", Path(file).read_text(encoding="utf-8"))}]
+    return found[-1] if found else "the configuration of a run is not valid"
 
 
 def _build_task(settings: Namespace, shape: Mapping[str, int]) -> PretextTask[Any]:

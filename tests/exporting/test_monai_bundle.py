@@ -69,6 +69,7 @@ def test_monai_verifies_and_runs_it(trained, kind, tmp_path) -> None:
     (tmp_path / "images" / image.name).write_bytes(image.read_bytes())
     folders = {"dataset_dir": str(tmp_path / "images"), "output_dir": str(tmp_path / "out")}
     run(config_file=files["inference"], bundle_root=str(root), **folders)
+    assert "python -m monai.bundle run --config_file configs/inference.json" in (root / "docs/README.md").read_text()
     expected = load(trained[kind]).predict(image)
     if kind in MAPS:
         written = tmp_path / "out" / image.name

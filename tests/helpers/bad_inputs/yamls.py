@@ -50,6 +50,8 @@ INPUTS = [
     Bad("encoder that is not there", plan("--encoder absent.yaml"), ("absent.yaml: no such file",)),
     Bad("encoder that is not YAML", plan("--encoder net.yaml"), ("net.yaml: not valid YAML",), make=write("net.yaml", "model: {")),
     Bad("preset in Latin-1", plan(), (PRESET, "not valid YAML"), make=write("preset/preset.yaml", "# caf\xe9".encode("latin-1"))),
+    Bad("overlay with an unknown key", plan(), ("preset/finetune.yaml: --data.update: SegmentationData has no such option; did you mean updates?",), make=write("preset/finetune.yaml", "data: {init_args: {update: 6}}")),
+    Bad("arm with an unknown class", plan("--arms task.yaml"), ("task.yaml: --model: module 'sslmed.pretext' has no attribute 'Rotaton'",), make=write("task.yaml", "model: {class_path: sslmed.pretext.Rotaton}")),
     Bad("overlay in Latin-1", plan(), ("finetune.yaml: not valid YAML",), make=write("preset/finetune.yaml", "# caf\xe9".encode("latin-1"))),
     Bad("arm in Latin-1", plan("--arms task.yaml"), ("task.yaml: not valid YAML",), make=write("task.yaml", "# caf\xe9".encode("latin-1"))),
     Bad("encoder in Latin-1", plan("--encoder net.yaml"), ("net.yaml: not valid YAML",), make=write("net.yaml", "# caf\xe9".encode("latin-1"))),
