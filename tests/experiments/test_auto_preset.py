@@ -121,6 +121,15 @@ def test_settings_of_the_preset_that_it_starts_from_are_kept(decathlon_dataset, 
 
 
 @pytest.mark.slow
+def test_crops_of_the_preset_that_it_starts_from_are_replaced(decathlon_dataset, tmp_path: Path, write) -> None:
+    data = decathlon_dataset(labelled=10, unlabelled=0)
+    preset = shutil.copytree(preset_folder("segmentation", "quick"), tmp_path / "mine")
+    (preset / "run.yaml").write_text("data: {crop_size: [8, 8, 8], num_workers: 0}\n")  # without init_args
+    write(data, "--preset", preset)
+    assert _dry_run(tmp_path, "segmentation", data, "--spacing", "auto", "--preset", preset) == 0
+
+
+@pytest.mark.slow
 def test_it_takes_from_a_preset_of_another_figure_what_is_for_the_figures_own_encoder(
     decathlon_dataset, tmp_path: Path, write
 ) -> None:
