@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sslmed.core.errors import UserError
 from sslmed.core.numbers import Count
 from sslmed.preparation.download.known import KNOWN
 from sslmed.preparation.readers.dataset import LABELS_OF_TASKS, Task
@@ -55,6 +56,8 @@ def run(options: Options, settings: PrepareSettings) -> None:
     from sslmed.preparation.prepare import prepare
     from sslmed.preparation.readers.layouts import scan_all
 
+    if options.pool and options.task is not None:
+        raise UserError(f"--task {options.task}: --pool takes no labels; leave out one of them")
     data = [fetch(name, options.downloads) if name in KNOWN else Path(name) for name in options.data]
     labels = None if options.task is None else LABELS_OF_TASKS[options.task]
     if options.auto_spacing:

@@ -1,11 +1,12 @@
 """Writes files atomically: completely or not at all."""
 
+import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sslmed.core.errors import UserError
 
@@ -50,6 +51,23 @@ def write_text(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def read_json(path: Path, remove: Path | None = None) -> Any:  # noqa: ANN401 - any JSON
+    """Read a JSON file that an earlier command wrote.
+
+    Args:
+        path: The file.
+        remove: What to remove if it is damaged; the file alone by default.
+
+    Raises:
+        UserError: If it is damaged, e.g. as a disk was full when it was copied.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        cure = f"remove {remove or path}, and the same command makes it again"
+        raise UserError(f"{path}: is damaged ({error}); {cure}") from error
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from sslmed.core.errors import UserError
-from sslmed.core.files import atomic_folder
+from sslmed.core.files import atomic_folder, read_json
 from sslmed.core.machine import total_memory
 from sslmed.core.startup import importing
 from sslmed.core.yaml_files import read_yaml
@@ -75,7 +75,7 @@ def _determinants(found: Fingerprint) -> dict[str, Any]:
 def _refuse_others(folder: Path, now: Mapping[str, Any], dataset: Dataset) -> None:
     """Refuse a preset for volumes of another spacing or size: of another dataset of this name, or before changes."""
     made_for = folder / MADE_FOR
-    then = json.loads(made_for.read_text(encoding="utf-8")) if made_for.is_file() else {}
+    then = read_json(made_for) if made_for.is_file() else {}
     if differences := preparation_differences(then, now):
         raise UserError(
             f"{folder}: was made for other volumes than those of {dataset.root}: {', '.join(differences)}; "

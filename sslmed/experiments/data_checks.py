@@ -52,14 +52,14 @@ def check_folds(runs: Sequence[Run], store: Store, n_folds: int) -> None:
     Raises:
         UserError: If there is one.
     """
-    for (fold, labels), run in {(run.fold, run.labels): run for run in reversed(runs)}.items():
-        if labels is not None:
-            split_seed = run.setting("data.init_args.split_seed", 0)
-            split = split_store(store, fold=fold, n_folds=n_folds, split_seed=split_seed)
-            try:
-                select_labelled(store, split, labels, fold=fold, seed=run.seed or 0)
-            except UserError as error:
-                raise UserError(f"fold {fold}: {error}") from error
+    cells = {(run.fold, run.labels): run for run in reversed(runs) if run.labels is not None}
+    split_seed = next(iter(cells.values())).setting("data.split_seed", 0)
+    for (fold, labels), run in reversed(cells.items()):
+        split = split_store(store, fold=fold, n_folds=n_folds, split_seed=split_seed)
+        try:
+            select_labelled(store, split, labels, fold=fold, seed=run.seed or 0)
+        except UserError as error:
+            raise UserError(f"fold {fold}: {error}") from error
 
 
 def check_sizes(runs: Sequence[Run], seen: SeenData) -> None:
@@ -71,7 +71,7 @@ def check_sizes(runs: Sequence[Run], seen: SeenData) -> None:
     for run in {(run.arm, run.labels is None): run for run in runs}.values():
         arm = Arm.parse(run.arm)
         store = seen.store_of(arm, pretraining=run.labels is None)
-        if store is not None and run.setting("data.init_args.crop_size", None) is None:
+        if store is not None and run.setting("data.crop_size", None) is None:
             refuse_unequal_sizes(store, 2 if arm.slices else store.spatial_dims)
 
 

@@ -133,7 +133,7 @@ def _unprepared_line(store: Store) -> str:
 
 def _split(grid: Grid, runs: Sequence[Run], store: Store, fold: int) -> Split:
     run = next(run for run in runs if run.labels is not None)
-    split_seed = run.setting("data.init_args.split_seed", 0)
+    split_seed = run.setting("data.split_seed", 0)
     return split_store(store, fold=fold, n_folds=grid.preset.n_folds, split_seed=split_seed, final=grid.final)
 
 
@@ -180,7 +180,7 @@ def _is_transductive(runs: Sequence[Run]) -> bool:
     """Whether any pretraining run on the dataset's own images is configured as transductive."""
     own = (run for run in runs if run.labels is None and Arm.parse(run.arm).sees_the_dataset)
     of_arms = {run.arm: run for run in own}
-    return any(run.setting("data.init_args.transductive", False) for run in of_arms.values())
+    return any(run.setting("data.transductive", False) for run in of_arms.values())
 
 
 def training_seconds(estimate: Estimate, runs: Sequence[Run], n_train: int | None = None) -> float:
@@ -192,7 +192,7 @@ def training_seconds(estimate: Estimate, runs: Sequence[Run], n_train: int | Non
         n_train: Number of training cases, if known, to convert numbers of labels to fractions.
     """
     finetuning = [run for run in runs if run.labels is not None]
-    in_epochs = bool(finetuning) and finetuning[0].setting("data.init_args.epochs", None) is not None
+    in_epochs = bool(finetuning) and finetuning[0].setting("data.epochs", None) is not None
     lengths = [_fraction(run.labels, n_train) if in_epochs and run.labels else 1.0 for run in finetuning]
     return (len(runs) - len(finetuning)) * estimate.pretrain_seconds + sum(lengths) * estimate.finetune_seconds
 

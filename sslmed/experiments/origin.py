@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sslmed.core.errors import UserError
-from sslmed.core.files import write_text
+from sslmed.core.files import read_json, write_text
 from sslmed.core.machine import computes_bf16
 from sslmed.core.yaml_files import read_yaml
 from sslmed.experiments.executors.local import Executor, Local
@@ -112,4 +112,4 @@ def _trains_on_cpu(executor: Executor) -> bool:
 
 def _read(folder: Path) -> dict[str, Any]:
     path = folder / FILE
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return read_json(path) if path.is_file() else {}

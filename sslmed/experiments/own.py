@@ -97,7 +97,7 @@ def find_encoder(name: str) -> Path:
 
 def encoder_class(path: Path) -> str | None:
     """Return the name of the class, without module, in an encoder's YAML or an overlay; `None` if it has none."""
-    content = find_setting([read_yaml(path)], "model.init_args.encoder.class_path", None)
+    content = find_setting([read_yaml(path)], "model.encoder.class_path", None)
     return None if content is None else str(content).rpartition(".")[-1]
 
 
@@ -107,7 +107,7 @@ def weights_file(path: Path) -> Path | None:
     Raises:
         UserError: If there is no such file, beside the YAML or as it is written.
     """
-    content = find_setting([read_yaml(path)], "model.init_args.pretrained.checkpoint", None)
+    content = find_setting([read_yaml(path)], "model.pretrained.checkpoint", None)
     if content is None:
         return None
     written = expand_home(Path(str(content)))

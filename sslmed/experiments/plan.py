@@ -166,7 +166,7 @@ def _pretraining_run(grid: Grid, places: Places, arm: Arm, fold: int, options: d
     contents = [read_yaml(path) for path in configs]
     data = None
     if places.seen is not None:
-        transductive = find_setting(contents, "data.init_args.transductive", False)
+        transductive = find_setting(contents, "data.transductive", False)
         data = places.seen.of_pretraining(arm, **_split(grid, fold, contents), transductive=transductive)
     identity = {"arm": arm.name, "fold": fold, "seed": None, "labels": None, "name": name, "job": job, "data": data}
     return _run(places, configs, contents, options, None, **identity)
@@ -226,7 +226,7 @@ def _place(grid: Grid, arm: Arm, fold: int) -> str:
 
 def _split(grid: Grid, fold: int, contents: Sequence[object]) -> dict[str, Any]:
     """Return what decides on the cases of a run; see `split_store`."""
-    split_seed = find_setting(contents, "data.init_args.split_seed", 0)
+    split_seed = find_setting(contents, "data.split_seed", 0)
     return {"fold": fold, "n_folds": grid.preset.n_folds, "split_seed": split_seed, "final": grid.final}
 
 
@@ -313,6 +313,8 @@ def plan_of(work: Path) -> list[Run]:
     if not (work / "plan.json").is_file():
         place = work.resolve()
         wrong = f"{work}: has no plan.json; give an experiment's directory, as runs/fig3/phantom-quick"
+        if (work / "experiment.json").is_file():
+            wrong = f"{work}: holds a final model alone; the same `sslmed reproduce` without --final compares arms"
         tables = f"{work}: holds tables; give the runs of this experiment, as runs/{place.parent.name}/{place.name}"
         raise UserError(tables if (work / "results.csv").is_file() else wrong)
     return read_plan(work / "plan.json")

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -250,14 +250,23 @@ def read_preset(folder: Path) -> Preset:
 
 
 def find_setting(contents: Iterable[Any], place: str, default: Any) -> Any:  # noqa: ANN401 - any YAML
-    """Find a setting by its keys, as `data.init_args.split_seed`, in YAML files of which later ones take precedence."""
-    *sections, name = place.split(".")
+    """Find a setting in YAML files, of which later ones take precedence, by its keys without `init_args`.
+
+    Files may leave `init_args` out too, and write keys with dots: `data: {split_seed: 1}`, `data.split_seed: 1`.
+    """
     for content in reversed([*contents]):
-        for section in sections:
-            content = content.get(section) if isinstance(content, dict) else None
-        if isinstance(content, dict) and name in content:
-            return content[name]
+        settings = dict(_flat(content))
+        if place in settings:
+            return settings[place]
     return default
+
+
+def _flat(content: Any, place: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - any YAML
+    """Yield each setting by its keys, which files may write as a mapping, or as one key with dots."""
+    yield place.replace(".init_args", "").removeprefix("."), content
+    if isinstance(content, dict):
+        for key, value in content.items():
+            yield from _flat(value, f"{place}.{key}")
 
 
 def _read(kind: type[Settings], path: Path) -> Settings:

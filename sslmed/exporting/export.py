@@ -50,6 +50,8 @@ def export(
     """
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise UserError(f"{out}: exists; give a new or an empty folder")
+    if size is not None and form not in ("onnx", "nnunet"):
+        raise UserError(f"--size: {form} takes images of any size; leave it out")
     trained = read_run(run)
     request = Request(trained, Description.of_run(trained, part), name=out.resolve().name, licence=licence, size=size)
     require("huggingface_hub", extra="export", why="the model card")

@@ -17,7 +17,7 @@ from isal import igzip
 from numpy.typing import NDArray
 
 from sslmed.core.errors import DataError, UserError
-from sslmed.core.files import refuse_within, remove_leftovers, write_text
+from sslmed.core.files import read_json, refuse_within, remove_leftovers, write_text
 from sslmed.core.text import shorten
 from sslmed.core.workers import run_in_processes
 from sslmed.preparation.channels import order_note
@@ -101,7 +101,7 @@ def _claim(store: Path, dataset: Dataset, settings: PrepareSettings, *, pool: bo
     identity = json.loads(json.dumps(identity | asdict(settings)))  # as it will be read back
     path = store / "settings.json"
     if path.is_file():
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = read_json(path, remove=store)
         changed = [name for name in identity if found.get(name) != identity[name]]
         differences = [f"{name} ({found.get(name)} there, {identity[name]} now)" for name in changed]
         if differences:
@@ -143,7 +143,7 @@ def _kept_record(case: Case, dataset: Dataset, store: Path) -> Record | None:
     path = store / "cases" / case.id / "case.json"
     if not path.is_file():
         return None
-    record: Record = json.loads(path.read_text(encoding="utf-8"))
+    record: Record = read_json(path)
     current = current_record(record, case, dataset)
     if current is not None and current != record:
         write_text(path, json.dumps(current))
@@ -155,7 +155,7 @@ def _report_changes(store: Path, to_do: Sequence[str], gone: Collection[str]) ->
     path = store / "store.json"
     if not path.is_file():
         return
-    old = json.loads(path.read_text(encoding="utf-8"))
+    old = read_json(path)
     kinds = {
         "changed": [case for case in to_do if case in old["records"]],
         "new": [case for case in to_do if case not in old["records"] and case not in old["left_out"]],

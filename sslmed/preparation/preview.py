@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sslmed.core.errors import UserError
+from sslmed.core.files import read_json
 from sslmed.core.text import shorten
 from sslmed.preparation.readers.dataset import Dataset
 from sslmed.preparation.records import Record, current_record, describe_files
@@ -77,5 +78,5 @@ def refuse_namesake(dataset: Dataset, store: Path) -> None:
 
 def _read(store: Path) -> dict[str, Any]:
     path = store / "store.json"
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    content: dict[str, Any] = read_json(path) if path.is_file() else {}
     return content if content.get("version") == VERSION else {"records": {}, "left_out": {}}

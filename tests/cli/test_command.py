@@ -245,9 +245,9 @@ def test_a_final_model_has_no_cases_of_its_own_to_be_judged_by(
     run = tmp_path / "run"
     options = ["--data.store", str(store.root), "--data.final", "true", "--run_dir", str(run)]
     assert sslmed("fit", "segmentation", *options) == 0
-    assert exit_status(["validate", "-c", str(run / "config.yaml")]) == 0
+    assert exit_status("validate", "-c", run / "config.yaml") == 0
     assert "Validation cases, which it was trained on" in " ".join(capsys.readouterr().out.split())
-    assert exit_status(["predict", "-c", str(run / "config.yaml")]) == 2
+    assert exit_status("predict", "-c", run / "config.yaml") == 2
     assert "its store, which has none; give others by `sslmed predict --model" in capsys.readouterr().err
 
 

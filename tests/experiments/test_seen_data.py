@@ -95,10 +95,12 @@ def test_places_and_times_concern_no_run(data: Path, tmp_path: Path) -> None:
     assert _changed(before, _plan(tmp_path / "elsewhere", tmp_path / "another store")) == set()
 
 
-def test_a_plan_knows_the_splits_and_pools_that_a_preset_asks_for(data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "written", ["data: {init_args: {transductive: true}}", "data: {transductive: true}", "data.transductive: true"]
+)
+def test_a_plan_knows_the_splits_and_pools_that_a_preset_asks_for(data: Path, tmp_path: Path, written: str) -> None:
     shutil.copytree(TINY, tmp_path / "preset")
-    overlay = tmp_path / "preset" / "pretrain.yaml"
-    overlay.write_text("data: {init_args: {batch_size: 3, updates: 6, validations: 3, transductive: true}}")
+    (tmp_path / "preset" / "pretrain.yaml").write_text(written)
     before = _plan(data, tmp_path / "store", tmp_path / "preset")
     _change_image(data, "case_03")
     changed = _changed(before, _plan(data, tmp_path / "store", tmp_path / "preset"))

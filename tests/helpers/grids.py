@@ -21,10 +21,12 @@ def grid_of(
     labels: Sequence[LabelAmount] = (ALL,),
     folds: Sequence[int] = (0,),
     seeds: Sequence[int] = (0,),
+    **others: bool,
 ) -> Grid:
-    """Arms of a figure, by name or by the path of a YAML, in the size of a preset."""
+    """Arms of a figure, by name or by the path of a YAML, in the size of a preset; `others` are of `Grid`."""
     experiment, names = add_arms(read_experiment(figure), arms)
-    return Grid(experiment, read_preset(preset), preset, tuple(names), tuple(labels), tuple(folds), tuple(seeds))
+    chosen = tuple(names), tuple(labels), tuple(folds), tuple(seeds)
+    return Grid(experiment, read_preset(preset), preset, *chosen, **others)
 
 
 def plan(grid: Grid, places: Places) -> list[Run]:

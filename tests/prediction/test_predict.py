@@ -1,6 +1,7 @@
 """`sslmed predict --model --images --out`: answers as the run gave them, for any images, in any number of commands."""
 
 import json
+import re
 import shlex
 import shutil
 from collections.abc import Sequence
@@ -244,7 +245,7 @@ def test_an_ensemble_with_flips_is_the_mean_of_probabilities(trained: Trained, t
 def test_an_experiment_stands_for_the_arm_that_is_best_in_validation(
     trained: Trained, tmp_path, caplog, capsys
 ) -> None:
-    """Another is better on test cases, one has fewer folds, one has others, one is a null arm.
+    """Another is better on test cases and earlier in training, one has fewer folds, one has others, one is a null arm.
 
     With fewer labels, all are better. Of two, settings or data have changed since, and one is in no plan: they
     are in no table either.
@@ -266,7 +267,8 @@ def test_an_experiment_stands_for_the_arm_that_is_best_in_validation(
             run = work / arm / f"fold{fold}" / "seed0" / percent
             shutil.copytree(trained["segmentation"], run)
             results = json.loads((run / "results.json").read_text())
-            results["validation"][-1]["val/dice_foreground"] = validation if percent == "100" else 1.0
+            last = results["validation"][-1] | {"val/dice_foreground": validation if percent == "100" else 1.0}
+            results["validation"] = [last | {"val/dice_foreground": 0.7} if arm == "rotation" else last, last]
             results["metrics"]["dice_foreground"] = test
             (run / "results.json").write_text(json.dumps(results))
             if arm != "removed":
@@ -281,6 +283,10 @@ def test_an_experiment_stands_for_the_arm_that_is_best_in_validation(
     chosen = "takes the 2 networks of the arm baseline with 100 % of the labels"
     assert f"{chosen}, whose dice_foreground is 0.600 in validation (rotation 0.500)" in caplog.text
     assert "without finished runs of all these folds and seeds are left out: cpc, jigsaw" in caplog.text
+    for path in work.rglob("config.yaml"):
+        path.write_text(re.sub("^select: last$", "select: best", path.read_text(), flags=re.MULTILINE))
+    assert predict(work, image, tmp_path / "best") == 0
+    assert "whose dice_foreground is 0.700 in validation (baseline 0.600)" in caplog.text
     (work / "results.csv").write_text("")
     (work / "plan.json").unlink()
     assert predict(work, image, tmp_path / "new") == 2

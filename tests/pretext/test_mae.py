@@ -27,6 +27,11 @@ def test_whole_blocks_are_hidden_as_many_in_every_image(sides):
     assert (first.any(0) & ~first.all(0)).all()  # each block is hidden in some images, and visible in others
 
 
+def test_a_block_is_a_voxel_of_the_coarsest_map_unless_said():
+    assert MaskedAutoencoder(_encoder(2)).block == 4
+    assert MaskedAutoencoder(_encoder(2), block=3).block == 3
+
+
 @pytest.mark.parametrize("ratio", [1e-6, 1 - 1e-6])
 def test_something_is_hidden_and_something_visible(ratio):
     hidden = random_blocks(5, (4, 8), 4, ratio, CPU)

@@ -195,6 +195,18 @@ def test_the_null_band_is_around_the_baseline_and_as_wide_as_null_arms_differ(qu
     assert set(quick.null_bands["df"]) == {4}  # two folds, two null arms
 
 
+def test_the_null_band_uses_the_folds_that_all_its_arms_have(tmp_path):
+    arms, fractions, skip = ("baseline", "null-1", "null-2"), (0.1, 1.0), [("null-2", 0.1, 1)]
+    two, three = (
+        collect(write_runs(tmp_path / str(number), arms, folds=number, fractions=fractions, skip=skip), PRIMARY)
+        for number in (2, 3)
+    )
+    assert set(two.null_bands["label_fraction"]) == {1.0}
+    numbers = three.null_bands.query(f"metric == '{PRIMARY}'").set_index("label_fraction")
+    assert numbers["n_folds"].to_dict() == {0.1: 2, 1.0: 3}
+    assert numbers["df"].to_dict() == {0.1: 4, 1.0: 6}
+
+
 def test_missing_runs_are_listed_and_differences_use_the_runs_both_have(tmp_path):
     tables = collect(write_runs(tmp_path, ARMS[:2], folds=6, cases=2, skip=[("rotation", 0.25, 1)]), PRIMARY)
     assert tables.missing == ("rotation 25 % fold 1 seed 0",)
@@ -204,6 +216,10 @@ def test_missing_runs_are_listed_and_differences_use_the_runs_both_have(tmp_path
     row = tables.summary.query("metric == 'dice_foreground' and arm == 'rotation' and label_fraction == 0.25").squeeze()
     assert row["n_runs"] == 5
     assert row["diff"] == pytest.approx((scores["rotation"] - scores["baseline"]).mean())
+
+
+def test_intervals_count_all_training_cases_however_few_have_labels(tmp_path):
+    assert collect(write_runs(tmp_path, ARMS[:2], cases=4, fractions=(0.1,)), PRIMARY).test_to_train == 4 / 40
 
 
 def test_folds_of_ten_are_corrected_for_more_cases_in_common_however_many_are_run(tmp_path):

@@ -41,9 +41,8 @@ def read_lines(path: Path) -> list[tuple[int, list[str]]]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             first = file.readline()
             file.seek(0)
-            delimiter = (
-                ";" if ";" in first and "," not in first else ","
-            )  # spreadsheets of many countries write the former
+            # Spreadsheets of many countries write semicolons.
+            delimiter = ";" if ";" in first and "," not in first else ","
             reader = csv.reader(file, strict=True, delimiter=delimiter)
             lines = [(reader.line_num, [nfc(cell.strip()) for cell in cells]) for cells in reader]
     except UnicodeDecodeError as error:

@@ -10,7 +10,7 @@ from sslmed.core.errors import DataError
 from sslmed.core.nearest import did_you_mean
 from sslmed.preparation.readers.dataset import Case, Dataset
 from sslmed.preparation.readers.dicom import find_series
-from sslmed.preparation.readers.names import ID, VOLUMES, find_file, is_id, name_cases, strip_extension
+from sslmed.preparation.readers.names import ID_RULE, VOLUMES, find_file, is_id, name_cases, strip_extension
 
 SECTIONS = {"training": "numTraining", "test": "numTest"}
 """Lists of cases that are read, and the keys that say how many cases each has."""
@@ -114,7 +114,7 @@ def _named(root: Path, usable: Sequence[tuple[str, str, str | None]], problems: 
         if name in cases:
             problems.append(f"{place}: {image} differs from {cases[name].image} in its extension alone; rename one")
         elif not is_id(name):
-            problems.append(f"{place}: {image!r}: rename it: {ID}")
+            problems.append(f"{place}: {image!r}: rename it: {ID_RULE}")
         else:
             cases[name] = Case(name, _find(root, image), None if label is None else _find(root, label))
     return list(cases.values())

@@ -14,7 +14,7 @@ VOLUMES = (*NIFTI, *ANALYZE, *ITK, *FREESURFER)
 """Endings of the files of volumes. A DICOM series is a folder."""
 
 LONGEST_ID = 250  # bytes; an id names a folder of the store
-ID = f"printable, without backslash or drive, at most {LONGEST_ID} bytes"
+ID_RULE = f"printable, without backslash or drive, at most {LONGEST_ID} bytes"
 """What an id must be, for messages."""
 
 
@@ -90,7 +90,7 @@ def name_images(named: Iterable[tuple[str, Path]], problems: list[str]) -> dict[
     images: dict[str, Path] = {}
     for image_id, path in named:
         if not is_id(image_id):
-            problems.append(f"{str(path)!r}: rename it: {ID}")
+            problems.append(f"{str(path)!r}: rename it: {ID_RULE}")
         elif image_id in images:
             problems.append(f"{path}: has the same id as {images[image_id]} ({image_id}); remove or rename one")
         else:

@@ -11,7 +11,7 @@ from sslmed.preparation.photograph import FORMATS
 from sslmed.preparation.readers.csv_file import Line
 from sslmed.preparation.readers.dataset import Case, Labels
 from sslmed.preparation.readers.dicom import find_series
-from sslmed.preparation.readers.names import ID, VOLUMES, escape, find_file, is_id, strip_extension
+from sslmed.preparation.readers.names import ID_RULE, VOLUMES, escape, find_file, is_id, strip_extension
 
 COLUMNS: dict[Labels, str] = {"map": "mask", "class": "class", "value": "value"}
 """Kind of labels -> their column."""
@@ -66,7 +66,7 @@ class Rows:
         if not problems:
             self.dimensions.add(dims)
             if not is_id(case_id):
-                problems = [f"image {image!r}: rename it: {ID}"]
+                problems = [f"image {image!r}: rename it: {ID_RULE}"]
         patient = row.cells.get("patient") or None
         if self.has_patients and patient is None:
             problems.append("has no patient, but other rows have; name the patient in each, or remove the column")

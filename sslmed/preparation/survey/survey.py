@@ -11,11 +11,11 @@ from sslmed.preparation.channels import name_channels, order_note
 from sslmed.preparation.missing_labels import missing_labels
 from sslmed.preparation.readers.label_names import stem
 from sslmed.preparation.settings import is_ct
-from sslmed.preparation.survey.channels import join_channels
 from sslmed.preparation.survey.dataset_json import Names, read_names
 from sslmed.preparation.survey.duplicates import duplicates
 from sslmed.preparation.survey.files import find_files, read_headers, split
 from sslmed.preparation.survey.image import Image
+from sslmed.preparation.survey.nnunet import join_channels
 from sslmed.preparation.survey.pairs import pair
 from sslmed.preparation.survey.remarks import Remarks
 from sslmed.preparation.survey.samples import CT, Sample, choose, read_sample

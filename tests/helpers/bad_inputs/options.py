@@ -65,6 +65,7 @@ PREPARING = [
     ),
     Bad("spacing of two sides", f"{PREPARE} --spacing 1 1", ("--spacing: expected 3 arguments",)),
     Bad("percentiles below 0", f"{PREPARE} --percentiles -1 99", ("percentiles must be ", "(-1.0, 99.0)")),
+    Bad("task of a pool", f"{PREPARE} --pool --task segmentation", ("--task segmentation: --pool takes no labels",)),
     Bad("no jobs", f"{PREPARE} --jobs 0", ("--jobs: expected a whole number from 1, got 0",)),
     Bad("jobs in words", f"{PREPARE} --jobs two", ("--jobs: expected a whole number from 1, got two",)),
     Bad("empty data", "prepare '' --store new", ("expected a value, got an empty one",)),

@@ -1,6 +1,6 @@
 """Directories of runs, experiments and stores."""
 
-from bad_inputs import RUN, Bad, fit, write
+from bad_inputs import PREPARE, RUN, Bad, fit, plan, write
 
 
 def without(name: str):
@@ -25,6 +25,11 @@ INPUTS = [
     Bad("store that lost a case", fit(), ("store: has no image of case 'case_00'",), make=without("store/cases/case_00/image.npy"), leaves=RUN),
     Bad("report of nothing", "report nowhere", ("nowhere: has no plan.json",)),
     Bad("report of data", "report Task", ("Task: has no plan.json",)),
+    Bad("report of a final model", "report Task", ("Task: holds a final model alone",), make=write("Task/experiment.json", "{}")),
+    Bad("size of an export that fixes none", "export run new --size 8 8 8", ("--size: safetensors takes images of any size",)),
+    Bad("broken origin of an experiment", plan(), ("origin.json: is damaged",), make=write("new/runs/fig3/Task-preset/origin.json", "{")),
+    Bad("broken settings of a store", PREPARE.replace("new", "store"), ("settings.json: is damaged", "remove store,"), make=write("store/settings.json", "{")),
+    Bad("broken record of a case", PREPARE.replace("new", "store"), ("case.json: is damaged",), make=write("store/cases/case_00/case.json", "")),
     Bad("report of tables", "report Task", ("Task: holds tables; give the runs of this experiment, as runs/",), make=write("Task/results.csv", "")),
     Bad("report of a broken plan", "report Task", ("Task/plan.json",), make=write("Task/plan.json", "[{]")),
 ]  # fmt: skip
