@@ -32,7 +32,7 @@ INPUTS = [
     Bad("figure without metrics", OWN, ("figure.yaml: ", "one metric"), make=figure(metrics=[])),
     Bad("figure with a file that is not there", OWN, ("figure.yaml: names nowhere.yaml",), make=figure(encoder="nowhere.yaml")),
     Bad("figure with a fraction of 2", OWN, ("figure.yaml: ", "a label fraction must be in (0, 1], got 2"), make=figure(fractions=[2.0])),
-    Bad("preset with an unknown key", plan(), (PRESET, "n_fold"), make=preset(n_fold=5)),
+    Bad("preset with an unknown key", plan(), (PRESET + "n_fold: no such option; did you mean n_folds?",), make=preset(n_fold=5)),
     Bad("preset of one fold", plan(), (PRESET, "n_folds: expected a whole number from 2, got 1"), make=preset(n_folds=1)),
     Bad("preset with a fold of -1", plan(), (PRESET, "folds: expected a whole number from 0, got -1"), make=preset(folds=[-1])),
     Bad("preset without folds", plan(), ("folds must be at least one",), make=preset(folds=[])),
