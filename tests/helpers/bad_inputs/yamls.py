@@ -39,7 +39,7 @@ INPUTS = [
     Bad("preset of an unknown precision", plan(), (PRESET, "precision: expected auto or 32-true or bf16-mixed, got bf16"), make=preset(precision="bf16")),
     Bad("preset of size 0", plan(), (PRESET, "size must be ", "not 0"), make=preset(prepare={"size": 0})),
     Bad("preset of labels and fractions", plan(), (PRESET, "not both"), make=preset(labels=[1], fractions=[0.5])),
-    Bad("preset with a stray file", plan(), ("preset: finetun.yaml would not be read",), make=write("preset/finetun.yaml", "{}")),
+    Bad("preset with a stray file", plan(), ("preset: finetun.yaml would not be read: ", "did you mean finetune.yaml?"), make=write("preset/finetun.yaml", "{}")),
     Bad("overlay with an unknown key", plan(), ("preset/finetune.yaml: --data.batch_sise: SegmentationData has no such option; did you mean batch_size?",), make=write("preset/finetune.yaml", "data: {init_args: {batch_sise: 2}}")),
     Bad("overlay with a batch of 0", plan(), ("--data.batch_size: expected a whole number from 1",), make=write("preset/finetune.yaml", "data: {init_args: {batch_size: 0}}")),
     Bad("overlay that is not YAML", plan(), ("finetune.yaml",), make=write("preset/finetune.yaml", "data: {")),
