@@ -281,7 +281,7 @@ def test_an_experiment_stands_for_the_arm_that_is_best_in_validation(
     caplog.set_level("INFO")
     assert predict(work, image, tmp_path / "out") == 0
     chosen = "takes the 2 networks of the arm baseline with 100 % of the labels"
-    assert f"{chosen}, whose dice_foreground is 0.600 in validation (rotation 0.500)" in caplog.text
+    assert f"{chosen}, whose dice_foreground in validation is 0.600 (rotation 0.500)" in caplog.text
     assert "without finished runs of all these folds and seeds are left out: cpc, jigsaw" in caplog.text
     for path in work.rglob("config.yaml"):
         path.write_text(re.sub("^select: last$", "select: best", path.read_text(), flags=re.MULTILINE))
