@@ -19,7 +19,7 @@ from sslmed.experiments.check import parse
 from sslmed.experiments.engine import command, environment
 from sslmed.experiments.executors.local import Local
 from sslmed.experiments.grid import Grid
-from sslmed.experiments.own import expand_groups
+from sslmed.experiments.own import encoder_class, expand_groups
 from sslmed.experiments.plan import LabelledSource, Places, Run, describe_file, plan_runs, read_plan, write_plan
 from sslmed.experiments.settings import find_setting, known_names, preset_folder, read_experiment, read_preset
 
@@ -294,6 +294,20 @@ def test_an_arm_may_start_from_a_file_of_weights_without_pretraining(tmp_path: P
         plan("-external")
 
 
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("model: {init_args: {encoder: {class_path: sslmed.encoders.UNetEncoder}}}", "UNetEncoder"),
+        ("model: {encoder: UNetEncoder}", "UNetEncoder"),
+        ("model.encoder: UNetEncoder", "UNetEncoder"),
+        ("model: {encoder: {widths: [4, 8]}}", None),
+    ],
+)
+def test_the_class_of_an_encoder_is_found_in_each_form_of_yaml(tmp_path: Path, written: str, name: str | None) -> None:
+    (tmp_path / "encoder.yaml").write_text(written)
+    assert encoder_class(tmp_path / "encoder.yaml") == name
+
+
 def test_an_unknown_key_is_refused_by_name(tmp_path: Path) -> None:
     copy = tmp_path / "tiny"
     shutil.copytree(TINY, copy)
@@ -318,6 +332,14 @@ def test_a_null_arm_is_a_baseline_with_other_initial_weights() -> None:
 
 
 _NULLS = {"baseline": None, "null-1": "1", "null-2": "2"}
+
+
+def test_a_frozen_encoder_stays_so_in_every_arm() -> None:
+    arms = ("baseline", "rotation-decoder")
+    for run in _plan(_grid(arms=arms, folds=(0,), seeds=(0,), labels=[ALL], finetuning="frozen")):
+        how = parse(run.arguments).model.init_args.get("pretrained") if run.labels else None
+        assert how is None or (how.frozen_fraction, how.unfreezing_fraction) == (1, 0)
+        assert (how is None) == (run.labels is None)
 
 
 def test_a_decoder_is_handed_over_by_arms_that_say_so_and_nothing_else_changes() -> None:

@@ -45,6 +45,7 @@ INPUTS = [
     Bad("overlay that is not YAML", plan(), ("finetune.yaml",), make=write("preset/finetune.yaml", "data: {")),
     Bad("arm called 'of mine'", plan("--arms 'of mine.yaml'"), ("of mine.yaml", "may contain letters, digits"), make=write("of mine.yaml", "model: {class_path: Rotation}")),
     Bad("arm called as ours", plan("--arms rotation.yaml"), ("rotation is already the name of something else",), make=write("rotation.yaml", "model: {class_path: Rotation}")),
+    Bad("arm without a decoder", plan("--arms task.yaml-decoder"), ("task has no decoder to transfer",), make=write("task.yaml", "model: Rotation")),
     Bad("arm of an unknown class", plan("--arms task.yaml"), ("no class Rotaton is known", "did you mean Rotation?"), make=write("task.yaml", "model: {class_path: Rotaton}")),
     Bad("arm that is not YAML", plan("--arms task.yaml"), ("task.yaml",), make=write("task.yaml", "model: {")),
     Bad("encoder that is not there", plan("--encoder absent.yaml"), ("absent.yaml: no such file",)),
