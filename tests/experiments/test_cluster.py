@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from commands import TINY, start
+from commands import TINY, start, work_of
 from slurm_on_loopback import absent_programs, ask, slurm_on_loopback
 
 pytestmark = [
@@ -61,10 +61,6 @@ def _wait_for(condition: Callable[[], object], folder: Path) -> None:
         time.sleep(0.1)
 
 
-def _work(folder: Path) -> Path:
-    return folder / "runs" / "fig3" / "phantom-tiny"
-
-
 def _running(cluster: dict[str, str], rule: str) -> list[str]:
     lines = ask(cluster, "squeue", "--noheader", "--states=running", "--format=%i %k").splitlines()
     return [line.split()[0] for line in lines if line.endswith(f"rule_{rule}")]
@@ -74,7 +70,7 @@ def test_a_job_that_the_scheduler_kills_goes_on_from_its_checkpoint_to_the_same_
     tmp_path: Path, settings: Path, cluster: dict[str, str]
 ) -> None:
     command = _on_cluster(tmp_path / "cluster", settings, cluster)
-    pretraining = _work(tmp_path / "cluster") / "rotation" / "fold0" / "pretrain"
+    pretraining = work_of(tmp_path / "cluster") / "rotation" / "fold0" / "pretrain"
     _wait_for((pretraining / "checkpoints" / "last.ckpt").exists, tmp_path / "cluster")
     (job,) = _running(cluster, "rotation_fold0")
     ask(cluster, "scancel", job)
@@ -104,4 +100,4 @@ def test_jobs_of_a_killed_command_are_waited_for_and_an_interrupt_cancels_them(
     following.send_signal(signal.SIGINT)
     assert following.wait(timeout=30) == 130
     _wait_for(lambda: not ask(cluster, "squeue", "--noheader"), tmp_path)
-    assert not list(_work(tmp_path).rglob("results.json"))
+    assert not list(work_of(tmp_path).rglob("results.json"))

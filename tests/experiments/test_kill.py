@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 import psutil
 import pytest
-from commands import start
+from commands import results_of, start
 
 from sslmed.core.label_amount import LabelAmount
 from sslmed.experiments.plan import Run, write_plan
@@ -36,8 +36,7 @@ class Experiment:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.out = folder / "out" / "fig3" / "phantom-tiny"
-        self.work = folder / "runs" / "fig3" / "phantom-tiny"
+        self.out = results_of(folder)
         self.results: dict[Path, bytes] = {}
         folder.mkdir()
 

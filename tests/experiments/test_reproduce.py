@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import psutil
 import pytest
-from commands import TINY, reproduce, start
+from commands import TINY, reproduce, results_of, start, work_of
 
 pytestmark = pytest.mark.slow
 
@@ -30,14 +30,6 @@ def _reproduce(folder: Path, *options: object, arms: list[str] = ARMS) -> int:
     return reproduce(folder, "fig3", "--preset", TINY, *OPTIONS, *arms, *options)
 
 
-def _results(folder: Path) -> Path:
-    return folder / "out" / "fig3" / "phantom-tiny"
-
-
-def _work(folder: Path) -> Path:
-    return folder / "runs" / "fig3" / "phantom-tiny"
-
-
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("finished")
@@ -47,31 +39,31 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_it_ends_with_tables_and_figure(finished: Path) -> None:
     drawn = {"fig3.png", "fig3.svg", "fig3.pdf", "fig3-caption.txt", "report.html"}
-    assert {path.name for path in _results(finished).iterdir()} == {*TABLES, *drawn}
-    results = pd.read_csv(_results(finished) / "results.csv")
+    assert {path.name for path in results_of(finished).iterdir()} == {*TABLES, *drawn}
+    results = pd.read_csv(results_of(finished) / "results.csv")
     foreground = results[results["metric"] == "dice_foreground"]
     assert len(foreground) == len(ARMS) * 2
     assert sorted(foreground["n_labels"].unique()) == [2, 6]
-    summary = pd.read_csv(_results(finished) / "summary.csv")
+    summary = pd.read_csv(results_of(finished) / "summary.csv")
     assert set(summary["arm"]) == set(ARMS)
     assert (summary["ci_low"] <= summary["mean"]).all()
-    assert "PHANTOM" in (_results(finished) / "fig3.svg").read_text().upper()
-    report = (_results(finished) / "report.html").read_text()
+    assert "PHANTOM" in (results_of(finished) / "fig3.svg").read_text().upper()
+    report = (results_of(finished) / "report.html").read_text()
     assert "<strong>PHANTOM</strong>" in report
     assert "have no slices" not in report
-    assert str(_results(finished) / "report.html") in (finished / "output").read_text()
+    assert str(results_of(finished) / "report.html") in (finished / "output").read_text()
 
 
 def test_again_it_takes_no_run_and_changes_no_byte(finished: Path) -> None:
     before = {
-        path: (path.read_bytes(), path.stat().st_mtime_ns) for path in _work(finished).rglob("*.*") if path.is_file()
+        path: (path.read_bytes(), path.stat().st_mtime_ns) for path in work_of(finished).rglob("*.*") if path.is_file()
     }
     tables = {
-        name: (_results(finished) / name).read_bytes() for name in (*TABLES, "fig3.svg", "fig3.pdf", "report.html")
+        name: (results_of(finished) / name).read_bytes() for name in (*TABLES, "fig3.svg", "fig3.pdf", "report.html")
     }
     assert _reproduce(finished) == 0
     assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in before} == before
-    assert {name: (_results(finished) / name).read_bytes() for name in tables} == tables
+    assert {name: (results_of(finished) / name).read_bytes() for name in tables} == tables
 
 
 @pytest.mark.parametrize("killed", [("session",), pytest.param(("command", "session", "job"), marks=pytest.mark.long)])
@@ -80,7 +72,7 @@ def test_killed_it_goes_on_and_ends_with_the_same_results(
 ) -> None:
     for what in killed:
         command = _start(tmp_path)
-        _wait_for(_work(tmp_path), WHEN[what])
+        _wait_for(work_of(tmp_path), WHEN[what])
         if what == "command":  # its workflow lives on
             command.kill()
         elif what == "session":
@@ -92,7 +84,7 @@ def test_killed_it_goes_on_and_ends_with_the_same_results(
         assert command.wait(timeout=240) in (0, 1, -signal.SIGKILL)
     assert _start(tmp_path).wait(timeout=240) == 0, (tmp_path / "output").read_text()
     for name in TABLES:
-        assert (_results(tmp_path) / name).read_bytes() == (_results(finished) / name).read_bytes()
+        assert (results_of(tmp_path) / name).read_bytes() == (results_of(finished) / name).read_bytes()
 
 
 WHEN = {
@@ -113,23 +105,23 @@ def _wait_for(work: Path, pattern: str) -> None:
 def test_a_failed_run_is_named_the_others_go_on_and_the_cell_is_marked(finished: Path, tmp_path: Path, capsys) -> None:
     shutil.copytree(finished, tmp_path / "copy")
     folder = tmp_path / "copy"
-    broken = _work(folder) / "rotation" / "fold0" / "seed0" / "40"
+    broken = work_of(folder) / "rotation" / "fold0" / "seed0" / "40"
     shutil.rmtree(broken)
     broken.mkdir()
     (broken / "checkpoints").write_text("a file where a folder must be")
     # Paths are part of no key: the copied runs count as done.
     assert _reproduce(folder) == 1
     assert "rotation/fold0/seed0/40/run.log" in capsys.readouterr().err
-    results = pd.read_csv(_results(folder) / "results.csv")
+    results = pd.read_csv(results_of(folder) / "results.csv")
     assert len(results[results["metric"] == "dice_foreground"]) == len(ARMS) * 2 - 1
-    assert "missing" in (_results(folder) / "fig3.svg").read_text()
+    assert "missing" in (results_of(folder) / "fig3.svg").read_text()
 
 
 def test_changed_settings_set_the_old_runs_aside(finished: Path, tmp_path: Path) -> None:
     from sslmed.experiments.plan import read_plan
     from sslmed.experiments.workflow import set_stale_runs_aside
 
-    shutil.copytree(_work(finished), tmp_path / "work")
+    shutil.copytree(work_of(finished), tmp_path / "work")
     runs = read_plan(tmp_path / "work" / "plan.json")
     set_stale_runs_aside(tmp_path / "work", runs)
     assert not list((tmp_path / "work").rglob("*.old*"))
@@ -144,14 +136,14 @@ def test_changed_settings_are_checked_before_finished_runs_are_set_aside(
     finished: Path, tmp_path: Path, capsys
 ) -> None:
     shutil.copytree(finished, tmp_path / "copy")
-    (_work(tmp_path / "copy") / "origin.json").unlink()  # as if it were the same preset, edited
+    (work_of(tmp_path / "copy") / "origin.json").unlink()  # as if it were the same preset, edited
     preset = tmp_path / "tiny"
     shutil.copytree(TINY, preset)
     options = ["--preset", str(preset)]
     (preset / "finetune.yaml").write_text("data: {init_args: {batch_sise: 2, updates: 6}}")
     assert _reproduce(tmp_path / "copy", *options) == 2
     assert "batch_sise" in capsys.readouterr().err
-    assert not list(_work(tmp_path / "copy").rglob("*.old*"))
+    assert not list(work_of(tmp_path / "copy").rglob("*.old*"))
     # Another encoder: the old checkpoints do not fit it, and that is no error, as they will be set aside.
     shutil.copy(TINY / "finetune.yaml", preset)
     (preset / "encoder.yaml").write_text("model: {init_args: {encoder: {init_args: {widths: [2, 4]}}}}")
@@ -197,7 +189,7 @@ def test_a_decoder_that_a_task_does_not_have_is_refused_before_anything_runs(
 
 def test_a_wrong_checkpoint_is_refused_before_anything_runs(finished: Path, tmp_path: Path, capsys) -> None:
     shutil.copytree(finished, tmp_path / "copy")
-    work = _work(tmp_path / "copy")
+    work = work_of(tmp_path / "copy")
     (work / "rotation" / "fold0" / "seed0" / "40" / "results.json").unlink()
     handed_over = work / "rotation" / "fold0" / "pretrain" / "checkpoints" / "last.ckpt"
     handed_over.write_bytes(b"broken")
@@ -207,10 +199,10 @@ def test_a_wrong_checkpoint_is_refused_before_anything_runs(finished: Path, tmp_
 
 
 def test_results_hold_what_the_figure_needs(finished: Path) -> None:
-    results = json.loads((_work(finished) / "rotation" / "fold0" / "seed0" / "40" / "results.json").read_text())
+    results = json.loads((work_of(finished) / "rotation" / "fold0" / "seed0" / "40" / "results.json").read_text())
     assert {"metrics", "validation", "seconds", "peak_memory_bytes", "device", "versions"} <= results.keys()
     assert results["precision"] == "32-true"
-    pretraining = json.loads((_work(finished) / "rotation" / "fold0" / "pretrain" / "results.json").read_text())
+    pretraining = json.loads((work_of(finished) / "rotation" / "fold0" / "pretrain" / "results.json").read_text())
     assert pretraining["chance_loss"] == pytest.approx(2.302585, abs=1e-5)
 
 
@@ -221,9 +213,9 @@ def test_precision_auto_is_that_of_the_first_commands_processor(tmp_path: Path, 
     (preset / "preset.yaml").write_text((preset / "preset.yaml").read_text() + "precision: auto\n")
     monkeypatch.setattr("sslmed.experiments.origin.computes_bf16", lambda: True)
     assert _reproduce(tmp_path, "--preset", str(preset), arms=["baseline"]) == 0
-    results = _work(tmp_path) / "baseline" / "fold0" / "seed0" / "100" / "results.json"
+    results = work_of(tmp_path) / "baseline" / "fold0" / "seed0" / "100" / "results.json"
     assert json.loads(results.read_text())["precision"] == "bf16-mixed"
-    assert "bf16-mixed" in (_results(tmp_path) / "report.html").read_text()
+    assert "bf16-mixed" in (results_of(tmp_path) / "report.html").read_text()
     monkeypatch.setattr("sslmed.experiments.origin.computes_bf16", lambda: False)
     more = ["--preset", str(preset), "--folds", "1"]
     assert _reproduce(tmp_path, *more, arms=["baseline"]) == 0

@@ -74,6 +74,16 @@ def start(folder: Path, *options: str, **environment: str) -> subprocess.Popen[b
         )
 
 
+def work_of(folder: Path) -> Path:
+    """The runs of the tiny figure 3 that was reproduced below a folder."""
+    return folder / "runs" / "fig3" / "phantom-tiny"
+
+
+def results_of(folder: Path) -> Path:
+    """Its tables and figures."""
+    return folder / "out" / "fig3" / "phantom-tiny"
+
+
 def run_arguments(kind: str, store: Path, folder: Path, encoder: str = "unet", data: str = "pretraining") -> list[str]:
     """Options of a small run of 4 updates and 2 validation passes; `kind` is a pretext task or a kind of labels."""
     downstream = kind in ("segmentation", "classification", "regression")

@@ -5,10 +5,10 @@ import re
 import nibabel as nib
 import numpy as np
 import pytest
+from commands import exit_status, reproduce
 from generated_tables import write_table
 from PIL import Image
 
-from sslmed import cli
 from sslmed.core.errors import DataError
 from sslmed.preparation.prepare import PrepareSettings, prepare
 from sslmed.preparation.readers.layouts import read
@@ -143,18 +143,15 @@ BAD = {
 def test_bad_tables_are_refused_in_one_line_with_status_2(data, tmp_path, capsys, name):
     changes, labels, words = BAD[name]
     rewrite(data, *changes)
-    places = [f"--{place}={tmp_path / 'runs'}" for place in ("runs", "out", "downloads")]
-    command = ["prepare", str(data), "--store", str(tmp_path / "runs")]
-    if labels is not None:
-        command = ["reproduce", FIGURES[labels], "--data", str(data), *places]
-    with pytest.raises(SystemExit) as end:
-        cli.main(command)
-    assert end.value.code == 2
+    if labels is None:
+        assert exit_status("prepare", data, "--store", tmp_path / "runs") == 2
+    else:
+        assert reproduce(tmp_path, FIGURES[labels], "--data", data) == 2
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
     assert lines[0].startswith(f"{data}: ")
     assert words in lines[0]
-    assert not (tmp_path / "runs").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
 def test_an_image_is_not_listed_again_by_its_whole_path(data):
