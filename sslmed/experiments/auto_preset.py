@@ -107,7 +107,8 @@ def _make(folder: Path, grid: Grid, found: Fingerprint, jobs: int | None) -> Non
         for suffix, size in (("", crop), (SLICES, crop[:2])):
             path = partial / f"run{suffix}.yaml"
             settings: dict[str, Any] = read_yaml(path) if path.is_file() else {}
-            settings.setdefault("data", {}).setdefault("init_args", {})["crop_size"] = [*size]
+            data = settings.setdefault("data", {"init_args": {}})
+            data.get("init_args", data)["crop_size"] = [*size]
             path.write_text(yaml.safe_dump(settings, sort_keys=False))
 
 

@@ -22,7 +22,7 @@ from sslmed.experiments.arms import DECODER, Arm
 from sslmed.experiments.inputs import Inputs
 from sslmed.experiments.plan import Places, Run
 from sslmed.experiments.seen import SeenData
-from sslmed.experiments.settings import config_root
+from sslmed.experiments.settings import config_root, find_setting
 from sslmed.experiments.workflow import is_done
 from sslmed.learning.distributed import share_size
 from sslmed.preparation.readers.dataset import Dataset
@@ -166,8 +166,8 @@ def _build_task(settings: Namespace, shape: Mapping[str, int]) -> PretextTask[An
 
 def _with_decoder(tasks: Tasks) -> list[str]:
     """Name the arms whose tasks have a decoder, with the tasks' default arguments."""
-    models = {arm: read_yaml(config_root() / file).get("model", {}) for arm, file in tasks.items() if file}
-    names = {arm: str(model.get("class_path")) for arm, model in models.items()}
+    contents = {arm: [read_yaml(config_root() / file)] for arm, file in tasks.items() if file}
+    names = {arm: str(find_setting(content, "model.class_path", None)) for arm, content in contents.items()}
     classes = {arm: getattr(pretext, name.rpartition(".")[2], None) for arm, name in names.items()}
     encoder = UNetEncoder(2, 1)
     return [arm for arm, task in classes.items() if task is not None and hasattr(task(encoder), "decoder")]

@@ -56,10 +56,6 @@ def add_arms(experiment: Experiment, names: Sequence[str]) -> tuple[Experiment, 
     An arm has the name of its file, without folder and extension. `mine.yaml-2d`, `mine.yaml-external` and
     `mine.yaml-decoder` are variants.
 
-    Args:
-        experiment: The figure.
-        names: Arms, by name or path.
-
     Returns:
         The figure with the new arms, and all names.
 
@@ -97,8 +93,9 @@ def find_encoder(name: str) -> Path:
 
 def encoder_class(path: Path) -> str | None:
     """Return the name of the class, without module, in an encoder's YAML or an overlay; `None` if it has none."""
-    content = find_setting([read_yaml(path)], "model.encoder.class_path", None)
-    return None if content is None else str(content).rpartition(".")[-1]
+    contents = [read_yaml(path)]
+    name = find_setting(contents, "model.encoder.class_path", find_setting(contents, "model.encoder", None))
+    return name.rpartition(".")[-1] if isinstance(name, str) else None
 
 
 def weights_file(path: Path) -> Path | None:

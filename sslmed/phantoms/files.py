@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 from filelock import FileLock
 
 from sslmed.core.errors import UserError
-from sslmed.core.files import TEMPORARY, write_text
+from sslmed.core.files import TEMPORARY, read_json, write_text
 from sslmed.core.workers import run_in_processes
 
 PARAMETERS = "phantom.json"
@@ -85,7 +85,7 @@ def write_phantom(
 def _refuse_other_content(out: Path, parameters: dict[str, Any]) -> None:
     path = out / PARAMETERS
     if path.is_file():
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = read_json(path, remove=out)
         differences = [
             f"{key} {found.get(key)} there, {value} now" for key, value in parameters.items() if found.get(key) != value
         ]

@@ -39,7 +39,7 @@ from sslmed.training.robustness import print_corrupted, score_corrupted
 from sslmed.training.run_directory import RunDirectory
 from sslmed.training.run_options import OneLineParser, add_run_options
 from sslmed.training.scoring import load_weights, print_scores, score
-from sslmed.training.seen import check_handover, record_of
+from sslmed.training.seen import check_handover, record_of, refuse_training_cases
 from sslmed.training.trainer_options import captures_steps, trainer_options, warn_of_emulation
 
 
@@ -188,6 +188,7 @@ class SSLMedCLI(LightningCLI):
                 f"{self.run.path}: a pretraining run or a final model has no test cases; use `sslmed validate`"
             )
         self.run.require_results("a test")
+        refuse_training_cases(self.run, self.datamodule)
         if self.settings.corrupt is not None:
             load_weights(model, self._checkpoint(ckpt_path), self.datamodule.store)
             (rows,) = score_corrupted([(self.trainer, model)], self.datamodule, self.settings.corrupt)

@@ -81,6 +81,21 @@ def refuse_other_preparation(checkpoint: Path, store: Store) -> None:
         )
 
 
+def refuse_training_cases(run: RunDirectory, data: StoreDataModule) -> None:
+    """Refuse to test a run on cases that it was trained or validated on, as the data or the folds are others now.
+
+    Raises:
+        UserError: If there is one.
+    """
+    seen = {*run.read_data().get("digests", {}).values()}
+    met = [case for case in data.selection.test if data.store.digests[case] in seen]
+    if met:
+        raise UserError(
+            f"{run.path}: was trained or validated on {len(met)} of these {len(data.selection.test)} test cases "
+            f"({shorten(met)}): data or folds have changed since; train it again, or test it on others by --data.store"
+        )
+
+
 def check_handover(checkpoint: Path, data: StoreDataModule, *, transductive: bool) -> bool:
     """Check that pretraining has seen no image of the test cases, of their patients, and no copy of one.
 

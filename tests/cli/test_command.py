@@ -228,6 +228,8 @@ def test_test_validate_and_predict_leave_the_record_alone(sslmed: Command, tmp_p
         assert exit_status(subcommand, "-c", run / "config.yaml") == 0
         assert all(path.read_bytes() == content for path, content in record.items())
     assert f"{score:.4f}" in capsys.readouterr().out
+    assert exit_status("test", "-c", run / "config.yaml", "--data.fold", 1) == 2
+    assert "was trained or validated on" in capsys.readouterr().err
 
     written = sorted((run / "predictions").iterdir())
     assert len(written) == 3 + 4  # test and unlabelled cases

@@ -7,12 +7,14 @@ import pytest
 import torch
 import yaml
 from commands import reproduce
+from grids import grid_of, plan
 
 from sslmed.core.errors import UserError
 from sslmed.downstream import Segmentation
 from sslmed.experiments.grid import Grid
 from sslmed.experiments.network import build_encoder
 from sslmed.experiments.own import find_encoder
+from sslmed.experiments.plan import Places
 from sslmed.experiments.settings import known_names, preset_folder, read_experiment, read_preset
 from sslmed.pretext import Exemplar
 
@@ -113,9 +115,18 @@ def test_other_presets_of_the_same_name_do_not_share_it(decathlon_dataset, tmp_p
 def test_settings_of_the_preset_that_it_starts_from_are_kept(decathlon_dataset, tmp_path: Path, write) -> None:
     write(decathlon_dataset(labelled=10, unlabelled=0), "--preset", "sound")
     folder = tmp_path / "out" / "presets" / "segmentation" / "Task00_Toy" / "sound-auto"
-    run = yaml.safe_load((folder / "run.yaml").read_text())
-    assert run["trainer"] == {"precision": "bf16-mixed"}
-    assert run["data"]["init_args"]["crop_size"] == [64, 64, 64]  # four levels of halving, and four voxels left
+    (run,) = plan(grid_of("baseline", figure="segmentation", preset=folder), Places(tmp_path, tmp_path))
+    assert run.setting("trainer.precision", None) == "bf16-mixed"
+    assert run.setting("data.crop_size", None) == [64, 64, 64]  # four levels of halving, and four voxels left
+
+
+@pytest.mark.slow
+def test_crops_of_the_preset_that_it_starts_from_are_replaced(decathlon_dataset, tmp_path: Path, write) -> None:
+    data = decathlon_dataset(labelled=10, unlabelled=0)
+    preset = shutil.copytree(preset_folder("segmentation", "quick"), tmp_path / "mine")
+    (preset / "run.yaml").write_text("data: {crop_size: [8, 8, 8], num_workers: 0}\n")  # without init_args
+    write(data, "--preset", preset)
+    assert _dry_run(tmp_path, "segmentation", data, "--spacing", "auto", "--preset", preset) == 0
 
 
 @pytest.mark.slow

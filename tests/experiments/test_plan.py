@@ -19,7 +19,7 @@ from sslmed.experiments.check import parse
 from sslmed.experiments.engine import command, environment
 from sslmed.experiments.executors.local import Local
 from sslmed.experiments.grid import Grid
-from sslmed.experiments.own import expand_groups
+from sslmed.experiments.own import encoder_class, expand_groups
 from sslmed.experiments.plan import LabelledSource, Places, Run, describe_file, plan_runs, read_plan, write_plan
 from sslmed.experiments.settings import find_setting, known_names, preset_folder, read_experiment, read_preset
 
@@ -292,6 +292,20 @@ def test_an_arm_may_start_from_a_file_of_weights_without_pretraining(tmp_path: P
     assert plan()[0].key != run.key
     with pytest.raises(UserError, match="starts from a file of weights and sees no pool"):
         plan("-external")
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("model: {init_args: {encoder: {class_path: sslmed.encoders.UNetEncoder}}}", "UNetEncoder"),
+        ("model: {encoder: UNetEncoder}", "UNetEncoder"),
+        ("model.encoder: UNetEncoder", "UNetEncoder"),
+        ("model: {encoder: {widths: [4, 8]}}", None),
+    ],
+)
+def test_the_class_of_an_encoder_is_found_in_each_form_of_yaml(tmp_path: Path, written: str, name: str | None) -> None:
+    (tmp_path / "encoder.yaml").write_text(written)
+    assert encoder_class(tmp_path / "encoder.yaml") == name
 
 
 def test_an_unknown_key_is_refused_by_name(tmp_path: Path) -> None:
