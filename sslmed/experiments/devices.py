@@ -137,7 +137,7 @@ def check_devices(devices: int) -> None:
 
 
 def default_jobs(devices: int = 1) -> int:
-    """Compute how many jobs of so many devices fit the GPUs, or the cores if there is no GPU; at least one."""
+    """Compute how many jobs fit the GPUs, or the cores without a GPU, if a run takes some of them; at least one."""
     return max(1, (len(gpus()) or usable_cores()) // devices)
 
 
@@ -146,7 +146,7 @@ def free_gpus(folder: Path, devices: int = 1) -> Iterator[None]:
     """Reserve GPUs for this job if there are more than it needs, and hide the others from this process.
 
     Nothing waits, so jobs cannot block each other. If there are more jobs than GPUs, they spread evenly: a GPU gets its
-    second job when every GPU has its first. The folder is for lock files.
+    second job when every GPU has its first. The lock files are in `folder`.
     """
     names = gpus()
     if len(names) <= devices:

@@ -3,7 +3,7 @@
 import shlex
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 from math import ceil
 from pathlib import Path
@@ -39,15 +39,9 @@ def print_dry_run(
 ) -> None:
     """Print each job with its runs, done and to do, and estimates of time, disk and memory.
 
-    Args:
-        grid: Arms, labels, folds and seeds of the experiment.
-        runs: The plan.
-        inputs: The datasets.
-        places: Paths of the experiment.
-        executor: Executor that would run the jobs.
-        by_hand: Whether to print the commands of a run, whose files are there.
+    With `by_hand`, also print the commands that do a run, whose files must be there.
     """
-    source, pool, rival, seen = inputs.source, inputs.pool, inputs.rival, places.seen
+    rival, seen = inputs.rival, places.seen
     console = Console(soft_wrap=True)
     work = places.work
     done = {run for run in runs if is_done(work, run)}
@@ -59,7 +53,7 @@ def print_dry_run(
         )
     console.print(table)
     todo = [run for run in runs if run not in done]
-    lines = _data_lines(grid, runs, source, seen, pool)
+    lines = _data_lines(grid, runs, inputs, seen)
     lines += [] if rival is None else [_rival_line(rival, None if seen is None else seen.source)]
     why = f" {executor.why}" if isinstance(executor, Local) and executor.why else ""
     lines.append(
@@ -71,9 +65,8 @@ def print_dry_run(
     n_train = None if seen is None else len(_split(grid, runs, seen.store, grid.folds[0]).train)
     stores = [] if seen is None else [each for each in (seen.store, seen.pool, seen.source) if each is not None]
     lines += _cost_lines(grid, todo, stores, n_train, executor)
-    if by_hand and todo and seen is not None and (pool is None or seen.pool is not None):
-        others = {"pool": None if pool is None else pool.folders, "source": None if rival is None else rival.folders}
-        lines += ["by hand, e.g.:", *_commands(todo[0], places, seen, source.folders, others, grid)]
+    if by_hand and todo and seen is not None and (inputs.pool is None or seen.pool is not None):
+        lines += ["by hand, e.g.:", *_commands(todo[0], inputs, places, seen, grid)]
     for line in lines:
         console.print(line, highlight=False, markup=False)
 
@@ -82,13 +75,13 @@ def _names(runs: Sequence[Run]) -> str:
     return ", ".join("pretraining" if run.labels is None else str(run.labels) for run in runs)
 
 
-def _data_lines(grid: Grid, runs: Sequence[Run], source: Source, seen: SeenData | None, pool: Pool | None) -> list[str]:
+def _data_lines(grid: Grid, runs: Sequence[Run], inputs: Inputs, seen: SeenData | None) -> list[str]:
     """Count cases: of each fold, for pretraining, and with labels."""
     if seen is None:
-        return [f"data: {_absent(source)}"]
-    store = seen.store
+        return [f"data: {_absent(inputs.source)}"]
+    store, pool = seen.store, inputs.pool
     counts = f"{len(store.labelled)} labelled, {len(store.unlabelled)} unlabelled cases"
-    lines = [f"data: {_listed(source.folders)}: {counts}"]
+    lines = [f"data: {_listed(inputs.source.folders)}: {counts}"]
     stores = (store, seen.pool, seen.source)
     lines += [_unprepared_line(each) for each in stores if each is not None and each.unprepared]
     lines += [f"warning: {each}" for each in lost_labels(store)]
@@ -228,27 +221,18 @@ def _cost_lines(
     return lines
 
 
-def _commands(
-    run: Run,
-    places: Places,
-    seen: SeenData,
-    folders: Sequence[Path],
-    others: Mapping[str, Sequence[Path] | None],
-    grid: Grid,
-) -> list[str]:
+def _commands(run: Run, inputs: Inputs, places: Places, seen: SeenData, grid: Grid) -> list[str]:
     """Return the commands that do a run in a shell, preparing its images first if necessary."""
-    lines = []
-    arm = Arm.parse(run.arm)
-    external = run.labels is None and arm.external
-    data, store = folders, seen.store
-    if run.labels is None and not arm.sees_the_dataset:
-        kind = "source" if arm.is_supervised else "pool"
-        data, store = others[kind] or folders, getattr(seen, kind) or seen.store
-    if store.unprepared or not (store.root / "store.json").is_file():
-        command = [*SSLMED, "prepare", *(str(each.absolute()) for each in data), "--store", str(store.root)]
+    lines, arm, is_pretraining = [], Arm.parse(run.arm), run.labels is None
+    data: Source | Pool | None = inputs.source
+    if is_pretraining and not arm.sees_the_dataset:
+        data = inputs.rival if arm.is_supervised else inputs.pool
+    store = seen.store_of(arm, pretraining=is_pretraining)
+    if data is not None and store is not None and (store.unprepared or not (store.root / "store.json").is_file()):
+        command = [*SSLMED, "prepare", *(str(each.absolute()) for each in data.folders), "--store", str(store.root)]
         command += _options(grid.prepare_settings(places.spatial_dims))
-        command += ["--pool"] if external else [] if store is seen.source else ["--task", grid.experiment.task]
-        lines.append(shlex.join(command))
+        labels = [] if data is inputs.rival else ["--task", grid.experiment.task]
+        lines.append(shlex.join([*command, *(["--pool"] if data is inputs.pool else labels)]))
     several = ["-m", "torch.distributed.run", "--nproc-per-node", str(run.devices)]
     launch = SSLMED if run.devices == 1 else [sys.executable, *several, *SSLMED[1:]]
     return [*lines, shlex.join([*launch, "fit", *run.arguments])]

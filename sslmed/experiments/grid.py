@@ -71,9 +71,9 @@ class Grid:
         overlays |= {f"{name}{suffix}" for name in overlays - {"preset"} for suffix in (EXTERNAL, SLICES)}
         strays = sorted(path.name for path in self.preset_folder.glob("*.yaml") if path.stem not in overlays)
         if strays:
-            raise UserError(
-                f"{self.preset_folder}: {', '.join(strays)} would not be read; names are {', '.join(sorted(overlays))}"
-            )
+            cure = "correct the name, or give the arm of your own that it is for, too"
+            near = did_you_mean(strays[0], [f"{name}.yaml" for name in overlays])
+            raise UserError(f"{self.preset_folder}: {', '.join(strays)} would not be read: {cure}{near}")
         for name in ("arms", "labels", "folds", "seeds"):
             chosen = getattr(self, name)
             if not chosen or len(set(map(str, chosen))) < len(chosen):  # as their folders are called
@@ -133,7 +133,7 @@ class Grid:
             suffixes = "<task>-external" + (f", <task>{DECODER}, each also with {SLICES}" if self.takes_slices else "")
             names = [*known, SUPERVISED, NULL]
             near = did_you_mean(arm.name, names)
-            raise UserError(f"unknown arm {arm.name}: choose from {', '.join(names)} and {suffixes}{near}")
+            raise UserError(f"unknown arm {arm.name}: choose from {', '.join(names)}, {suffixes}, or give a YAML{near}")
         if arm.hands_over_decoder and not self.takes_slices:
             raise UserError(
                 f"unknown arm {arm.name}: {figure} predicts no label maps and has no decoder; use {arm.pretext}"

@@ -21,9 +21,7 @@ from sslmed.experiments.plan import Run, read_plan
 def do_runs(runs: list[Run], gpus: int = 0) -> bool:
     """Do the runs that are not done, and return whether all are. A failed run does not stop the others.
 
-    Args:
-        runs: The runs.
-        gpus: GPUs that the job was to have. If they are not there, its runs fail.
+    `gpus` is the number of GPUs that the job was to have. If they are not there, its runs fail.
     """
     done = [_do(run, gpus) for run in runs]
     return all(done)

@@ -56,10 +56,6 @@ def add_arms(experiment: Experiment, names: Sequence[str]) -> tuple[Experiment, 
     An arm has the name of its file, without folder and extension. `mine.yaml-2d`, `mine.yaml-external` and
     `mine.yaml-decoder` are variants.
 
-    Args:
-        experiment: The figure.
-        names: Arms, by name or path.
-
     Returns:
         The figure with the new arms, and all names.
 

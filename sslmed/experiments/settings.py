@@ -276,6 +276,6 @@ def _read(kind: type[Settings], path: Path) -> Settings:
     try:
         settings: Settings = parser.instantiate(parser.parse_object({"settings": content})).settings
     except Exception as error:  # jsonargparse raises exceptions of its own. All mean that the file is not valid.
-        known = [f"settings.{each.name}" for each in fields(kind)]  # type: ignore[arg-type]
-        raise UserError(f"{path}: {one_line(str(error), known).removeprefix('settings.')}") from error
+        known = [f"--{each.name}" for each in fields(kind)]  # type: ignore[arg-type]
+        raise UserError(f"{path}: {one_line(str(error), known).replace('--', '')}") from error
     return settings

@@ -53,7 +53,7 @@ class RunDirectory:
         return self.results.is_file()
 
     def require_results(self, use: str) -> None:
-        """Check that the run has finished, as some use needs it.
+        """Check that the run has finished, which a use such as `a test` needs.
 
         Raises:
             UserError: If it has not.

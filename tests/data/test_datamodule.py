@@ -13,6 +13,7 @@ from sslmed.core.errors import UserError
 from sslmed.data.finetuning import ClassificationData, SegmentationData
 from sslmed.data.pretraining import PoolData, PretrainingData
 from sslmed.preparation.prepare import PrepareSettings, prepare
+from sslmed.preparation.store import Store
 
 
 @pytest.fixture
@@ -37,6 +38,16 @@ def test_pretraining_sees_unlabelled_and_training_cases_but_no_test_or_validatio
         seen = {case for batch in data.train_dataloader() for case in batch["case"]}
         assert seen.isdisjoint((*split.test, *split.validation))
         assert {case for batch in data.val_dataloader() for case in batch["case"]} == set(split.validation)
+
+
+@pytest.mark.parametrize("spatial_dims", [2, 3])
+def test_pretraining_looks_at_no_label(store: Path, monkeypatch, spatial_dims: int) -> None:
+    for name in ("label", "label_map", "native_label", "foreground"):
+        monkeypatch.setattr(Store, name, lambda *_: pytest.fail("a label is read"))
+    for kind in (PretrainingData, PoolData):
+        data = kind(store=store, updates=4, validations=1, crop_size=(4,) * spatial_dims, spatial_dims=spatial_dims)
+        batches = [*data.train_dataloader(), *data.val_dataloader()]
+        assert all(batch.keys() == {"case", "image"} for batch in batches)
 
 
 def test_transductive_pretraining_adds_the_test_cases(store: Path) -> None:
@@ -168,6 +179,8 @@ def test_slices_are_of_their_volumes_one_of_each_case_and_evaluation_is_of_whole
     assert data.describe()["spatial_dims"] == data.spatial_dims == 2
     epochs = SegmentationData(store=store, spatial_dims=2, epochs=10, batch_size=4, validations=5)
     assert epochs.updates_per_validation * 5 == 10 * 12  # 6 cases of 8 slices
+    pretraining = PretrainingData(store=store, spatial_dims=2, epochs=10, batch_size=32, validations=5)
+    assert pretraining.updates_per_validation * 5 == 10 * 8  # a batch has 9 slices of 9 cases, which have 8 each
 
 
 def test_a_pool_holds_out_a_tenth_and_its_slices_do_not_change_in_validation(store: Path) -> None:

@@ -334,6 +334,14 @@ def test_a_null_arm_is_a_baseline_with_other_initial_weights() -> None:
 _NULLS = {"baseline": None, "null-1": "1", "null-2": "2"}
 
 
+def test_a_frozen_encoder_stays_so_in_every_arm() -> None:
+    arms = ("baseline", "rotation-decoder")
+    for run in _plan(_grid(arms=arms, folds=(0,), seeds=(0,), labels=[ALL], finetuning="frozen")):
+        how = parse(run.arguments).model.init_args.get("pretrained") if run.labels else None
+        assert how is None or (how.frozen_fraction, how.unfreezing_fraction) == (1, 0)
+        assert (how is None) == (run.labels is None)
+
+
 def test_a_decoder_is_handed_over_by_arms_that_say_so_and_nothing_else_changes() -> None:
     arms = ("mae", "mae-decoder", "mae-decoder-2d")
     runs = {run.name: run for run in _plan(_grid(arms=arms))}

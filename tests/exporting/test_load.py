@@ -59,13 +59,23 @@ def test_a_mask_lies_on_its_scan(trained, tmp_path) -> None:
         assert getattr(saved, place)() == pytest.approx(getattr(scan, place)(), abs=1e-5)
 
 
-def test_the_network_is_that_of_the_checkpoint(trained) -> None:
+@pytest.mark.parametrize("selected", ["last", "best"])
+def test_the_network_is_that_of_the_checkpoint_that_was_scored(trained, tmp_path, selected) -> None:
+    run = shutil.copytree(trained["segmentation"], tmp_path / "run")
+    settings = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(settings.replace("\nselect: last\n", f"\nselect: {selected}\n"))
+    (run / "checkpoints" / ("best.ckpt" if selected == "last" else "last.ckpt")).write_bytes(b"another")
     by_hand = Segmentation(UNetEncoder(3, 1, widths=(4, 8), dropout=0.1), label_values=(0, 1, 2)).eval()
-    checkpoint = torch.load(trained["segmentation"] / "checkpoints" / "last.ckpt", weights_only=True)
+    checkpoint = torch.load(run / "checkpoints" / f"{selected}.ckpt", weights_only=True)
     by_hand.load_state_dict(checkpoint["state_dict"])
     images = torch.rand(2, 1, 16, 16, 16)
     with torch.inference_mode():
-        torch.testing.assert_close(load(trained["segmentation"])(images), by_hand(images), atol=1e-5, rtol=0)
+        torch.testing.assert_close(load(run)(images), by_hand(images), atol=1e-5, rtol=0)
+
+
+def test_a_network_of_crops_sees_windows_of_their_size(trained) -> None:
+    assert load(trained["crops"]).network.window == (8, 8, 8)
+    assert load(trained["segmentation"]).network.window is None
 
 
 def test_the_same_image_in_any_form_gets_the_same_answer(trained, kind, tmp_path) -> None:

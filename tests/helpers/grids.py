@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from commands import TINY
 
@@ -21,7 +22,7 @@ def grid_of(
     labels: Sequence[LabelAmount] = (ALL,),
     folds: Sequence[int] = (0,),
     seeds: Sequence[int] = (0,),
-    **others: bool,
+    **others: Any,
 ) -> Grid:
     """Arms of a figure, by name or by the path of a YAML, in the size of a preset; `others` are of `Grid`."""
     experiment, names = add_arms(read_experiment(figure), arms)

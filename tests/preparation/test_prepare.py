@@ -48,6 +48,19 @@ def test_spacing(decathlon_dataset, tmp_path):
     np.testing.assert_array_equal(geometry.restore_labels(store.label("case_00")), label)
 
 
+@pytest.mark.parametrize("settings", [NATIVE, CUBE])
+def test_a_scan_stored_along_other_axes_is_prepared_alike(decathlon_dataset, tmp_path, settings):
+    data = decathlon_dataset(labelled=2, unlabelled=0)
+    for folder in ("imagesTr", "labelsTr"):
+        turned = nib.load(data / folder / "case_00.nii.gz").as_reoriented([[2, 1], [0, -1], [1, 1]])
+        nib.save(turned, data / folder / "case_01.nii.gz")
+    store = prepare(data, tmp_path / "store", settings, jobs=1)
+    np.testing.assert_allclose(store.image("case_01"), store.image("case_00"), atol=1e-3)
+    np.testing.assert_array_equal(store.label("case_01"), store.label("case_00"))
+    assert store.geometry("case_01").original_spacing == pytest.approx(turned.header.get_zooms())
+    assert len({*turned.header.get_zooms()}) > 1
+
+
 def test_cube_is_the_foregrounds_box_with_both_ends(decathlon_dataset, tmp_path):
     data = decathlon_dataset(labelled=1, unlabelled=0)
     path = data / "imagesTr/case_00.nii.gz"

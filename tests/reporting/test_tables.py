@@ -183,6 +183,15 @@ def test_an_arm_is_tested_on_the_runs_with_all_fractions_if_five_are_left(tmp_pa
     assert tables.tests["diff"].tolist() == pytest.approx([scores["rotation"] - scores["baseline"]])
 
 
+def test_an_amount_of_labels_that_few_runs_have_is_no_part_of_the_tests(tmp_path):
+    few = [(arm, 0.05, fold) for arm in ARMS[:2] for fold in range(1, 6)]
+    paths = write_runs(tmp_path, ARMS[:2], folds=6, cases=2, skip=[*few, ("rotation", 0.25, 1)])
+    test = collect(paths, PRIMARY).tests.squeeze()
+    means = collect(paths, PRIMARY).results.query(f"metric == '{PRIMARY}' and fold != 1 and label_fraction != 0.05")
+    scores = means.groupby("arm")["value"].mean()
+    assert (test["n_runs"], test["diff"]) == (5, pytest.approx(scores["rotation"] - scores["baseline"]))
+
+
 def test_the_null_band_is_around_the_baseline_and_as_wide_as_null_arms_differ(quick, sound):
     assert set(quick.null_bands["arm"]) == {"baseline"}  # baseline-2d has no null arm
     keys = ["label_fraction", "arm", "fold"]

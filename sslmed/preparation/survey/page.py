@@ -108,7 +108,7 @@ def _written(report: Mapping[str, Any]) -> list[str]:
     if report["layout"]:
         lines.append(f"the folder is in the layout of {report['layout']}: --data takes it as it is")
     for table in report["tables"]:
-        kept = f"{table['path']} is there and says something else: it was kept; --table writes elsewhere"
+        kept = f"{table['path']} is there and says something else: it was kept; remove it, or give --table"
         lines.append(
             kept if table["kept"] else f"{table['path']} lists {table['images']} images: look at it and edit it"
         )

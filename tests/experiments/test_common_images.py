@@ -1,0 +1,39 @@
+"""Images to pretrain on that are labelled ones of the dataset, under any name: they are test cases of some fold."""
+
+from pathlib import Path
+
+import pytest
+from grids import grid_of
+from PIL import Image
+
+from sslmed.core.errors import UserError
+from sslmed.experiments.inputs import find_inputs
+from sslmed.experiments.sources import Pool, Source
+
+pytestmark = pytest.mark.usefixtures("in_one_process")
+
+
+def _prepare(tmp_path: Path, data: Path, *, pool: Path | None = None, rival: Path | None = None) -> None:
+    sources = [None if each is None else Source(str(each), tmp_path, "class") for each in (data, rival)]
+    of_pool = None if pool is None else Pool((str(pool),), tmp_path)
+    inputs, grid = find_inputs(sources[0], of_pool, sources[1], dry_run=False), grid_of("baseline", figure="fig4")
+    inputs.prepare(inputs.places(grid, tmp_path / "work", tmp_path / "stores"), grid.prepare_settings(2), "class")
+
+
+def test_labelled_images_of_the_dataset_are_refused_in_a_pool(aptos_dataset, tmp_path: Path) -> None:
+    data, pool = aptos_dataset(), tmp_path / "pool"
+    pool.mkdir()
+    for number in range(3):
+        Image.new("RGB", (40, 40), (60 * number + 60, 100, 0)).save(pool / f"{number}.png")
+    _prepare(tmp_path, data, pool=pool)
+    Image.open(data / "train_images" / "eye_03.png").save(pool / "harmless.png", compress_level=1)
+    with pytest.raises(UserError, match=r"--pool: holds labelled images .*\(harmless is eye_03\)"):
+        _prepare(tmp_path, data, pool=pool)
+
+
+def test_labelled_images_of_the_dataset_are_refused_in_a_source(aptos_dataset, tmp_path: Path) -> None:
+    data, rival = aptos_dataset(), aptos_dataset("rival", side=44)
+    _prepare(tmp_path, data, rival=rival)
+    (rival / "train_images" / "eye_00.png").write_bytes((data / "train_images" / "eye_04.png").read_bytes())
+    with pytest.raises(UserError, match=r"--source: holds labelled images .*\(eye_00 is eye_04\)"):
+        _prepare(tmp_path, data, rival=rival)
