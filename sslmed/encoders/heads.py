@@ -114,7 +114,7 @@ class Head(Readout):
         features = features.reshape(-1, self.num_images * self.num_features)
         if self.training and len(features) < 2 and len(self.layers) > 1:
             raise InputError(
-                "batch normalisation in the head cannot train on a batch of 1 case: use a batch size of at least 2"
+                "batch normalisation in the head cannot train on a batch of 1 case: train on 2 cases or more in a batch"
             )
         answers: Tensor = self.layers(features)
         return answers

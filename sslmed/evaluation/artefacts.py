@@ -25,11 +25,12 @@ def applicable(artefacts: Sequence[Artefact], spatial_dims: int) -> tuple[Artefa
     Raises:
         UserError: If one of them does not occur in images of these dimensions.
     """
-    odd = [each for each in artefacts if spatial_dims == 2 and each not in OF_PHOTOGRAPHS]
+    chosen = tuple(each for each in MAKERS if each in artefacts)
+    odd = [each for each in chosen if spatial_dims == 2 and each not in OF_PHOTOGRAPHS]
     if odd:
         choices = " and ".join(OF_PHOTOGRAPHS)
         raise UserError(f"{', '.join(odd)}: no artefact of photographs, only of scans; photographs can have {choices}")
-    return tuple(each for each in MAKERS if each in artefacts)
+    return chosen
 
 
 def corrupt(image: "Tensor", artefact: Artefact, strength: int, case: str) -> "Tensor":

@@ -52,9 +52,9 @@ def check_folds(runs: Sequence[Run], store: Store, n_folds: int) -> None:
     Raises:
         UserError: If there is one.
     """
-    cells = {(run.fold, run.labels): run for run in reversed(runs) if run.labels is not None}
+    cells = {(run.fold, run.labels): run for run in runs if run.labels is not None}
     split_seed = next(iter(cells.values())).setting("data.split_seed", 0)
-    for (fold, labels), run in reversed(cells.items()):
+    for (fold, labels), run in cells.items():
         split = split_store(store, fold=fold, n_folds=n_folds, split_seed=split_seed)
         try:
             select_labelled(store, split, labels, fold=fold, seed=run.seed or 0)

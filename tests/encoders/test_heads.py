@@ -75,7 +75,7 @@ def test_flattening_nothing_is_refused():
 def test_a_single_case_trains_no_batch_normalisation():
     encoder = UNetEncoder(2, 1, widths=(2, 4))
     maps = torch.rand(1, 4, 3, 3)
-    with pytest.raises(ValueError, match="batch size of at least 2"):
+    with pytest.raises(ValueError, match="train on 2 cases or more in a batch"):
         Head(encoder, 1, 3)([maps])
     assert Head(encoder, 1, 3).eval()([maps]).shape == (1, 3)
     assert linear_head(encoder, 1, 3)([maps]).shape == (1, 3)

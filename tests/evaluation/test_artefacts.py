@@ -41,6 +41,6 @@ def test_photographs_have_light_and_noise(artefact) -> None:
 def test_artefacts_of_scanners_are_refused_for_photographs() -> None:
     assert applicable(["noise", "motion", "noise"], 3) == ("motion", "noise")
     with pytest.raises(
-        UserError, match=r"motion, spacing: no artefact of photographs, only of scans; .* bias and noise"
+        UserError, match=r"^motion, spacing: no artefact of photographs, only of scans; .* bias and noise"
     ):
-        applicable(["motion", "noise", "spacing"], 2)
+        applicable(["motion", "noise", "spacing", "motion"], 2)
