@@ -286,7 +286,7 @@ def test_an_experiment_stands_for_the_arm_that_is_best_in_validation(
     for path in work.rglob("config.yaml"):
         path.write_text(re.sub("^select: last$", "select: best", path.read_text(), flags=re.MULTILINE))
     assert predict(work, image, tmp_path / "best") == 0
-    assert "whose dice_foreground is 0.700 in validation (baseline 0.600)" in caplog.text
+    assert "whose dice_foreground in validation is 0.700 (baseline 0.600)" in caplog.text
     (work / "results.csv").write_text("")
     (work / "plan.json").unlink()
     assert predict(work, image, tmp_path / "new") == 2
