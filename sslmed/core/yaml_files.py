@@ -1,5 +1,6 @@
 """Reads YAML files, and refuses those that give a key twice, of which every YAML library silently keeps the last."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,21 @@ def read_mapping(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"{path}: expected a mapping, got {type(content).__name__}")
     return content
+
+
+def settings_in(content: Any) -> dict[str, Any]:  # noqa: ANN401 - any YAML
+    """Return each setting of a YAML file by its keys without `init_args`, as in `model.encoder.dropout`.
+
+    Files may leave `init_args` out too, and write keys with dots: `data: {split_seed: 1}`, `data.split_seed: 1`.
+    """
+    return dict(_flat(content, ""))
+
+
+def _flat(content: Any, place: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - any YAML
+    yield place.replace(".init_args", "").removeprefix("."), content
+    if isinstance(content, dict):
+        for key, value in content.items():
+            yield from _flat(value, f"{place}.{key}")
 
 
 def _refuse_doubled_keys(path: Path, root: yaml.Node | None) -> None:

@@ -92,6 +92,8 @@ class UNetDecoder(Readout):
         Returns:
             `(B, out_channels, *sides)`.
         """
+        if len(maps) != len(self.ups) + 1:
+            raise InputError(f"the encoder gives {len(maps)} feature maps, but declares {len(self.ups) + 1}")
         if sides is None:
             sides = [step * side for step, side in zip(self.stride, maps[0].shape[2:], strict=True)]
         x = maps[-1]

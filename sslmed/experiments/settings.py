@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -16,7 +16,7 @@ from sslmed.core.names import PLAIN
 from sslmed.core.nearest import did_you_mean, did_you_mean_path
 from sslmed.core.numbers import Amount, Count, Folds, Index, Seed
 from sslmed.core.parsing import one_line
-from sslmed.core.yaml_files import read_mapping
+from sslmed.core.yaml_files import read_mapping, settings_in
 from sslmed.preparation.readers.dataset import LABELS_OF_TASKS, Labels, Task
 from sslmed.preparation.settings import PrepareSettings
 
@@ -250,23 +250,12 @@ def read_preset(folder: Path) -> Preset:
 
 
 def find_setting(contents: Iterable[Any], place: str, default: Any) -> Any:  # noqa: ANN401 - any YAML
-    """Find a setting in YAML files, of which later ones take precedence, by its keys without `init_args`.
-
-    Files may leave `init_args` out too, and write keys with dots: `data: {split_seed: 1}`, `data.split_seed: 1`.
-    """
+    """Find a setting in YAML files, of which later ones take precedence; see `settings_in`."""
     for content in reversed([*contents]):
-        settings = dict(_flat(content))
+        settings = settings_in(content)
         if place in settings:
             return settings[place]
     return default
-
-
-def _flat(content: Any, place: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - any YAML
-    """Yield each setting by its keys, which files may write as a mapping, or as one key with dots."""
-    yield place.replace(".init_args", "").removeprefix("."), content
-    if isinstance(content, dict):
-        for key, value in content.items():
-            yield from _flat(value, f"{place}.{key}")
 
 
 def _read(kind: type[Settings], path: Path) -> Settings:

@@ -50,6 +50,8 @@ def predict(
     """
     check_writable(out, "--out")
     ensemble = load_ensemble(models, _device(device), flips=flips)
+    if probabilities and ensemble.recipe.labels == "value":
+        raise UserError("--probabilities: a network for values has none; leave it out")
     images, problems = find_images(given, ensemble.recipe)
     refuse_out_within(out, given, images)
     record = Record(out, {"by": ensemble.fingerprint(), "probabilities": probabilities})

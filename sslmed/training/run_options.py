@@ -1,8 +1,9 @@
 """Options of a run beside model, data and trainer, and the parser that reads them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import Any, Literal, NoReturn
 
 from pytorch_lightning.cli import LightningArgumentParser
 
@@ -11,6 +12,7 @@ from sslmed import downstream, encoders, pretext
 from sslmed.core.errors import UserError
 from sslmed.core.numbers import Index, Threads
 from sslmed.core.parsing import one_line
+from sslmed.core.yaml_files import settings_in
 from sslmed.data import finetuning, pretraining  # noqa: F401
 
 LABELS = {
@@ -21,6 +23,17 @@ LABELS = {
     "target_scale": "target_scale",
 }
 """Arguments of a model that are set from the labels: attribute of the data -> argument of the model, if it has one."""
+
+LINKS = {
+    "seed_everything": "data.init_args.seed",
+    "data.init_args.validations": "trainer.max_epochs",
+    "data.init_args.crop_size": "model.init_args.crop_size",
+}
+"""Option -> another that is always the same."""
+
+FROM_DATA = {f"data.{name}": f"model.init_args.encoder.init_args.{name}" for name in ("spatial_dims", "in_channels")}
+FROM_DATA |= {f"data.{source}": f"model.init_args.{target}" for source, target in LABELS.items()}
+"""Attribute of the data -> option that it sets."""
 
 Wandb = Literal["disabled", "offline", "online"]
 Selection = Literal["last", "best"]
@@ -92,10 +105,20 @@ def add_run_options(parser: LightningArgumentParser) -> None:
     )
     parser.add_argument("--wait", type=bool, default=False, help="wait if another process is writing run_dir")
     parser.add_class_arguments(RunLabels, "labels")
-    parser.link_arguments("seed_everything", "data.init_args.seed")
-    parser.link_arguments("data.init_args.validations", "trainer.max_epochs")
-    parser.link_arguments("data.init_args.crop_size", "model.init_args.crop_size")
-    for name in ("spatial_dims", "in_channels"):
-        parser.link_arguments(f"data.{name}", f"model.init_args.encoder.init_args.{name}", apply_on="instantiate")
-    for source, target in LABELS.items():
-        parser.link_arguments(f"data.{source}", f"model.init_args.{target}", apply_on="instantiate")
+    for source, target in LINKS.items():
+        parser.link_arguments(source, target)
+    for source, target in FROM_DATA.items():
+        parser.link_arguments(source, target, apply_on="instantiate")
+
+
+def refuse_linked(path: Path, content: Mapping[str, Any]) -> None:
+    """Refuse a YAML file with an option that another one sets: jsonargparse would ignore it.
+
+    Raises:
+        UserError: If there is one.
+    """
+    given = settings_in(content)
+    for link in (*LINKS.items(), *FROM_DATA.items()):
+        source, target = (name.replace(".init_args", "") for name in link)
+        if target in given:
+            raise UserError(f"{path}: {target} always follows from {source}, and would be ignored; leave it out")

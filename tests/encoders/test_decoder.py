@@ -108,3 +108,8 @@ def test_reductions_that_no_decoder_can_undo_are_refused(reductions):
     Odd.reductions = reductions
     with pytest.raises(ValueError, match=r"Odd has reductions .* for 3 feature maps"):
         UNetDecoder(Odd(), 2)
+
+
+def test_fewer_maps_than_declared_are_refused():
+    with pytest.raises(ValueError, match="gives 2 feature maps, but declares 3"):
+        UNetDecoder(UNetEncoder(2, 1, (2, 3, 4)), 3)([torch.zeros(1, 2, 8, 8), torch.zeros(1, 3, 4, 4)])

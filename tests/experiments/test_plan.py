@@ -13,7 +13,6 @@ from grids import ALL, grid_of
 
 from sslmed.core.errors import UserError
 from sslmed.core.label_amount import LabelAmount, label_amounts
-from sslmed.core.yaml_files import read_yaml
 from sslmed.experiments.arms import Arm
 from sslmed.experiments.check import parse
 from sslmed.experiments.engine import command, environment
@@ -21,7 +20,7 @@ from sslmed.experiments.executors.local import Local
 from sslmed.experiments.grid import Grid
 from sslmed.experiments.own import encoder_class, expand_groups
 from sslmed.experiments.plan import LabelledSource, Places, Run, describe_file, plan_runs, read_plan, write_plan
-from sslmed.experiments.settings import find_setting, known_names, preset_folder, read_experiment, read_preset
+from sslmed.experiments.settings import known_names, preset_folder, read_experiment, read_preset
 
 _OVERLAYS = ("encoder.yaml", "finetune.yaml", "pretrain.yaml")
 _TASKS = [arm for arm in read_experiment("fig3").arms if arm != "baseline"]
@@ -253,11 +252,11 @@ def test_every_task_has_the_same_budget_of_pretraining(figure: str, preset: str)
     for suffix in ["", "-2d"] if read_experiment(figure).task == "segmentation" else [""]:
         arms = tuple(f"{arm}{suffix}" for arm in (*_TASKS, "supervised"))
         runs = _plan(_grid(folder, figure, arms=arms, folds=(0,), seeds=(0,), labels=[ALL]))
-        contents = [[read_yaml(Path(file)) for file in run.values("-c")] for run in runs if run.labels is None]
         compared = settings[:3] if preset == "paper" else settings
-        of_tasks = {tuple(find_setting(each, f"data.init_args.{name}", None) for name in compared) for each in contents}
+        of_tasks = {tuple(run.setting(f"data.{name}", None) for name in compared) for run in runs if run.labels is None}
         assert len(of_tasks) == 1
         budgets += of_tasks
+    assert all(updates or epochs for updates, epochs, *_ in budgets)
     assert preset == "paper" or budgets[0][:3] == budgets[-1][:3]
 
 

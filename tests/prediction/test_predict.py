@@ -44,7 +44,8 @@ def test_a_run_that_was_copied_and_its_export_answer_as_the_run_did(trained: Tra
     assert exit_status("export", trained[kind], tmp_path / "export") == 0
     for name, model in (("run", trained[kind]), ("export", tmp_path / "export")):
         out = tmp_path / name
-        assert predict(model, image, out, "--probabilities") == 0
+        options = ["--probabilities"] if kind != "regression" else []
+        assert predict(model, image, out, *options) == 0
         (row,) = table(out).to_dict("records")
         assert row["file"] == str(image)
         assert row["in_training_data"] == ("no" if name == "run" else "unknown")
@@ -61,6 +62,7 @@ def test_a_run_that_was_copied_and_its_export_answer_as_the_run_did(trained: Tra
         rows = pd.read_csv(trained[kind] / "predictions.csv")
         (expected,) = (row for _, row in rows.iterrows() if row["case"].endswith(trained.case(kind)))
         if kind == "regression":
+            assert predict(model, image, tmp_path / "none", "--probabilities") == 2
             assert row["value"] == pytest.approx(expected["prediction"], rel=1e-5)
         else:
             names = [*load(model).description.recipe.label_names.values()]

@@ -56,5 +56,9 @@ INPUTS = [
     Bad("arm in Latin-1", plan("--arms task.yaml"), ("task.yaml: not valid YAML",), make=write("task.yaml", "# caf\xe9".encode("latin-1"))),
     Bad("encoder in Latin-1", plan("--encoder net.yaml"), ("net.yaml: not valid YAML",), make=write("net.yaml", "# caf\xe9".encode("latin-1"))),
     Bad("config of a run that is not YAML", fit("-c task.yaml"), ("task.yaml",), make=write("task.yaml", "model: [")),
+    *(
+        Bad(f"config of a run with {name}", fit("-c task.yaml"), (f"task.yaml: {name} always follows from {source}",), make=write("task.yaml", f"{name}: 3"))
+        for name, source in {"trainer.max_epochs": "data.validations", "data.seed": "seed_everything", "model.encoder.in_channels": "data.in_channels"}.items()
+    ),
     Bad("config of a run that is JSON of data", fit("-c Task/dataset.json"), ("no such option",)),
 ]  # fmt: skip
