@@ -69,7 +69,8 @@ def check_runs(runs: Sequence[Run], places: Places, inputs: Inputs, tasks: Tasks
         if images is None:
             continue
         shape = _shape(arm, images)
-        _check_decoder(of_arm, arm, images, tasks)
+        if settings[run.arm, False].model.init_args.pretrained.load == "all":
+            _check_decoder(of_arm, arm, images, tasks)
         if places.seen is not None and not arm.is_supervised:
             found = _single_case(of_arm.data.init_args, run, places.seen)
             if found is not None and _build_task(of_arm, shape).least_cases > 1:
@@ -101,16 +102,14 @@ def _check_weights(settings: Namespace, shape: Mapping[str, int]) -> None:
 
 def _check_decoder(settings: Namespace, arm: Arm, images: Dataset, tasks: Tasks) -> None:
     """Refuse to hand over a decoder that pretraining does not have."""
-    if arm.hands_over_decoder and arm.is_supervised and images.labels != "map":
-        raise UserError(
-            f"{arm.name}: {images.root} has no label maps, so its pretraining has no decoder to transfer: "
-            f"take {arm.name.replace(DECODER, '')}"
-        )
-    of_task = arm.hands_over_decoder and not arm.is_supervised
-    if of_task and not hasattr(_build_task(settings, _shape(arm, images)), "decoder"):
+    cure = f"take {arm.name.replace(DECODER, '')}" if arm.hands_over_decoder else "set pretrained.load to encoder"
+    if arm.is_supervised and images.labels != "map":
+        found = f"{images.root} has no label maps, so its pretraining has no decoder to transfer"
+        raise UserError(f"{arm.name}: {found}: {cure}")
+    if not arm.is_supervised and not hasattr(_build_task(settings, _shape(arm, images)), "decoder"):
         raise UserError(
             f"{arm.name}: {arm.pretext} has no decoder to transfer; tasks of this figure that have one: "
-            f"{', '.join(_with_decoder(tasks)) or 'none'}"
+            f"{', '.join(_with_decoder(tasks)) or 'none'}{'' if arm.hands_over_decoder else f'; or {cure}'}"
         )
 
 

@@ -10,8 +10,9 @@ from sslmed.learning.augmentation import RandomAffine, RandomIntensity
 
 FLIPPED = {"affine": RandomAffine(flip=1.0)}
 FLATTER = {"intensity": RandomIntensity(probability=1.0, brightness=0.0, contrast=(0.5, 0.5))}
+IMAGES = torch.rand(3, 1, 8, 6, generator=torch.Generator().manual_seed(0)) * torch.linspace(0, 1, 6)
 LABELS = {
-    Segmentation: torch.randint(0, 2, (3, 8, 6), dtype=torch.uint8),
+    Segmentation: (IMAGES[:, 0] > 0.3).byte(),
     Classification: torch.tensor([0, 1, 1]),
     Regression: torch.tensor([0.5, -1.0, 2.0]),
 }
@@ -24,7 +25,7 @@ def test_the_loss_is_of_the_augmented_batch(kind: type[DownstreamTask]) -> None:
         task = kind(UNetEncoder(2, 1, (4, 8), dropout=0.0), **options)  # type: ignore[arg-type]
         return task.eval().training_loss({"image": images, "label": labels}).item()
 
-    images, labels = torch.rand(3, 1, 8, 6), LABELS[kind]
+    images, labels = IMAGES, LABELS[kind]
     plain = loss(images, labels)
     moved = labels.flip(1, 2) if kind is Segmentation else labels
     mean = images.mean((1, 2, 3), keepdim=True)

@@ -94,9 +94,13 @@ def test_an_own_task_and_an_own_encoder_go_through_a_whole_figure(
 
 @pytest.mark.long
 @pytest.mark.slow
-def test_an_own_figure_finds_its_files_beside_it_and_among_ours(mine: Path, tmp_path: Path) -> None:
+def test_an_own_figure_finds_its_files_beside_it_and_among_ours(mine: Path, tmp_path: Path, capsys) -> None:
     figure = str(mine / "figure.yaml")
     (mine / "small" / "encoder.yaml").write_text("model: {init_args: {encoder: {init_args: {width: 8}}}}")
+    assert reproduce(tmp_path, figure, "--preset", mine / "small") == 2
+    assert "rotation: rotation has no decoder to transfer; " in (told := capsys.readouterr().err)
+    assert told.strip().endswith("; or set pretrained.load to encoder")
+    shutil.copy(HERE / "tiny" / "finetune.yaml", mine / "small")
     assert reproduce(tmp_path, figure, "--preset", mine / "small") == 0
     out = tmp_path / "out" / "mine" / "phantom-small"
     results = pd.read_csv(out / "results.csv")
