@@ -12,9 +12,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 from scipy import ndimage
 
-from sslmed.core.errors import DataError
+from sslmed.core.errors import DataError, refuse
 from sslmed.preparation.geometry import Geometry
-from sslmed.preparation.readers.nifti_header import refuse
 from sslmed.preparation.settings import PrepareSettings
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF"}

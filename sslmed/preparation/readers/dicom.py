@@ -16,10 +16,11 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import DTypeLike, NDArray
 
+from sslmed.core.errors import refuse
 from sslmed.preparation.readers.itk import TO_RAS, kind_of_voxels, to_array
 from sslmed.preparation.readers.listing import list_folder
 from sslmed.preparation.readers.names import find_path
-from sslmed.preparation.readers.nifti_header import Affine, NiftiImage, make_header, refuse
+from sslmed.preparation.readers.nifti_header import Affine, NiftiImage, make_header
 from sslmed.preparation.readers.voxels import Voxels
 
 UID = re.compile(r"\d+(\.\d+){2,}")
