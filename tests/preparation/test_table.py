@@ -136,6 +136,7 @@ BAD = {
     "infinite": ([(",15.0,", ",inf,")], "value", "value must be a number"),
     "comma in a number": ([(",15.0,", ",15,0,")], "value", "line 2: has 1 more cells than the first line"),
     "missing patient": ([(CASE_0, CASE_0[:-2])], "map", "line 2: has no patient, but other rows have"),
+    "patient that is nobody": ([(CASE_0, CASE_0[:-2] + "NA")], "map", "line 2: has no patient, but other rows have"),
 }
 
 
