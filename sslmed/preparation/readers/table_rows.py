@@ -99,7 +99,7 @@ class Rows:
         return find_series(self.folder, file) if file else None
 
     def _file_problems(self, column: str, file: str, extensions: Sequence[str], line: int) -> list[str]:
-        """Check a file's name, and that it is listed once, by any path; the ids of images must be unique, too."""
+        """Check a file's name, and that it is listed once, by any path and in any column; ids must be unique, too."""
         if not file:
             return [f"has no {column}; give its path, relative to the table, or remove the row"]
         series = self._series(file)
@@ -107,10 +107,11 @@ class Rows:
             return [f"{column} {file} must end in {', '.join(extensions)}, or be the folder of a DICOM series"]
         if series is None and find_file(self.folder, file) is None:
             return [f"{column} {self.folder / file} does not exist; paths are relative to the table, or absolute"]
-        names = [f"{column} {os.path.abspath(self._path(file))}"]  # noqa: PTH100 - copies may be links to one file
+        names = [os.path.abspath(self._path(file))]  # noqa: PTH100 - copies may be links to one file
         names += [f"image {self._id(file)}"] * (column == "image")
-        first = min(self._lines.setdefault(name, line) for name in names)
-        return [] if first == line else [f"{column} {file} is already listed on line {first}; keep one row"]
+        listed = [self._lines[name] for name in names if name in self._lines]
+        self._lines = dict.fromkeys(names, line) | self._lines
+        return [f"{column} {file} is already listed on line {min(listed)}; keep one"] if listed else []
 
 
 def _common_folder(images: Sequence[str]) -> str:
