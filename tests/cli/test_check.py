@@ -396,6 +396,8 @@ def test_an_edited_table_is_kept(check, tmp_path: Path, capsys) -> None:
     assert check(folder)["tables"] == [{"path": "table.csv", "images": 8, "kept": True}]
     assert Path("table.csv").read_text() == "image\nmine.nii.gz\n"
     assert any("mine.nii.gz does not exist" in line for line in check(folder)["cannot_be_used"])
+    Path("table.csv").write_bytes("image\nü.nii.gz\n".encode("latin-1"))  # as some spreadsheet programs save it
+    assert any("table.csv: is not UTF-8 text" in line for line in check(folder)["cannot_be_used"])
     assert exit_status("check", folder) == 0
     page = capsys.readouterr().out
     assert "table.csv is there and says something else: it was kept" in page
