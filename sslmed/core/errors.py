@@ -1,6 +1,7 @@
 """Defines the errors that the command prints as plain lines: exit status 2 if a user can fix them, else 1."""
 
 from collections.abc import Sequence
+from typing import NoReturn
 
 
 def printable(line: str) -> str:
@@ -22,6 +23,11 @@ class DataError(UserError):
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(map(printable, problems))
         super().__init__("\n".join(self.problems))
+
+
+def refuse(place: object, problem: str) -> NoReturn:
+    """Raise a `DataError` of one line about a file, or another place of a dataset."""
+    raise DataError([f"{place}: {problem}"])
 
 
 class RunError(Exception):

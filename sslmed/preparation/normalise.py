@@ -10,9 +10,7 @@ from sslmed.preparation.settings import PrepareSettings, is_ct
 
 AIR = (-1100.0, -800.0, 1e-3)  # Hounsfield units from and to, and the least fraction of the voxels
 FAT = (-150.0, -50.0, 1e-2)  # the same
-LEAST_CONTRAST = (
-    0.005  # standard deviation, of a range from 0 to 1; a thousandth of bright voxels has six times as much
-)
+LEAST_CONTRAST = 0.005  # standard deviation, of a range of 1; a thousandth of bright voxels has six times as much
 
 
 def normalise(image: NDArray[np.float32], modalities: Sequence[str], settings: PrepareSettings) -> None:

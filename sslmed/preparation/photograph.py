@@ -12,9 +12,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 from scipy import ndimage
 
-from sslmed.core.errors import DataError
+from sslmed.core.errors import refuse
 from sslmed.preparation.geometry import Geometry
-from sslmed.preparation.readers.nifti_header import refuse
+from sslmed.preparation.readers.voxels import reading
 from sslmed.preparation.settings import PrepareSettings
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF"}
@@ -27,7 +27,7 @@ SMEAR = 8  # pixels around such a part that a JPEG, which has blocks of 8, or a 
 LARGEST_VALUE = 255  # of a mask, which is kept with 8 bits
 MOST_CLASSES = 64  # in one mask; more are smooth edges
 PNG_DEPTH = 24  # where a PNG says how many bits a value has
-TIFF_DEPTH = 258  # the tag of TIFF that says it
+TIFF_DEPTH, TIFF_COLOURS = 258, 262  # the tags of TIFF that say it, and what values mean: 0 that the least is white
 DARKEST = 2**14  # brightest of 65536 values that a photograph has at least; only its high byte is kept
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom; the latter two are the first beyond it
@@ -112,12 +112,12 @@ def read_mask(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     Raises:
         DataError: If the file cannot be used.
     """
-    content = _read_bytes(path)
-    try:
-        with Image.open(io.BytesIO(content), formats=[name for name in MAGIC if name != "JPEG"]) as image:
-            mode, values = image.mode, np.asarray(ImageOps.exif_transpose(image))
-    except Exception as error:  # a damaged file makes PIL raise nearly anything
-        refuse(path, f"is truncated or damaged ({error}); copy or download it again")
+    with reading(path):
+        image, _ = _load(path)
+        if _inverts(image):
+            cure = "save it with 0 as black (in ImageJ by Invert LUT), or as PNG"
+            refuse(path, f"says that 0 is white, so its numbers may be meant the other way round; {cure}")
+        mode, values = image.mode, np.asarray(ImageOps.exif_transpose(image))
     if values.ndim != 2 or mode == "F":
         refuse(path, f"is of mode {mode}; a mask holds one whole number for each pixel, as a grey PNG does")
     if values.shape != shape:
@@ -132,25 +132,47 @@ def read_mask(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
 
 
 def _open(path: Path) -> Image.Image:
-    content = _read_bytes(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            photo = _decode(path, content)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        refuse(path, f"has more than {Image.MAX_IMAGE_PIXELS} pixels; reduce it, or check that it is a photograph")
-    except DataError:
-        raise
-    except UnidentifiedImageError:
-        refuse(path, "has a damaged header, or is cut off within it; copy or download it again")
-    except Exception as error:  # a damaged file makes PIL raise nearly anything
-        refuse(path, f"is truncated or damaged ({error}); copy or download it again")
+    with reading(path):
+        image, n_bits = _load(path)
+        if image.mode in ("CMYK", "LAB"):
+            refuse(path, f"holds {image.mode} colours; save it as RGB")
+        if image.mode == "F":
+            refuse(path, "holds fractional values, whose range is not known; save it with 8 or 16 bits")
+        if image.mode.startswith("I") and _inverts(image):  # PIL inverts 8 bits alone
+            refuse(path, "says that 0 is white; save it with 0 as black")
+        if image.mode == "I" and not 0 <= (pixels := np.asarray(image)).min() <= pixels.max() < 2**16:
+            found = f"holds values from {pixels.min()} to {pixels.max()}, not of 16 bits"
+            refuse(path, f"{found}; save it with 8 or 16 bits")
+        photo = _to_rgb(ImageOps.exif_transpose(image))
+    if n_bits > 8 and np.asarray(photo).max() < DARKEST // 256:
+        what = f"holds 16-bit values that are all below {DARKEST} of 65536, as cameras of 12 bits give them"
+        refuse(path, f"{what}; scale them to 65535, or save 8-bit values with 8 bits")
     if min(photo.size) < SMALLEST_SIDE:
         width, height = photo.size
         refuse(path, f"has {width} x {height} pixels, fewer than {SMALLEST_SIDE} along a side; export it larger")
     if photo.getcolors(maxcolors=1) is not None:
         refuse(path, f"is constant (every pixel is {photo.getpixel((0, 0))}); export it again, or leave it out")
     return photo
+
+
+def _load(path: Path) -> tuple[Image.Image, int]:
+    """Read the only image of a file, and how many bits a value has."""
+    content = _read_bytes(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            image = Image.open(io.BytesIO(content), formats=list(MAGIC))
+            # Cameras add smaller pictures to a photograph (MPO), whose first is the photograph itself.
+            if (frames := getattr(image, "n_frames", 1)) > 1 and image.format != "MPO":
+                refuse(path, f"holds {frames} images, as an animation does; save the one to use")
+            image.verify()  # every checksum of a PNG, which reading ignores; the image cannot be used afterwards
+            image = Image.open(io.BytesIO(content), formats=list(MAGIC))
+            image.load()
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        refuse(path, f"has more than {Image.MAX_IMAGE_PIXELS} pixels; reduce it, or check that it is a photograph")
+    except UnidentifiedImageError:
+        refuse(path, "has a damaged header, or is cut off within it; copy or download it again")
+    return image, _n_bits(image, content)
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -169,34 +191,16 @@ def _read_bytes(path: Path) -> bytes:
     return content
 
 
-def _decode(path: Path, content: bytes) -> Image.Image:
-    with Image.open(io.BytesIO(content), formats=list(MAGIC)) as image:
-        # Cameras add smaller pictures to a photograph (MPO), whose first is the photograph itself.
-        if (frames := getattr(image, "n_frames", 1)) > 1 and image.format != "MPO":
-            refuse(path, f"holds {frames} images, as an animation does; save the one to use")
-        if image.mode == "CMYK":
-            refuse(path, "holds CMYK colours, which depend on a printer; save it as RGB")
-        if image.mode == "F":
-            refuse(path, "holds fractional values, whose range is not known; save it with 8 or 16 bits")
-        image.verify()  # every checksum of a PNG, which reading ignores; the image cannot be used afterwards
-    with Image.open(io.BytesIO(content), formats=list(MAGIC)) as image:
-        image.load()
-        if image.mode == "I" and not 0 <= (pixels := np.asarray(image)).min() <= pixels.max() < 2**16:
-            refuse(
-                path, f"holds values from {pixels.min()} to {pixels.max()}, not of 16 bits; save it with 8 or 16 bits"
-            )
-        rgb = _to_rgb(ImageOps.exif_transpose(image))
-        if _n_bits(image, content) > 8 and np.asarray(rgb).max() < DARKEST // 256:
-            what = f"holds 16-bit values that are all below {DARKEST} of 65536, as cameras of 12 bits give them"
-            refuse(path, f"{what}; scale them to 65535, or save 8-bit values with 8 bits")
-        return rgb
-
-
 def _n_bits(image: Image.Image, content: bytes) -> int:
     """Return the bits of a value in a file."""
     if image.format == "PNG":
         return content[PNG_DEPTH]
     return max(image.tag_v2.get(TIFF_DEPTH, (8,))) if isinstance(image, TiffImageFile) else 8
+
+
+def _inverts(image: Image.Image) -> bool:
+    """Return whether the least value of a file is white."""
+    return isinstance(image, TiffImageFile) and image.tag_v2.get(TIFF_COLOURS) == 0
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sslmed.core.axes import c_contiguous
-from sslmed.core.errors import DataError
+from sslmed.core.errors import refuse
 from sslmed.preparation.geometry import Geometry
 from sslmed.preparation.normalise import (
     extremes,
@@ -73,7 +73,7 @@ def prepare_read(
     if any(is_nearly_constant(channel) for channel in cts):
         low, high = settings.hu_window
         cure = "check that it is in Hounsfield units, and --hu-window"
-        raise DataError([f"{case.image}: is nearly constant within the window from {low:g} to {high:g} HU; {cure}"])
+        refuse(case.image, f"is nearly constant within the window from {low:g} to {high:g} HU; {cure}")
     geometry = _geometry(case, image, settings)
     arrays: dict[str, NDArray[Any]] = {"image": c_contiguous(_half(geometry.prepare_image(image.voxels)))}
     if label is not None:
@@ -95,7 +95,7 @@ def _check_units(case: Case, channel: NDArray[np.float32]) -> None:
         low, high = extremes(channel)
         found = f"its values go from {low:g} to {high:g}, with neither air near -1000 nor fat near -100"
         cure = 'rescale it, or name its modality otherwise, as "CT rescaled", to use percentiles'
-        raise DataError([f"{case.image}: is not in Hounsfield units, although its modality is CT: {found}; {cure}"])
+        refuse(case.image, f"is not in Hounsfield units, although its modality is CT: {found}; {cure}")
 
 
 def _geometry(case: Case, image: Volume, settings: PrepareSettings) -> Geometry:
@@ -106,9 +106,9 @@ def _geometry(case: Case, image: Volume, settings: PrepareSettings) -> Geometry:
         if sides.prod() * len(image.voxels) > LARGEST_GRID or sides.min() < SHORTEST_SIDE:
             grid = " x ".join(f"{side:.0f}" for side in sides)
             spacing = ", ".join(f"{length:g}" for length in settings.spacing)
-            raise DataError([f"{case.image}: would be {grid} voxels at {spacing} mm; check its spacing, and --spacing"])
+            refuse(case.image, f"would be {grid} voxels at {spacing} mm; check its spacing, and --spacing")
         return replace(whole, grid=tuple(int(side) for side in sides))
     box = foreground_box(whole.orient(image.voxels), settings.foreground)
     if box is None:
-        raise DataError([f"{case.image}: has no voxel in the foreground; check its modality and the HU window"])
+        refuse(case.image, "has no voxel in the foreground; check its modality and the HU window")
     return replace(whole, start=box[0], stop=box[1], grid=(settings.size,) * 3)

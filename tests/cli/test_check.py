@@ -131,6 +131,14 @@ def test_bids_masks_go_to_the_image_that_they_name_and_derived_images_are_left_o
     assert len(datasets_of(report)[0].cases) == 12
 
 
+def test_a_patient_in_the_name_of_a_file_is_no_modality(check, tmp_path: Path) -> None:
+    for number in range(5):
+        save(tmp_path / f"scans/sub-{number:02}.nii.gz", scan(number)[0])
+    (group,) = check(tmp_path / "scans")["groups"]
+    assert (group["patients"], group["modalities"]) == (5, {})
+    assert {row["modality"] for row in rows()} == {"CT"}
+
+
 def test_nnunet_files_are_joined_to_channels(check, tmp_path: Path) -> None:
     folder = generated_folders.nnunet(tmp_path / "Dataset001_Toy")
     (folder / "imagesTs/case_007_0001.nii.gz").unlink()
@@ -166,6 +174,10 @@ def test_photographs_with_a_csv_file_of_classes(check, tmp_path: Path) -> None:
     dataset, _ = datasets_of(report)
     assert dataset.labels == "class"
     assert {case.image.stem: case.patient for case in dataset.cases} == {f"eye_{n}": f"p{n // 2}" for n in range(12)}
+    table = tmp_path / "eyes/grades.csv"
+    table.write_text(table.read_text().replace("p0", "NA").replace("p1", "NA"))
+    Path("table.csv").unlink()
+    assert "names no patients" in "".join(check(tmp_path / "eyes")["advice"])
 
 
 def test_copies_of_two_classes_are_named(check, tmp_path: Path) -> None:
@@ -384,6 +396,8 @@ def test_an_edited_table_is_kept(check, tmp_path: Path, capsys) -> None:
     assert check(folder)["tables"] == [{"path": "table.csv", "images": 8, "kept": True}]
     assert Path("table.csv").read_text() == "image\nmine.nii.gz\n"
     assert any("mine.nii.gz does not exist" in line for line in check(folder)["cannot_be_used"])
+    Path("table.csv").write_bytes("image\nü.nii.gz\n".encode("latin-1"))  # as some spreadsheet programs save it
+    assert any("table.csv: is not UTF-8 text" in line for line in check(folder)["cannot_be_used"])
     assert exit_status("check", folder) == 0
     page = capsys.readouterr().out
     assert "table.csv is there and says something else: it was kept" in page

@@ -8,6 +8,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from volume_files import scan, write_volume
 
 from sslmed.core.errors import DataError, UserError
 from sslmed.preparation.prepare import PrepareSettings, prepare
@@ -77,6 +78,26 @@ def test_a_file_that_was_copied_or_touched_has_not_changed(data, tmp_path, capsy
     assert not capsys.readouterr().err
     assert prepared_times(tmp_path / "store") == before
     assert [again.image_hash(case) for case in again.cases] == [store.image_hash(case) for case in store.cases]
+
+
+def test_another_label_map_of_equal_size_and_time_is_read(tmp_path) -> None:
+    """As of two raters, out of one archive."""
+    rows = ["image,mask"]
+    for number in range(2):
+        rows.append(f"{number}.nii,{number}_rater1.nii")
+        for rater in (1, 2):
+            write_volume(tmp_path / "mine" / f"{number}_rater{rater}.nii", (scan(rater) > 0).astype(np.uint8))
+        write_volume(tmp_path / "mine" / f"{number}.nii", scan(number))
+    table = tmp_path / "mine" / "table.csv"
+    table.write_text("\n".join(rows))
+    for path in table.parent.glob("*.nii"):
+        os.utime(path, (1, 1))
+    store = prepare(table, tmp_path / "store", CUBE, jobs=1)
+    table.write_text("\n".join(rows).replace("1_rater1", "1_rater2"))
+    assert preview(read(table), (), store.root, CUBE).unprepared == {"1"}
+    again = prepare(table, tmp_path / "store", CUBE, jobs=1)
+    np.testing.assert_array_equal(again.native_label("0"), scan(1) > 0)
+    np.testing.assert_array_equal(again.native_label("1"), scan(2) > 0)
 
 
 def test_a_preview_is_the_store_that_will_be_and_names_what_is_to_do(data, tmp_path) -> None:

@@ -65,9 +65,16 @@ A = CONTENT["training"][0]
         ({"training": [{**A, "label": ""}]}, "training[0]: must be a path"),
         ({"training": ["imagesTr/absent.nii.gz"]}, "absent.nii.gz does not exist"),
         ({"training": [{**A, "label": "labelsTr/absent.nii.gz"}]}, "absent.nii.gz does not exist"),
-        ({"training": [A, A]}, "training[1]: image imagesTr/a.nii.gz is already listed as training[0]"),
+        (
+            {"training": [A, A["image"]]},
+            "training[1]: image imagesTr/a.nii.gz is already listed as the image of training[0]",
+        ),
         ({"training": [A, {"image": "imagesTr/ü.nii", "label": A["label"]}]}, "label labelsTr/a.nii.gz is already"),
-        ({"training": [A], "test": [A["image"]]}, "test[0]: image imagesTr/a.nii.gz is already listed as training[0]"),
+        (
+            {"training": [A], "test": [A["image"]]},
+            "test[0]: image imagesTr/a.nii.gz is already listed as the image of training[0]",
+        ),
+        ({"training": [{**A, "label": A["image"]}]}, "imagesTr/a.nii.gz is already listed as the image of training[0]"),
         ({"training": ["imagesTs/c.nii.gz"]}, "image imagesTs/c.nii.gz is already listed"),
         ({"training": ["../a.nii.gz"]}, "inside the dataset's folder"),
         ({"training": ["/tmp/a.nii.gz"]}, "inside the dataset's folder"),

@@ -102,10 +102,13 @@ def joined_by(voxels, affine):
 BEYOND = AFFINE + np.outer(AFFINE[:, 2], [0, 0, 0, 5.3])  # the first slice lies 5.3 steps after that of the series
 
 
+def replaced(old, new):
+    return lambda files: [file.write_bytes(file.read_bytes().replace(old, new)) for file in files]
+
+
 def untagged(tag):
     """Make a tag another one, which nobody reads."""
-    other = tag[:2] + bytes([tag[2] - 1]) + tag[3:]
-    return lambda files: [file.write_bytes(file.read_bytes().replace(tag, other)) for file in files]
+    return replaced(tag, tag[:2] + bytes([tag[2] - 1]) + tag[3:])
 
 
 @pytest.mark.parametrize(
@@ -119,6 +122,7 @@ def untagged(tag):
         (without(), {"t0008_0008": "ORIGINAL\\PRIMARY\\LOCALIZER"}, "a localiser"),
         (untagged(b"\x20\0\x32\0"), {}, "do not say where they lie"),
         (untagged(b"\x20\0\x37\0"), {}, "do not say where they lie"),
+        (replaced(b"MONOCHROME2", b"MONOCHROME1"), {}, "the least is white (MONOCHROME1)"),
         (without(), {"t0020_0032": "1\\2\\3"}, "several slices at one place"),
         (joined_by(IMAGE[:, :, :1], BEYOND), {}, "unequally spaced: 3.25 mm apart"),
         (joined_by(IMAGE, AFFINE[:, [0, 2, 1, 3]]), {}, "slices of different directions, sizes or spacings"),

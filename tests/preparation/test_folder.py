@@ -1,6 +1,7 @@
 """Loose images in folders, of any format, and tables and MSD tasks that list them: one store whatever the format."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -116,7 +117,11 @@ def test_a_changed_slice_makes_its_series_stale_and_a_copied_tree_does_not(tmp_p
         file.touch()
     assert prepare(tmp_path / "scans", tmp_path / "store", CUBE, jobs=1).digests == first.digests
     assert "changed" not in capsys.readouterr().err
-    write_series(tmp_path / "scans/p1", scan(7))
+    times = {file: file.stat().st_mtime_ns for file in (tmp_path / "scans/p1").iterdir()}
+    oldest, *others = write_series(tmp_path / "scans/p1", scan(7))
+    os.utime(oldest, (1, 1))
+    for file in others:
+        os.utime(file, ns=(times[file], times[file]))
     changed = prepare(tmp_path / "scans", tmp_path / "store", CUBE, jobs=1)
     assert "1 changed (p1)" in capsys.readouterr().err
     assert [case for case in first.cases if changed.digests[case] != first.digests[case]] == ["p1"]

@@ -124,6 +124,19 @@ def test_a_file_that_does_not_say_where_it_lies_is_laid_where_itk_lays_it(tmp_pa
     assert by_itk.GetOrigin() == (0, 0, 0)
 
 
+@pytest.mark.parametrize("kind", [nib.AnalyzeImage, nib.Spm99AnalyzeImage, nib.Nifti1Pair])
+def test_a_spacing_of_zero_is_refused_and_a_negative_one_is_its_size(tmp_path, kind):
+    path = tmp_path / "a.hdr"
+    nib.save(kind(IMAGE, AFFINE), path)
+    content = bytearray(path.read_bytes())
+    for depth in (0, -2.5):
+        content[88:92] = np.float32(depth).tobytes()
+        path.write_bytes(content)
+        if depth == 0:
+            assert "has a zero or NaN spacing" in problem(path)
+    assert read_header(path).spacing == pytest.approx(np.linalg.norm(AFFINE[:3, :3], axis=0))
+
+
 def problem(image, mask=None) -> str:
     with pytest.raises(DataError) as error:
         read_case(Case("a", image, mask), ("channel",), ())

@@ -147,6 +147,7 @@ def test_an_extension_in_id_code_is_one_problem_of_the_column(root):
         (TABLE.replace("b,0", "b,"), "line 2: has no diagnosis"),
         (TABLE.replace("b,0", "b"), "line 2: has no diagnosis"),
         ("id_code,diagnosis,patient\nb,0,x\n007,4,\nü.x,2,x\n", "line 3: has no patient, but other rows have"),
+        ("id_code,diagnosis,patient\nb,0,x\n007,4,n/a\nü.x,2,x\n", "line 3: has no patient, but other rows have"),
     ],
 )
 def test_missing_cell(root, table, words):

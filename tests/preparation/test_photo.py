@@ -82,6 +82,12 @@ BAD_FILES = {
     "animated PNG": ("a.png", encode(PHOTO, **FRAMES), "holds 2 images, as an animation does"),
     "two pages": ("a.tif", encode(PHOTO, "TIFF", **FRAMES), "holds 2 images"),
     "CMYK": ("a.jpg", encode(PHOTO.convert("CMYK"), "JPEG"), "holds CMYK colours"),
+    "LAB": ("a.tif", encode(Image.new("LAB", (9, 9)), "TIFF"), "holds LAB colours; save it as RGB"),
+    "16 bits with 0 as white": (
+        "a.tif",
+        encode(Image.fromarray(RAMP), "TIFF", tiffinfo={262: 0}),
+        "says that 0 is white",
+    ),
     "32 bits": ("a.tif", encode(Image.fromarray(GREY * np.int32(2**12)), "TIFF"), "not of 16 bits"),
     "negative values": ("a.tif", encode(Image.fromarray(GREY - np.int32(99)), "TIFF"), "not of 16 bits"),
     "huge": ("a.png", declared(100_000, 100_000), "pixels; reduce it"),
@@ -119,6 +125,23 @@ def check_refused(path, content, words):
     assert line.startswith(f"{path}: ")
     assert words in line
     assert "\n" not in line
+
+
+LABELS = Image.fromarray(GREY // 64)
+BAD_MASKS = {
+    "two pages": ("a.tif", encode(LABELS, "TIFF", save_all=True, append_images=[LABELS]), "holds 2 images"),
+    "0 as white": ("a.tif", encode(LABELS, "TIFF", tiffinfo={262: 0}), "says that 0 is white"),
+    "checksum": ("a.png", encode(LABELS, compress_level=0).replace(b"IEND", b"IENE"), "is truncated or damaged"),
+    "text": ("a.png", WORDS, "is not a PNG, JPEG or TIFF image"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_MASKS)
+def test_bad_mask(tmp_path, name):
+    file, content, words = BAD_MASKS[name]
+    (tmp_path / file).write_bytes(content)
+    with pytest.raises(DataError, match=f"{file}: {words}"):
+        read_mask(tmp_path / file, GREY.shape)
 
 
 def test_the_first_of_a_cameras_pictures_is_the_photograph(tmp_path):

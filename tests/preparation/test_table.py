@@ -121,6 +121,7 @@ BAD = {
         "map",
         "line 3: mask masks/case_00.png is already",
     ),
+    "image as mask": ([("masks/case_00.png", "images/case_00.png")], "map", "images/case_00.png is already listed on"),
     "empty class": ([("stage 2", ""), ("stage 10", ""), ("healthy", "")], "class", "the column class is empty"),
     "class that is no word": (
         [(CASE_0, CASE_0.replace("stage 2", "NA"))],
@@ -136,6 +137,7 @@ BAD = {
     "infinite": ([(",15.0,", ",inf,")], "value", "value must be a number"),
     "comma in a number": ([(",15.0,", ",15,0,")], "value", "line 2: has 1 more cells than the first line"),
     "missing patient": ([(CASE_0, CASE_0[:-2])], "map", "line 2: has no patient, but other rows have"),
+    "patient that is nobody": ([(CASE_0, CASE_0[:-2] + "NA")], "map", "line 2: has no patient, but other rows have"),
 }
 
 
@@ -264,6 +266,7 @@ def test_channels_that_do_not_fit_are_refused(tmp_path):
         ([("modality", "modalty")], "has a column modalty, which would be ignored"),
         ([("1_0.nii;1_1.nii", "1_0.nii;absent.nii")], "line 3: image"),
         ([("1_0.nii;1_1.nii", "1_0.nii;0_1.nii")], "line 3: image 0_1.nii is already listed on line 2"),
+        ([("1_0.nii;1_1.nii", "1_0.nii;1_0.nii")], "line 3: image 1_0.nii is already listed on line 3"),
     ],
 )
 def test_bad_channels_of_a_table(tmp_path, changes, words):

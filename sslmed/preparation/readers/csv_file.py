@@ -13,6 +13,12 @@ from sslmed.preparation.readers.names import nfc
 PATIENTS = ("patient", "patient_id", "subject", "subject_id", "participant", "participant_id", "mrn", "pid")
 """Names that others give to a column of patients, the most certain first."""
 
+NOT_AVAILABLE = {
+    *("na", "n/a", "nan", "null", "-", "--", "?", "."),
+    *("#n/a", "#ref!", "#value!", "#name?", "#div/0!", "#null!", "#num!"),
+}
+"""Text that people and programs write into cells without a value."""
+
 NEARLY = 0.8  # similarity of names, by difflib: patient_id and patients are near patient, patient_age is not
 
 
@@ -29,6 +35,17 @@ class Line:
     number: int
     cells: dict[str, str]
     surplus: int
+
+    @property
+    def patient(self) -> str | None:
+        """The patient; `None` if the cell is empty or says so, as NA does: else all of them would be one."""
+        text = self.cells.get("patient", "")
+        return text if is_given(text) else None
+
+
+def is_given(text: str) -> bool:
+    """Return whether a cell has a value."""
+    return text != "" and text.lower() not in NOT_AVAILABLE
 
 
 def read_lines(path: Path) -> list[tuple[int, list[str]]]:

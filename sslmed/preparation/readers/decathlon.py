@@ -86,7 +86,7 @@ def _read_cases(path: Path, content: dict[str, Any], problems: list[str]) -> lis
     """Return the usable entries of `training` and `test`, and append the problems of the others to `problems`."""
     problems_before = len(problems)
     usable: list[tuple[str, str, str | None]] = []
-    places: dict[str, str] = {}  # where an image or a label was listed first
+    places: dict[PurePath, str] = {}  # where a file was listed first
     for place, entry in _entries(path, content, problems):
         wrong = _entry_problem(entry)
         if wrong is not None:
@@ -95,11 +95,10 @@ def _read_cases(path: Path, content: dict[str, Any], problems: list[str]) -> lis
         image, label = (entry["image"], entry.get("label")) if isinstance(entry, dict) else (entry, None)
         files = {"image": image} if label is None else {"image": image, "label": label}
         found = [problem for file in files.values() if (problem := _file_problem(place, path.parent, file))]
-        listed = [f"{kind} {PurePath(file)}" for kind, file in files.items()]
-        if again := [file for file in listed if file in places]:
-            found.append(f"{place}: {again[0]} is already listed as {places[again[0]]}; each may be listed once")
-        for file in listed:
-            places.setdefault(file, place.removeprefix(f"{path}: "))
+        for kind, file in files.items():
+            here = f"the {kind} of {place.removeprefix(f'{path}: ')}"
+            if (first := places.setdefault(PurePath(file), here)) != here:
+                found.append(f"{place}: {kind} {PurePath(file)} is already listed as {first}; each may be listed once")
         problems += found
         if not found:
             usable.append((place, image, label))

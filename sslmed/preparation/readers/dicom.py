@@ -16,10 +16,11 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import DTypeLike, NDArray
 
+from sslmed.core.errors import refuse
 from sslmed.preparation.readers.itk import TO_RAS, kind_of_voxels, to_array
 from sslmed.preparation.readers.listing import list_folder
 from sslmed.preparation.readers.names import find_path
-from sslmed.preparation.readers.nifti_header import Affine, NiftiImage, make_header, refuse
+from sslmed.preparation.readers.nifti_header import Affine, NiftiImage, make_header
 from sslmed.preparation.readers.voxels import Voxels
 
 UID = re.compile(r"\d+(\.\d+){2,}")
@@ -28,6 +29,7 @@ INDEX = "DICOMDIR"  # a list of the other files
 UNEVEN = 0.05  # of the distance of slices, by which one may miss its place: positions are rounded
 
 MODALITY, IMAGE_TYPE, POSITION, ORIENTATION = "0008|0060", "0008|0008", "0020|0032", "0020|0037"
+COLOURS = "0028|0004"
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Slice:
         modality: As `CT`.
         is_localiser: Whether it is one by its image type.
         is_placed: Whether it says where it lies.
+        is_inverted: Whether the least value is white; ITK then inverts the values, also those in Hounsfield units.
         shape: Columns, rows and frames.
         kind: Type of the pixels.
         plane: `(3, 2)`: the steps to the next column and to the next row.
@@ -49,6 +52,7 @@ class Slice:
     modality: str
     is_localiser: bool
     is_placed: bool
+    is_inverted: bool
     shape: tuple[int, ...]
     kind: DTypeLike
     plane: NDArray[np.float64]
@@ -203,6 +207,7 @@ def _read_slice(file: Path) -> Slice | None:
         modality=_text(reader, MODALITY),
         is_localiser="LOCALIZER" in _text(reader, IMAGE_TYPE).upper(),
         is_placed=reader.HasMetaDataKey(POSITION) and reader.HasMetaDataKey(ORIENTATION),
+        is_inverted=_text(reader, COLOURS) == "MONOCHROME1",
         shape=(*reader.GetSize(), 1)[:3],
         kind=kind_of_voxels(reader),
         plane=direction[:3, :2] * reader.GetSpacing()[:2],
@@ -223,6 +228,8 @@ def _problem(slices: list[Slice]) -> str | None:
         return "a file of several frames, whose places are not read; convert it, e.g. with dcm2niix"
     if not all(each.is_placed for each in slices):
         return "images that do not say where they lie, such as a screenshot or a photograph"
+    if any(each.is_inverted for each in slices):
+        return "pixels of which the least is white (MONOCHROME1), which cannot be read; convert it, e.g. with dcm2niix"
     if len(slices) == 1:
         return "a single slice"
     if any(each.shape != first.shape or not np.allclose(each.plane, first.plane, atol=1e-3) for each in slices):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+from nibabel.imageglobals import LoggingOutputSuppressor
 
 from sslmed.preparation.readers import dicom, itk
 from sslmed.preparation.readers.names import ANALYZE, FREESURFER, ITK
@@ -99,11 +100,17 @@ def _opener(path: Path) -> Callable[[Path], NiftiImage] | None:
 
 def _open_analyze(path: Path) -> NiftiImage:
     """Open an Analyze or SPM file, or a NIfTI pair. Analyze files do not say where they lie, but those of SPM may."""
-    image: NiftiImage = nib.load(path)
+    with LoggingOutputSuppressor():
+        image: NiftiImage = nib.load(path)
     if isinstance(image, nib.Nifti1Pair):
-        return nib.Nifti1Image(_voxels(path, image), None, image.header)  # type: ignore[no-untyped-call]
-    placed = not np.allclose(image.affine, image.header.get_base_affine())
-    return _as_nifti(path, image, placed=placed)
+        opened = nib.Nifti1Image(_voxels(path, image), None, image.header)  # type: ignore[no-untyped-call]
+    else:
+        placed = not np.allclose(image.affine, image.header.get_base_affine())
+        opened = _as_nifti(path, image, placed=placed)
+    with image.file_map["header"].get_prepare_fileobj("rb") as file:
+        raw = image.header_class.from_fileobj(file, check=False)
+    opened.header["pixdim"][1:4] *= raw["pixdim"][1:4] != 0  # nibabel makes a spacing of 0 one of 1
+    return opened
 
 
 def _open_freesurfer(path: Path) -> NiftiImage:

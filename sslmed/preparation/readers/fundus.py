@@ -83,7 +83,7 @@ def _rows(table: Path, lines: Sequence[tuple[int, list[str]]], columns: Sequence
         raise DataError([f"{table}: {expected}, not {','.join(header)!r}"])
     refuse_misspelt(table, header, ["patient"])
     rows = by_column(lines)
-    has_patients = any(row.cells.get("patient") for row in rows)
+    has_patients = any(row.patient for row in rows)
     used = {*columns, "patient"} if has_patients else {*columns} - {"patient"}
     return [replace(row, cells={name: row.cells[name] for name in used}) for row in rows]
 
@@ -105,7 +105,7 @@ def _match(
         lines.setdefault(photo_id, row.number)
         if not found:
             grade = int(float(row.cells["diagnosis"])) if "diagnosis" in row.cells else None
-            photos.append(Case(photo_id, images[photo_id], grade, row.cells.get("patient")))
+            photos.append(Case(photo_id, images[photo_id], grade, row.patient))
     problems += [
         f"{image}: has no row in {table.name}; add one, or {cure}"
         for photo_id, image in images.items()
@@ -139,7 +139,7 @@ def _row_problems(
         yield "has no diagnosis; add the grade, or remove the row and move the photograph to test_images"
     elif grade is not None and not WHOLE_GRADE.fullmatch(grade):
         yield f"diagnosis must be 0, 1, 2, 3 or 4, not {grade!r}"
-    if row.cells.get("patient") == "":
+    if "patient" in row.cells and row.patient is None:
         yield "has no patient, but other rows have; name the patient in each, or remove the column"
     if not is_id(photo_id):
         yield f"id_code must be a file's name without folder, leading dot and extension, not {photo_id!r}"

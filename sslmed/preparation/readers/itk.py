@@ -14,7 +14,8 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import DTypeLike, NDArray
 
-from sslmed.preparation.readers.nifti_header import Affine, NiftiImage, make_header, refuse
+from sslmed.core.errors import refuse
+from sslmed.preparation.readers.nifti_header import Affine, NiftiImage, make_header
 from sslmed.preparation.readers.voxels import Voxels
 
 sitk.ProcessObject.SetGlobalWarningDisplay(False)  # what is wrong, the package says itself

@@ -10,13 +10,12 @@ import nibabel as nib
 from isal import igzip, isal_zlib
 from nibabel.imageglobals import LoggingOutputSuppressor
 
-from sslmed.core.errors import DataError
+from sslmed.core.errors import DataError, refuse
 from sslmed.preparation.readers.nifti_header import (
     NiftiHeader,
     NiftiImage,
     check_header,
     forms,
-    refuse,
 )
 
 GZIP_MAGIC = b"\x1f\x8b"

@@ -10,13 +10,13 @@ import math
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from sslmed.core.errors import DataError
+from sslmed.core.errors import refuse
 
 NiftiImage = Any  # nibabel is not typed to the end
 NiftiHeader = Any
@@ -144,8 +144,3 @@ def _check_size(path: Path, name: str, lengths: NDArray[Any], shape: Sequence[in
         extent, voxel = (" x ".join(f"{length:.3g}" for length in each) for each in (extents, lengths))
         cure = "it must be in mm, with xyzt_units 2, not in metres or microns; correct its header"
         refuse(path, f"would measure {extent} mm, in voxels of {voxel} mm, by its {name}; {cure}")
-
-
-def refuse(path: Path, problem: str) -> NoReturn:
-    """Raise the one line about a file."""
-    raise DataError([f"{path}: {problem}"])

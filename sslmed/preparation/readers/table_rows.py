@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from sslmed.preparation.photograph import FORMATS
-from sslmed.preparation.readers.csv_file import Line
+from sslmed.preparation.readers.csv_file import Line, is_given
 from sslmed.preparation.readers.dataset import Case, Labels
 from sslmed.preparation.readers.dicom import find_series
 from sslmed.preparation.readers.names import ID_RULE, VOLUMES, escape, find_file, is_id, strip_extension
@@ -20,11 +20,6 @@ SEVERAL = ";"
 """Separates the files of an image's channels, and their names."""
 
 MASKS = (".png", ".tif", ".tiff")  # JPEG changes the values of pixels
-NOT_AVAILABLE = {
-    *("na", "n/a", "nan", "null", "-", "--", "?", "."),
-    *("#n/a", "#ref!", "#value!", "#name?", "#div/0!", "#null!", "#num!"),
-}
-"""Text that people and programs write into cells without a value."""
 
 
 class Rows:
@@ -44,9 +39,9 @@ class Rows:
         self.folder = folder
         self.labels = labels
         self.column = COLUMNS.get(labels)
-        self.has_patients = any(row.cells.get("patient") for row in rows)
+        self.has_patients = any(row.patient for row in rows)
         texts = {row.cells["class"] for row in rows} if labels == "class" else set()
-        self._class_name = _class_names(text for text in texts if text and text.lower() not in NOT_AVAILABLE)
+        self._class_name = _class_names(filter(is_given, texts))
         self.class_names = sorted(set(self._class_name.values()), key=_natural)
         self.dimensions: set[Literal[2, 3]] = set()
         self._within = _common_folder([row.cells["image"] for row in rows])
@@ -67,14 +62,13 @@ class Rows:
             self.dimensions.add(dims)
             if not is_id(case_id):
                 problems = [f"image {image!r}: rename it: {ID_RULE}"]
-        patient = row.cells.get("patient") or None
-        if self.has_patients and patient is None:
+        if self.has_patients and row.patient is None:
             problems.append("has no patient, but other rows have; name the patient in each, or remove the column")
         label, of_label = self._label(row, dims)
         problems += of_label
         if problems:
             return None, problems
-        return Case(case_id, self._path(image), label, patient, channels=tuple(map(self._path, others))), []
+        return Case(case_id, self._path(image), label, row.patient, channels=tuple(map(self._path, others))), []
 
     def _label(self, row: Line, dims: int) -> tuple[Path | float | None, list[str]]:
         text = "" if self.column is None else row.cells[self.column]
@@ -83,7 +77,7 @@ class Rows:
         if self.labels == "map":
             problems = self._file_problems("mask", text, VOLUMES if dims == 3 else MASKS, row.number)
             return self._path(text), problems
-        if text.lower() in NOT_AVAILABLE:
+        if not is_given(text):
             return None, [f"{self.column} is {text!r}; leave the cell empty if the image is unlabelled"]
         if self.labels == "class":
             return self.class_names.index(self._class_name[text]), []
@@ -105,7 +99,7 @@ class Rows:
         return find_series(self.folder, file) if file else None
 
     def _file_problems(self, column: str, file: str, extensions: Sequence[str], line: int) -> list[str]:
-        """Check a file's name, and that it is listed once, by any path; the ids of images must be unique, too."""
+        """Check a file's name, and that it is listed once, by any path and in any column; ids must be unique, too."""
         if not file:
             return [f"has no {column}; give its path, relative to the table, or remove the row"]
         series = self._series(file)
@@ -113,10 +107,11 @@ class Rows:
             return [f"{column} {file} must end in {', '.join(extensions)}, or be the folder of a DICOM series"]
         if series is None and find_file(self.folder, file) is None:
             return [f"{column} {self.folder / file} does not exist; paths are relative to the table, or absolute"]
-        names = [f"{column} {os.path.abspath(self._path(file))}"]  # noqa: PTH100 - copies may be links to one file
+        names = [os.path.abspath(self._path(file))]  # noqa: PTH100 - copies may be links to one file
         names += [f"image {self._id(file)}"] * (column == "image")
-        first = min(self._lines.setdefault(name, line) for name in names)
-        return [] if first == line else [f"{column} {file} is already listed on line {first}; keep one row"]
+        listed = [self._lines[name] for name in names if name in self._lines]
+        self._lines = dict.fromkeys(names, line) | self._lines
+        return [f"{column} {file} is already listed on line {min(listed)}; keep one"] if listed else []
 
 
 def _common_folder(images: Sequence[str]) -> str:

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sslmed.core.errors import DataError
+from sslmed.core.errors import DataError, refuse
 from sslmed.preparation.channels import MODALITIES, UNNAMED, name_channels
 from sslmed.preparation.normalise import extremes
 from sslmed.preparation.readers.dataset import Case
 from sslmed.preparation.readers.dicom import is_series
 from sslmed.preparation.readers.formats import open_volume, read_header
-from sslmed.preparation.readers.nifti_header import Affine, forms, has_form, position, refuse
+from sslmed.preparation.readers.nifti_header import Affine, forms, has_form, position
 
 ROUNDING = 1e-3  # by which a scaled integer may miss it
 SAME_PLACE = 0.1  # voxels by which the corners of an image and its label may lie apart

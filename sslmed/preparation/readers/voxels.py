@@ -8,8 +8,7 @@ from typing import Any
 
 from numpy.typing import DTypeLike, NDArray
 
-from sslmed.core.errors import DataError
-from sslmed.preparation.readers.nifti_header import refuse
+from sslmed.core.errors import DataError, refuse
 
 
 @dataclass(frozen=True)

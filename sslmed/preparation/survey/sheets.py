@@ -7,9 +7,8 @@ from pathlib import Path, PurePath
 
 from sslmed.core.errors import DataError
 from sslmed.preparation.photograph import FORMATS
-from sslmed.preparation.readers.csv_file import PATIENTS, Line, by_column, read_lines
+from sslmed.preparation.readers.csv_file import PATIENTS, Line, by_column, is_given, read_lines
 from sslmed.preparation.readers.names import VOLUMES, nfc, strip_extension
-from sslmed.preparation.readers.table_rows import NOT_AVAILABLE
 
 CLASSES = ("class", "label", "diagnosis", "grade", "level", "category", "dx", "severity")
 VALUES = ("value", "score", "age")
@@ -70,19 +69,15 @@ def _sheet(path: Path, column: str, rows: Mapping[PurePath, Line]) -> Sheet:
     lower = {re.sub(r"\W+", "_", name.lower()): name for name in names}
     patient = next((lower[name] for name in PATIENTS if name in lower), None)
     if patient is not None:
-        sheet.patients = {image: row.cells[patient] for image, row in rows.items()}
+        sheet.patients = {image: text for image, row in rows.items() if is_given(text := row.cells[patient])}
     sheet.others = [name for name in names if name != patient]
     known = [lower[name] for name in (*CLASSES, *VALUES) if name in lower]
     chosen = known[0] if known else sheet.others[0] if len(sheet.others) == 1 else ""
-    labels = {image: text for image, row in rows.items() if _is_given(text := row.cells.get(chosen, ""))}
+    labels = {image: text for image, row in rows.items() if is_given(text := row.cells.get(chosen, ""))}
     kind = _kind(chosen, labels.values())
     if kind is not None:
         sheet.column, sheet.kind, sheet.labels = chosen, kind, labels
     return sheet
-
-
-def _is_given(text: str) -> bool:
-    return text != "" and text.lower() not in NOT_AVAILABLE
 
 
 def _kind(column: str, texts: Collection[str]) -> str | None:

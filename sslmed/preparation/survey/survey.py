@@ -126,8 +126,9 @@ def _described(image: Image, names: Mapping[PurePath, Names]) -> Image:
     subjects = [match[1] for part in image.name.parts if (match := SUBJECT.match(part))]
     channels = _names_of(image, names).channels
     modality = channels if len(channels) == image.channels else image.modality
-    if not modality and image.name.name.startswith("sub-"):
-        modality = (stem(image.name.name).split("_")[-1],)
+    suffix = stem(image.name.name).split("_")[-1]
+    if not modality and image.name.name.startswith("sub-") and "-" not in suffix:  # else it is a key and its value
+        modality = (suffix,)
     return replace(image, patient=subjects[0] if subjects else image.patient, modality=modality)
 
 

@@ -42,7 +42,7 @@ def write_tables(groups: Sequence[Group], path: Path) -> list[Table]:
         columns = _columns(group, target.parent)
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([[*columns], *zip(*columns.values(), strict=True)])
-        is_kept = target.is_file() and target.read_text(encoding="utf-8") != text.getvalue()
+        is_kept = target.is_file() and target.read_text(encoding="utf-8", errors="replace") != text.getvalue()
         if not is_kept:
             write_text(target, text.getvalue())
         patients = columns.get("patient", [None] * len(group.images))
