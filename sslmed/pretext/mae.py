@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sslmed.core.errors import InputError
+from sslmed.core.numbers import Count
 from sslmed.encoders import Encoder
 from sslmed.encoders.decoder import UNetDecoder
 from sslmed.learning.optimization import DEFAULT, Optimization
@@ -159,7 +160,7 @@ class MaskedAutoencoder(PretextTask[Targets]):
         self,
         encoder: Encoder,
         ratio: float = 0.75,
-        block: int | None = None,
+        block: Count | None = None,
         skips: bool = True,
         normalise: Normalisation = "image",
         sparse: bool = False,
@@ -169,8 +170,6 @@ class MaskedAutoencoder(PretextTask[Targets]):
         self.block = encoder.reduction if block is None else block
         if not 0 < ratio < 1:
             raise InputError(f"ratio must be above 0 and below 1, got {ratio}")
-        if self.block < 1:
-            raise InputError(f"block must be at least 1 voxel, got {block}")
         if normalise not in get_args(Normalisation):
             raise InputError(f"normalise must be one of {get_args(Normalisation)}, got {normalise!r}")
         self.ratio = ratio

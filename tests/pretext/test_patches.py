@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sslmed.pretext.patches import check_jitter, cut_cells, cut_patches, grid_cells, random_offsets
+from sslmed.pretext.patches import cut_cells, cut_patches, grid_cells, random_offsets
 
 CPU = torch.device("cpu")
 
@@ -88,8 +88,3 @@ def test_centred_patches_are_the_middle_of_their_cells(jitter):
 def test_patches_too_small_for_the_encoder_are_refused(shape, jitter):
     with pytest.raises(ValueError, match=rf"{shape[0]}, {shape[1]}.*patches of .*at least 16.*fewer levels"):
         cut_cells(torch.zeros(1, 1, *shape), torch.tensor([[0]]), jitter, 16, None)
-
-
-def test_negative_jitter_is_refused():
-    with pytest.raises(ValueError, match="-1"):
-        check_jitter(-1)

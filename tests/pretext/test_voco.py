@@ -117,7 +117,6 @@ def test_the_teacher_follows_in_training_only():
     [
         ({"grid": 1}, "grid of at least 2"),
         ({"embedding_size": 16}, "above the number of base crops, 16"),
-        ({"momentum": 2}, "momentum"),
     ],
 )
 def test_arguments_out_of_range_are_refused(arguments, words):
