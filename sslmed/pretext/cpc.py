@@ -241,7 +241,7 @@ class CPC(PretextTask[None]):
         self.check_cases(images)
         shape, device = images.shape[2:], images.device
         covered, step, cell, patch = zip(*(self.layout(side) for side in shape), strict=True)
-        if min(patch) < self.encoder.minimum_side:
+        if not self.encoder.fits(patch):
             raise InputError(
                 f"CPC's grid of {self.grid} per side cuts images of {tuple(shape)} voxels into patches of {patch}, but "
                 f"the encoder needs sides of at least {self.encoder.minimum_side}: use larger images, a smaller grid, "

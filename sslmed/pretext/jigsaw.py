@@ -122,4 +122,4 @@ class Jigsaw(ClassificationTask):
         targets = torch.randint(self.num_classes, (len(images),), generator=generator, device=images.device)
         cells = self.permutations[targets.to(self.permutations.device)].to(images.device)
         centred = self.centred_validation and not self.training
-        return cut_cells(images, cells, self.jitter, self.encoder.minimum_side, generator, centred=centred), targets
+        return cut_cells(images, cells, self.jitter, self.encoder, generator, centred=centred), targets

@@ -57,4 +57,4 @@ class RelativePatchLocation(ClassificationTask):
         targets = torch.randint(self.num_classes, (len(images),), generator=generator, device=images.device)
         centre = self.num_classes // 2
         cells = torch.stack((torch.full_like(targets, centre), targets + (targets >= centre)), dim=1)
-        return cut_cells(images, cells, self.jitter, self.encoder.minimum_side, generator), targets
+        return cut_cells(images, cells, self.jitter, self.encoder, generator), targets
