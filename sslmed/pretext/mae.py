@@ -180,8 +180,9 @@ class MaskedAutoencoder(PretextTask[Targets]):
             check_sparse(encoder)
             if self.block % encoder.reduction:
                 raise InputError(f"sparse needs blocks of a multiple of {encoder.reduction} voxels, got {self.block}")
-            # Tian et al. 2023, section 3.2
-            self.hidden_features = nn.ParameterList(torch.zeros(channels) for channels in encoder.out_channels)
+            # Tian et al. 2023, section 3.2; of the maps that the decoder sees
+            seen = encoder.out_channels if skips else encoder.out_channels[-1:]
+            self.hidden_features = nn.ParameterList(torch.zeros(channels) for channels in seen)
         self.decoder = UNetDecoder(encoder, encoder.in_channels, dropout=0.0)
 
     def make_task(self, images: Tensor, generator: torch.Generator | None = None) -> tuple[Inputs, Targets]:
@@ -217,10 +218,12 @@ class MaskedAutoencoder(PretextTask[Targets]):
         images, hidden = inputs
         with only_visible(self.encoder, ~hidden):
             maps = super().encode(images.masked_fill(hidden, 0))
-        return [
+        first = len(maps) - len(self.hidden_features)
+        filled = [
             torch.where(F.interpolate(hidden.float(), each.shape[2:]).bool(), _as_map(vector, each), each)
-            for vector, each in zip(self.hidden_features, maps, strict=True)
+            for vector, each in zip(self.hidden_features, maps[first:], strict=True)
         ]
+        return maps[:first] + filled
 
     def forward(self, inputs: Inputs) -> Tensor:
         """Restore the standardised images `(B, C, *spatial)` from inputs `(B, C, *spatial)`."""
