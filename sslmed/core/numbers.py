@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     Threads = int
     Seed = int
     Amount = float
-    Dropout = float
+    Positive = float
+    BelowOne = float
     Fraction = float
 else:
 
@@ -27,5 +28,6 @@ else:
     Threads = _restricted("a whole number from 1 to 1024", int, (">=", 1), ("<=", 1024))
     Seed = _restricted("a whole number from 0 to 4294967295", int, (">=", 0), ("<", 2**32))
     Amount = _restricted("a number from 0", float, (">=", 0), ("<", float("inf")))
-    Dropout = _restricted("a fraction from 0 to below 1", float, (">=", 0), ("<", 1))
+    Positive = _restricted("a number above 0", float, (">", 0), ("<", float("inf")))
+    BelowOne = _restricted("a fraction from 0 to below 1", float, (">=", 0), ("<", 1))
     Fraction = ClosedUnitInterval

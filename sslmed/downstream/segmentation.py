@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sslmed.core.errors import InputError
+from sslmed.core.numbers import Amount, BelowOne, Fraction
 from sslmed.data.samples import Sample
 from sslmed.downstream.base import RANDOM, DownstreamTask, Pretrained
 from sslmed.downstream.examples import Example, examples_of, save_examples
@@ -52,7 +53,7 @@ class Segmentation(DownstreamTask):
         optimization: See `DownstreamTask`.
 
     Raises:
-        InputError: If a region has an index that is not a foreground class, or the tolerance is below 0.
+        InputError: If a region has an index that is not a foreground class.
     """
 
     monitor = "val/dice_foreground"
@@ -65,14 +66,14 @@ class Segmentation(DownstreamTask):
         label_values: Sequence[int] = (0, 1),
         regions: dict[str, tuple[int, ...]] | None = None,
         loss: nn.Module | None = None,
-        dropout: float = 0.5,
-        norm_momentum: float = 0.1,
-        norm_eps: float = 1e-5,
+        dropout: BelowOne = 0.5,
+        norm_momentum: Fraction = 0.1,
+        norm_eps: Amount = 1e-5,
         extra_pooling: bool = False,
         affine: RandomAffine | None = None,
         intensity: RandomIntensity | None = None,
         crop_size: tuple[int, ...] | None = None,
-        surface_tolerance: float = 2.0,
+        surface_tolerance: Amount = 2.0,
         pretrained: Pretrained = RANDOM,
         optimization: Optimization = DEFAULT,
     ) -> None:
@@ -94,8 +95,6 @@ class Segmentation(DownstreamTask):
         self.affine = affine
         self.intensity = intensity
         self.crop_size = crop_size
-        if not surface_tolerance >= 0:
-            raise InputError(f"surface_tolerance is {surface_tolerance:g}, expected a distance in mm, 0 or more")
         self.surface_tolerance = surface_tolerance
 
     def forward(self, images: Tensor) -> Tensor:

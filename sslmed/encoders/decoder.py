@@ -14,7 +14,7 @@ from monai.networks.layers.factories import Conv, Pool
 from torch import Tensor, nn
 
 from sslmed.core.errors import InputError
-from sslmed.core.numbers import Dropout
+from sslmed.core.numbers import Amount, BelowOne, Fraction
 from sslmed.encoders.base import Encoder
 from sslmed.encoders.heads import Readout
 from sslmed.learning.convolutions import correct_convolutions
@@ -53,9 +53,9 @@ class UNetDecoder(Readout):
         encoder: Encoder,
         out_channels: int,
         *,
-        dropout: Dropout = 0.5,
-        norm_momentum: float = 0.1,
-        norm_eps: float = 1e-5,
+        dropout: BelowOne = 0.5,
+        norm_momentum: Fraction = 0.1,
+        norm_eps: Amount = 1e-5,
         extra_pooling: bool = False,
     ) -> None:
         super().__init__()

@@ -10,7 +10,7 @@ from monai.networks.nets.densenet import DenseNet
 from torch import Tensor, nn
 
 from sslmed.core.errors import InputError
-from sslmed.core.numbers import Count, Dropout
+from sslmed.core.numbers import BelowOne, Count, Fraction
 from sslmed.encoders.base import Encoder, halving
 from sslmed.encoders.blocks import Norm, norm_layer
 
@@ -46,8 +46,8 @@ class DenseNetEncoder(Encoder):
         block_config: Sequence[Count] = (6, 12, 24, 16),
         growth_rate: Count = 32,
         init_features: Count = 64,
-        dropout: Dropout = 0.0,
-        norm_momentum: float = 0.1,
+        dropout: BelowOne = 0.0,
+        norm_momentum: Fraction = 0.1,
         norm: Norm = "batch",
     ) -> None:
         super().__init__()

@@ -11,7 +11,7 @@ from monai.networks.layers.factories import Pool
 from torch import Tensor, nn
 
 from sslmed.core.errors import InputError
-from sslmed.core.numbers import Count, Dropout
+from sslmed.core.numbers import Amount, BelowOne, Count, Fraction
 from sslmed.encoders.base import Encoder
 
 Pooling = Literal["average", "max", "flatten"]
@@ -66,11 +66,11 @@ class Head(Readout):
         num_images: int,
         out_features: int,
         widths: Sequence[Count] = (256,),
-        dropout: Dropout = 0.0,
+        dropout: BelowOne = 0.0,
         pooling: Pooling = "average",
         image_size: Sequence[int] | None = None,
-        norm_momentum: float = 0.1,
-        norm_eps: float = 1e-5,
+        norm_momentum: Fraction = 0.1,
+        norm_eps: Amount = 1e-5,
     ) -> None:
         super().__init__()
         self.num_images = num_images

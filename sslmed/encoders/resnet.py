@@ -49,7 +49,7 @@ class ResNetEncoder(Encoder):
         spatial_dims: int = 3,
         in_channels: int = 1,
         widths: Sequence[Count] = (64, 128, 256, 512),
-        depths: Sequence[int] = (2, 2, 2, 2),
+        depths: Sequence[Count] = (2, 2, 2, 2),
         stem_stride: Literal[1, 2] = 2,
         norm: Norm = "batch",
     ) -> None:

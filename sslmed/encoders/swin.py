@@ -10,7 +10,7 @@ from monai.networks.nets.swin_unetr import SwinTransformer
 from torch import Tensor
 
 from sslmed.core.errors import InputError
-from sslmed.core.numbers import Count, Dropout
+from sslmed.core.numbers import BelowOne, Count
 from sslmed.encoders.base import Encoder, halving
 from sslmed.encoders.blocks import Norm
 
@@ -52,8 +52,8 @@ class SwinEncoder(Encoder):
         num_heads: Sequence[Count] = (3, 6, 12, 24),
         window_size: Count = 7,
         patch_size: Count = 2,
-        dropout: Dropout = 0.0,
-        drop_path: Dropout = 0.0,
+        dropout: BelowOne = 0.0,
+        drop_path: BelowOne = 0.0,
         norm: Norm = "instance",
     ) -> None:
         super().__init__()

@@ -10,7 +10,7 @@ from monai.networks.layers.factories import Pool
 from torch import Tensor, nn
 
 from sslmed.core.errors import InputError
-from sslmed.core.numbers import Count, Dropout
+from sslmed.core.numbers import Amount, BelowOne, Count, Fraction
 from sslmed.encoders.base import Encoder, halving
 from sslmed.encoders.blocks import Norm, conv_block
 
@@ -38,9 +38,9 @@ class UNetEncoder(Encoder):
         spatial_dims: int = 3,
         in_channels: int = 1,
         widths: Sequence[Count] = (16, 32, 64, 128, 256),
-        dropout: Dropout = 0.5,
-        norm_momentum: float = 0.1,
-        norm_eps: float = 1e-5,
+        dropout: BelowOne = 0.5,
+        norm_momentum: Fraction = 0.1,
+        norm_eps: Amount = 1e-5,
         norm: Norm = "batch",
     ) -> None:
         super().__init__()

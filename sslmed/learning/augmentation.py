@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sslmed.core.numbers import Amount, BelowOne, Fraction
+
 
 @dataclass(frozen=True)
 class RandomAffine:
@@ -32,12 +34,12 @@ class RandomAffine:
         max_zoom: Largest deviation of these factors from 1.
     """
 
-    flip: float = 0.5
-    quarter_turns: float = 0.0
-    rotation: float = 0.0
-    max_angle: float = 180.0
-    zoom: float = 0.0
-    max_zoom: float = 0.2
+    flip: Fraction = 0.5
+    quarter_turns: Fraction = 0.0
+    rotation: Fraction = 0.0
+    max_angle: Amount = 180.0
+    zoom: Fraction = 0.0
+    max_zoom: BelowOne = 0.2
 
     def sample(
         self, batch_size: int, spatial_dims: int, device: torch.device, generator: torch.Generator | None = None
@@ -84,9 +86,9 @@ class RandomIntensity:
         contrast: Smallest and largest factor of the differences from the image's mean.
     """
 
-    probability: float = 0.5
-    brightness: float = 0.125
-    contrast: tuple[float, float] = (0.5, 1.5)
+    probability: Fraction = 0.5
+    brightness: Amount = 0.125
+    contrast: tuple[Amount, Amount] = (0.5, 1.5)
 
     def sample(
         self, batch_size: int, device: torch.device, generator: torch.Generator | None = None

@@ -4,6 +4,8 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
+from sslmed.core.numbers import Positive
+
 
 class ClipEachGradient(Callback):
     """Clips the norm of each parameter's gradient separately, as Keras' `clipnorm` does.
@@ -17,7 +19,7 @@ class ClipEachGradient(Callback):
         max_norm: Largest Euclidean norm of a gradient.
     """
 
-    def __init__(self, max_norm: float) -> None:
+    def __init__(self, max_norm: Positive) -> None:
         self.max_norm = max_norm
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:  # noqa: ARG002

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sslmed.core.errors import InputError
+from sslmed.core.numbers import Count, Fraction, Positive
 from sslmed.encoders import Encoder
 from sslmed.encoders.heads import HeadCallable, linear_head
 from sslmed.learning.optimization import DEFAULT, Optimization
@@ -183,17 +184,17 @@ class CPC(PretextTask[None]):
     def __init__(
         self,
         encoder: Encoder,
-        grid: int | None = None,
+        grid: Count | None = None,
         overlap: bool | None = None,
         context_rows: int = 2,
         skip_rows: int | None = None,
         image_fraction: float = 0.95,
         patch_fraction: float = 0.875,
-        flip: float = 0.5,
-        embedding_size: int = 128,
-        context_size: int = 256,
+        flip: Fraction = 0.5,
+        embedding_size: Count = 128,
+        context_size: Count = 256,
         objective: Objective = "infonce",
-        temperature: float = 0.1,
+        temperature: Positive = 0.1,
         head: HeadCallable = linear_head,
         optimization: Optimization = DEFAULT,
     ) -> None:
@@ -240,7 +241,7 @@ class CPC(PretextTask[None]):
         self.check_cases(images)
         shape, device = images.shape[2:], images.device
         covered, step, cell, patch = zip(*(self.layout(side) for side in shape), strict=True)
-        if min(patch) < self.encoder.minimum_side:
+        if not self.encoder.fits(patch):
             raise InputError(
                 f"CPC's grid of {self.grid} per side cuts images of {tuple(shape)} voxels into patches of {patch}, but "
                 f"the encoder needs sides of at least {self.encoder.minimum_side}: use larger images, a smaller grid, "

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sslmed.core.numbers import Count, Positive
 from sslmed.encoders import Encoder
 from sslmed.encoders.heads import HeadCallable, linear_head
 from sslmed.learning.augmentation import RandomAffine, RandomIntensity, apply_affine, apply_intensity
@@ -59,8 +60,8 @@ class Exemplar(PretextTask[None]):
     def __init__(
         self,
         encoder: Encoder,
-        embedding_size: int = 128,
-        margin: float = 0.5,
+        embedding_size: Count = 128,
+        margin: Positive = 0.5,
         affine: RandomAffine = PUBLISHED_AFFINE,
         intensity: RandomIntensity = PUBLISHED_INTENSITY,
         head: HeadCallable = linear_head,

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from sslmed.core.errors import InputError
+from sslmed.core.numbers import Count, Index, Seed
 from sslmed.encoders import Encoder
 from sslmed.encoders.heads import Head, HeadCallable
 from sslmed.learning.optimization import DEFAULT, Optimization
 from sslmed.pretext.base import ClassificationTask
-from sslmed.pretext.patches import GRID, check_jitter, cut_cells
+from sslmed.pretext.patches import GRID, cut_cells
 
 CANDIDATES = 10_000
 """Number of random candidates if there are too many permutations to try all."""
@@ -81,7 +82,7 @@ class Jigsaw(ClassificationTask):
         permutations: `(num_permutations, P)`. The i-th patch of a puzzle of class t is cell `permutations[t, i]`.
 
     Raises:
-        InputError: If `jitter` is negative, or there are fewer than `num_permutations` permutations.
+        InputError: If there are fewer than `num_permutations` permutations.
     """
 
     permutations: Tensor
@@ -89,16 +90,16 @@ class Jigsaw(ClassificationTask):
     def __init__(
         self,
         encoder: Encoder,
-        num_permutations: int = 100,
-        jitter: int | None = None,
-        permutation_seed: int = 0,
+        num_permutations: Count = 100,
+        jitter: Index | None = None,
+        permutation_seed: Seed = 0,
         centred_validation: bool = False,
         head: HeadCallable = Head,
         optimization: Optimization = DEFAULT,
     ) -> None:
         num_patches = GRID**encoder.spatial_dims
         super().__init__(encoder, num_patches, num_permutations, head, optimization)
-        self.jitter = check_jitter(jitter)
+        self.jitter = jitter
         self.centred_validation = centred_validation
         self.register_buffer("permutations", far_permutations(num_permutations, num_patches, permutation_seed))
 
@@ -121,4 +122,4 @@ class Jigsaw(ClassificationTask):
         targets = torch.randint(self.num_classes, (len(images),), generator=generator, device=images.device)
         cells = self.permutations[targets.to(self.permutations.device)].to(images.device)
         centred = self.centred_validation and not self.training
-        return cut_cells(images, cells, self.jitter, self.encoder.minimum_side, generator, centred=centred), targets
+        return cut_cells(images, cells, self.jitter, self.encoder, generator, centred=centred), targets

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sslmed.core.errors import InputError
+from sslmed.core.numbers import Count
 from sslmed.encoders import Encoder
 from sslmed.encoders.decoder import UNetDecoder
 from sslmed.learning.optimization import DEFAULT, Optimization
@@ -159,7 +160,7 @@ class MaskedAutoencoder(PretextTask[Targets]):
         self,
         encoder: Encoder,
         ratio: float = 0.75,
-        block: int | None = None,
+        block: Count | None = None,
         skips: bool = True,
         normalise: Normalisation = "image",
         sparse: bool = False,
@@ -169,8 +170,6 @@ class MaskedAutoencoder(PretextTask[Targets]):
         self.block = encoder.reduction if block is None else block
         if not 0 < ratio < 1:
             raise InputError(f"ratio must be above 0 and below 1, got {ratio}")
-        if self.block < 1:
-            raise InputError(f"block must be at least 1 voxel, got {block}")
         if normalise not in get_args(Normalisation):
             raise InputError(f"normalise must be one of {get_args(Normalisation)}, got {normalise!r}")
         self.ratio = ratio
@@ -181,8 +180,9 @@ class MaskedAutoencoder(PretextTask[Targets]):
             check_sparse(encoder)
             if self.block % encoder.reduction:
                 raise InputError(f"sparse needs blocks of a multiple of {encoder.reduction} voxels, got {self.block}")
-            # Tian et al. 2023, section 3.2
-            self.hidden_features = nn.ParameterList(torch.zeros(channels) for channels in encoder.out_channels)
+            # Tian et al. 2023, section 3.2; of the maps that the decoder sees
+            seen = encoder.out_channels if skips else encoder.out_channels[-1:]
+            self.hidden_features = nn.ParameterList(torch.zeros(channels) for channels in seen)
         self.decoder = UNetDecoder(encoder, encoder.in_channels, dropout=0.0)
 
     def make_task(self, images: Tensor, generator: torch.Generator | None = None) -> tuple[Inputs, Targets]:
@@ -218,10 +218,12 @@ class MaskedAutoencoder(PretextTask[Targets]):
         images, hidden = inputs
         with only_visible(self.encoder, ~hidden):
             maps = super().encode(images.masked_fill(hidden, 0))
-        return [
+        first = len(maps) - len(self.hidden_features)
+        filled = [
             torch.where(F.interpolate(hidden.float(), each.shape[2:]).bool(), _as_map(vector, each), each)
-            for vector, each in zip(self.hidden_features, maps, strict=True)
+            for vector, each in zip(self.hidden_features, maps[first:], strict=True)
         ]
+        return maps[:first] + filled
 
     def forward(self, inputs: Inputs) -> Tensor:
         """Restore the standardised images `(B, C, *spatial)` from inputs `(B, C, *spatial)`."""

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from sslmed.core.errors import InputError
+from sslmed.encoders import Encoder
 
 GRID = 3
 """Cells per side in jigsaw and relative patch location."""
@@ -63,7 +64,7 @@ def cut_cells(
     images: Tensor,
     cells: Tensor,
     jitter: int | None,
-    minimum_side: int,
+    encoder: Encoder,
     generator: torch.Generator | None,
     *,
     centred: bool = False,
@@ -81,7 +82,7 @@ def cut_cells(
         cells: Row-major numbers of the cells to cut, `(B, P)`.
         jitter: How much smaller than its cell a patch is, in voxels. By default a tenth of the cell, or less if the
             patch would be too small for the encoder, but at least 1.
-        minimum_side: Shortest side that the encoder accepts, in voxels.
+        encoder: What the patches are for.
         generator: Random number generator for the places, on the images' device.
         centred: Cut from the middle of the cell instead, rounded down.
 
@@ -89,16 +90,16 @@ def cut_cells(
         `(B, P, C, *patch)`.
 
     Raises:
-        InputError: If a patch has a side below `minimum_side`.
+        InputError: If the encoder does not take patches of this size.
     """
     cell = [side // GRID for side in images.shape[2:]]
-    jitters = [max(1, min(side // 10, side - minimum_side)) if jitter is None else jitter for side in cell]
+    jitters = [max(1, min(side // 10, side - encoder.minimum_side)) if jitter is None else jitter for side in cell]
     size = [side - less for side, less in zip(cell, jitters, strict=True)]
-    if min(size) < minimum_side:
+    if not encoder.fits(size):
         raise InputError(
             f"a {GRID}-per-side grid cuts images of {tuple(images.shape[2:])} voxels into patches of {tuple(size)} "
-            f"(cells of {tuple(cell)} less jitter), but the encoder needs sides of at least {minimum_side}: use larger "
-            "images, less jitter, or an encoder with fewer levels"
+            f"(cells of {tuple(cell)} less jitter), but the encoder needs sides of at least {encoder.minimum_side}: "
+            "use larger images, less jitter, or an encoder with fewer levels"
         )
     corners = grid_corners(GRID, cell, images.device)
     if centred:
@@ -106,14 +107,3 @@ def cut_cells(
     else:
         offsets = random_offsets(cells.shape, jitters, generator, images.device)
     return cut_patches(images, corners[cells] + offsets, size)
-
-
-def check_jitter(jitter: int | None) -> int | None:
-    """Return the jitter in voxels unchanged.
-
-    Raises:
-        InputError: If it is negative: patches would overlap.
-    """
-    if jitter is not None and jitter < 0:
-        raise InputError(f"jitter must be 0 voxels or more, got {jitter}")
-    return jitter

@@ -7,11 +7,12 @@ https://arxiv.org/abs/2006.03829.
 import torch
 from torch import Tensor
 
+from sslmed.core.numbers import Index
 from sslmed.encoders import Encoder
 from sslmed.encoders.heads import Head, HeadCallable
 from sslmed.learning.optimization import DEFAULT, Optimization
 from sslmed.pretext.base import ClassificationTask
-from sslmed.pretext.patches import GRID, check_jitter, cut_cells
+from sslmed.pretext.patches import GRID, cut_cells
 
 
 class RelativePatchLocation(ClassificationTask):
@@ -26,20 +27,17 @@ class RelativePatchLocation(ClassificationTask):
             2-D); by default a tenth of the cell, but at least 1.
         head: Builds the classifier.
         optimization: See `PretextTask`.
-
-    Raises:
-        InputError: If `jitter` is negative.
     """
 
     def __init__(
         self,
         encoder: Encoder,
-        jitter: int | None = None,
+        jitter: Index | None = None,
         head: HeadCallable = Head,
         optimization: Optimization = DEFAULT,
     ) -> None:
         super().__init__(encoder, 2, GRID**encoder.spatial_dims - 1, head, optimization)
-        self.jitter = check_jitter(jitter)
+        self.jitter = jitter
 
     def make_task(self, images: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """Cut a patch from the centre cell and one from another random cell of every image.
@@ -59,4 +57,4 @@ class RelativePatchLocation(ClassificationTask):
         targets = torch.randint(self.num_classes, (len(images),), generator=generator, device=images.device)
         centre = self.num_classes // 2
         cells = torch.stack((torch.full_like(targets, centre), targets + (targets >= centre)), dim=1)
-        return cut_cells(images, cells, self.jitter, self.encoder.minimum_side, generator), targets
+        return cut_cells(images, cells, self.jitter, self.encoder, generator), targets

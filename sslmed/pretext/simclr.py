@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sslmed.core.numbers import Count, Positive
 from sslmed.encoders import Encoder
 from sslmed.encoders.heads import Head, HeadCallable
 from sslmed.learning.optimization import DEFAULT, Optimization
@@ -74,8 +75,8 @@ class SimCLR(TwoViewsTask):
         self,
         encoder: Encoder,
         views: RandomViews = RandomViews(),  # noqa: B008 - frozen
-        embedding_size: int = 128,
-        temperature: float = 0.5,
+        embedding_size: Count = 128,
+        temperature: Positive = 0.5,
         head: HeadCallable = Head,
         optimization: Optimization = DEFAULT,
     ) -> None:

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sslmed.core.numbers import Amount, Count
 from sslmed.encoders import Encoder
 from sslmed.encoders.heads import Head, HeadCallable
 from sslmed.learning.optimization import DEFAULT, Optimization
@@ -95,10 +96,10 @@ class VICReg(TwoViewsTask):
         self,
         encoder: Encoder,
         views: RandomViews = RandomViews(),  # noqa: B008 - frozen
-        embedding_size: int = 16,
-        invariance: float = 25.0,
-        variance: float = 25.0,
-        covariance: float = 1.0,
+        embedding_size: Count = 16,
+        invariance: Amount = 25.0,
+        variance: Amount = 25.0,
+        covariance: Amount = 1.0,
         head: HeadCallable = Head,
         optimization: Optimization = DEFAULT,
     ) -> None:

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sslmed.core.errors import InputError
+from sslmed.core.numbers import Fraction
 from sslmed.encoders import Encoder
 from sslmed.encoders.heads import HeadCallable
 from sslmed.learning.augmentation import RandomIntensity, apply_intensity
@@ -37,7 +38,7 @@ class RandomViews:
     """
 
     crop: tuple[float, float] = (0.7, 1.0)
-    flip: float = 0.0
+    flip: Fraction = 0.0
     intensity: RandomIntensity = MILD_INTENSITY
 
     def __post_init__(self) -> None:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sslmed.core.errors import InputError
+from sslmed.core.numbers import Amount, Count, Fraction
 from sslmed.encoders import Encoder
 from sslmed.encoders.heads import Head, HeadCallable
 from sslmed.learning.augmentation import RandomIntensity, apply_intensity
@@ -114,29 +115,27 @@ class VoCo(PretextTask[Tensor]):
         optimization: See `PretextTask`.
 
     Raises:
-        InputError: If an argument is out of range.
+        InputError: If the grid is a single crop, or the embedding too short for it.
     """
 
     def __init__(
         self,
         encoder: Encoder,
         grid: int = 4,
-        crops: int = 2,
-        flip: float = 0.2,
+        crops: Count = 2,
+        flip: Fraction = 0.2,
         intensity: RandomIntensity = PUBLISHED_INTENSITY,
         embedding_size: int = 128,
-        momentum: float = 0.9,
-        regularization: float = 1.0,
+        momentum: Fraction = 0.9,
+        regularization: Amount = 1.0,
         head: HeadCallable = Head,
         optimization: Optimization = DEFAULT,
     ) -> None:
         super().__init__(encoder, optimization)
-        if grid < 2 or crops < 1:
-            raise InputError(f"VoCo needs a grid of at least 2 and at least 1 crop, got {grid} and {crops}")
+        if grid < 2:
+            raise InputError(f"VoCo needs a grid of at least 2, got {grid}")
         if embedding_size <= grid**2:
             raise InputError(f"embedding_size must be above the number of base crops, {grid**2}, got {embedding_size}")
-        if not 0 <= momentum <= 1:
-            raise InputError(f"momentum must be in 0 to 1, got {momentum}")
         self.grid = grid
         self.crops = crops
         self.flip = flip

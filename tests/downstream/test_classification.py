@@ -13,7 +13,6 @@ from sslmed.core.errors import InputError
 from sslmed.downstream import Classification
 from sslmed.encoders import UNetEncoder
 from sslmed.evaluation.metrics import summarise
-from sslmed.learning.augmentation import RandomAffine, RandomIntensity, augment
 from sslmed.learning.optimization import Optimization
 
 OBJECTIVES = ("cross_entropy", "ordinal")
@@ -118,17 +117,6 @@ def test_rows_of_test_cases_and_the_table_of_predictions(objective: str, tmp_pat
     trainer.predict(task, _loader(batches[::-1]), return_predictions=False)
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "run" / "predictions.csv"), rows.drop(columns="truth"))
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["predictions.csv"]
-
-
-def test_augmentation_changes_images_within_their_range() -> None:
-    images = torch.rand(4, 3, 8, 6)
-    assert torch.equal(augment(images, None, None), images)
-    for options in ((RandomAffine(flip=1.0), None), (None, RandomIntensity(probability=1.0))):
-        changed = augment(images, *options)
-        assert changed.shape == images.shape
-        assert not torch.allclose(changed, images, atol=1e-2)
-    flipped = augment(images, RandomAffine(flip=1.0), None)
-    assert torch.allclose(flipped, images.flip(2, 3), atol=1e-4)
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)

@@ -9,9 +9,6 @@ from hypothesis.extra.numpy import arrays
 from monai.metrics import compute_hausdorff_distance, compute_surface_dice
 from scipy.ndimage import binary_erosion, distance_transform_edt
 
-from sslmed.core.errors import InputError
-from sslmed.downstream import Segmentation
-from sslmed.encoders import UNetEncoder
 from sslmed.evaluation.surface import surface_row
 
 SPACING = (0.5, 1.0, 2.5)
@@ -65,9 +62,3 @@ def test_a_shifted_block_is_off_by_the_shift_in_millimetres():
     assert off["nsd_foreground"] == pytest.approx(1 - 9 / 26)
     within = surface_row(block(3, 3, 4), block(3, 3, 3), (0, 1), SPACING, tolerance=2.5)
     assert within["nsd_foreground"] == 1
-
-
-@pytest.mark.parametrize("tolerance", [-1.0, float("nan")])
-def test_a_tolerance_is_a_distance(tolerance):
-    with pytest.raises(InputError, match=r"surface_tolerance is .*, expected a distance in mm"):
-        Segmentation(UNetEncoder(3, 1, (4, 8)), surface_tolerance=tolerance)

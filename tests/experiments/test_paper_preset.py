@@ -4,11 +4,15 @@ import numpy as np
 import pytest
 import torch
 from built_runs import Built, build_runs
+from grids import grid_of, plan
 
+from sslmed.core.yaml_files import read_yaml
 from sslmed.encoders import DenseNetEncoder
 from sslmed.experiments.check import parse
-from sslmed.experiments.settings import preset_folder, read_preset
+from sslmed.experiments.plan import Places
+from sslmed.experiments.settings import find_setting, preset_folder, read_preset
 from sslmed.learning.clipping import ClipEachGradient
+from sslmed.training.own_modules import config_files
 
 ARMS = {
     "fig2": ("baseline", "jigsaw", "cpc", "baseline-2d"),
@@ -102,10 +106,8 @@ def test_jigsaw_is_validated_on_the_middle_of_cells(built, figure):
 
 
 @pytest.mark.parametrize("figure", ARMS)
-def test_cpc_has_the_binary_loss_on_at_least_2_cases(built, figure):
-    run = built[figure]["cpc"]
-    assert run.model.objective == "bce"
-    assert run.data.batch_size == {"fig2": 2, "fig3": 2, "fig4": 6}[figure]
+def test_cpc_has_the_binary_loss(built, figure):
+    assert built[figure]["cpc"].model.objective == "bce"
 
 
 @pytest.mark.parametrize(("figure", "epochs", "frozen"), [("fig2", 150, 20), ("fig3", 400, 25), ("fig4", 20, 3)])
@@ -117,3 +119,31 @@ def test_epochs_and_checkpoints(built, figure, epochs, frozen):
     assert not run.model.can_freeze  # nothing random is ever frozen
     assert settings.select == "best"
     assert read_preset(preset_folder(figure, "paper")).handover == "best"
+
+
+PUBLISHED = {
+    "fig2": ({"rotation": 4, "jigsaw": 8, "rpl": 32, "exemplar": 2, "cpc": 2}, 1e-4),
+    "fig3": ({"rotation": 4, "jigsaw": 8, "rpl": 32, "exemplar": 2, "cpc": 2}, 1e-4),
+    "fig4": ({"rotation": 32, "jigsaw": 32, "rpl": 32, "exemplar": 16, "cpc": 6}, 1e-5),
+    "fig4-external": ({"rotation": 64, "jigsaw": 64, "rpl": 128, "exemplar": 16, "cpc": 6}, 1e-5),
+    "fig2-2d": ({"rotation": 64, "jigsaw": 64, "rpl": 64, "exemplar": 64, "cpc": 26}, 1e-5),
+    "fig3-2d": ({"rotation": 64, "jigsaw": 64, "rpl": 64, "exemplar": 64, "cpc": 26}, 1e-5),
+}
+"""Batch sizes and learning rates of the authors' configurations. For CPC, images: they count columns of patches."""
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_batches_and_learning_rates_are_the_published_ones_and_others_are_like_them(name, tmp_path):
+    figure, _, variant = name.partition("-")
+    batch_sizes, rate = PUBLISHED[name]
+    if variant == "2d":
+        batch_sizes = batch_sizes | {"mae": 64, "simclr": 64, "vicreg": 64}
+    arms = [f"{arm}-{variant}" if variant else arm for arm in batch_sizes]
+    grid = grid_of(*arms, figure=figure, preset=preset_folder(figure, "paper"))
+    places = Places(tmp_path, tmp_path, pool=tmp_path, spatial_dims=2 if figure == "fig4" else 3)
+    pretraining = [run for run in plan(grid, places) if run.needs is None]
+    for run, batch_size in zip(pretraining, batch_sizes.values(), strict=True):
+        contents = [read_yaml(path) for path in config_files(run.arguments)]
+        assert find_setting(contents, "data.batch_size", None) == batch_size, run.arm
+        own = {"cpc": 1e-3} if name == "fig2" else {}
+        assert find_setting(contents, "model.optimization.optimizer.lr", None) == own.get(run.arm, rate), run.arm

@@ -83,6 +83,7 @@ def test_contract(name, encoder, device):
     loss.backward()
     untouched = [key for key, each in task.named_parameters() if each.grad is None or not each.grad.any()]
     assert not [key for key in untouched if key.startswith(("encoder.", "decoder."))]
+    assert all(each.grad is not None for each in task.parameters() if each.requires_grad)  # several devices need it
     # What is said by chance is the same for every case; an untrained network knows no better.
     for answer, output in zip(tensors(task.chance_answer(outputs, targets)), tensors(outputs), strict=True):
         assert torch.equal(answer, answer[:1].expand_as(output))
@@ -113,6 +114,14 @@ def test_chance_may_be_measured_on_the_data():
     answer = task(inputs)
     variance = images.numpy()[hidden.numpy()].var()
     assert task.chance_loss(answer, (images, hidden)).item() == pytest.approx(variance, rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", [Jigsaw, RelativePatchLocation, CPC])
+def test_thin_patches_are_taken_where_the_encoder_takes_them(kind):
+    task = kind(ResidualEncoder(3, strides=(1, 2, (2, 2, 1))))
+    inputs, targets = task.make_task(torch.rand(2, 1, 40, 40, 10))
+    assert min(inputs.shape[3:]) == 2 < task.encoder.minimum_side
+    assert task.loss(task(inputs), targets).isfinite()
 
 
 @every_task

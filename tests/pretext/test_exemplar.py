@@ -68,8 +68,3 @@ def test_measures_tell_collapse_from_order():
     assert ordered["accuracy"] == 1
     assert ordered["embedding_std"] == pytest.approx(1)
     assert reversed_["accuracy"] == 0
-
-
-def test_a_batch_of_one_has_no_negative():
-    with pytest.raises(ValueError, match="at least 2, got 1"):
-        Exemplar(UNetEncoder(2, 1, widths=(2, 4))).make_task(torch.rand(1, 1, 8, 8))

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from sslmed.core.errors import InputError
 from sslmed.encoders import UNetEncoder
 from sslmed.pretext import ModelsGenesis
 from sslmed.pretext.distortions import (
@@ -143,5 +142,3 @@ def test_without_distortions_the_input_is_the_image():
     task = ModelsGenesis(UNetEncoder(2, 1, widths=(2, 4)), nonlinear=0, shuffle=0, painting=0)
     images = torch.rand(3, 1, 20, 20)
     assert torch.equal(task.make_task(images)[0], images)
-    with pytest.raises(InputError, match="painting must be in 0 to 1"):
-        ModelsGenesis(UNetEncoder(2, 1, widths=(2, 4)), painting=1.5)

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from sslmed.core.errors import InputError
 from sslmed.encoders import UNetEncoder
 from sslmed.pretext import SimCLR
 from sslmed.pretext.simclr import nt_xent
@@ -32,8 +31,3 @@ def test_views_that_match_cost_nothing_and_are_recognised():
     confused = torch.stack((torch.eye(4), torch.eye(4).roll(1, 0)), dim=1)
     assert task.measures(confused)["accuracy"] == 0
     assert task.answers(confused)[0].words == "similarity 0.00; of 6 views of others, 1 are more similar"
-
-
-def test_a_batch_of_one_has_no_negative():
-    with pytest.raises(InputError, match="at least 2, got 1"):
-        SimCLR(UNetEncoder(2, 1, widths=(2, 4))).make_task(torch.rand(1, 1, 8, 8))

@@ -71,6 +71,14 @@ def test_statistics_are_those_of_visible_voxels() -> None:
     torch.testing.assert_close(norm.running_mean, 0.1 * seen.mean(0))
 
 
+@pytest.mark.parametrize("skips", [True, False])
+def test_every_parameter_gets_a_gradient_as_several_devices_need_it(skips: bool) -> None:
+    task = MaskedAutoencoder(CONVOLUTIONAL["unet"](2), sparse=True, skips=skips)
+    inputs, targets = task.make_task(torch.rand(2, 2, 16, 16))
+    task.loss(task(inputs), targets).backward()
+    assert [key for key, each in task.named_parameters() if each.grad is None] == []
+
+
 @pytest.mark.slow
 def test_it_learns_and_hands_over_the_encoder() -> None:
     task, images = _task("unet", 2)

@@ -1,13 +1,15 @@
-"""Every option of every pretext task has an effect."""
+"""Every option of every pretext task has an effect, and those that are numbers have limits."""
 
 import inspect
 from functools import cache
-from typing import Any
+from typing import Any, get_type_hints
 
 import families
 import pytest
 import torch
+from jsonargparse import ArgumentError, ArgumentParser
 
+from sslmed.core.errors import InputError
 from sslmed.encoders import UNetEncoder
 from sslmed.encoders.heads import Head, linear_head
 from sslmed.learning.augmentation import RandomAffine, RandomIntensity
@@ -20,7 +22,7 @@ SMALL_CROPS = RandomViews(crop=(0.3, 0.4))
 OTHER: dict[str, dict[str, Any]] = {
     "CPC": {
         "grid": 4,
-        "overlap": 0.25,
+        "overlap": False,
         "context_rows": 1,
         "skip_rows": 0,
         "image_fraction": 0.6,
@@ -105,3 +107,24 @@ def test_nothing_else_changes_it(name):
 @pytest.mark.parametrize(("name", "option"), [(name, option) for name in OTHER for option in OTHER[name]])
 def test_an_option_changes_what_is_learned(name, option):
     assert _losses(name, **{option: OTHER[name][option]}) != _default_losses(name)
+
+
+DATACLASSES = {type(each): vars(each) for each in (ALWAYS, BRIGHT, SMALL_CROPS)}
+NUMBERS = [
+    (kind, option)
+    for kind, options in ({families.TASKS[name]: OTHER[name] for name in OTHER} | DATACLASSES).items()
+    for option, value in options.items()
+    if type(value) in (int, float)
+]
+
+
+@pytest.mark.parametrize(("kind", "option"), NUMBERS, ids=lambda each: getattr(each, "__name__", each))
+def test_no_number_may_be_negative(kind, option):
+    def build() -> object:
+        given = {option: parser.parse_args(["--number=-1"]).number}
+        return kind(**given) if kind in DATACLASSES else kind(UNetEncoder(2, 1, widths=(2, 4)), **given)
+
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--number", type=get_type_hints(kind.__init__)[option])
+    with pytest.raises((ArgumentError, InputError)):
+        build()
