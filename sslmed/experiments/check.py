@@ -62,15 +62,15 @@ def check_runs(runs: Sequence[Run], places: Places, inputs: Inputs, tasks: Tasks
         share_size(settings[kind].data.init_args.batch_size, run.devices)
         if run.labels is not None and run.needs is None and inputs.dataset is not None:
             _check_weights(settings[kind], _shape(Arm.parse(run.arm), inputs.dataset))
+        if run.labels is None and settings[run.arm, False].model.init_args.pretrained.load == "all":
+            _check_decoder(settings[kind], Arm.parse(run.arm), inputs, tasks)
     single: dict[str, list[str]] = {}
     for run in (run for run in runs if run.labels is None):
         arm, of_arm = Arm.parse(run.arm), settings[run.arm, True]
-        images = inputs.labelled if arm.is_supervised else inputs.images if arm.external else inputs.dataset
+        images = _images(arm, inputs)
         if images is None:
             continue
         shape = _shape(arm, images)
-        if settings[run.arm, False].model.init_args.pretrained.load == "all":
-            _check_decoder(of_arm, arm, images, tasks)
         if places.seen is not None and not arm.is_supervised:
             found = _single_case(of_arm.data.init_args, run, places.seen)
             if found is not None and _build_task(of_arm, shape).least_cases > 1:
@@ -82,6 +82,13 @@ def check_runs(runs: Sequence[Run], places: Places, inputs: Inputs, tasks: Tasks
     if single:
         found, arms = next(iter(single.items()))
         raise UserError(f"{', '.join(arms)}: compare the 2 or more cases of a batch, but {found}{ONE_CASE}")
+
+
+def _images(arm: Arm, inputs: Inputs) -> Dataset | None:
+    """Return what an arm is pretrained on; `None` if it is not here."""
+    if arm.sees_the_dataset:
+        return inputs.dataset
+    return inputs.source_dataset if arm.is_supervised else inputs.pool_dataset
 
 
 def _shape(arm: Arm, images: Dataset) -> dict[str, int]:
@@ -100,8 +107,11 @@ def _check_weights(settings: Namespace, shape: Mapping[str, int]) -> None:
                 load_decoder(UNetDecoder(encoder, 1), path, pretrained.key_map)
 
 
-def _check_decoder(settings: Namespace, arm: Arm, images: Dataset, tasks: Tasks) -> None:
+def _check_decoder(settings: Namespace, arm: Arm, inputs: Inputs, tasks: Tasks) -> None:
     """Refuse to hand over a decoder that pretraining does not have."""
+    images = _images(arm, inputs)
+    if images is None:
+        return
     cure = f"take {arm.name.replace(DECODER, '')}" if arm.hands_over_decoder else "set pretrained.load to encoder"
     if arm.is_supervised and images.labels != "map":
         found = f"{images.root} has no label maps, so its pretraining has no decoder to transfer"
@@ -148,7 +158,7 @@ def parse(arguments: Sequence[str]) -> Namespace:
 def _place_of(message: str, arguments: Sequence[str]) -> str:
     """Find the last YAML file of a run with all words of an option, and of its value, that a parser refuses."""
     option, _, reason = message.partition(": ")
-    words = {*re.findall(r"\w+", option), *re.findall(r"(?<=')\w+(?=')|(?<=got )\w+", reason)}
+    words = {*re.findall(r"\w+", option), *re.findall(r"(?<=')\w+(?=')|(?<=got )\w+|(?<=no class )\w+", reason)}
     files = [value for name, value in pairwise(arguments) if name == "-c" and len(words) > 1]
     found = [file for file in files if words <= {*re.findall(r"\w+", Path(file).read_text(encoding="utf-8"))}]
     return found[-1] if found else "the configuration of a run is not valid"

@@ -87,10 +87,10 @@ def choose_sources(options: Options, grid: Grid) -> tuple[Source, Pool | None, S
     experiment = grid.experiment
     phantom = (experiment.phantom, grid.preset.phantom)
     first, *others = options.data
-    source = Source(first, options.downloads, experiment.label_kind, *phantom, more=tuple(others))
+    data = Source(first, options.downloads, experiment.label_kind, *phantom, more=tuple(others))
     pool = None if options.pool is None else Pool(options.pool, options.downloads)
-    rival = None if options.source is None else Source(options.source, options.downloads, None, *phantom, seed=1)
-    return source, pool, rival
+    source = None if options.source is None else Source(options.source, options.downloads, None, *phantom, seed=1)
+    return data, pool, source
 
 
 def require_images(arms: Sequence[str], options: Options) -> None:

@@ -41,7 +41,7 @@ def print_dry_run(
 
     With `by_hand`, also print the commands that do a run, whose files must be there.
     """
-    rival, seen = inputs.rival, places.seen
+    source, seen = inputs.source, places.seen
     console = Console(soft_wrap=True)
     work = places.work
     done = {run for run in runs if is_done(work, run)}
@@ -54,7 +54,7 @@ def print_dry_run(
     console.print(table)
     todo = [run for run in runs if run not in done]
     lines = _data_lines(grid, runs, inputs, seen)
-    lines += [] if rival is None else [_rival_line(rival, None if seen is None else seen.source)]
+    lines += [] if source is None else [_source_line(source, None if seen is None else seen.source)]
     why = f" {executor.why}" if isinstance(executor, Local) and executor.why else ""
     lines.append(
         f"runs: {len(runs)}, of which {len(done)} are done and {len(todo)} are to do, {executor.jobs} side by side{why}"
@@ -78,10 +78,10 @@ def _names(runs: Sequence[Run]) -> str:
 def _data_lines(grid: Grid, runs: Sequence[Run], inputs: Inputs, seen: SeenData | None) -> list[str]:
     """Count cases: of each fold, for pretraining, and with labels."""
     if seen is None:
-        return [f"data: {_absent(inputs.source)}"]
+        return [f"data: {_absent(inputs.data)}"]
     store, pool = seen.store, inputs.pool
     counts = f"{len(store.labelled)} labelled, {len(store.unlabelled)} unlabelled cases"
-    lines = [f"data: {_listed(inputs.source.folders)}: {counts}"]
+    lines = [f"data: {_listed(inputs.data.folders)}: {counts}"]
     stores = (store, seen.pool, seen.source)
     lines += [_unprepared_line(each) for each in stores if each is not None and each.unprepared]
     lines += [f"warning: {each}" for each in lost_labels(store)]
@@ -102,12 +102,12 @@ def _absent(source: Source) -> str:
     return f"{_listed(source.folders)} (not here yet: it will be {'generated' if source.is_phantom else 'downloaded'})"
 
 
-def _rival_line(rival: Source, store: Store | None) -> str:
+def _source_line(source: Source, store: Store | None) -> str:
     if store is None:
-        return f"labelled source: {_absent(rival) if rival.is_absent else rival.folder}"
+        return f"labelled source: {_absent(source) if source.is_absent else source.folder}"
     split = split_without_test(store)
     return (
-        f"labelled source: {rival.folder}: pretraining sees images and labels of {len(split.train)} cases, and "
+        f"labelled source: {source.folder}: pretraining sees images and labels of {len(split.train)} cases, and "
         f"{len(split.validation)} for validation"
     )
 
@@ -224,14 +224,14 @@ def _cost_lines(
 def _commands(run: Run, inputs: Inputs, places: Places, seen: SeenData, grid: Grid) -> list[str]:
     """Return the commands that do a run in a shell, preparing its images first if necessary."""
     lines, arm, is_pretraining = [], Arm.parse(run.arm), run.labels is None
-    data: Source | Pool | None = inputs.source
+    data: Source | Pool | None = inputs.data
     if is_pretraining and not arm.sees_the_dataset:
-        data = inputs.rival if arm.is_supervised else inputs.pool
+        data = inputs.source if arm.is_supervised else inputs.pool
     store = seen.store_of(arm, pretraining=is_pretraining)
     if data is not None and store is not None and (store.unprepared or not (store.root / "store.json").is_file()):
         command = [*SSLMED, "prepare", *(str(each.absolute()) for each in data.folders), "--store", str(store.root)]
         command += _options(grid.prepare_settings(places.spatial_dims))
-        labels = [] if data is inputs.rival else ["--task", grid.experiment.task]
+        labels = [] if data is inputs.source else ["--task", grid.experiment.task]
         lines.append(shlex.join([*command, *(["--pool"] if data is inputs.pool else labels)]))
     several = ["-m", "torch.distributed.run", "--nproc-per-node", str(run.devices)]
     launch = SSLMED if run.devices == 1 else [sys.executable, *several, *SSLMED[1:]]

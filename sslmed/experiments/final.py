@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from sslmed.core.errors import UserError
 from sslmed.core.files import write_text
@@ -73,22 +74,27 @@ def conclude(work: Path, runs: Sequence[Run], out: Path, metric: str) -> int:
     if expected:
         write_text(directory.expected, json.dumps(expected, indent=1) + "\n")
     for score in (each for each in expected if each["metric"] == metric):
+        low, high = score["ci_low"], score["ci_high"]
+        ends = "" if low is None or high is None else f"{low:.3f} to {high:.3f}; "
         print(
             f"what to expect: the cross-validation of this arm with {score['n_labels']} labels found {metric} "
-            f"{score['mean']:.3f} ({score['ci_low']:.3f} to {score['ci_high']:.3f}; {score['n_runs']} runs)"
+            f"{score['mean']:.3f} ({ends}{score['n_runs']} runs)"
         )
     print(f"next: sslmed predict --model {directory.path} --images SCANS --out MASKS")
     print(f"or, to give it to others: sslmed export {directory.path} OUT")
     return 0
 
 
-def _expected(summary: Path, arm: str) -> list[dict[str, float | str]]:
-    """Read what the cross-validation found of the arm with most labels; nothing if there was none."""
+def _expected(summary: Path, arm: str) -> list[dict[str, Any]]:
+    """Read what the cross-validation found of the arm with most labels; nothing if there was none.
+
+    An infinite end of an interval is `None`, as JSON has no infinity.
+    """
     if not summary.is_file():
         return []
     table = read_table(summary)
     table = table[table["arm"] == arm]
     table = table[table["label_fraction"] == table["label_fraction"].max()]
     columns = ["metric", "mean", "ci_low", "ci_high", "n_labels", "n_runs", "n_cases"]
-    rows: list[dict[str, float | str]] = json.loads(table[columns].to_json(orient="records"))
+    rows: list[dict[str, Any]] = json.loads(table[columns].to_json(orient="records"))
     return rows

@@ -19,22 +19,22 @@ class Inputs:
     """Holds the datasets of an experiment. `find_inputs` makes it.
 
     Attributes:
-        source: Source of the labelled data.
-        pool: The external pool, if there is one.
-        rival: Source of the labelled dataset of the arm `supervised`, if there is one.
+        data: Where the labelled data come from.
+        pool: Where the external pool comes from, if there is one.
+        source: Where the labelled dataset of the arm `supervised` comes from, if there is one.
         dataset: The labelled data; `None` if a dry run would have to download or generate it. So are the next ones.
-        images: Images of the pool.
-        unusable: Problems of the pool's other files.
-        labelled: The dataset of the rival.
+        pool_dataset: Images of the pool.
+        pool_problems: Problems of the pool's other files.
+        source_dataset: The labelled dataset of the arm `supervised`.
     """
 
-    source: Source
+    data: Source
     pool: Pool | None
-    rival: Source | None
+    source: Source | None
     dataset: Dataset | None
-    images: Dataset | None
-    unusable: Sequence[str]
-    labelled: Dataset | None
+    pool_dataset: Dataset | None
+    pool_problems: Sequence[str]
+    source_dataset: Dataset | None
 
     def places(self, grid: Grid, work: Path, stores: Path) -> Places:
         """Name the stores of the prepared datasets, in the folder of all stores."""
@@ -46,27 +46,32 @@ class Inputs:
             return stores / f"{prefix}{name}-{key}"
 
         source = None
-        if self.rival is not None:
-            labels = grid.experiment.label_kind if self.labelled is None else self.labelled.labels
-            source = LabelledSource(self.rival.name, store("source-", self.rival.name, self.labelled), labels)
+        if self.source is not None:
+            found = self.source_dataset
+            labels = grid.experiment.label_kind if found is None else found.labels
+            source = LabelledSource(self.source.name, store("source-", self.source.name, found), labels)
         return Places(
             work=work,
-            store=store("", self.source.name, self.dataset),
-            pool=None if self.pool is None else store("pool-", self.pool.name, self.images),
+            store=store("", self.data.name, self.dataset),
+            pool=None if self.pool is None else store("pool-", self.pool.name, self.pool_dataset),
             source=source,
             spatial_dims=3 if self.dataset is None else self.dataset.spatial_dims,
         )
 
     def preview(self, places: Places, settings: PrepareSettings) -> SeenData | None:
-        """Tell what runs will see, without preparing anything; `None` if the dataset is not here."""
+        """Tell what runs will see, without preparing anything; `None` if the dataset is not here.
+
+        Raises:
+            UserError: If an image to pretrain on is known to be one of the labelled dataset.
+        """
         if self.dataset is None:
             return None
         pool = source = None
-        if self.images is not None and places.pool is not None:
-            pool = preview(self.images, self.unusable, places.pool, settings, pool=True)
-        if self.labelled is not None and places.source is not None:
-            source = preview(self.labelled, (), places.source.store, settings)
-        return SeenData(preview(self.dataset, (), places.store, settings), pool, source)
+        if self.pool_dataset is not None and places.pool is not None:
+            pool = preview(self.pool_dataset, self.pool_problems, places.pool, settings, pool=True)
+        if self.source_dataset is not None and places.source is not None:
+            source = preview(self.source_dataset, (), places.source.store, settings)
+        return _compared(SeenData(preview(self.dataset, (), places.store, settings), pool, source))
 
     def prepare(self, places: Places, settings: PrepareSettings, labels: Labels) -> SeenData:
         """Prepare what is not prepared yet.
@@ -74,30 +79,36 @@ class Inputs:
         Raises:
             UserError: If an image to pretrain on is one of the labelled dataset, or a dataset cannot be used.
         """
-        store = prepare(self.source.folders, places.store, settings, labels=labels)
+        store = prepare(self.data.folders, places.store, settings, labels=labels)
         pool = source = None
         if self.pool is not None and places.pool is not None:
             pool = prepare(self.pool.folders, places.pool, settings, pool=True)
-            refuse_common_images(pool, store, "--pool")
-        if self.rival is not None and places.source is not None:
-            source = prepare(self.rival.folders, places.source.store, settings)
-            refuse_common_images(source, store, "--source")
-        return SeenData(store, pool, source)
+        if self.source is not None and places.source is not None:
+            source = prepare(self.source.folders, places.source.store, settings)
+        return _compared(SeenData(store, pool, source))
 
 
-def find_inputs(source: Source, pool: Pool | None, rival: Source | None, *, dry_run: bool) -> Inputs:
+def find_inputs(data: Source, pool: Pool | None, source: Source | None, *, dry_run: bool) -> Inputs:
     """Find, download or generate the datasets; in a dry run, only find them.
 
     Raises:
         UserError: If one does not exist or cannot be used.
     """
     if pool is not None:
-        refuse_same_people(source, pool)
-    dataset = None if dry_run and source.is_absent else source.fetch()
-    images, unusable = None, list[str]()
+        refuse_same_people(data, pool)
+    dataset = None if dry_run and data.is_absent else data.fetch()
+    pool_dataset, problems = None, list[str]()
     if pool is not None and not (dry_run and pool.is_absent):
-        images, unusable = pool.scan()
-    labelled = None if rival is None or (dry_run and rival.is_absent) else rival.fetch()
-    if labelled is not None:
-        check_source(labelled)
-    return Inputs(source, pool, rival, dataset, images, unusable, labelled)
+        pool_dataset, problems = pool.scan()
+    source_dataset = None if source is None or (dry_run and source.is_absent) else source.fetch()
+    if source_dataset is not None:
+        check_source(source_dataset)
+    return Inputs(data, pool, source, dataset, pool_dataset, problems, source_dataset)
+
+
+def _compared(seen: SeenData) -> SeenData:
+    """Return what runs see, if no image to pretrain on is one of the labelled dataset."""
+    for option, store in (("--pool", seen.pool), ("--source", seen.source)):
+        if store is not None:
+            refuse_common_images(store, seen.store, option)
+    return seen

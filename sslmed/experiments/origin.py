@@ -73,13 +73,18 @@ def refuse_other_data(inputs: Inputs, places: Places) -> None:
     plan = places.work / "plan.json"
     planned = [run for run in read_plan(plan) if run.labels is not None] if plan.is_file() else []
     earlier = {Path(store) for run in planned for store in run.values("--data.store")}
-    if inputs.dataset is not None and not inputs.source.is_public:
+    if inputs.dataset is not None and not inputs.data.is_public:
         for store in sorted({places.store, *earlier}):
             refuse_namesake(inputs.dataset, store)
-    if inputs.images is not None and places.pool is not None:
-        refuse_namesake(inputs.images, places.pool)
-    if inputs.labelled is not None and places.source is not None and inputs.rival and not inputs.rival.is_public:
-        refuse_namesake(inputs.labelled, places.source.store)
+    if inputs.pool_dataset is not None and places.pool is not None:
+        refuse_namesake(inputs.pool_dataset, places.pool)
+    if (
+        inputs.source_dataset is not None
+        and places.source is not None
+        and inputs.source
+        and not inputs.source.is_public
+    ):
+        refuse_namesake(inputs.source_dataset, places.source.store)
 
 
 def _settings(path: Path) -> dict[str, Any]:

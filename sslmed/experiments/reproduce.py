@@ -108,13 +108,13 @@ def _prepare_command(options: Options, drafts: Path) -> _Command:
     executor, grid = choose_executor(options), choose_grid(options)
     if options.wandb == "online" and not options.dry_run:
         check_account(verify=True)
-    source, pool, rival = choose_sources(options, grid)
-    folders = [folder for each in (source, pool, rival) if each is not None for folder in each.folders]
+    data, pool, source = choose_sources(options, grid)
+    folders = [folder for each in (data, pool, source) if each is not None for folder in each.folders]
     for option, folder in (("--out", options.out), ("--runs", options.runs)):
         refuse_within(folder, folders, f"{option} {folder}")
     if options.auto_spacing:
-        grid = _with_own_spacing(options, grid, source, executor, drafts)
-    name = f"{source.name}-{grid.name}"
+        grid = _with_own_spacing(options, grid, data, executor, drafts)
+    name = f"{data.name}-{grid.name}"
     out = options.out / grid.experiment.figure / name
     work = (options.runs / grid.experiment.figure / name).absolute()
     files = files_of(grid, options.figure)
@@ -122,18 +122,18 @@ def _prepare_command(options: Options, drafts: Path) -> _Command:
     if not options.dry_run:
         for option, folder in (("--out", out), ("--runs", options.runs), ("--downloads", options.downloads)):
             check_writable(folder, option)
-    inputs = find_inputs(source, pool, rival, dry_run=options.dry_run)
+    inputs = find_inputs(data, pool, source, dry_run=options.dry_run)
     places = inputs.places(grid, work, (options.runs / "stores").absolute())
     refuse_other_data(inputs, places)
     places = replace(places, seen=inputs.preview(places, grid.prepare_settings(places.spatial_dims)))
-    plan = partial(plan_runs, dataset=source.name, wandb=options.wandb, devices=options.devices, probes=options.probes)
+    plan = partial(plan_runs, dataset=data.name, wandb=options.wandb, devices=options.devices, probes=options.probes)
     if options.final:
         grid = final_grid(settle_precision(grid, work, executor), places, options.arms, plan)
         require_images(grid.arms, options)
         files = files_of(grid, options.figure)
     if inputs.dataset is not None:
-        check_data(inputs.dataset, filter(None, (inputs.images, inputs.labelled)), grid)
-        _say_what_quick_is_for(grid, source, inputs.dataset.spatial_dims)
+        check_data(inputs.dataset, filter(None, (inputs.pool_dataset, inputs.source_dataset)), grid)
+        _say_what_quick_is_for(grid, data, inputs.dataset.spatial_dims)
     return _Command(grid, executor, inputs, places, out, files, plan)
 
 
@@ -168,16 +168,16 @@ def _do(command: _Command, options: Options) -> Outcome:
     return Outcome(work, runs, whole.runs, command.out, grid.experiment.metrics, options.wandb)
 
 
-def _with_own_spacing(options: Options, grid: Grid, source: Source, executor: Executor, drafts: Path) -> Grid:
+def _with_own_spacing(options: Options, grid: Grid, data: Source, executor: Executor, drafts: Path) -> Grid:
     """Take spacing and crops that suit the data; in a dry run, by a preset in the folder of drafts."""
-    if options.dry_run and source.is_absent:
-        raise UserError(f"{source.folder}: is not here yet, and --spacing auto looks at it: leave out --dry-run")
-    presets = options.out / "presets" / grid.experiment.figure / source.name
+    if options.dry_run and data.is_absent:
+        raise UserError(f"{data.folder}: is not here yet, and --spacing auto looks at it: leave out --dry-run")
+    presets = options.out / "presets" / grid.experiment.figure / data.name
     if grid.encoder is not None:  # its crops are others
         presets /= grid.encoder.stem
     jobs = executor.jobs if isinstance(executor, Local) else None
     files = files_of(grid, options.figure)
-    return with_own_spacing(grid, source.fetch(), presets, jobs, drafts if options.dry_run else None, files)
+    return with_own_spacing(grid, data.fetch(), presets, jobs, drafts if options.dry_run else None, files)
 
 
 def _all_done(work: Path, runs: Sequence[Run]) -> bool:
@@ -205,8 +205,8 @@ def _report_others(work: Path, others: Sequence[str]) -> None:
         )
 
 
-def _say_what_quick_is_for(grid: Grid, source: Source, spatial_dims: int) -> None:
-    if grid.preset_folder.name != "quick" or not grid.preset_folder.is_relative_to(config_root()) or source.is_public:
+def _say_what_quick_is_for(grid: Grid, data: Source, spatial_dims: int) -> None:
+    if grid.preset_folder.name != "quick" or not grid.preset_folder.is_relative_to(config_root()) or data.is_public:
         return
     size, form = grid.prepare_settings(spatial_dims).size, {2: "² pixels", 3: "³ voxels"}[spatial_dims]
     other = "--spacing auto, which keeps volumes whole, or " if spatial_dims == 3 else ""

@@ -2,10 +2,10 @@
 
 import json
 import re
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
 from jsonargparse import ArgumentParser
 
@@ -265,6 +265,14 @@ def _read(kind: type[Settings], path: Path) -> Settings:
     try:
         settings: Settings = parser.instantiate(parser.parse_object({"settings": content})).settings
     except Exception as error:  # jsonargparse raises exceptions of its own. All mean that the file is not valid.
-        known = [f"--{each.name}" for each in fields(kind)]  # type: ignore[arg-type]
+        known = [f"--{name}" for name in _keys(kind)]
         raise UserError(f"{path}: {one_line(str(error), known).replace('--', '')}") from error
     return settings
+
+
+def _keys(kind: Any) -> Iterator[str]:  # noqa: ANN401 - a dataclass
+    """Yield the names of a dataclass's fields, and `prepare.size` of those that are dataclasses themselves."""
+    for name, hint in get_type_hints(kind).items():
+        yield name
+        for part in filter(is_dataclass, (hint, *get_args(hint))):
+            yield from (f"{name}.{each}" for each in _keys(part))

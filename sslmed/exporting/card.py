@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from sslmed.evaluation.statistics import ENOUGH_RUNS
 from sslmed.exporting.description import Description
 from sslmed.preparation.channels import UNNAMED
 from sslmed.preparation.download.known import licence_of
@@ -92,9 +93,16 @@ def _facts(description: Description) -> dict[str, Any]:
         "classes": [f"{value}: {each}" for value, each in recipe.label_names.items()],
         "data_licence": licence_of(run.get("dataset", "")) or licence_of(recipe.dataset),
         "scores": run["scores"],
+        "interval": _interval,
+        "enough_runs": ENOUGH_RUNS,
         "run": run,
         "length": f"{run['updates']} updates" if "updates" in run else f"{run.get('epochs')} epochs",
     }
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    """`0.790 to 0.834`; a dash if one end is infinite: so few cases do not tell."""
+    return "\N{EN DASH}" if low is None or high is None else f"{low:.3f} to {high:.3f}"
 
 
 def _preparation(description: Description) -> list[str]:

@@ -1,6 +1,7 @@
 """Scores of a run's test cases, with the interval that one run allows."""
 
 from dataclasses import dataclass
+from math import isfinite
 
 import pandas as pd
 
@@ -19,15 +20,16 @@ class Score:
         title: Name for readers.
         value: The score.
         low: Lower end of its 95 % interval over test cases; without the noise of training, which one run cannot show.
-        high: Upper end.
+            `None` if it is infinite, for which JSON has no number.
+        high: Upper end, likewise.
         n_cases: Number of test cases.
     """
 
     metric: str
     title: str
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     n_cases: int
 
 
@@ -43,4 +45,5 @@ def _score(run: TrainedRun, cases: pd.DataFrame, name: str, value: float) -> Sco
     metric = find(name, run.recipe.label_names)
     interval = estimate([case_values(cases, name)[None]], metric.bounds, test_to_train=0.0)
     unit = f" ({metric.unit})" if metric.unit else ""
-    return Score(name, metric.title + unit, value, interval.low, interval.high, len(cases))
+    low, high = (end if isfinite(end) else None for end in (interval.low, interval.high))
+    return Score(name, metric.title + unit, value, low, high, len(cases))

@@ -50,8 +50,8 @@ def compare_arms(values: pd.DataFrame, *, test_to_train: float) -> pd.DataFrame:
         if len(runs) >= ENOUGH_RUNS:
             found = difference(runs, family[-1], test_to_train)
             rows.append([*family, arm, len(runs), runs.shape[1], *found])
-    table = pd.DataFrame(rows, columns=COLUMNS[:-1])
-    return table.assign(p_holm=adjusted(table["p"].astype(float)))
+    table = pd.DataFrame(rows, columns=COLUMNS[:-1]).astype(dict.fromkeys(DIFFERENCE, float))
+    return table.assign(p_holm=adjusted(table["p"]))
 
 
 def _mean_of(differences: list[pd.DataFrame]) -> pd.DataFrame:

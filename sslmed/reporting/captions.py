@@ -27,19 +27,25 @@ NO_DIFFERENCES = (
 )
 
 
-def caption(tables: Tables, metric: str) -> list[str]:
-    """Describe an experiment in lines of one or two sentences. Test cases are those scored by the metric."""
+def caption(tables: Tables, metric: str, *, scores_only: bool = False) -> list[str]:
+    """Describe an experiment in lines of one or two sentences.
+
+    Args:
+        tables: What its runs found.
+        metric: Test cases are those scored by it.
+        scores_only: Whether the figure has neither convergence nor published curves.
+    """
     experiment = tables.summary.iloc[0]
     n_cases = tables.summary.loc[tables.summary["metric"] == metric, "n_cases"].max()
     n_folds, n_seeds = (tables.results[key].nunique() for key in ("fold", "seed"))
     counts = f"{count(n_folds, 'fold')} \N{MULTIPLICATION SIGN} {count(n_seeds, 'seed')}, {count(n_cases, 'test case')}"
     few = n_folds * n_seeds < ENOUGH_RUNS
-    bands = f" Bands: {_bands(n_folds)}." if n_folds * n_seeds > 1 else ""
+    bands = "" if scores_only or n_folds * n_seeds == 1 else f" Bands: {_bands(n_folds)}."
     lines = [
         f"{experiment['figure']}, dataset {experiment['dataset']}, preset {experiment['preset']}, {counts}.",
         f"Bars: {_bars(n_folds, n_folds * n_seeds)}.{bands}",
     ]
-    if not published_curves(experiment["figure"], experiment["dataset"]).empty:
+    if not scores_only and not published_curves(experiment["figure"], experiment["dataset"]).empty:
         lines.append(OUR_LABELS)
     lines += [CORRECTED] if n_folds >= ENOUGH_RUNS else []
     lines += [] if tables.tests.empty else [holm_family(tables)]
@@ -53,7 +59,8 @@ def caption(tables: Tables, metric: str) -> list[str]:
         more = f", and {count(rest, 'further run')}" if rest > 0 else ""
         lines.append(f"{INCOMPLETE} missing: {', '.join(tables.missing[:NAMED_MISSING])}{more}.")
         if not few:
-            lines.append(f"With fewer than {ENOUGH_RUNS} runs left, bars are {OVER_CASES}; bands are {RANGE}.")
+            bands = "" if scores_only else f"; bands are {RANGE}"
+            lines.append(f"With fewer than {ENOUGH_RUNS} runs left, bars are {OVER_CASES}{bands}.")
     return lines
 
 

@@ -28,9 +28,11 @@ def refuse_incomparable(options: Options) -> None:
     """Refuse `--check` for what was not measured.
 
     Raises:
-        UserError: If it is of other data, another preset, encoder, or other folds or seeds.
+        UserError: If it is of other data, another preset or encoder, other folds or seeds, or is trained otherwise.
     """
     changed = {"data": [*options.data] != ["phantom"], "preset": options.preset != "quick"}
+    changed |= {"spacing": options.auto_spacing, "finetuning": options.finetuning != "full"}
+    changed |= {"devices": options.devices != 1}
     changed |= {name: getattr(options, name) is not None for name in ("encoder", "folds", "seeds")}
     for name in [name for name, is_changed in changed.items() if is_changed]:
         raise UserError(f"--check compares phantoms with the preset quick and all its folds; leave out --{name}")

@@ -1,12 +1,12 @@
 """Differences due to chance: how far null arms, baselines with other initial weights, are from the baseline."""
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from sslmed.evaluation.metrics import find
-from sslmed.evaluation.statistics import chance_margin
+from sslmed.evaluation.statistics import Floats, chance_margin
 from sslmed.experiments.arms import BASELINE, Arm, baseline_of
 from sslmed.reporting.summary import CELL
 
@@ -25,22 +25,26 @@ def null_bands(values: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         `COLUMNS`, one row per metric, baseline (`arm`) and label fraction with null arms. `df` is the number of
-        differences behind the range. Only folds that the baseline and all its null arms have are used.
+        differences behind the range. Only runs (fold, seed) that the baseline and all its null arms have are used.
     """
     rows = []
     for (*family, fraction), cell in values.groupby([name for name in CELL if name != "arm"]):
-        scores = _fold_scores(cell)
-        for arm in scores.columns[[Arm.parse(arm).task == BASELINE for arm in scores.columns]]:
-            nulls = [each for each in scores.columns if Arm.parse(each).is_null and baseline_of(each) == arm]
-            folds = scores[[arm, *nulls]].dropna().to_numpy()
+        arms = sorted(cell["arm"].unique())
+        for arm in [each for each in arms if Arm.parse(each).task == BASELINE]:
+            nulls = [each for each in arms if Arm.parse(each).is_null and baseline_of(each) == arm]
+            of_arms = cell[cell["arm"].isin([arm, *nulls])]
+            n_arms = of_arms.groupby(["fold", "seed"])["arm"].transform("nunique")
+            folds = _fold_scores(of_arms[n_arms == 1 + len(nulls)], [arm, *nulls])
             if nulls and len(folds) > 1:
                 margin, df = chance_margin(list(folds))
                 bounds = find(cell["metric"].iloc[0]).bounds
-                ends = np.clip([scores[arm].mean() + side * margin for side in (-1, 1)], *bounds)
+                mean = np.nanmean(_fold_scores(of_arms, [arm]))
+                ends = np.clip([mean + side * margin for side in (-1, 1)], *bounds)
                 rows.append([*family, arm, fraction, len(folds), df, *ends])
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _fold_scores(cell: pd.DataFrame) -> Any:  # noqa: ANN401 - a frame whose columns mypy takes for unknown
-    """Return one row per fold and one column per arm: means over seeds and cases."""
-    return cell.groupby(["fold", "arm"])["value"].mean().unstack("arm")
+def _fold_scores(values: pd.DataFrame, arms: Sequence[str]) -> Floats:
+    """Return means over seeds and cases, `(folds, arms)`."""
+    means: pd.DataFrame = values.groupby(["fold", "arm"])["value"].mean().unstack("arm")  # type: ignore[assignment]
+    return means.reindex(columns=arms).to_numpy()

@@ -107,8 +107,14 @@ def draw_convergence(axes: Axes, tables: Tables, arms: Sequence[ArmStyle], metri
     names = "" if len(single) == len(arms) else f": {', '.join(single)}"
     notes = [f"one run, so no band{names}"] * bool(single) + [f"no run: {', '.join(absent)}"] * bool(absent)
     axes.text(0.98, 0.02, "\n".join(notes), transform=axes.transAxes, ha="right", va="bottom", size=8)
-    axes.set_xlabel("updates")
+    label_updates(axes)
     axes.set_ylabel(f"validation {find(metric).axis}")
+
+
+def label_updates(axes: Axes) -> None:
+    """Label the x axis as updates, of which there are no halves."""
+    axes.set_xlabel("updates")
+    axes.xaxis.get_major_locator().set_params(integer=True)
 
 
 def convergence(curves: pd.DataFrame, arm: str, metric: str) -> pd.DataFrame:

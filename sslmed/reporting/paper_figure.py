@@ -51,7 +51,7 @@ def draw_paper_figure(
     has_tests = not tables.tests.empty
     differences = ["Last panel: difference to the baseline, mean over the amounts of labels."] * has_tests
     with atomic_path(caption_file) as temporary:
-        lines = [*subject, *caption(tables, metric), *differences, *notes]
+        lines = [*subject, *caption(tables, metric, scores_only=True), *differences, *notes]
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

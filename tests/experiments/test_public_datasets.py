@@ -95,6 +95,12 @@ def serve(monkeypatch):
         yield serve
 
 
+def test_data_of_several_datasets_have_the_licences_of_those_that_are_known() -> None:
+    assert licence_of("mine") is None
+    assert licence_of("pancreas+mine+Task04_Hippocampus") == licence_of("hippocampus")
+    assert licence_of("ixi+aptos") == f"{licence_of('aptos')}; {licence_of('ixi')}"
+
+
 @pytest.mark.parametrize("name", FOLDERS)
 def test_a_dataset_is_downloaded_resumed_and_read(name, serve, tmp_path, capsys) -> None:
     server = serve(name)

@@ -3,11 +3,13 @@
 import importlib.util
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -242,6 +244,23 @@ def test_every_format_of_the_command_is_written() -> None:
     from sslmed.cli.export import Options
 
     assert set(get_args(get_type_hints(Options)["format"])) == exporting.FORMATS.keys()
+
+
+def test_what_a_single_case_does_not_tell_is_a_dash_and_no_infinity(trained: Trained, tmp_path: Path) -> None:
+    run = shutil.copytree(trained["regression"], tmp_path / "run")
+    cases = pd.read_csv(run / "cases.csv", dtype={"case": str})
+    cases[:1].to_csv(run / "cases.csv", index=False)
+    described = Description.of_run(read_run(run))
+    json.dumps(described.to_json(), allow_nan=False)
+    expected = {"metric": "mae", "mean": 2.0, "ci_low": 0.0, "ci_high": None, "n_labels": 5, "n_runs": 2}
+    final = replace(described, run=described.run | {"scores": [], "expected": [expected]})
+    cards = []
+    for each in (described, final):
+        write_card(tmp_path / "card.md", each, name="x", form="safetensors", licence="mit")
+        cards.append((tmp_path / "card.md").read_text())
+    assert re.search(r"mean absolute error \(unit of the values\) \| [\d.]+ \| – \|\n", cards[0])  # noqa: RUF001
+    assert "95 % interval over 1 test case |" in cards[0]
+    assert "| mae | 2.000 | – |\n\nThe intervals cover the choice of test cases; with so few runs" in cards[1]  # noqa: RUF001
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from synthetic_runs import TASKS, write_runs
 from sslmed.experiments.settings import read_experiment
 from sslmed.reporting.figures import draw_figure
 from sslmed.reporting.html.swatches import swatch
-from sslmed.reporting.panels import convergence, draw_convergence, draw_scores, legend_entries
+from sslmed.reporting.panels import convergence, draw_convergence, draw_scores, label_updates, legend_entries
 from sslmed.reporting.published import published_curves
 from sslmed.reporting.styles import arm_styles, dodges, groups
 from sslmed.reporting.tables import collect
@@ -125,6 +125,13 @@ def test_runs_with_a_few_updates_more_or_less_have_a_common_curve(tmp_path):
     later = tables.curves["fold"] == 1
     curves = tables.curves.assign(update=tables.curves["update"] + 2 * later)
     assert convergence(curves, "baseline", "dice_foreground").index.tolist() == [*range(11, 161, 10)]
+
+
+def test_there_are_no_halves_of_updates():
+    axes = Figure().add_subplot()
+    axes.plot([5, 10, 15, 20], [0, 1, 2, 3])
+    label_updates(axes)
+    assert [tick for tick in axes.get_xticks() if tick % 1] == []
 
 
 def test_the_arms_of_a_single_fraction_stay_together(tmp_path):

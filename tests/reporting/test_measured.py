@@ -50,7 +50,14 @@ def test_the_measured_scores_are_those_of_the_docs(figure) -> None:
     assert len(written) == len(measured)
 
 
-@pytest.mark.parametrize("options", [["--folds", "0"], ["--preset", "sound"], ["--data", "Task"], ["--seeds", "3"]])
+@pytest.mark.parametrize(
+    "options",
+    [
+        *(["--folds", "0"], ["--preset", "sound"], ["--data", "Task"], ["--seeds", "3"]),
+        *(["--finetuning", "frozen"], ["--spacing", "auto"], ["--devices", "2"]),
+    ],
+    ids=" ".join,
+)
 def test_what_was_not_measured_is_refused_before_anything_runs(options, capsys) -> None:
     assert exit_status("reproduce", "fig3", "--check", *options) == 2
     assert f"leave out {options[0]}" in capsys.readouterr().err

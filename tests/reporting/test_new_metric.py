@@ -12,6 +12,7 @@ from sslmed.experiments.plan import read_plan
 from sslmed.reporting.figures import draw_figure
 from sslmed.reporting.html.experiment import FinishedExperiment
 from sslmed.reporting.html.page import write_report
+from sslmed.reporting.paper_figure import draw_paper_figure
 from sslmed.reporting.tables import collect
 
 MISSED = Metric(
@@ -75,13 +76,15 @@ def test_the_figure_says_which_way_is_better(work, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_single_case_of_a_metric_without_bound_spoils_no_page(monkeypatch, tmp_path):
+@pytest.mark.parametrize("seeds", [1, 5])
+def test_a_single_case_of_a_metric_without_bound_spoils_no_page(monkeypatch, tmp_path, seeds):
     monkeypatch.setitem(METRICS, "missed", MISSED)
     monkeypatch.setattr(FinishedExperiment, "metrics", ["missed"])
-    work = write_experiment(tmp_path, arms=("baseline",), folds=1, cases=1, examples=False)
+    work = write_experiment(tmp_path, arms=("baseline", "cpc"), folds=1, seeds=seeds, cases=1, examples=False)
     page = report_of(work)
     assert "Infinity" not in json.dumps(data_of(page))
     assert "\N{INFINITY}]" in page
-    draw_figure(
-        collect(paths_of(work), "missed"), tmp_path / "x.png", tmp_path / "x.svg", phantom=True, metrics=["missed"]
-    )
+    tables = collect(paths_of(work), "missed")
+    assert [*tables.tests["arm"]] == ["cpc"] * (seeds == 5)
+    draw_figure(tables, tmp_path / "x.png", tmp_path / "x.svg", phantom=True, metrics=["missed"])
+    draw_paper_figure(tables, tmp_path / "x.pdf", tmp_path / "x.txt", phantom=True, metric="missed")

@@ -44,7 +44,7 @@ def test_few_runs_have_no_panel_of_differences_and_a_phantom_is_named(tmp_path):
 
 
 def test_equal_runs_give_equal_bytes_and_the_caption_says_what_bars_are(tmp_path):
-    runs = write_runs(tmp_path, ARMS[:2], cases=3)
+    runs = write_runs(tmp_path, ARMS[:2], cases=3, dataset="pancreas")
     written = []
     for paths in (runs, runs[::-1]):
         files = tmp_path / "figure.pdf", tmp_path / "caption.txt"
@@ -56,6 +56,7 @@ def test_equal_runs_give_equal_bytes_and_the_caption_says_what_bars_are(tmp_path
     lines = written[0][1].decode().splitlines()
     assert lines[0] == "Phantom: synthetic images, not patients."
     assert any(line.startswith("Bars: 95 % intervals") for line in lines)
+    assert not [line for line in lines if "Bands:" in line or "published" in line]  # there are none in it
     assert lines[-1] == "A note."
 
 

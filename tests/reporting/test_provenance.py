@@ -22,10 +22,12 @@ def test_a_finetuning_run_whose_encoder_saw_test_images_marks_figure_and_report(
     figure, report = pages(work, tmp_path / "before")
     assert "Transductive" not in figure
     assert "(transductive)" not in report
+    assert "that it had never seen" in report
     record(work / "rotation" / "fold0" / "seed0" / "100", transductive=True)
     figure, report = pages(work, tmp_path / "after")
     assert "Transductive" in figure
     assert "(transductive)" in report
+    assert "that it had never seen" not in report
 
 
 @pytest.mark.slow

@@ -204,6 +204,19 @@ def test_the_null_band_is_around_the_baseline_and_as_wide_as_null_arms_differ(qu
     assert set(quick.null_bands["df"]) == {4}  # two folds, two null arms
 
 
+def test_the_null_band_uses_the_seeds_that_all_its_arms_have(tmp_path):
+    paths = write_runs(tmp_path, ("baseline", "null-1"), seeds=3, fractions=(1.0,))
+    tables = collect([path for path in paths if "null-1" not in path.parts or "seed0" in path.parts], PRIMARY)
+    of_runs = tables.results.query(f"metric == '{PRIMARY}'").pivot(
+        index=["fold", "seed"], columns="arm", values="value"
+    )
+    differences = (of_runs["null-1"] - of_runs["baseline"]).dropna()  # in the first seed, with the same order of labels
+    row = tables.null_bands.query(f"metric == '{PRIMARY}'").squeeze()
+    assert (row["n_folds"], row["df"]) == (2, 2)
+    assert (row["high"] - row["low"]) / 2 == pytest.approx(stats.t.ppf(0.975, 2) * np.sqrt((differences**2).mean() / 2))
+    assert (row["high"] + row["low"]) / 2 == pytest.approx(of_runs["baseline"].mean())
+
+
 def test_the_null_band_uses_the_folds_that_all_its_arms_have(tmp_path):
     arms, fractions, skip = ("baseline", "null-1", "null-2"), (0.1, 1.0), [("null-2", 0.1, 1)]
     two, three = (

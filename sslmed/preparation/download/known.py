@@ -36,6 +36,11 @@ KNOWN: dict[str, Archive | Competition] = {
 }
 
 
-def licence_of(dataset: str) -> str | None:
-    """Return the licence of a dataset that is known by this name, or whose folder is called so; `None` of others."""
-    return next((known.licence for name, known in KNOWN.items() if dataset in (name, known.name)), None)
+def licence_of(data: str) -> str | None:
+    """Return the licences of those of the datasets `a+b` that are known by these names, or whose folders are called so.
+
+    `None` if there is none.
+    """
+    names = data.split("+")
+    of_known = (known.licence for name, known in KNOWN.items() if not {name, known.name}.isdisjoint(names))
+    return "; ".join(dict.fromkeys(of_known)) or None

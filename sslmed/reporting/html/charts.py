@@ -18,7 +18,7 @@ from sslmed.reporting.figures import STYLE
 from sslmed.reporting.html.experiment import FinishedExperiment
 from sslmed.reporting.html.formatting import difference, interval, score
 from sslmed.reporting.html.inline_svg import COLOURS, Texts, inline_svg, with_placeholders
-from sslmed.reporting.panels import draw_comparison, draw_convergence, draw_scores
+from sslmed.reporting.panels import draw_comparison, draw_convergence, draw_scores, label_updates
 from sslmed.reporting.published import published_curves
 from sslmed.reporting.styles import ArmStyle
 from sslmed.reporting.tables import Tables
@@ -129,7 +129,7 @@ def _pretext(i: int, style: ArmStyle, experiment: FinishedExperiment) -> dict[st
             axes.plot(updates, _numbers(row.get(reference) for row in rows), **CHANCE)
             line = style.line_options | {"markersize": 4, "linewidth": 1.2}
             axes.plot(updates, _numbers(row.get(measured) for row in rows), **line)
-        axes.set_xlabel("updates")
+        label_updates(axes)
         axes.set_ylabel(label)
 
     def draw_loss(axes: Axes) -> None:

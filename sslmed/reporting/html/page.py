@@ -27,6 +27,9 @@ from sslmed.reporting.robustness import write_corrupted_table
 from sslmed.reporting.tables import collect
 
 NAME = "report.html"
+UNLABELLED, LABELLED = "a task from images without labels", "the labels of another dataset"
+"""What arms learn before fine-tuning."""
+
 PREDICTIONS = {"map": "Slices", "class": "Confusion", "value": "Predictions"}
 """Kind of labels -> title of the section with predictions."""
 
@@ -66,6 +69,9 @@ def _content(experiment: FinishedExperiment) -> dict[str, Any]:
     summary = experiment.tables.summary
     amounts = experiment.tables.labels.amounts
     n_labels = summary.groupby("label_fraction")["n_labels"].first()
+    pretrained = [arm for arm in map(Arm.parse, experiment.arms) if arm.is_pretrained]
+    kinds = {LABELLED if arm.is_supervised else UNLABELLED for arm in pretrained}
+    learned = [kind for kind in (UNLABELLED, LABELLED) if kind in kinds]
     return {
         "figure": experiment.figure,
         "dataset": experiment.dataset,
@@ -83,7 +89,8 @@ def _content(experiment: FinishedExperiment) -> dict[str, Any]:
         ],
         "metrics": [(find(metric).title, find(metric).meaning) for metric in experiment.metrics],
         "arms": [swatch(style) | {"meaning": _meaning(style.arm)} for style in experiment.arm_styles],
-        "has_supervised": any(Arm.parse(name).is_supervised for name in experiment.arms),
+        "has_supervised": LABELLED in learned,
+        "learned": learned or [UNLABELLED],
         "has_null_band": not experiment.tables.null_bands.empty,
         "null_arms": [(name, _meaning(Arm.parse(name))) for name in experiment.arms if Arm.parse(name).is_null],
         "caption": [*caption(experiment.tables, main), *notes_of(experiment.records)],

@@ -173,9 +173,8 @@ def data(experiment: FinishedExperiment) -> list[tuple[str, str]]:
 
 def _with_licence(names: str) -> str:
     """Add the licences of those of the datasets `a+b` that are known."""
-    licences = filter(None, dict.fromkeys(map(licence_of, names.split("+"))))
-    listed = "; ".join(licences)
-    return f"{names} (licence: {listed})" if listed else names
+    licence = licence_of(names)
+    return f"{names} (licence: {licence})" if licence else names
 
 
 def protocol(experiment: FinishedExperiment) -> list[tuple[str, str]]:

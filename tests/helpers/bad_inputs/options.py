@@ -158,6 +158,11 @@ PLANNING = [
     ),
     Bad("pool that no arm uses", plan("--pool Task --arms baseline"), ("--pool Task: no arm is pretrained on it",)),
     Bad(
+        "pool that is the data",
+        plan("--pool Task/imagesTr --arms rotation-external"),
+        ("Task/imagesTr: holds labelled images of Task, which are test cases (case_00",),
+    ),
+    Bad(
         "pool that is not there",
         plan("--pool Tsk --arms rotation-external"),
         ("Tsk: no such folder", "did you mean Task?"),

@@ -75,8 +75,10 @@ def test_a_small_phantom_experiment_claims_nothing(tmp_path):
 def test_pretraining_with_labels_or_elsewhere_is_not_said_to_be_without_or_on_the_dataset(tmp_path):
     page = page_of(tmp_path, arms=("baseline", "supervised", "rotation-external"), cases=3, fractions=(1.0,))
     assert "<h1>Did pretraining help?</h1>" in page
-    assert "a task from images without labels, or with the labels of another dataset (the other" in page
+    assert "learned a task from images without labels, or the labels of another dataset (the other" in page
     assert "training and unlabelled cases" not in page
+    page = page_of(tmp_path / "labelled", arms=("baseline", "supervised"), cases=3, fractions=(1.0,))
+    assert "learned the labels of another dataset (the other" in page
 
 
 def test_five_folds_of_patients_get_an_answer_with_p_values(tmp_path):
