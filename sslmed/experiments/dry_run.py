@@ -3,13 +3,13 @@
 import shlex
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import fields
 from math import ceil
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from sslmed.core.label_amount import ALL, LabelAmount
 from sslmed.core.text import duration, image_counts, shorten
@@ -37,7 +37,7 @@ SSLMED = [sys.executable, "-m", "sslmed"]
 def print_dry_run(
     grid: Grid, runs: Sequence[Run], inputs: Inputs, places: Places, *, executor: Executor, by_hand: bool
 ) -> None:
-    """Print each job with its runs, done and to do, and estimates of time, disk and memory.
+    """Print how many runs of each arm are done, and estimates of time, disk and memory.
 
     With `by_hand`, also print the commands that do a run, whose files must be there.
     """
@@ -45,12 +45,8 @@ def print_dry_run(
     console = Console(soft_wrap=True)
     work = places.work
     done = {run for run in runs if is_done(work, run)}
-    table = Table("run", "done", "to do", title=f"{work.parent.name}: {work.name}", title_justify="left")
-    for job in dict.fromkeys(run.job for run in runs):
-        of_job = [run for run in runs if run.job == job]
-        table.add_row(
-            job, _names([run for run in of_job if run in done]), _names([run for run in of_job if run not in done])
-        )
+    table = _overview(runs, done)
+    table.title = f"{work.parent.name}: {work.name}, runs that are done"
     console.print(table)
     todo = [run for run in runs if run not in done]
     lines = _data_lines(grid, runs, inputs, seen)
@@ -71,8 +67,18 @@ def print_dry_run(
         console.print(line, highlight=False, markup=False)
 
 
-def _names(runs: Sequence[Run]) -> str:
-    return ", ".join("pretraining" if run.labels is None else str(run.labels) for run in runs)
+def _overview(runs: Sequence[Run], done: Set[Run]) -> Table:
+    """Count the runs of each arm that are done, of all: pretraining, and fine-tuning with each amount of labels."""
+    amounts: list[LabelAmount | None] = [*sorted({run.labels for run in runs if run.labels is not None})]
+    if any(run.labels is None for run in runs):
+        amounts.insert(0, None)
+    table = Table(Column("arm", overflow="fold"), title_justify="left")
+    for amount in amounts:
+        table.add_column("pretraining" if amount is None else str(amount), justify="right")
+    for arm in dict.fromkeys(run.arm for run in runs):
+        cells = [{run for run in runs if (run.arm, run.labels) == (arm, amount)} for amount in amounts]
+        table.add_row(arm, *(f"{len(cell & done)}/{len(cell)}" if cell else "" for cell in cells))
+    return table
 
 
 def _data_lines(grid: Grid, runs: Sequence[Run], inputs: Inputs, seen: SeenData | None) -> list[str]:

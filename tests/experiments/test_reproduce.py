@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -155,6 +156,7 @@ def test_a_dry_run_lists_everything_and_writes_nothing(finished: Path, tmp_path:
     assert _reproduce(tmp_path, "--dry-run") == 0
     output = capsys.readouterr().out
     assert "runs: 5, of which 0 are done and 5 are to do" in output
+    assert re.search(r"baseline +│ +│ +0/1 │ +0/1 │\n│ rotation +│ +0/1 │ +0/1 │ +0/1 │", output)
     assert not list(tmp_path.iterdir())
     assert _reproduce(finished, "--dry-run") == 0
     assert "of which 5 are done and 0 are to do" in capsys.readouterr().out
