@@ -46,5 +46,5 @@ def null_bands(values: pd.DataFrame) -> pd.DataFrame:
 
 def _fold_scores(values: pd.DataFrame, arms: Sequence[str]) -> Floats:
     """Return means over seeds and cases, `(folds, arms)`."""
-    means: pd.DataFrame = values.groupby(["fold", "arm"])["value"].mean().unstack("arm")  # type: ignore[assignment]
-    return means.reindex(columns=arms).to_numpy()
+    means: pd.DataFrame = values.groupby(["fold", "arm"])["value"].mean().unstack("arm")
+    return means.reindex(columns=[*arms]).to_numpy()

@@ -9,7 +9,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.lines import Line2D
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 from sslmed.evaluation.metrics import find
 from sslmed.evaluation.statistics import ENOUGH_RUNS, estimate
@@ -114,7 +114,7 @@ def draw_convergence(axes: Axes, tables: Tables, arms: Sequence[ArmStyle], metri
 def label_updates(axes: Axes) -> None:
     """Label the x axis as updates, of which there are no halves."""
     axes.set_xlabel("updates")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 2.5, 5, 10]))
 
 
 def convergence(curves: pd.DataFrame, arm: str, metric: str) -> pd.DataFrame:
