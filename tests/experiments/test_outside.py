@@ -182,7 +182,7 @@ def test_a_module_lies_beside_the_yaml_or_in_the_working_folder(
     if folder_of_module == "the working folder":
         (mine / "my_ideas.py").rename(working / "my_ideas.py")
     assert _plan(tmp_path, "fig3", *options) == 0
-    assert "inpainting/fold0" in capsys.readouterr().out
+    assert "│ inpainting " in capsys.readouterr().out
 
 
 def test_another_encoder_of_ours_drops_the_presets_overlay_and_says_so(tmp_path: Path, capsys) -> None:
