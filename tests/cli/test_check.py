@@ -316,6 +316,32 @@ def test_a_layout_that_cannot_be_taken_is_said(check, decathlon_dataset) -> None
     assert len([row for row in rows() if row["mask"]]) == 5
 
 
+def test_a_person_has_one_name_in_dicom_and_in_a_csv_file(check, tmp_path: Path) -> None:
+    folder, (voxels, _) = tmp_path / "scans", scan(0)
+    for number, identity in enumerate(["P1", "P2", "P3", "P4", "NA", "NA"]):
+        write_series(folder / f"a{number}", voxels // 2 * 2, uid=f"{UID}.{number}", t0010_0020=identity)
+    for number in range(3):
+        save(folder / f"b{number}.nii.gz", scan(number)[0])
+    listed = {"b0": "P1", "b1": "1", "b2": "2", "a2": "Meier"}
+    (folder / "list.csv").write_text("\n".join(["file,PatientID", *map(",".join, listed.items())]))
+    assert any(
+        "list.csv names some patients, and file headers or paths name others (dicom-2, dicom-4)" in note
+        for note in check(folder)["notes"]
+    )
+    write_series(folder / "a4", voxels // 2 * 2, uid=f"{UID}.4", t0010_0020="P2")
+    write_series(folder / "a5", voxels // 2 * 2, uid=f"{UID}.5", t0010_0020="P3")
+    for path in Path().glob("table*.csv"):
+        path.unlink()
+    check(folder)
+    patients = {
+        Path(row["image"]).name: row["patient"] for path in Path().glob("table*.csv") for row in rows(str(path))
+    }
+    assert {name.split(".")[0]: patient for name, patient in patients.items()} == {
+        **{"a0": "P1", "a1": "dicom-2", "a2": "Meier", "a3": "dicom-4", "a4": "dicom-2", "a5": "Meier"},
+        **{"b0": "P1", "b1": "1", "b2": "2"},
+    }
+
+
 def test_dicom_series_are_all_listed_and_nothing_tells_of_the_patient(check, tmp_path: Path, capsys) -> None:
     folder = tmp_path / "archive"
     voxels = scan(0)[0] // 2 * 2
@@ -337,7 +363,7 @@ def test_dicom_series_are_all_listed_and_nothing_tells_of_the_patient(check, tmp
     assert ct["size"]["most"] == [*SHAPE]
     assert ct["labels"][0]["images"] == 1
     assert any("a1/ct_seg.nii.gz: has another affine" in problem for problem in report["cannot_be_used"])
-    assert [row["patient"] for row in rows()] == ["1", "1", "2", "2", "3", "3"]
+    assert [row["patient"] for row in rows()] == [f"dicom-{number}" for number in (1, 1, 2, 2, 3, 3)]
     assert {Path(row["image"]).name for row in rows()} == {"ct"}
     assert {Path(row["image"]).name for row in rows("table-2.csv")} == {f"{UID}.191", f"{UID}.193"}
     (note,) = [note for note in report["notes"] if "series" in note]

@@ -1,5 +1,6 @@
 """Images to pretrain on that are labelled ones of the dataset, under any name: they are test cases of some fold."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,18 @@ def test_labelled_images_of_the_dataset_are_refused_in_a_pool(aptos_dataset, tmp
     for dry_run in (False, True):  # and knows what was read
         with pytest.raises(UserError, match=r"--pool: holds labelled images .*\(harmless is eye_03\)"):
             _prepare(tmp_path, data, pool=pool, dry_run=dry_run)
+
+
+def test_images_of_equal_name_size_and_time_are_not_taken_for_one(aptos_dataset, tmp_path: Path) -> None:
+    data, pool = aptos_dataset(), tmp_path / "pool"
+    pool.mkdir()
+    for number in range(2):
+        image = data / "train_images" / f"eye_0{number}.png"
+        other = pool / image.name
+        other.write_bytes(image.read_bytes()[::-1])
+        for path in (image, other):
+            os.utime(path, (0, 0))
+    _prepare(tmp_path, data, pool=pool, dry_run=True)
 
 
 def test_labelled_images_of_the_dataset_are_refused_in_a_source(aptos_dataset, tmp_path: Path) -> None:

@@ -144,6 +144,14 @@ def test_bad_mask(tmp_path, name):
         read_mask(tmp_path / file, GREY.shape)
 
 
+def test_a_mask_of_one_bit_is_read_whichever_colour_is_zero(tmp_path):
+    marked = GREY > 100
+    for colour in (0, 1):
+        path = tmp_path / f"{colour}.tif"
+        Image.fromarray(marked).save(path, compression="group4", tiffinfo={262: colour})
+        np.testing.assert_array_equal(read_mask(path, GREY.shape), marked)
+
+
 def test_the_first_of_a_cameras_pictures_is_the_photograph(tmp_path):
     """Telephones and stereo cameras write MPO: a JPEG file with a preview, or a second view, behind the photograph."""
     path = tmp_path / "a.JPG"

@@ -138,6 +138,7 @@ BAD = {
     "comma in a number": ([(",15.0,", ",15,0,")], "value", "line 2: has 1 more cells than the first line"),
     "missing patient": ([(CASE_0, CASE_0[:-2])], "map", "line 2: has no patient, but other rows have"),
     "patient that is nobody": ([(CASE_0, CASE_0[:-2] + "NA")], "map", "line 2: has no patient, but other rows have"),
+    "patient of pandas": ([(CASE_0, CASE_0[:-2] + "None")], "map", "line 2: has no patient, but other rows have"),
 }
 
 

@@ -10,7 +10,10 @@ from pathlib import Path
 from sslmed.core.errors import DataError
 from sslmed.preparation.readers.names import nfc
 
-PATIENTS = ("patient", "patient_id", "subject", "subject_id", "participant", "participant_id", "mrn", "pid")
+PATIENTS = (
+    *("patient", "patient_id", "patientid", "subject", "subject_id", "subjectid", "participant", "participant_id"),
+    *("mrn", "pid", "pat_id", "patid", "patienten_id"),
+)
 """Names that others give to a column of patients, the most certain first."""
 
 NOT_AVAILABLE = {
@@ -18,6 +21,9 @@ NOT_AVAILABLE = {
     *("#n/a", "#ref!", "#value!", "#name?", "#div/0!", "#null!", "#num!"),
 }
 """Text that people and programs write into cells without a value."""
+
+NOBODY = {"none", "<na>", "nat", "n.a.", "(null)", "unknown", "anonymous", "anonymized", "anonymised"}
+"""Text that stands where a patient is not named; a class may be called so."""
 
 NEARLY = 0.8  # similarity of names, by difflib: patient_id and patients are near patient, patient_age is not
 
@@ -38,14 +44,19 @@ class Line:
 
     @property
     def patient(self) -> str | None:
-        """The patient; `None` if the cell is empty or says so, as NA does: else all of them would be one."""
+        """The patient; `None` if the cell names none."""
         text = self.cells.get("patient", "")
-        return text if is_given(text) else None
+        return text if names_patient(text) else None
 
 
 def is_given(text: str) -> bool:
     """Return whether a cell has a value."""
     return text != "" and text.lower() not in NOT_AVAILABLE
+
+
+def names_patient(text: str) -> bool:
+    """Return whether a cell or a header names a patient; NA, unknown and so on do not: else all of them were one."""
+    return is_given(text) and text.lower() not in NOBODY
 
 
 def read_lines(path: Path) -> list[tuple[int, list[str]]]:

@@ -110,7 +110,8 @@ class Rows:
         names = [os.path.abspath(self._path(file))]  # noqa: PTH100 - copies may be links to one file
         names += [f"image {self._id(file)}"] * (column == "image")
         listed = [self._lines[name] for name in names if name in self._lines]
-        self._lines = dict.fromkeys(names, line) | self._lines
+        for name in names:
+            self._lines.setdefault(name, line)
         return [f"{column} {file} is already listed on line {min(listed)}; keep one"] if listed else []
 
 

@@ -37,8 +37,8 @@ def find_files(folder: Path, remarks: Remarks) -> list[Path]:
     return sorted(files.values())
 
 
-def read_headers(folder: Path, files: Sequence[Path], remarks: Remarks) -> list[Image]:
-    """Describe all images among the files of a folder, and count the other files."""
+def read_headers(folder: Path, files: Sequence[Path], patients: dict[str, str], remarks: Remarks) -> list[Image]:
+    """Describe all images among the files of a folder, and count the other files; see `find_series` for patients."""
     images: list[Image] = []
     series: dict[Path, list[Path]] = {}
     data = {each for path in files for each in _data_files(path)}
@@ -55,7 +55,6 @@ def read_headers(folder: Path, files: Sequence[Path], remarks: Remarks) -> list[
             elif path not in data:
                 remarks.others[path.suffix.lower() or path.name] += 1
             advance()
-        patients: dict[str, str] = {}
         for parent, of_parent in series.items():
             images += find_series(parent.relative_to(folder), parent, of_parent, patients, remarks)
             advance(len(of_parent))

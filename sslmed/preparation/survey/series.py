@@ -8,6 +8,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from sslmed.preparation.readers import dicom
+from sslmed.preparation.readers.csv_file import names_patient
 from sslmed.preparation.survey.image import Image
 from sslmed.preparation.survey.remarks import Remarks
 
@@ -23,7 +24,7 @@ def find_series(
         name: Path of the folder within the folder of the survey.
         folder: The folder.
         files: The DICOM files in it.
-        patients: Patient -> number, in the order in which patients are met. Nothing else is passed on of them.
+        patients: Patient -> `dicom-1` and so on, as they are met. Nothing else is passed on of them.
         remarks: Gets the series that are no volume, damaged files, and, if there are several series, a list of them.
     """
     series = dicom.list_series(folder)
@@ -60,9 +61,9 @@ def _image(name: PurePath, path: Path, series: dicom.Series, patients: dict[str,
 
 
 def _patient(file: Path, numbers: dict[str, str]) -> str:
-    """Return the number of the patient of a DICOM file; empty if the file names none."""
+    """Return what the patient of a DICOM file is called; empty if the file names none."""
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(file))
     reader.ReadImageInformation()
     identity = reader.GetMetaData(PATIENT).strip() if reader.HasMetaDataKey(PATIENT) else ""
-    return numbers.setdefault(identity, str(len(numbers) + 1)) if identity else ""
+    return numbers.setdefault(identity, f"dicom-{len(numbers) + 1}") if names_patient(identity) else ""

@@ -7,7 +7,7 @@ from pathlib import Path, PurePath
 
 from sslmed.core.errors import DataError
 from sslmed.preparation.photograph import FORMATS
-from sslmed.preparation.readers.csv_file import PATIENTS, Line, by_column, is_given, read_lines
+from sslmed.preparation.readers.csv_file import PATIENTS, Line, by_column, is_given, names_patient, read_lines
 from sslmed.preparation.readers.names import VOLUMES, nfc, strip_extension
 
 CLASSES = ("class", "label", "diagnosis", "grade", "level", "category", "dx", "severity")
@@ -69,7 +69,7 @@ def _sheet(path: Path, column: str, rows: Mapping[PurePath, Line]) -> Sheet:
     lower = {re.sub(r"\W+", "_", name.lower()): name for name in names}
     patient = next((lower[name] for name in PATIENTS if name in lower), None)
     if patient is not None:
-        sheet.patients = {image: text for image, row in rows.items() if is_given(text := row.cells[patient])}
+        sheet.patients = {image: text for image, row in rows.items() if names_patient(text := row.cells[patient])}
     sheet.others = [name for name in names if name != patient]
     known = [lower[name] for name in (*CLASSES, *VALUES) if name in lower]
     chosen = known[0] if known else sheet.others[0] if len(sheet.others) == 1 else ""

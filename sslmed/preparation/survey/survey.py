@@ -17,6 +17,7 @@ from sslmed.preparation.survey.files import find_files, read_headers, split
 from sslmed.preparation.survey.image import Image
 from sslmed.preparation.survey.nnunet import join_channels
 from sslmed.preparation.survey.pairs import pair
+from sslmed.preparation.survey.patients import name_patients
 from sslmed.preparation.survey.remarks import Remarks
 from sslmed.preparation.survey.samples import CT, Sample, choose, read_sample
 from sslmed.preparation.survey.sheets import Sheet, find_sheet
@@ -83,7 +84,8 @@ def survey(folder: Path) -> Survey:
     """Find out what images a folder has, also in subfolders and through links; nothing is written."""
     remarks = Remarks()
     files = find_files(folder, remarks)
-    images, masks = split(read_headers(folder, files, remarks), remarks)
+    patients: dict[str, str] = {}
+    images, masks = split(read_headers(folder, files, patients, remarks), remarks)
     jsons = [path for path in files if path.name == "dataset.json"]
     names: dict[PurePath, Names] = {path.parent.relative_to(folder): read_names(path) for path in jsons}
     nnunet = {root for root in names if names[root].is_nnunet}
@@ -95,6 +97,8 @@ def survey(folder: Path) -> Survey:
     remarks.problems += [f"{folder}/{problem}" for problem in within.problems]
     sheets = [path for path in files if path.suffix.lower() == ".csv"]
     sheet = find_sheet(sheets, [image.name for image in images])
+    if sheet is not None:
+        images = name_patients(images, sheet, patients, remarks)
     kinds: dict[object, list[Image]] = {}
     for image in images:
         kinds.setdefault((image.dims, image.channels, tuple(map(is_ct, image.modality))), []).append(image)

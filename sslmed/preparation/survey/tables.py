@@ -85,8 +85,7 @@ def _columns(group: Group, folder: Path) -> dict[str, list[str]]:
         columns[sheet.kind] = [sheet.labels.get(image.name, "") for image in images]
     if group.modality and group.kind == "volumes":
         columns["modality"] = [SEVERAL.join(group.modality)] * len(images)
-    listed = {} if sheet is None else sheet.patients
-    patients = [listed.get(image.name) or image.patient for image in images]
+    patients = [image.patient for image in images]
     if all(patients) and len({*patients}) > 1:  # one for all is a placeholder
         columns["patient"] = patients
     return {name: cells for name, cells in columns.items() if any(cells)}
