@@ -3,8 +3,10 @@
 import importlib
 import inspect
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import fields, is_dataclass
 from pathlib import Path
+from typing import Any, get_args
 
 from sslmed.core.errors import UserError
 from sslmed.core.nearest import did_you_mean, did_you_mean_path
@@ -58,11 +60,17 @@ def one_line(message: str, options: Collection[str], classes: Iterable[str] = ()
     text = re.sub(r'Parser key "[^"]+":?\s*', "", text)
     if found := re.match(r"unrecognized arguments: (\S+)", text):
         return _unknown_option(found[1].split("=")[0], options)
+    if found := re.match(
+        r"Problem with given class_path '([^']+)': Group '([^']+)' does not accept option '([^']+)'", text
+    ):
+        return _unknown_argument(option, found[1], f"{found[2]}.{found[3]}")
     if found := re.search(r"does not accept option '([^']+)'", text):
         return _unknown_option(f"--{found[1]}", options)
     if found := re.search(r"required: (.*)", text):
         return f"required, and not given: {', '.join(_as_option(name, options) for name in found[1].split(', '))}"
     if found := re.search(r"(?:.*class_path '([^']+)':)? *Option '([^']+)' is not accepted", text):
+        return _unknown_argument(option, found[1], found[2])
+    if found := re.match(r"Problem with given class_path '([^']+)': unrecognized arguments: --([^\s=]+)", text):
         return _unknown_argument(option, found[1], found[2])
     text = re.sub(r"Problem with given class_path '[^']+': *", "", text)
     if found := re.match(r"Expected a dot import path string: (\S+)", text):
@@ -101,10 +109,24 @@ def _unknown_argument(option: str, class_path: str | None, name: str) -> str:
         return f"{option}.{name}: no such option"
     module, _, kind = class_path.rpartition(".")
     made_by = getattr(importlib.import_module(module), kind)
+    *outer, last = name.split(".")
+    for part in outer:  # into a dataclass, as the `optimization` of a model
+        annotation = _parameters(made_by).get(part)
+        nested = next((each for each in (annotation, *get_args(annotation)) if is_dataclass(each)), None)
+        if nested is None:
+            last = part
+            break
+        made_by, option = nested, f"{option}.{part}"
+    listed = f"; it has {', '.join(field.name for field in fields(made_by))}" if is_dataclass(made_by) else ""
+    cure = did_you_mean(last, _parameters(made_by)) or listed
+    return f"{option}.{last}: {made_by.__name__} has no such option{cure}"
+
+
+def _parameters(made_by: Callable[..., Any]) -> dict[str, Any]:
+    """Return the parameters of a class, also those that it passes on to its bases, or of a function -> their types."""
     bases = made_by.__mro__ if isinstance(made_by, type) else ()
     constructors = [made_by, *(vars(base)["__init__"] for base in bases if "__init__" in vars(base))]
-    known = {parameter for each in constructors for parameter in inspect.signature(each).parameters}
-    return f"{option}.{name}: {kind} has no such option{did_you_mean(name, known)}"
+    return {name: each.annotation for of in constructors for name, each in inspect.signature(of).parameters.items()}
 
 
 def _expected(kind: str, value: str) -> str:

@@ -296,6 +296,19 @@ def test_the_column_of_labels_in_a_csv_file(check, tmp_path: Path, header: str, 
         assert datasets_of(report)[0].labels == expected[0]
 
 
+@pytest.mark.parametrize(
+    ("header", "cell", "masked"), [("image,patient", "p{}", False), ("id,left,right", "{0},{0}", True)]
+)
+def test_no_label_is_asked_for_that_is_not_there_or_not_needed(check, tmp_path: Path, header, cell, masked) -> None:
+    folder = generated_folders.nested(tmp_path / "scans", labelled=6 * masked)
+    images = sorted(folder.rglob("ct.nii.gz"))
+    lines = [f"{image.relative_to(folder)},{cell.format(number)}" for number, image in enumerate(images)]
+    (folder / "pat.csv").write_text("\n".join([header, *lines]))
+    report = check(folder)
+    assert ("mask" in rows()[0]) is masked
+    assert not [line for line in report["advice"] if "pat.csv" in line]
+
+
 def test_photographs_and_volumes_are_two_datasets(check, tmp_path: Path) -> None:
     generated_folders.photographs(tmp_path / "all" / "eyes")
     generated_folders.nested(tmp_path / "all" / "scans")

@@ -114,7 +114,7 @@ def _advice(table: Table) -> list[str]:
         )
     if not table.has_patients:
         advice.append("names no patients; if they have several images, add patient, to keep these in one fold")
-    if sheet is not None and not sheet.column:
+    if sheet is not None and sheet.others and not sheet.column and not table.labels:
         what = f"{sheet.path} lists the images, and its label may be {', '.join(sheet.others)}"
         advice.append(f"has no class or value; {what}: add it as one")
     return advice

@@ -226,6 +226,9 @@ NAMES = [
 FITTING = [
     Bad("mistyped option of a model", fit("--model.num_angels 3"), ("--model.num_angels: Segmentation has no such option",)),
     Bad("mistyped option of an encoder", fit("--model.encoder.widts [4]"), ("--model.encoder.widts: UNetEncoder has no such option; did you mean widths?",)),
+    Bad("option of the optimizer one level too high", fit("--model.optimization.lr 0.1"), ("--model.optimization.lr: Optimization has no such option; it has optimizer, schedule",)),
+    Bad("mistyped option of the optimization", fit("--model.optimization.shedule cosine"), ("--model.optimization.shedule: Optimization has no such option; did you mean schedule?",)),
+    Bad("mistyped group of options", fit("--model.optimisation.schedule cosine"), ("--model.optimisation: Segmentation has no such option; did you mean optimization?",)),
     Bad("mistyped option of the trainer", fit("--trainer.devicez 2"), ("--trainer.devicez: no such option; did you mean --trainer.devices?",)),
     Bad("mistyped class", fit("--model Segmentaton"), ("--model: no class Segmentaton is known; did you mean Segmentation?",)),
     Bad("mistyped choice", fit("--select lst"), ("--select: expected last or best, got lst; did you mean last?",)),

@@ -61,5 +61,6 @@ INPUTS = [
         Bad(f"config of a run with {name}", fit("-c task.yaml"), (f"task.yaml: {name} always follows from {source}",), make=write("task.yaml", f"{name}: 3"))
         for name, source in {"trainer.max_epochs": "data.validations", "data.seed": "seed_everything", "model.encoder.in_channels": "data.in_channels"}.items()
     ),
+    Bad("overlay with an option of the optimizer one level too high", plan(), ("preset/finetune.yaml: --model.optimization.lr: Optimization has no such option; it has optimizer, schedule",), make=write("preset/finetune.yaml", "model: {init_args: {optimization: {lr: 0.1}}}")),
     Bad("config of a run that is JSON of data", fit("-c Task/dataset.json"), ("no such option",)),
 ]  # fmt: skip
