@@ -57,7 +57,7 @@ def _best_arm(grid: Grid, places: Places, plan: Plan) -> str:
 
     whole = with_earlier(grid, places, plan(grid, places), plan).runs
     finished = [run for run in whole if run.labels is not None and is_done(places.work, run)]
-    return best_arm(places.work, finished)[0].arm
+    return best_arm(places.work, finished, to_train=True)[0].arm
 
 
 def conclude(work: Path, runs: Sequence[Run], out: Path, metric: str) -> int:
