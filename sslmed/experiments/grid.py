@@ -1,5 +1,6 @@
 """What a figure compares: arms, amounts of labels, folds and seeds, and the preset's files for them."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -75,9 +76,11 @@ class Grid:
             near = did_you_mean(strays[0], [f"{name}.yaml" for name in overlays])
             raise UserError(f"{self.preset_folder}: {', '.join(strays)} would not be read: {cure}{near}")
         for name in ("arms", "labels", "folds", "seeds"):
-            chosen = getattr(self, name)
-            if not chosen or len(set(map(str, chosen))) < len(chosen):  # as their folders are called
-                raise UserError(f"{name} must be at least one, each once, got {', '.join(map(str, chosen)) or 'none'}")
+            times = Counter(map(str, getattr(self, name)))  # as their folders are called
+            if not times:
+                raise UserError(f"{name} must be at least one, got none")
+            if repeated := [each for each, number in times.items() if number > 1]:
+                raise UserError(f"{name} must be given once each, got more than once: {', '.join(repeated)}")
 
     def overlay(self, file: str) -> list[Path]:
         """List the YAML files of this name: of the preset that this one shares overlays with, then its own, if any."""
