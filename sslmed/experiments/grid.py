@@ -9,6 +9,7 @@ from sslmed.core.errors import UserError
 from sslmed.core.label_amount import LabelAmount
 from sslmed.core.names import check_name
 from sslmed.core.nearest import did_you_mean
+from sslmed.core.text import by_spaces
 from sslmed.experiments.arms import DECODER, EXTERNAL, NULL, SLICES, SUPERVISED, Arm
 from sslmed.experiments.options import Finetuning
 from sslmed.experiments.own import RESERVED, encoder_class, weights_file
@@ -135,7 +136,7 @@ class Grid:
         if not of_ours and (arm.pretext not in known or (varied and known[arm.pretext] is None)):
             suffixes = "<task>-external" + (f", <task>{DECODER}, each also with {SLICES}" if self.takes_slices else "")
             names = [*known, SUPERVISED, NULL]
-            near = did_you_mean(arm.name, names)
+            near = by_spaces(arm.name) or did_you_mean(arm.name, names)
             raise UserError(f"unknown arm {arm.name}: choose from {', '.join(names)}, {suffixes}, or give a YAML{near}")
         if arm.hands_over_decoder and not self.takes_slices:
             raise UserError(
