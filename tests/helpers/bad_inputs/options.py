@@ -108,7 +108,7 @@ PLANNING = [
     Bad("mistyped folder of a preset", plan("--preset prset"), ("prset: no such preset", "did you mean preset?")),
     Bad("mistyped preset", plan("--preset quik"), ("quik: no such preset", "did you mean quick?")),
     Bad("mistyped encoder", plan("--encoder rsnet"), ("unknown encoder rsnet", "did you mean resnet?")),
-    Bad("mistyped dataset", plan(data="pancras"), ("pancras: no such folder", "did you mean pancreas?")),
+    Bad("mistyped dataset", plan(data="pancras"), ("--data pancras: no such folder", "did you mean pancreas?")),
     Bad(
         "mistyped executor",
         plan("--executor lokal"),
@@ -169,7 +169,12 @@ PLANNING = [
     Bad(
         "pool that is not there",
         plan("--pool Tsk --arms rotation-external"),
-        ("Tsk: no such folder", "did you mean Task?"),
+        ("--pool Tsk: no such folder", "did you mean Task?"),
+    ),
+    Bad(
+        "source that is not there",
+        plan("--source phantm --arms supervised"),
+        ("--source phantm: no such folder", "did you mean phantom?"),
     ),
     Bad(
         "tasks that compare cases with one for validation",
