@@ -79,4 +79,4 @@ def run(options: Options, settings: PrepareSettings) -> None:
 def _say_copies(store: "Store") -> None:
     n_copies = len(store.cases) - len(set(store.digests.values()))
     if n_copies:
-        print(f"{n_copies} images are copies of another; copies stay together in one fold")
+        print(f"copies of another image: {n_copies}; copies stay together in one fold")

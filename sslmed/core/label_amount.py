@@ -6,6 +6,7 @@ from decimal import Decimal
 from functools import total_ordering
 
 from sslmed.core.errors import UserError
+from sslmed.core.text import by_spaces
 
 ALL = "all"
 
@@ -48,7 +49,8 @@ class LabelAmount:
         try:
             return cls(count=int(number))
         except ValueError as error:
-            raise UserError(f"a number of labels must be a whole number or `{ALL}`, got {number}") from error
+            got = f"{number}{by_spaces(str(number))}"
+            raise UserError(f"a number of labels must be a whole number or `{ALL}`, got {got}") from error
 
     @classmethod
     def from_path(cls, name: str) -> "LabelAmount":

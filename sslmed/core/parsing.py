@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 from sslmed.core.errors import UserError
 from sslmed.core.nearest import did_you_mean, did_you_mean_path
+from sslmed.core.text import by_spaces
 
 EMPTY = re.compile(
     r"Does not validate against any of the Union subtypes|Subtypes:|Errors:|Expected a <class 'NoneType'>|Given value"
@@ -58,6 +59,7 @@ def one_line(message: str, options: Collection[str], classes: Iterable[str] = ()
     key = ".".join(re.findall(r'Parser key "([^"]+)"', text))
     option = _as_option(key, options)
     text = re.sub(r'Parser key "[^"]+":?\s*', "", text)
+    in_list = text.startswith("element ")
     if found := re.match(r"unrecognized arguments: (\S+)", text):
         return _unknown_option(found[1].split("=")[0], options)
     if found := re.match(
@@ -80,9 +82,10 @@ def one_line(message: str, options: Collection[str], classes: Iterable[str] = ()
     if found := re.match(r"argument (--\S+): (expected .*arguments?)$", text):
         return f"{found[1]}: {found[2]}; write a value that begins with a dash as {found[1]}=-VALUE, a file as ./-NAME"
     if found := RESTRICTED.match(text):
-        return f"{option}: expected {_restricted(found[1])}, got {_given(message, found[2])}"
+        value = _given(message, found[2])
+        return f"{option}: expected {_restricted(found[1])}, got {value}{by_spaces(value) if in_list else ''}"
     if found := re.match(r"(?:element \d+: )?Expected an? (.+?)\. Got value: (.*)", text):
-        return f"{option}: {_expected(*found.groups())}"
+        return f"{option}: {_expected(*found.groups())}{by_spaces(found[2]) if in_list else ''}"
     if kinds := re.findall(r"Expected an? (<class '[^']+'>|typing\.Literal\[[^\]]*\])", text):
         return f"{option}: expected {' or '.join(map(_kind, kinds))}, got {_given(message)}"
     return f"{option}: {text}" if key else text

@@ -22,6 +22,11 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
+def by_spaces(value: str) -> str:
+    """End a message about a wrong value of a list, if it has commas: `; separate values by spaces`, or nothing."""
+    return "; separate values by spaces" if "," in value else ""
+
+
 def image_counts(counts: Mapping[str, int]) -> str:
     """Format the images of pretraining: `10 of 40 images (others: 2 for validation, 28 copies of another image)`.
 

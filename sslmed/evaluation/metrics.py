@@ -67,14 +67,14 @@ class Metric:
         return low - high, high - low
 
 
-_DICE = "the overlap of the predicted region with the expert's: 0 is none, 1 perfect"
+_DICE = "the overlap of the predicted region with the labelled one: 0 is none, 1 perfect"
 _NSD = (
-    "the fraction of the predicted and the expert's outlines that lie within a tolerance of each other "
+    "the fraction of the predicted and the labelled outlines that lie within a tolerance of each other "
     "(2 mm unless `surface_tolerance` says otherwise): 0 is none, 1 perfect"
 )
 _HD95 = (
-    "how far the predicted outline is from the expert's, and the expert's from it, but for the 5 % that are furthest "
-    "off: 0 is perfect; where one of the two has no such region, the diagonal of the image"
+    "how far the predicted outline is from the labelled one, and the labelled one from it, but for the 5 % that are "
+    "furthest off: 0 is perfect; where one of the two has no such region, the diagonal of the image"
 )
 _distance = partial(Metric, kind="segmentation", meaning=_HD95, bounds=(0.0, inf), unit="mm", higher_is_better=False)
 
@@ -105,7 +105,7 @@ METRICS: dict[str, Metric] = {
             "qwk",
             "classification",
             "quadratic weighted kappa",
-            "agreement with the expert's grades, larger mistakes counting more: 0 is chance, 1 perfect",
+            "agreement with the true grades, larger mistakes counting more: 0 is chance, 1 perfect",
             bounds=(-1.0, 1.0),
             values=classification.kappa_values,
             pooled=classification.kappa,

@@ -29,11 +29,16 @@ def runs_of(path: Path) -> list[Path]:
     return [path / run.name for run in best_arm(path, finished_runs(path))]
 
 
-def best_arm(work: Path, runs: Sequence[Run]) -> list[Run]:
+def best_arm(work: Path, runs: Sequence[Run], *, to_train: bool = False) -> list[Run]:
     """Return the runs of the best arm, with the most labels, among finished runs with the settings and data of today.
 
     Arms are compared by the mean score of the validation cases of the same folds and seeds. Those that do not have all
     of them are left out, and so are null arms.
+
+    Args:
+        work: The experiment's directory.
+        runs: Its finished runs.
+        to_train: Whether another network of the arm is to be trained, rather than these used; only the log says it.
 
     Raises:
         UserError: If there is none.
@@ -58,9 +63,11 @@ def best_arm(work: Path, runs: Sequence[Run]) -> list[Run]:
     }
     best = (max if best_is(metric) == "max" else min)(scores, key=lambda arm: scores[arm])
     others = ", ".join(f"{arm} {score:.3f}" for arm, score in scores.items() if arm != best)
+    taken = f"takes the {count(len(common), 'network')} of the arm {best} with {most.of_labels}"
+    trained = f"trains the arm {best}, the best with {most.of_labels}"
     log.info(
-        "%s: takes the %s of the arm %s with %s, whose %s in validation is %.3f%s",
-        *(work, count(len(common), "network"), best, most.of_labels),
+        "%s: %s, whose %s in validation is %.3f%s",
+        *(work, trained if to_train else taken),
         *(metric.removeprefix("val/"), scores[best], others and f" ({others})"),
     )
     if left_out := ", ".join(sorted(arms.keys() - compared.keys())):

@@ -89,7 +89,9 @@ def choose_sources(options: Options, grid: Grid) -> tuple[Source, Pool | None, S
     first, *others = options.data
     data = Source(first, options.downloads, experiment.label_kind, *phantom, more=tuple(others))
     pool = None if options.pool is None else Pool(options.pool, options.downloads)
-    source = None if options.source is None else Source(options.source, options.downloads, None, *phantom, seed=1)
+    source = None
+    if options.source is not None:
+        source = Source(options.source, options.downloads, None, *phantom, seed=1, option="--source")
     return data, pool, source
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from sslmed.core.label_amount import ALL, LabelAmount
-from sslmed.core.text import duration, image_counts, shorten
+from sslmed.core.text import count, duration, image_counts, shorten
 from sslmed.data.selection import select_labelled, select_pool, select_pretraining, split_store, split_without_test
 from sslmed.data.splits import Split
 from sslmed.evaluation.resolution import lost_labels
@@ -57,7 +57,7 @@ def print_dry_run(
     )
     for reason, stale in stale_runs(work, runs).items():
         names = shorten([run.name for run in stale])
-        lines.append(f"{reason}; {len(stale)} old runs will be set aside: {names}")
+        lines.append(f"{reason}; will set {count(len(stale), 'old run')} aside: {names}")
     n_train = None if seen is None else len(_split(grid, runs, seen.store, grid.folds[0]).train)
     stores = [] if seen is None else [each for each in (seen.store, seen.pool, seen.source) if each is not None]
     lines += _cost_lines(grid, todo, stores, n_train, executor)
@@ -113,8 +113,8 @@ def _source_line(source: Source, store: Store | None) -> str:
         return f"labelled source: {_absent(source) if source.is_absent else source.folder}"
     split = split_without_test(store)
     return (
-        f"labelled source: {source.folder}: pretraining sees images and labels of {len(split.train)} cases, and "
-        f"{len(split.validation)} for validation"
+        f"labelled source: {source.folder}: pretraining sees images and labels of "
+        f"{count(len(split.train), 'case')}, and {len(split.validation)} for validation"
     )
 
 
@@ -125,8 +125,8 @@ def _listed(paths: Sequence[Path]) -> str:
 def _unprepared_line(store: Store) -> str:
     cases = sorted(store.unprepared)
     return (
-        f"{len(cases)} cases are new or have changed, and are not prepared yet ({shorten(cases)}): runs that see them "
-        "are to do, and copies of an image, which count once in pretraining, are not known among them"
+        f"{count(len(cases), 'case')} not prepared yet, as new or changed ({shorten(cases)}): runs that see any of "
+        "them are to do, and copies of an image, which count once in pretraining, are not known among them"
     )
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from sslmed.core.errors import DataError
 from sslmed.core.gpu_sharing import RAN_OUT
 from sslmed.core.machine import available_memory, usable_cores
+from sslmed.core.text import count
 from sslmed.experiments.devices import default_jobs, free_gpu_memory, gpus
 from sslmed.experiments.executors.local import Executor, Local
 from sslmed.experiments.failures import failures
@@ -75,7 +76,7 @@ def run_all(work: Path, runs: Sequence[Run], *, executor: Executor, lock: int) -
     if isinstance(executor, Local) and executor.jobs_per_gpu > 1:
         lacking = {each.run for each in failures(work, runs, {}) if RAN_OUT in each.reason}
         if lacking:
-            print(f"{RAN_OUT} in {len(lacking)} runs: they are done again, one on each GPU", file=sys.stderr)
+            print(f"{RAN_OUT} in {count(len(lacking), 'run')}: done again, one on each GPU", file=sys.stderr)
             alone = Local(default_jobs(executor.gpus), executor.gpus)
             again = [run for run in runs if run.name in lacking or run.needs in lacking]
             run_workflow(work, again, executor=alone, lock=lock)

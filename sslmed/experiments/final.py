@@ -11,6 +11,7 @@ from sslmed.core.files import write_text
 from sslmed.core.label_amount import LabelAmount
 from sslmed.core.startup import importing
 from sslmed.core.tables import read_table
+from sslmed.core.text import count
 from sslmed.experiments.earlier import Plan, with_earlier, with_earlier_arms
 from sslmed.experiments.failures import report_failures
 from sslmed.experiments.grid import Grid
@@ -57,7 +58,7 @@ def _best_arm(grid: Grid, places: Places, plan: Plan) -> str:
 
     whole = with_earlier(grid, places, plan(grid, places), plan).runs
     finished = [run for run in whole if run.labels is not None and is_done(places.work, run)]
-    return best_arm(places.work, finished)[0].arm
+    return best_arm(places.work, finished, to_train=True)[0].arm
 
 
 def conclude(work: Path, runs: Sequence[Run], out: Path, metric: str) -> int:
@@ -77,8 +78,8 @@ def conclude(work: Path, runs: Sequence[Run], out: Path, metric: str) -> int:
         low, high = score["ci_low"], score["ci_high"]
         ends = "" if low is None or high is None else f"{low:.3f} to {high:.3f}; "
         print(
-            f"what to expect: the cross-validation of this arm with {score['n_labels']} labels found {metric} "
-            f"{score['mean']:.3f} ({ends}{score['n_runs']} runs)"
+            f"what to expect: the cross-validation of this arm with {count(score['n_labels'], 'label')} found {metric} "
+            f"{score['mean']:.3f} ({ends}{count(score['n_runs'], 'run')})"
         )
     print(f"next: sslmed predict --model {directory.path} --images SCANS --out MASKS")
     print(f"or, to give it to others: sslmed export {directory.path} OUT")

@@ -1,5 +1,6 @@
 """What a figure compares: arms, amounts of labels, folds and seeds, and the preset's files for them."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from sslmed.core.errors import UserError
 from sslmed.core.label_amount import LabelAmount
 from sslmed.core.names import check_name
 from sslmed.core.nearest import did_you_mean
+from sslmed.core.text import by_spaces
 from sslmed.experiments.arms import DECODER, EXTERNAL, NULL, SLICES, SUPERVISED, Arm
 from sslmed.experiments.options import Finetuning
 from sslmed.experiments.own import RESERVED, encoder_class, weights_file
@@ -75,9 +77,11 @@ class Grid:
             near = did_you_mean(strays[0], [f"{name}.yaml" for name in overlays])
             raise UserError(f"{self.preset_folder}: {', '.join(strays)} would not be read: {cure}{near}")
         for name in ("arms", "labels", "folds", "seeds"):
-            chosen = getattr(self, name)
-            if not chosen or len(set(map(str, chosen))) < len(chosen):  # as their folders are called
-                raise UserError(f"{name} must be at least one, each once, got {', '.join(map(str, chosen)) or 'none'}")
+            times = Counter(map(str, getattr(self, name)))  # as their folders are called
+            if not times:
+                raise UserError(f"{name} must be at least one, got none")
+            if repeated := [each for each, number in times.items() if number > 1]:
+                raise UserError(f"{name} must be given once each, got more than once: {', '.join(repeated)}")
 
     def overlay(self, file: str) -> list[Path]:
         """List the YAML files of this name: of the preset that this one shares overlays with, then its own, if any."""
@@ -132,7 +136,7 @@ class Grid:
         if not of_ours and (arm.pretext not in known or (varied and known[arm.pretext] is None)):
             suffixes = "<task>-external" + (f", <task>{DECODER}, each also with {SLICES}" if self.takes_slices else "")
             names = [*known, SUPERVISED, NULL]
-            near = did_you_mean(arm.name, names)
+            near = by_spaces(arm.name) or did_you_mean(arm.name, names)
             raise UserError(f"unknown arm {arm.name}: choose from {', '.join(names)}, {suffixes}, or give a YAML{near}")
         if arm.hands_over_decoder and not self.takes_slices:
             raise UserError(

@@ -35,6 +35,7 @@ class Source:
         phantom: Size of the phantom.
         more: Other known datasets, folders and tables, whose cases are added.
         seed: Seed of the phantom.
+        option: By which it is given.
 
     Raises:
         UserError: If the name of a folder is one that sslmed uses itself, the labels of a known dataset are of another
@@ -48,6 +49,7 @@ class Source:
     phantom: PhantomSettings | None = None
     more: tuple[str, ...] = ()
     seed: int = 0
+    option: str = "--data"
 
     @property
     def name(self) -> str:
@@ -109,9 +111,9 @@ class Source:
             generate, numbers = KINDS[self.phantom_kind], asdict(self.phantom)
             generate(self.folder, **numbers, seed=self.seed)
         else:
-            _fetch(self.data, self.downloads, (PHANTOM, *KNOWN))
+            _fetch(self.data, self.downloads, self.option, (PHANTOM, *KNOWN))
         for each in self.more:
-            _fetch(each, self.downloads)
+            _fetch(each, self.downloads, self.option)
         return layouts.read(*self.folders, labels=self.labels)
 
 
@@ -154,7 +156,7 @@ class Pool:
             UserError: If a folder does not exist or has no image, or a dataset cannot be downloaded.
         """
         for name in self.names:
-            _fetch(name, self.downloads)
+            _fetch(name, self.downloads, "--pool")
         check_name(self.name, self.folders[0])
         return layouts.scan_all(self.folders, pool=True)
 
@@ -179,10 +181,11 @@ def _must_be_downloaded(name: str, downloads: Path) -> bool:
     return name in KNOWN and not layouts.has_layout(_place(name, downloads))
 
 
-def _fetch(name: str, downloads: Path, known: Sequence[str] = (*KNOWN,)) -> None:
+def _fetch(name: str, downloads: Path, option: str, known: Sequence[str] = (*KNOWN,)) -> None:
     """Download a known dataset if it is absent, and refuse what is neither one nor there."""
     if name in KNOWN:
         fetch(name, downloads)
     elif not Path(name).exists():
         near = did_you_mean(name, known) or did_you_mean_path(Path(name))
-        raise UserError(f"{name}: no such folder or table, and no known dataset ({', '.join(known)}){near}")
+        what = "no such folder or table, and no known dataset"
+        raise UserError(f"{option} {name}: {what} ({', '.join(known)}){near}")

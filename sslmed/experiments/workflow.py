@@ -14,7 +14,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from itertools import count
+from itertools import count as counting
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from sslmed.core.errors import DataError
 from sslmed.core.files import remove_leftovers
 from sslmed.core.label_amount import LabelAmount
 from sslmed.core.progress import Advance, progress
-from sslmed.core.text import shorten
+from sslmed.core.text import count, shorten
 from sslmed.experiments.engine import command, environment, last_lines
 from sslmed.experiments.executors.local import Executor
 from sslmed.experiments.plan import Run, plan_of, write_plan
@@ -136,12 +136,12 @@ def set_stale_runs_aside(work: Path, runs: Sequence[Run]) -> None:
         renamed = []
         for run in stale:
             directory = work / run.name
-            numbered = (directory.with_name(f"{directory.name}.old{n}") for n in count(1))
+            numbered = (directory.with_name(f"{directory.name}.old{n}") for n in counting(1))
             place = next(path for path in numbered if not path.exists())
             with RunDirectory(directory).locked(wait=True):  # an orphan of a killed workflow may still write it
                 directory.rename(place)
             renamed.append(f"{run.name} is now {place.name}")
-        print(f"{work}: {reason}; {len(renamed)} old runs are set aside: {shorten(renamed)}", file=sys.stderr)
+        print(f"{work}: {reason}; sets {count(len(renamed), 'old run')} aside: {shorten(renamed)}", file=sys.stderr)
 
 
 def run_workflow(work: Path, runs: Sequence[Run], *, executor: Executor, lock: int) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from sslmed.core.errors import DataError, UserError
 from sslmed.core.files import read_json, refuse_within, remove_leftovers, write_text
-from sslmed.core.text import shorten
+from sslmed.core.text import count, shorten
 from sslmed.core.workers import run_in_processes
 from sslmed.preparation.channels import order_note
 from sslmed.preparation.foreground import foreground_voxels, occurring
@@ -171,7 +171,7 @@ def _report_left_out(store: Path, problems: Sequence[str]) -> None:
     path.unlink(missing_ok=True)
     if problems:
         write_text(path, "".join(f"{problem}\n" for problem in problems))
-        summary = f"{len(problems)} problems with images, which are left out, are listed in {path}"
+        summary = f"{path} lists {count(len(problems), 'problem')} with images, which are left out"
         print(f"{summary}; the first is {problems[0]}", file=sys.stderr)
 
 
@@ -181,9 +181,9 @@ def _report_guesses(dataset: Dataset, records: Mapping[str, Record]) -> None:
     headers = {case.image: records[case.id]["geometry"]["header"] for case in dataset.cases if case.id in records}
     guessed = [image for image, header in headers.items() if not has_form(header)]
     if guessed:
-        what = "do not say where they lie (both form codes in the header are 0)"
-        how = "their axes are taken to run to the left, to the back and up, as ITK takes them"
-        print(f"{len(guessed)} images {what}; {how}; the first is {guessed[0]}", file=sys.stderr)
+        what = "at an unknown place (both form codes in the header are 0)"
+        how = "axes are taken to run to the left, to the back and up, as ITK takes them"
+        print(f"{count(len(guessed), 'image')} {what}; {how}; the first is {guessed[0]}", file=sys.stderr)
 
 
 def _report_contradictions(store: Store) -> None:
@@ -211,7 +211,7 @@ def _report_doubts(dataset: Dataset) -> None:
 
 def _report_label_maps(dataset: Dataset) -> None:
     if dataset.label_maps:
-        what = f"{len(dataset.label_maps)} volumes are label maps by their names, and not taken as images"
+        what = f"{count(len(dataset.label_maps), 'volume')} not taken as images, but as label maps by name"
         print(f"{what}; the first is {dataset.label_maps[0]}; a table can list it if it is one", file=sys.stderr)
 
 

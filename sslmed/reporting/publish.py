@@ -57,7 +57,7 @@ def _write(outcome: Outcome, tables: Tables) -> None:
     if earlier:
         print(f"they show {count(earlier, 'finished run')} of earlier commands with the same settings as well")
     for test in tables.tests.to_dict("records"):
-        corrected = f"{p_value(test['p_holm'])} with Holm's correction for {len(tables.tests)} arms"
+        corrected = f"{p_value(test['p_holm'])} with Holm's correction for {count(len(tables.tests), 'arm')}"
         print(f"{effect(test)} to the baseline, p {p_value(test['p'])}, {corrected}")
     write_report(out / NAME, experiment)
     print(f"to look at: {out / NAME}")

@@ -221,7 +221,7 @@ def test_what_cannot_be_used_is_named_with_its_reason(check, tmp_path: Path) -> 
     assert "truncated" in problems["cut.nii.gz"]
     assert "3 x 4 x 5" in problems["other_seg.nii.gz"]
     assert "fractional" in problems["ct_seg.nii.gz"]
-    assert any("1 links" in note for note in report["notes"])
+    assert any("1 link to" in note for note in report["notes"])
     assert [table["path"] for table in report["tables"]] == ["table.csv", "table-2.csv"]
     assert [len(dataset.cases) for dataset in datasets_of(report)] == [9] * 2
     assert any("--pool table-2.csv pretrains on its volumes too" in line for line in report["advice"])

@@ -163,7 +163,7 @@ def test_what_lacked_memory_is_done_again_alone(machine, tmp_path: Path, workflo
     first, filled, again = capsys.readouterr().err.splitlines()
     assert first == "1 side by side until the memory of a first run says how many share a GPU"
     assert filled == "16 side by side (jobs: 59, cores: 16, memory: 60, GPU memory: 19)"
-    assert again == f"{RAN_OUT} in 2 runs: they are done again, one on each GPU"  # the third run needs one of them
+    assert again == f"{RAN_OUT} in 2 runs: done again, one on each GPU"  # the third run needs one of them
 
 
 def test_without_a_gpu_nothing_is_measured(machine, tmp_path: Path, workflows, capsys) -> None:

@@ -91,14 +91,17 @@ def test_volumes_of_different_sizes_are_compared_in_crops_and_end_in_a_final_mod
         assert nib.load(tmp_path / "masks" / path.name).shape == nib.load(path).shape
 
 
-@pytest.mark.parametrize(("arm", "high"), [("NA", 1.0), ("nan", 1.0), ("007", 1.0), ("of-a-single-case", math.inf)])
-def test_scores_of_an_arm_are_found_whatever_its_name(arm: str, high: float, tmp_path: Path, capsys) -> None:
+@pytest.mark.parametrize(
+    ("arm", "high", "runs"),
+    [("NA", 1.0, "5 runs"), ("nan", 1.0, "5 runs"), ("007", 1.0, "5 runs"), ("of-a-single-case", math.inf, "1 run")],
+)
+def test_scores_of_an_arm_are_found_whatever_its_name(arm: str, high: float, runs: str, tmp_path: Path, capsys) -> None:
     run = Run(arm, 0, 0, LabelAmount(fraction=1.0), f"{arm}/final", "job", None, (), "key")
     (tmp_path / run.name).mkdir(parents=True)
     (tmp_path / run.name / "results.json").write_text("{}")
     scores = {"metric": "auroc", "arm": [arm], "mean": 0.75, "ci_low": 0.5, "ci_high": high, "p": None}
-    counts = {"label_fraction": 1.0, "n_labels": 40, "n_runs": 5, "n_cases": 50}
+    counts = {"label_fraction": 1.0, "n_labels": 40, "n_runs": int(runs[0]), "n_cases": 50}
     pd.DataFrame(scores | counts).to_csv(tmp_path / "summary.csv", index=False)
     assert conclude(tmp_path, [run], tmp_path, "auroc") == 0
     ends = "0.500 to 1.000; " if high == 1 else ""
-    assert f"found auroc 0.750 ({ends}5 runs)" in capsys.readouterr().out
+    assert f"found auroc 0.750 ({ends}{runs})" in capsys.readouterr().out

@@ -162,10 +162,10 @@ def test_an_edit_of_the_users_own_task_makes_its_runs_anew(tmp_path: Path, modul
         ({"figure": "fig4", "arms": ("rotation-2d",)}, "labels of fig4 are of whole images, not slices; use rotation"),
         (
             {"labels": (LabelAmount(count=4), LabelAmount(count=4))},
-            "labels must be .* each once, got 4 labels, 4 labels",
+            "labels must be given once each, got more than once: 4 labels$",
         ),
         ({"folds": (3,)}, "folds must be in 0 to 2"),
-        ({"seeds": (1, 1)}, "each once"),
+        ({"seeds": (1, 2, 1)}, "seeds must be given once each, got more than once: 1$"),
         ({"arms": ()}, "at least one"),
     ],
 )

@@ -228,5 +228,5 @@ def test_precision_auto_is_that_of_the_first_commands_processor(tmp_path: Path, 
     (preset / "preset.yaml").write_text(text.replace("precision: auto", "precision: 32-true"))
     assert _reproduce(tmp_path, *more, "--dry-run", arms=["baseline"]) == 0
     shown = capsys.readouterr()
-    assert "settings have changed; 2 old runs will be set aside" in shown.out
+    assert "settings have changed; will set 2 old runs aside" in shown.out
     assert "bf16" not in shown.err

@@ -139,10 +139,10 @@ def test_labels_corrected_after_an_experiment_set_its_runs_aside_and_a_new_scan_
     capsys.readouterr()
     assert reproduce(*command, "--dry-run") == 0
     shown = capsys.readouterr().out
-    assert "9 cases are new or have changed, and are not prepared yet (case_00" in shown
+    assert "9 cases not prepared yet, as new or changed (case_00" in shown
     assert "of which 0 are done and 1 are to do" in shown
     assert reproduce(*command) == 0
-    assert "the data have changed; 1 old runs are set aside: baseline/fold0/seed0/100 is now" in capsys.readouterr().err
+    assert "the data have changed; sets 1 old run aside: baseline/fold0/seed0/100 is now" in capsys.readouterr().err
     run = tmp_path / "runs" / "fig3" / "Task00_Toy-tiny" / "baseline" / "fold0" / "seed0" / "100"
     scores = [json.loads((path / "results.json").read_text())["metrics"] for path in (run, run.with_name("100.old1"))]
     assert scores[0] != scores[1]

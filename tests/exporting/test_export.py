@@ -252,7 +252,7 @@ def test_what_a_single_case_does_not_tell_is_a_dash_and_no_infinity(trained: Tra
     cases[:1].to_csv(run / "cases.csv", index=False)
     described = Description.of_run(read_run(run))
     json.dumps(described.to_json(), allow_nan=False)
-    expected = {"metric": "mae", "mean": 2.0, "ci_low": 0.0, "ci_high": None, "n_labels": 5, "n_runs": 2}
+    expected = {"metric": "mae", "mean": 2.0, "ci_low": 0.0, "ci_high": None, "n_labels": 1, "n_runs": 1}
     final = replace(described, run=described.run | {"scores": [], "expected": [expected]})
     cards = []
     for each in (described, final):
@@ -261,6 +261,7 @@ def test_what_a_single_case_does_not_tell_is_a_dash_and_no_infinity(trained: Tra
     assert re.search(r"mean absolute error \(unit of the values\) \| [\d.]+ \| – \|\n", cards[0])  # noqa: RUF001
     assert "95 % interval over 1 test case |" in cards[0]
     assert "| mae | 2.000 | – |\n\nThe intervals cover the choice of test cases; with so few runs" in cards[1]  # noqa: RUF001
+    assert "on 1 label had these scores in\ncross-validation (1 run), on" in cards[1]
 
 
 @pytest.mark.slow

@@ -19,7 +19,9 @@ from trained_runs import FINETUNED, MAPS, Trained
 
 from sslmed import load
 from sslmed.core.label_amount import LabelAmount
+from sslmed.experiments.best_arm import best_arm
 from sslmed.experiments.plan import Run, write_plan
+from sslmed.experiments.workflow import finished_runs
 from sslmed.prediction import predict as command
 
 
@@ -285,6 +287,10 @@ def test_an_experiment_stands_for_the_arm_that_is_best_in_validation(
     chosen = "takes the 2 networks of the arm baseline with 100 % of the labels"
     assert f"{chosen}, whose dice_foreground in validation is 0.600 (rotation 0.500)" in caplog.text
     assert "without finished runs of all these folds and seeds are left out: cpc, jigsaw" in caplog.text
+    caplog.clear()
+    best_arm(work, finished_runs(work), to_train=True)
+    assert "trains the arm baseline, the best with 100 % of the labels, whose dice_foreground in val" in caplog.text
+    assert "takes" not in caplog.text
     for path in work.rglob("config.yaml"):
         path.write_text(re.sub("^select: last$", "select: best", path.read_text(), flags=re.MULTILINE))
     assert predict(work, image, tmp_path / "best") == 0

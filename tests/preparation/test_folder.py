@@ -147,7 +147,7 @@ def test_nothing_about_a_patient_is_written_or_said(tmp_path, capfd):
     assert (store.cases, len(store.problems)) == (("p0", "p1"), 2)
     written = b"".join(path.read_bytes() for path in store.root.rglob("*") if path.is_file())
     said = "".join(capfd.readouterr())
-    assert "1 volumes are label maps by their names" in said
+    assert "1 volume not taken as images, but as label maps by name" in said
     for value in (*PATIENT.values(), *DATES.values()):
         assert value not in said
         assert value.encode() not in written

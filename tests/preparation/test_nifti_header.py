@@ -174,7 +174,7 @@ def test_a_written_mask_has_its_images_header_and_opens_where_it_does(
         nib.save(volume(np.asarray(nib.load(path).dataobj), *FORMS[name], image_class), path)
     store = prepare(data, tmp_path / "store", PrepareSettings(size=8), jobs=1)
     warning = capsys.readouterr().err
-    assert ("1 images do not say where they lie" in warning) == (name == "none")
+    assert ("1 image at an unknown place" in warning) == (name == "none")
     labels = store.native_label("case_00")
     batch = {"case": ["case_00"], "geometry": [store.geometry("case_00")]}
     WriteSegmentations(tmp_path / "run").write_on_batch_end(None, None, [labels], None, batch, 0, 0)

@@ -15,6 +15,7 @@ import psutil
 from sslmed.core.errors import UserError
 from sslmed.core.extras import require
 from sslmed.core.interrupts import Interrupted
+from sslmed.core.text import count
 from sslmed.core.yaml_files import read_mapping
 from sslmed.experiments.settings import config_root
 
@@ -54,7 +55,7 @@ class Slurm:
         if not left:
             return
         print(
-            f"{work}: waiting for {len(left)} jobs of an earlier command to leave the queue (an interrupt, or "
+            f"{work}: waiting for {count(len(left), 'job')} of an earlier command to leave the queue (an interrupt, or "
             f"`scancel {' '.join(left)}`, ends them; finished work stays)",
             file=sys.stderr,
         )

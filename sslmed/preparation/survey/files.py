@@ -5,7 +5,7 @@ from pathlib import Path, PurePath
 
 from sslmed.core.errors import DataError
 from sslmed.core.progress import progress
-from sslmed.core.text import shorten
+from sslmed.core.text import count, shorten
 from sslmed.preparation.photograph import FORMATS
 from sslmed.preparation.readers import dicom
 from sslmed.preparation.readers.formats import source_files
@@ -33,7 +33,7 @@ def find_files(folder: Path, remarks: Remarks) -> list[Path]:
         names = shorten([str(path.relative_to(folder)) for path in sorted(hidden)])
         remarks.notes.append(f"hidden files and folders are left out, {len(hidden)} in all: {names}")
     if n_links:
-        remarks.notes.append(f"{n_links} links to files that are in the folder as well are left out")
+        remarks.notes.append(f"left out: {count(n_links, 'link')} to files that are in the folder as well")
     return sorted(files.values())
 
 
@@ -78,7 +78,9 @@ def split(found: Sequence[Image], remarks: Remarks) -> tuple[list[Image], dict[P
     images = [image for image in others if DERIVED not in image.name.parts[:-1]]
     if len(images) < len(others):
         n_derived = len(others) - len(images)
-        remarks.notes.append(f"{n_derived} images in folders called {DERIVED} are left out: they were computed")
+        remarks.notes.append(
+            f"left out: {count(n_derived, 'image')} in folders called {DERIVED}, as computed from others"
+        )
     if masks and not images:
         remarks.notes.append("all images are called like label maps; they are taken for images")
         return masks, {}

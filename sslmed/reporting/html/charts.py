@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sslmed.core.label_amount import LabelAmount
+from sslmed.core.text import path_of
 from sslmed.evaluation.metrics import find
 from sslmed.reporting.efficiency import middle_fraction
 from sslmed.reporting.figures import STYLE
@@ -160,7 +161,7 @@ def _answers(run: Path, record: dict[str, Any]) -> dict[str, Any] | None:
     if not picture.is_file():
         return None
     image = "data:image/png;base64," + base64.b64encode(picture.read_bytes()).decode()
-    return {"image": image, "words": record.get("answers", [])}
+    return {"image": image, "words": [*map(path_of, record.get("answers", []))]}
 
 
 def _agreement(tables: Tables, arms: Sequence[ArmStyle]) -> dict[str, Any]:
@@ -181,7 +182,7 @@ def _agreement(tables: Tables, arms: Sequence[ArmStyle]) -> dict[str, Any]:
 
     texts = {
         name: [
-            f"{name}, {case}\n{prediction:.4g}, true {truth:.4g}"
+            f"{name}, {path_of(case)}\n{prediction:.4g}, true {truth:.4g}"
             for case, truth, prediction in zip(cases["case"], cases["truth"], cases["prediction"], strict=True)
         ]
         for name, cases in of_arm.items()

@@ -109,6 +109,11 @@ class FinishedExperiment:
         """Whether pretraining has seen images of test cases."""
         return any(record.get("transductive", False) for record in self.records.values())
 
+    @property
+    def frozen(self) -> bool:
+        """Whether encoders stay as pretraining, or chance, has left them."""
+        return any(record.get("frozen", False) for record in self.finetuning.values())
+
     @cached_property
     def store(self) -> Store | None:
         """The prepared dataset, if it is still at the path that the runs used."""

@@ -18,6 +18,7 @@ TASKS = {
     "supervised-decoder": "the same; the decoder, the half of the network that draws the label map, is kept too",
     "joint": "does several of these tasks at once",
 }
+FROZEN_BASELINE = "has a frozen encoder with random weights, without pretraining: the others are compared with it"
 OWN = "a pretext task, or weights, of the user's own"
 NULL = "the baseline again, with other initial weights: its difference to the baseline is chance, drawn as a grey band"
 SLICES = "; a 2-D network on axial slices, compared with baseline-2d"

@@ -11,7 +11,7 @@ from sslmed.downstream.examples import ROLES
 from sslmed.evaluation.artefacts import STRENGTHS
 from sslmed.evaluation.metrics import find
 from sslmed.evaluation.resolution import lost_labels
-from sslmed.experiments.arms import Arm
+from sslmed.experiments.arms import BASELINE, Arm
 from sslmed.experiments.plan import plan_of
 from sslmed.experiments.settings import kept_experiment
 from sslmed.reporting.captions import INCOMPLETE, caption, notes_of
@@ -20,7 +20,7 @@ from sslmed.reporting.html.answer import answer
 from sslmed.reporting.html.charts import charts
 from sslmed.reporting.html.confusion import confusion
 from sslmed.reporting.html.experiment import FinishedExperiment
-from sslmed.reporting.html.meanings import EXTERNAL, NULL, OWN, SLICES, TASKS
+from sslmed.reporting.html.meanings import EXTERNAL, FROZEN_BASELINE, NULL, OWN, SLICES, TASKS
 from sslmed.reporting.html.swatches import swatch
 from sslmed.reporting.html.viewer import viewer
 from sslmed.reporting.robustness import write_corrupted_table
@@ -69,7 +69,8 @@ def _content(experiment: FinishedExperiment) -> dict[str, Any]:
     summary = experiment.tables.summary
     amounts = experiment.tables.labels.amounts
     n_labels = summary.groupby("label_fraction")["n_labels"].first()
-    pretrained = [arm for arm in map(Arm.parse, experiment.arms) if arm.is_pretrained]
+    arms = [*map(Arm.parse, experiment.arms)]
+    pretrained = [arm for arm in arms if arm.is_pretrained]
     kinds = {LABELLED if arm.is_supervised else UNLABELLED for arm in pretrained}
     learned = [kind for kind in (UNLABELLED, LABELLED) if kind in kinds]
     return {
@@ -78,6 +79,7 @@ def _content(experiment: FinishedExperiment) -> dict[str, Any]:
         "preset": experiment.preset,
         "is_phantom": experiment.is_phantom,
         "transductive": experiment.transductive,
+        "frozen": experiment.frozen,
         "lost_labels": [] if experiment.store is None else lost_labels(experiment.store),
         "missing": experiment.missing,
         "incomplete": INCOMPLETE,
@@ -88,11 +90,13 @@ def _content(experiment: FinishedExperiment) -> dict[str, Any]:
             for fraction, amount in amounts.items()
         ],
         "metrics": [(find(metric).title, find(metric).meaning) for metric in experiment.metrics],
-        "arms": [swatch(style) | {"meaning": _meaning(style.arm)} for style in experiment.arm_styles],
+        "arms": [swatch(style) | {"meaning": _meaning(style.arm, experiment)} for style in experiment.arm_styles],
         "has_supervised": LABELLED in learned,
         "learned": learned or [UNLABELLED],
         "has_null_band": not experiment.tables.null_bands.empty,
-        "null_arms": [(name, _meaning(Arm.parse(name))) for name in experiment.arms if Arm.parse(name).is_null],
+        "null_arms": [
+            (name, _meaning(arm, experiment)) for name, arm in zip(experiment.arms, arms, strict=True) if arm.is_null
+        ],
         "caption": [*caption(experiment.tables, main), *notes_of(experiment.records)],
         "charts": charts(experiment),
         "label_kind": experiment.label_kind,
@@ -114,8 +118,9 @@ def _content(experiment: FinishedExperiment) -> dict[str, Any]:
     }
 
 
-def _meaning(arm: Arm) -> str:
-    return (NULL if arm.is_null else TASKS.get(arm.task, OWN)) + SLICES * arm.slices + EXTERNAL * arm.external
+def _meaning(arm: Arm, experiment: FinishedExperiment) -> str:
+    tasks = TASKS | {BASELINE: FROZEN_BASELINE} if experiment.frozen else TASKS
+    return (NULL if arm.is_null else tasks.get(arm.task, OWN)) + SLICES * arm.slices + EXTERNAL * arm.external
 
 
 def _file(name: str) -> str:

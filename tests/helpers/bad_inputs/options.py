@@ -97,7 +97,7 @@ PREPARING = [
 PLANNING = [
     Bad("mistyped arm", plan("--arms baseline rotaton"), ("unknown arm rotaton", "did you mean rotation?")),
     Bad("empty arm", plan("--arms baseline ''"), ("--arms: expected a value, got an empty one",)),
-    Bad("arm twice", plan("--arms rotation rotation"), ("arms must be at least one, each once",)),
+    Bad("arm twice", plan("--arms rotation rotation"), ("arms must be given once each, got more than once: rotation",)),
     Bad("arm with a leading dash", plan("--arms -x"), ("--arms: expected at least one argument",)),
     Bad("null arm 0", plan("--arms baseline null-0"), ("unknown arm null-0",)),
     Bad(
@@ -108,7 +108,7 @@ PLANNING = [
     Bad("mistyped folder of a preset", plan("--preset prset"), ("prset: no such preset", "did you mean preset?")),
     Bad("mistyped preset", plan("--preset quik"), ("quik: no such preset", "did you mean quick?")),
     Bad("mistyped encoder", plan("--encoder rsnet"), ("unknown encoder rsnet", "did you mean resnet?")),
-    Bad("mistyped dataset", plan(data="pancras"), ("pancras: no such folder", "did you mean pancreas?")),
+    Bad("mistyped dataset", plan(data="pancras"), ("--data pancras: no such folder", "did you mean pancreas?")),
     Bad(
         "mistyped executor",
         plan("--executor lokal"),
@@ -122,11 +122,11 @@ PLANNING = [
     Bad("fraction 1.5", plan("--fractions 1.5"), ("a label fraction must be in (0, 1], got 1.5",)),
     Bad("fraction NaN", plan("--fractions nan"), ("--fractions: expected a number, got nan",)),
     Bad("fraction empty", plan("--fractions ''"), ("--fractions: expected a value, got an empty one",)),
-    Bad("fraction twice", plan("--fractions 0.5 0.50"), ("labels must be at least one, each once, got 50 %, 50 %",)),
+    Bad("fraction twice", plan("--fractions 0.5 0.50"), ("labels must be given once each, got more than once: 50 %",)),
     Bad("labels 0", plan("--labels 0"), ("a number of labels must be at least 1, got 0",)),
     Bad("labels 1.5", plan("--labels 1.5"), ("a number of labels must be a whole number or `all`, got 1.5",)),
     Bad("labels half", plan("--labels half"), ("a whole number or `all`, got half",)),
-    Bad("labels 2 and 02", plan("--labels 2 02"), ("labels must be at least one, each once",)),
+    Bad("labels 2 and 02", plan("--labels 2 02"), ("labels must be given once each, got more than once: 2 labels",)),
     Bad(
         "more labels than cases", plan("--labels 2 7"), ("fold 0: 7 labels: there are only 5 labelled training cases",)
     ),
@@ -144,7 +144,11 @@ PLANNING = [
     Bad("check of a final model", "reproduce fig3 --final --check", ("leave out --check",)),
     Bad("fold -1", plan("--folds -1"), ("--folds: expected a whole number from 0, got -1",)),
     Bad("fold beyond", plan("--folds 3"), ("folds must be in 0 to 2, got 3",)),
-    Bad("fold twice", plan("--folds 0 0"), ("folds must be at least one, each once",)),
+    Bad("fold twice", plan("--folds 0 0"), ("folds must be given once each, got more than once: 0",)),
+    Bad("folds with a comma", plan("--folds 0,1"), ("got 0,1; separate values by spaces",)),
+    Bad("labels with a comma", plan("--labels 2,all"), ("got 2,all; separate values by spaces",)),
+    Bad("fractions with a comma", plan("--fractions 0.1,0.5"), ("got 0.1,0.5; separate values by spaces",)),
+    Bad("arms with a comma", plan("--arms baseline,cpc"), ("or give a YAML; separate values by spaces",)),
     Bad("seed -1", plan("--seeds -1"), ("--seeds: expected a whole number from 0, got -1",)),
     Bad("seed 2**32", plan("--seeds 4294967296"), ("seeds must be in 0 to 2**32 - 1, got 4294967296",)),
     Bad("seed in words", plan("--seeds 1 two"), ("--seeds: expected a whole number from 0, got two",)),
@@ -165,7 +169,12 @@ PLANNING = [
     Bad(
         "pool that is not there",
         plan("--pool Tsk --arms rotation-external"),
-        ("Tsk: no such folder", "did you mean Task?"),
+        ("--pool Tsk: no such folder", "did you mean Task?"),
+    ),
+    Bad(
+        "source that is not there",
+        plan("--source phantm --arms supervised"),
+        ("--source phantm: no such folder", "did you mean phantom?"),
     ),
     Bad(
         "tasks that compare cases with one for validation",

@@ -58,6 +58,8 @@ def test_what_is_no_experiment_is_refused(tmp_path, capsys, make):
 def test_a_small_phantom_experiment_claims_nothing(tmp_path):
     page = page_of(tmp_path, arms=("baseline", "rotation"), cases=4)
     assert "<strong>PHANTOM</strong>" in page
+    assert "expert" not in page
+    assert "several ways: from scratch (<em>baseline</em>), or after it had first learned" in page
     assert headline(page) == "This experiment is too small to tell."
     assert "do not include the noise of training" in page
     assert "no p-value" in page
@@ -69,6 +71,19 @@ def test_a_small_phantom_experiment_claims_nothing(tmp_path):
     assert "<strong>INCOMPLETE" not in page
     assert "<h1>Did pretraining without labels help?</h1>" in page
     assert "sees the images of training and unlabelled cases, never of a test case" in page
+
+
+def test_frozen_encoders_are_said_to_be_so_and_tasks_show_cases_by_their_paths(tmp_path):
+    work = write_experiment(tmp_path, arms=("baseline", "rotation"), cases=2, fractions=(1.0,), examples=False)
+    for path in work.rglob("results.json"):
+        special = {"answers": ["visit 1%2Ft1: 90°"]} if path.parent.name == "pretrain" else {"frozen": True}
+        path.write_text(json.dumps(json.loads(path.read_text()) | special))
+        (path.parent / "answers.png").write_bytes(b"")
+    page = report_experiment(work, tmp_path).read_text()
+    assert "a frozen encoder with random weights, without pretraining" in page
+    assert "an encoder that was frozen: one with random weights (<em>baseline</em>), or one that had first" in page
+    assert "from scratch" not in page
+    assert "<li>visit 1/t1: 90°</li>" in page
 
 
 @pytest.mark.slow
