@@ -92,7 +92,7 @@ def _content(experiment: FinishedExperiment) -> dict[str, Any]:
         "metrics": [(find(metric).title, find(metric).meaning) for metric in experiment.metrics],
         "arms": [swatch(style) | {"meaning": _meaning(style.arm, experiment)} for style in experiment.arm_styles],
         "has_supervised": LABELLED in learned,
-        "learned": learned or [UNLABELLED],
+        "learned": learned,
         "has_null_band": not experiment.tables.null_bands.empty,
         "null_arms": [
             (name, _meaning(arm, experiment)) for name, arm in zip(experiment.arms, arms, strict=True) if arm.is_null

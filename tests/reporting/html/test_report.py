@@ -126,6 +126,7 @@ def test_few_folds_with_many_seeds_are_said_to_hold_for_their_training_sets_and_
 def test_five_folds_of_the_baseline_alone_have_intervals_with_training_noise_and_no_word_of_few_runs(tmp_path):
     page = page_of(tmp_path, arms=("baseline",), folds=5, cases=3, fractions=(0.05, 1.0))
     assert headline(page).startswith("No answer")
+    assert "trained from scratch; no arm is pretrained." in page
     assert "Score: foreground Dice, with its 95 % interval<" in page
     assert "With fewer than 5 runs" not in page
     assert "over test cases only" not in page
