@@ -53,7 +53,7 @@ class Segmentation(DownstreamTask):
         optimization: See `DownstreamTask`.
 
     Raises:
-        InputError: If a region has an index that is not a foreground class.
+        InputError: If a region has an index that is not a foreground class, or the tolerance is below 0.
     """
 
     monitor = "val/dice_foreground"
@@ -95,6 +95,8 @@ class Segmentation(DownstreamTask):
         self.affine = affine
         self.intensity = intensity
         self.crop_size = crop_size
+        if not surface_tolerance >= 0:
+            raise InputError(f"surface_tolerance is {surface_tolerance:g}, expected a distance in mm, 0 or more")
         self.surface_tolerance = surface_tolerance
 
     def forward(self, images: Tensor) -> Tensor:

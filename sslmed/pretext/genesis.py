@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sslmed.core.errors import InputError
 from sslmed.core.numbers import Fraction
 from sslmed.encoders import Encoder
 from sslmed.encoders.decoder import UNetDecoder
@@ -45,6 +46,9 @@ class ModelsGenesis(PretextTask[Targets]):
         painting: Probability that parts are replaced by noise.
         inpainting: Probability that these are boxes; otherwise it is all but boxes.
         optimization: See `PretextTask`.
+
+    Raises:
+        InputError: If a probability or fraction is not in [0, 1].
     """
 
     def __init__(
@@ -63,6 +67,9 @@ class ModelsGenesis(PretextTask[Targets]):
         self.shuffled_fraction = shuffled_fraction
         self.painting = painting
         self.inpainting = inpainting
+        for name in ("nonlinear", "shuffle", "shuffled_fraction", "painting", "inpainting"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"{name} must be in 0 to 1, got {getattr(self, name)}")
         self.decoder = UNetDecoder(encoder, encoder.in_channels, dropout=0.0)
 
     def make_task(self, images: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Targets]:

@@ -16,7 +16,7 @@ from sslmed.encoders import Encoder
 from sslmed.encoders.heads import Head, HeadCallable
 from sslmed.learning.optimization import DEFAULT, Optimization
 from sslmed.pretext.base import ClassificationTask
-from sslmed.pretext.patches import GRID, cut_cells
+from sslmed.pretext.patches import GRID, check_jitter, cut_cells
 
 CANDIDATES = 10_000
 """Number of random candidates if there are too many permutations to try all."""
@@ -82,7 +82,7 @@ class Jigsaw(ClassificationTask):
         permutations: `(num_permutations, P)`. The i-th patch of a puzzle of class t is cell `permutations[t, i]`.
 
     Raises:
-        InputError: If there are fewer than `num_permutations` permutations.
+        InputError: If `jitter` is negative, or there are fewer than `num_permutations` permutations.
     """
 
     permutations: Tensor
@@ -99,7 +99,7 @@ class Jigsaw(ClassificationTask):
     ) -> None:
         num_patches = GRID**encoder.spatial_dims
         super().__init__(encoder, num_patches, num_permutations, head, optimization)
-        self.jitter = jitter
+        self.jitter = check_jitter(jitter)
         self.centred_validation = centred_validation
         self.register_buffer("permutations", far_permutations(num_permutations, num_patches, permutation_seed))
 

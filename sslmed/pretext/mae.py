@@ -170,6 +170,8 @@ class MaskedAutoencoder(PretextTask[Targets]):
         self.block = encoder.reduction if block is None else block
         if not 0 < ratio < 1:
             raise InputError(f"ratio must be above 0 and below 1, got {ratio}")
+        if self.block < 1:
+            raise InputError(f"block must be at least 1 voxel, got {block}")
         if normalise not in get_args(Normalisation):
             raise InputError(f"normalise must be one of {get_args(Normalisation)}, got {normalise!r}")
         self.ratio = ratio

@@ -107,3 +107,14 @@ def cut_cells(
     else:
         offsets = random_offsets(cells.shape, jitters, generator, images.device)
     return cut_patches(images, corners[cells] + offsets, size)
+
+
+def check_jitter(jitter: int | None) -> int | None:
+    """Return the jitter in voxels unchanged.
+
+    Raises:
+        InputError: If it is negative: patches would overlap.
+    """
+    if jitter is not None and jitter < 0:
+        raise InputError(f"jitter must be 0 voxels or more, got {jitter}")
+    return jitter

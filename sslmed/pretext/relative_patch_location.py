@@ -12,7 +12,7 @@ from sslmed.encoders import Encoder
 from sslmed.encoders.heads import Head, HeadCallable
 from sslmed.learning.optimization import DEFAULT, Optimization
 from sslmed.pretext.base import ClassificationTask
-from sslmed.pretext.patches import GRID, cut_cells
+from sslmed.pretext.patches import GRID, check_jitter, cut_cells
 
 
 class RelativePatchLocation(ClassificationTask):
@@ -27,6 +27,9 @@ class RelativePatchLocation(ClassificationTask):
             2-D); by default a tenth of the cell, but at least 1.
         head: Builds the classifier.
         optimization: See `PretextTask`.
+
+    Raises:
+        InputError: If `jitter` is negative.
     """
 
     def __init__(
@@ -37,7 +40,7 @@ class RelativePatchLocation(ClassificationTask):
         optimization: Optimization = DEFAULT,
     ) -> None:
         super().__init__(encoder, 2, GRID**encoder.spatial_dims - 1, head, optimization)
-        self.jitter = jitter
+        self.jitter = check_jitter(jitter)
 
     def make_task(self, images: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """Cut a patch from the centre cell and one from another random cell of every image.

@@ -115,7 +115,7 @@ class VoCo(PretextTask[Tensor]):
         optimization: See `PretextTask`.
 
     Raises:
-        InputError: If the grid is a single crop, or the embedding too short for it.
+        InputError: If an argument is out of range.
     """
 
     def __init__(
@@ -132,10 +132,12 @@ class VoCo(PretextTask[Tensor]):
         optimization: Optimization = DEFAULT,
     ) -> None:
         super().__init__(encoder, optimization)
-        if grid < 2:
-            raise InputError(f"VoCo needs a grid of at least 2, got {grid}")
+        if grid < 2 or crops < 1:
+            raise InputError(f"VoCo needs a grid of at least 2 and at least 1 crop, got {grid} and {crops}")
         if embedding_size <= grid**2:
             raise InputError(f"embedding_size must be above the number of base crops, {grid**2}, got {embedding_size}")
+        if not 0 <= momentum <= 1:
+            raise InputError(f"momentum must be in 0 to 1, got {momentum}")
         self.grid = grid
         self.crops = crops
         self.flip = flip
