@@ -27,7 +27,8 @@ def check_data(dataset: Dataset, others: Iterable[Dataset], grid: Grid) -> None:
     sliced = [arm for arm in grid.arms if Arm.parse(arm).slices]
     if sliced and dataset.spatial_dims == 2:
         raise UserError(f"{dataset.root}: holds photographs, which have no slices: leave out {', '.join(sliced)}")
-    labelled = {path.resolve() for case in dataset.cases if case.is_labelled for path in case.images}
+    others = [*others]
+    labelled = {path.resolve() for case in dataset.cases if case.is_labelled and others for path in case.images}
     for other in others:
         common = [case.id for case in other.cases if not labelled.isdisjoint(path.resolve() for path in case.images)]
         if common:

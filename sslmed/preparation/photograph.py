@@ -114,7 +114,7 @@ def read_mask(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     """
     with reading(path):
         image, _ = _load(path)
-        if image.mode != "1" and _inverts(image):  # of 1 bit, 1 is what is marked, whichever colour it has
+        if image.mode != "1" and _inverts(image):  # PIL reads 1 bit as colours: white is 1, as what masks mark
             cure = "save it with 0 as black (in ImageJ by Invert LUT), or as PNG"
             refuse(path, f"says that 0 is white, so its numbers may be meant the other way round; {cure}")
         mode, values = image.mode, np.asarray(ImageOps.exif_transpose(image))

@@ -33,6 +33,7 @@ def preview(
     old = _read(store)
     records: dict[str, Record] = {}
     left_out: dict[str, Record] = {}
+    place = dataset.root.resolve()
     unprepared = []
     for case in dataset.cases:
         kept = current_record(old["records"].get(case.id), case, dataset)
@@ -44,7 +45,7 @@ def preview(
         else:
             unprepared.append(case.id)
             described = describe_files(case, dataset)
-            unknown = f"not prepared yet: {dataset.root.resolve()} {case.id} {described['files']}"
+            unknown = f"not prepared yet: {place} {case.id} {described['files']}"
             records[case.id] = described | {"hashes": [unknown] * len(case.files), "digest": unknown, "classes": []}
     content = summarise_store(dataset, settings, records, left_out=left_out, problems=listed)
     return Store(store, json.loads(json.dumps(content)), unprepared=unprepared)  # as it will be read back

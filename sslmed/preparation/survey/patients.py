@@ -20,9 +20,10 @@ def name_patients(images: Sequence[Image], sheet: Sheet, numbered: Mapping[str, 
         numbered: Id of a patient in DICOM -> what `Image.patient` calls them.
         remarks: Gets a note if some patients are only in the CSV file, and others only elsewhere.
     """
+    of_dicom = {*numbered.values()}
     names = {numbered[identity]: identity for identity in sheet.patients.values() if identity in numbered}
     for image in images:
-        if image.patient in numbered.values() and image.name in sheet.patients:
+        if image.patient in of_dicom and image.name in sheet.patients:
             names.setdefault(image.patient, sheet.patients[image.name])
     named = [
         replace(image, patient=sheet.patients.get(image.name) or names.get(image.patient, image.patient))
