@@ -145,6 +145,13 @@ def test_bad_mask(tmp_path, name):
 
 
 def test_a_mask_of_one_bit_is_read_whichever_colour_is_zero(tmp_path):
+    """White is what is marked: written by PIL, and by hand as TIFF 6.0 says, 8 x 8 pixels with a white first column."""
+    for colour, row in ((0, 0b01111111), (1, 0b10000000)):
+        entries = {256: 8, 257: 8, 258: 1, 259: 1, 262: colour, 273: 8 + 2 + 12 * 9 + 4, 277: 1, 278: 8, 279: 8}
+        fields = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in entries.items())
+        header = struct.pack("<2sHIH", b"II", 42, 8, len(entries))
+        (tmp_path / "hand.tif").write_bytes(header + fields + bytes(4) + bytes([row] * 8))
+        np.testing.assert_array_equal(read_mask(tmp_path / "hand.tif", (8, 8)), [[1, *[0] * 7]] * 8)
     marked = GREY > 100
     for colour in (0, 1):
         path = tmp_path / f"{colour}.tif"

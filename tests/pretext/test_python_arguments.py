@@ -23,6 +23,7 @@ from sslmed.pretext.voco import VoCo
         (VoCo, "crops", 0),
         (VoCo, "momentum", 1.5),
         (Segmentation, "surface_tolerance", -1.0),
+        (Segmentation, "surface_tolerance", float("nan")),
         *(
             (ModelsGenesis, name, 1.5)
             for name in ("nonlinear", "shuffle", "shuffled_fraction", "painting", "inpainting")
