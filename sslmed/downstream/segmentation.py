@@ -109,7 +109,7 @@ class Segmentation(DownstreamTask):
             Logits `(B, K, *spatial)`.
         """
         logits: Tensor = self.decoder(self.encoder(images), images.shape[2:])
-        return logits
+        return logits.float()  # half precision would round the sums of the loss
 
     def augment(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Augment a training batch on its device: images `(B, C, *spatial)`, labels `(B, 1, *spatial)`."""
@@ -128,7 +128,7 @@ class Segmentation(DownstreamTask):
     def outputs(self, images: Tensor) -> Tensor:
         """Compute the probabilities `(B, K, *spatial)` of the classes."""
         logits: Tensor = self(images)
-        return logits.float().softmax(1)
+        return logits.softmax(1)
 
     def training_loss(self, batch: Sample) -> Tensor:
         """Compute the loss `()` of an augmented batch: images `(B, C, *spatial)`, class indices `(B, *spatial)`."""

@@ -15,7 +15,7 @@ from pytorch_lightning.plugins import MixedPrecision, Precision
 from torch.amp import GradScaler
 from torch.optim import AdamW
 from torch.utils.data import DataLoader
-from trained_modules import MODULES, draw_batch
+from trained_modules import MODULES, draw_batch, module_and_batch
 
 from sslmed.downstream.base import DownstreamTask
 from sslmed.encoders import DenseNetEncoder
@@ -111,6 +111,20 @@ def test_every_preset(figure: str, preset: str, dims: int, suffix: str, tmp_path
             module = copy.deepcopy(built.model)
             torch.manual_seed(0)
             two_updates(module, preset_batch(built), precision, device.type, callbacks=clipping, **options)
+
+
+@pytest.mark.parametrize("name", ["segmentation", "classes", "grades", "values"])
+def test_mixed_precision_does_not_round_the_loss_of_labels(name: str) -> None:
+    module, batch = module_and_batch(name, 3, "cpu")
+    outputs: list[torch.Tensor] = []
+    hook = module.register_forward_hook(lambda *each: outputs.append(each[-1]))
+    torch.manual_seed(1)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = module.training_loss(batch)
+    hook.remove()
+    module.forward = lambda _: outputs[0].float()
+    torch.manual_seed(1)
+    assert found.item() == pytest.approx(module.training_loss(batch).item(), rel=1e-6)
 
 
 def preset_batch(built: Built) -> dict[str, Any]:
