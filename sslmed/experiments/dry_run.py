@@ -21,7 +21,8 @@ from sslmed.experiments.devices import gpus
 from sslmed.experiments.executors.local import Executor, Local
 from sslmed.experiments.grid import Grid
 from sslmed.experiments.inputs import Inputs
-from sslmed.experiments.plan import Places, Run
+from sslmed.experiments.places import Places
+from sslmed.experiments.runs import Run
 from sslmed.experiments.seen import SeenData
 from sslmed.experiments.settings import Estimate
 from sslmed.experiments.sources import Pool, Source

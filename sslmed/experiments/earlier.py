@@ -10,7 +10,8 @@ from sslmed.core.errors import UserError
 from sslmed.core.label_amount import LabelAmount
 from sslmed.experiments.arms import Arm
 from sslmed.experiments.grid import Grid
-from sslmed.experiments.plan import LabelledSource, Places, Run, read_plan
+from sslmed.experiments.places import LabelledSource, Places
+from sslmed.experiments.runs import Run, read_plan
 from sslmed.experiments.settings import Experiment, config_root, kept_experiment
 from sslmed.experiments.workflow import is_done
 from sslmed.preparation.store import Store

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sslmed.core.errors import DataError
-from sslmed.experiments.plan import Run
+from sslmed.experiments.runs import Run
 from sslmed.experiments.workflow import has_results, read_results
 
 PROGRESS = re.compile(r"\S+ \S+ (INFO|WARNING) ")

@@ -18,7 +18,8 @@ from sslmed.experiments.executors.local import Executor, Local
 from sslmed.experiments.grid import Grid
 from sslmed.experiments.inputs import Inputs
 from sslmed.experiments.own import own_code
-from sslmed.experiments.plan import Places, read_plan
+from sslmed.experiments.places import Places
+from sslmed.experiments.runs import read_plan
 from sslmed.experiments.settings import Precision, config_root, is_yaml
 from sslmed.preparation.preview import refuse_namesake
 

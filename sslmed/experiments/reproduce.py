@@ -32,7 +32,9 @@ from sslmed.experiments.origin import (
     say_if_precision_is_slow,
     settle_precision,
 )
-from sslmed.experiments.plan import Places, Run, plan_runs, write_plan
+from sslmed.experiments.places import Places
+from sslmed.experiments.plan import plan_runs
+from sslmed.experiments.runs import Run, write_plan
 from sslmed.experiments.settings import config_root, keep_experiment
 from sslmed.experiments.sources import Source
 from sslmed.experiments.workflow import is_done, set_stale_runs_aside, sole_command

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_type_hints
@@ -16,7 +16,7 @@ from sslmed.core.names import PLAIN
 from sslmed.core.nearest import did_you_mean, did_you_mean_path
 from sslmed.core.numbers import Amount, Count, Folds, Index, Seed
 from sslmed.core.parsing import one_line
-from sslmed.core.yaml_files import read_mapping, settings_in
+from sslmed.core.yaml_files import read_mapping
 from sslmed.preparation.readers.dataset import LABELS_OF_TASKS, Labels, Task
 from sslmed.preparation.settings import PrepareSettings
 
@@ -247,15 +247,6 @@ def read_preset(folder: Path) -> Preset:
         UserError: If the file has unknown or missing keys, or values of a wrong type.
     """
     return _read(Preset, folder / "preset.yaml")
-
-
-def find_setting(contents: Iterable[Any], place: str, default: Any) -> Any:  # noqa: ANN401 - any YAML
-    """Find a setting in YAML files, of which later ones take precedence; see `settings_in`."""
-    for content in reversed([*contents]):
-        settings = settings_in(content)
-        if place in settings:
-            return settings[place]
-    return default
 
 
 def _read(kind: type[Settings], path: Path) -> Settings:

@@ -26,10 +26,10 @@ from sslmed.core.files import remove_leftovers
 from sslmed.core.label_amount import LabelAmount
 from sslmed.core.progress import Advance, progress
 from sslmed.core.text import count, shorten
+from sslmed.core.yaml_files import find_setting
 from sslmed.experiments.engine import command, environment, last_lines
 from sslmed.experiments.executors.local import Executor
-from sslmed.experiments.plan import Run, plan_of, write_plan
-from sslmed.experiments.settings import find_setting
+from sslmed.experiments.runs import Run, plan_of, write_plan
 from sslmed.experiments.watching import describe, log_sizes, running, seconds_left
 from sslmed.training.run_directory import RunDirectory
 

@@ -14,7 +14,7 @@ from sslmed.downstream import Segmentation
 from sslmed.experiments.grid import Grid
 from sslmed.experiments.network import build_encoder
 from sslmed.experiments.own import find_encoder
-from sslmed.experiments.plan import Places
+from sslmed.experiments.places import Places
 from sslmed.experiments.settings import known_names, preset_folder, read_experiment, read_preset
 from sslmed.pretext import Exemplar
 

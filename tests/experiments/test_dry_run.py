@@ -7,7 +7,7 @@ from grids import grid_of, plan
 
 from sslmed.core.label_amount import label_amounts
 from sslmed.experiments.dry_run import training_seconds
-from sslmed.experiments.plan import Places
+from sslmed.experiments.places import Places
 from sslmed.experiments.settings import Estimate, preset_folder, read_preset
 from sslmed.preparation.prepare import prepare
 

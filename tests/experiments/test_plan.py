@@ -19,7 +19,9 @@ from sslmed.experiments.engine import command, environment
 from sslmed.experiments.executors.local import Local
 from sslmed.experiments.grid import Grid
 from sslmed.experiments.own import encoder_class, expand_groups
-from sslmed.experiments.plan import LabelledSource, Places, Run, describe_file, plan_runs, read_plan, write_plan
+from sslmed.experiments.places import LabelledSource, Places
+from sslmed.experiments.plan import describe_file, plan_runs
+from sslmed.experiments.runs import Run, read_plan, write_plan
 from sslmed.experiments.settings import known_names, preset_folder, read_experiment, read_preset
 
 _OVERLAYS = ("encoder.yaml", "finetune.yaml", "pretrain.yaml")

@@ -12,7 +12,8 @@ from torch.utils._pytree import tree_leaves, tree_map
 from sslmed.core.label_amount import LabelAmount
 from sslmed.experiments.check import parse
 from sslmed.experiments.grid import Grid
-from sslmed.experiments.plan import Places, plan_runs
+from sslmed.experiments.places import Places
+from sslmed.experiments.plan import plan_runs
 from sslmed.experiments.settings import preset_folder, read_experiment, read_preset
 from sslmed.pretext import PretextTask
 

@@ -12,7 +12,7 @@ import yaml
 
 from sslmed import cli
 from sslmed.experiments.job import do_runs
-from sslmed.experiments.plan import Run
+from sslmed.experiments.runs import Run
 from sslmed.experiments.settings import config_root
 
 CONFIGS = config_root()

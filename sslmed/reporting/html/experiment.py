@@ -8,7 +8,7 @@ from typing import Any
 
 from sslmed.core.errors import UserError
 from sslmed.experiments.failures import Failure, failures
-from sslmed.experiments.plan import Run
+from sslmed.experiments.runs import Run
 from sslmed.experiments.settings import kept_experiment
 from sslmed.experiments.sources import PHANTOM
 from sslmed.experiments.workflow import read_results
