@@ -20,7 +20,7 @@ from sslmed.experiments.arms import SLICES
 from sslmed.experiments.devices import gpu_memory
 from sslmed.experiments.grid import Grid
 from sslmed.experiments.origin import keep_origin, refuse_namesakes
-from sslmed.experiments.settings import read_preset
+from sslmed.experiments.preset import read_preset
 from sslmed.preparation.fingerprint import Fingerprint, choose_crop, describe, measure, times
 from sslmed.preparation.readers.dataset import Dataset
 from sslmed.preparation.settings import preparation_differences

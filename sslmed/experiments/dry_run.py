@@ -22,9 +22,9 @@ from sslmed.experiments.executors.local import Executor, Local
 from sslmed.experiments.grid import Grid
 from sslmed.experiments.inputs import Inputs
 from sslmed.experiments.places import Places
+from sslmed.experiments.preset import Estimate
 from sslmed.experiments.runs import Run
 from sslmed.experiments.seen import SeenData
-from sslmed.experiments.settings import Estimate
 from sslmed.experiments.sources import Pool, Source
 from sslmed.experiments.workflow import is_done, stale_runs
 from sslmed.preparation.settings import PrepareSettings

@@ -11,7 +11,8 @@ from sslmed.core.names import PLAIN
 from sslmed.core.nearest import did_you_mean, did_you_mean_path
 from sslmed.core.yaml_files import find_setting, read_yaml
 from sslmed.experiments.arms import SLICES, SUPERVISED, Arm
-from sslmed.experiments.settings import Experiment, config_root, is_yaml, known_names
+from sslmed.experiments.configs import config_root, is_yaml, known_names
+from sslmed.experiments.experiment import Experiment
 
 GROUP = "@"
 ALL = f"{GROUP}all"

@@ -10,12 +10,12 @@ from typing import Any
 from sslmed.core.label_amount import LabelAmount
 from sslmed.core.yaml_files import find_setting, read_yaml
 from sslmed.experiments.arms import EXTERNAL, SLICES, Arm
+from sslmed.experiments.configs import config_root
 from sslmed.experiments.grid import Grid
 from sslmed.experiments.own import own_code
 from sslmed.experiments.places import LabelledSource, Places
 from sslmed.experiments.runs import Run
 from sslmed.experiments.seen import seen_in_finetuning
-from sslmed.experiments.settings import config_root
 from sslmed.preparation.readers.dataset import LABELS_OF_TASKS
 
 NOT_RESULTS = ("wandb", "data.store", "probes")

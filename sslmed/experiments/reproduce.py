@@ -14,11 +14,13 @@ from sslmed.core.startup import importing
 from sslmed.evaluation.resolution import lost_labels
 from sslmed.experiments.auto_preset import with_own_spacing
 from sslmed.experiments.choices import choose_executor, choose_grid, choose_sources, require_images
+from sslmed.experiments.configs import config_root
 from sslmed.experiments.data_checks import check_data, check_folds, check_sizes
 from sslmed.experiments.devices import check_gpus
 from sslmed.experiments.dry_run import print_dry_run
 from sslmed.experiments.earlier import Plan, with_earlier
 from sslmed.experiments.executors.local import Executor, Local
+from sslmed.experiments.experiment import keep_experiment
 from sslmed.experiments.filling import fill, run_all
 from sslmed.experiments.final import final_grid, refuse_inapplicable
 from sslmed.experiments.grid import Grid
@@ -35,7 +37,6 @@ from sslmed.experiments.origin import (
 from sslmed.experiments.places import Places
 from sslmed.experiments.plan import plan_runs
 from sslmed.experiments.runs import Run, write_plan
-from sslmed.experiments.settings import config_root, keep_experiment
 from sslmed.experiments.sources import Source
 from sslmed.experiments.workflow import is_done, set_stale_runs_aside, sole_command
 from sslmed.training.wandb.session import Mode, check_account

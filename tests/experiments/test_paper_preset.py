@@ -10,7 +10,7 @@ from sslmed.core.yaml_files import find_setting, read_yaml
 from sslmed.encoders import DenseNetEncoder
 from sslmed.experiments.check import parse
 from sslmed.experiments.places import Places
-from sslmed.experiments.settings import preset_folder, read_preset
+from sslmed.experiments.preset import preset_folder, read_preset
 from sslmed.learning.clipping import ClipEachGradient
 from sslmed.training.own_modules import config_files
 

@@ -16,9 +16,9 @@ from sslmed.core.label_amount import LabelAmount
 from sslmed.data.finetuning import SegmentationData
 from sslmed.data.pretraining import PretrainingData
 from sslmed.experiments.places import Places
+from sslmed.experiments.preset import read_preset
 from sslmed.experiments.runs import Run
 from sslmed.experiments.seen import ABSENT, SeenData
-from sslmed.experiments.settings import read_preset
 from sslmed.preparation.prepare import PrepareSettings, prepare
 
 FOLDS = 3

@@ -12,8 +12,8 @@ from sslmed.evaluation.artefacts import STRENGTHS
 from sslmed.evaluation.metrics import find
 from sslmed.evaluation.resolution import lost_labels
 from sslmed.experiments.arms import BASELINE, Arm
+from sslmed.experiments.experiment import kept_experiment
 from sslmed.experiments.runs import plan_of
-from sslmed.experiments.settings import kept_experiment
 from sslmed.reporting.captions import INCOMPLETE, caption, notes_of
 from sslmed.reporting.html import tables as page_tables
 from sslmed.reporting.html.answer import answer
