@@ -20,11 +20,11 @@ from sslmed.encoders.checkpoint import load_decoder
 from sslmed.encoders.decoder import UNetDecoder
 from sslmed.experiments.arms import DECODER, Arm
 from sslmed.experiments.configs import config_root
+from sslmed.experiments.finished import is_done
 from sslmed.experiments.inputs import Inputs
 from sslmed.experiments.places import Places
 from sslmed.experiments.runs import Run
 from sslmed.experiments.seen import SeenData
-from sslmed.experiments.workflow import is_done
 from sslmed.learning.distributed import share_size
 from sslmed.preparation.readers.dataset import Dataset
 from sslmed.pretext import PretextTask

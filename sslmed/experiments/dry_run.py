@@ -19,6 +19,7 @@ from sslmed.evaluation.resolution import lost_labels
 from sslmed.experiments.arms import Arm
 from sslmed.experiments.devices import gpus
 from sslmed.experiments.executors.local import Executor, Local
+from sslmed.experiments.finished import is_done, stale_runs
 from sslmed.experiments.grid import Grid
 from sslmed.experiments.inputs import Inputs
 from sslmed.experiments.places import Places
@@ -26,7 +27,6 @@ from sslmed.experiments.preset import Estimate
 from sslmed.experiments.runs import Run
 from sslmed.experiments.seen import SeenData
 from sslmed.experiments.sources import Pool, Source
-from sslmed.experiments.workflow import is_done, stale_runs
 from sslmed.preparation.settings import PrepareSettings
 from sslmed.preparation.store import Store
 

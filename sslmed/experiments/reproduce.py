@@ -23,6 +23,7 @@ from sslmed.experiments.executors.local import Executor, Local
 from sslmed.experiments.experiment import keep_experiment
 from sslmed.experiments.filling import fill, run_all
 from sslmed.experiments.final import final_grid, refuse_inapplicable
+from sslmed.experiments.finished import is_done, set_stale_runs_aside
 from sslmed.experiments.grid import Grid
 from sslmed.experiments.inputs import Inputs, find_inputs
 from sslmed.experiments.options import Options
@@ -38,7 +39,7 @@ from sslmed.experiments.places import Places
 from sslmed.experiments.plan import plan_runs
 from sslmed.experiments.runs import Run, write_plan
 from sslmed.experiments.sources import Source
-from sslmed.experiments.workflow import is_done, set_stale_runs_aside, sole_command
+from sslmed.experiments.workflow import sole_command
 from sslmed.training.wandb.session import Mode, check_account
 
 
