@@ -6,7 +6,7 @@ from commands import TINY, reproduce
 from grids import grid_of, plan
 
 from sslmed.core.label_amount import label_amounts
-from sslmed.experiments.dry_run import training_seconds
+from sslmed.experiments.cost import training_seconds
 from sslmed.experiments.places import Places
 from sslmed.experiments.preset import Estimate, preset_folder, read_preset
 from sslmed.preparation.prepare import prepare
