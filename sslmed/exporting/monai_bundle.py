@@ -19,8 +19,8 @@ from sslmed.core.files import atomic_path
 from sslmed.exporting.model import Mask, Model, row_of
 from sslmed.exporting.onnx_file import check_part
 from sslmed.exporting.request import Request
-from sslmed.preparation.photograph import FORMATS
 from sslmed.preparation.readers.names import VOLUMES, strip_extension
+from sslmed.preparation.readers.photographs import FORMATS
 from sslmed.preparation.settings import is_ct
 
 SCHEMA = "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json"

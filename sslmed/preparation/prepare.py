@@ -24,10 +24,11 @@ from sslmed.preparation.channels import order_note
 from sslmed.preparation.foreground import foreground_voxels, occurring
 from sslmed.preparation.geometry import Geometry
 from sslmed.preparation.missing_labels import missing_labels
-from sslmed.preparation.photograph import digest_of_pixels, prepare_photo, read_mask
+from sslmed.preparation.photograph import digest_of_pixels, prepare_photo
 from sslmed.preparation.readers import layouts
 from sslmed.preparation.readers.dataset import Case, Dataset, Labels
 from sslmed.preparation.readers.nifti_header import has_form
+from sslmed.preparation.readers.photographs import read_mask
 from sslmed.preparation.records import Record, current_record, describe_files, hash_files
 from sslmed.preparation.settings import VERSION, PrepareSettings
 from sslmed.preparation.store import Store
