@@ -9,9 +9,10 @@ from sslmed.experiments.grid import Grid
 from sslmed.experiments.places import LabelledSource, Places
 from sslmed.experiments.seen import SeenData
 from sslmed.experiments.sources import Pool, Source, refuse_same_people
-from sslmed.preparation.prepare import PrepareSettings, prepare
+from sslmed.preparation.prepare import prepare
 from sslmed.preparation.preview import preview
 from sslmed.preparation.readers.dataset import Dataset, Labels
+from sslmed.preparation.settings import PrepareSettings
 
 
 @dataclass(frozen=True)
