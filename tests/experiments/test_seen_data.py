@@ -19,7 +19,8 @@ from sslmed.experiments.places import Places
 from sslmed.experiments.preset import read_preset
 from sslmed.experiments.runs import Run
 from sslmed.experiments.seen import ABSENT, SeenData
-from sslmed.preparation.prepare import PrepareSettings, prepare
+from sslmed.preparation.prepare import prepare
+from sslmed.preparation.settings import PrepareSettings
 
 FOLDS = 3
 AMOUNTS = (LabelAmount(count=1), LabelAmount(fraction=1.0))
