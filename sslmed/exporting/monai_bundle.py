@@ -15,7 +15,7 @@ import torch
 
 import sslmed
 from sslmed.core.errors import UserError
-from sslmed.core.files import atomic_path
+from sslmed.core.tables import write_table
 from sslmed.exporting.model import Mask, Model, row_of
 from sslmed.exporting.onnx_file import check_part
 from sslmed.exporting.request import Request
@@ -158,6 +158,5 @@ def predict_folder(model: Model, images: str | Path, out: str | Path) -> list[Pa
             rows.append({"image": path.name, **row_of(answer)})
     if rows:
         written.append(out / "predictions.csv")
-        with atomic_path(written[-1]) as temporary:
-            pd.DataFrame(rows).to_csv(temporary, index=False)
+        write_table(written[-1], pd.DataFrame(rows))
     return written

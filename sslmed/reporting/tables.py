@@ -13,6 +13,7 @@ import pandas as pd
 from sslmed.core.errors import UserError
 from sslmed.core.files import atomic_path
 from sslmed.core.label_amount import LabelAmount
+from sslmed.core.tables import write_table
 from sslmed.reporting.arm_tests import compare_arms
 from sslmed.reporting.efficiency import labels_to_baseline, updates_to_baseline
 from sslmed.reporting.finished_run import RUN, FinishedRun, read_runs
@@ -112,11 +113,8 @@ def write_tables(tables: Tables, folder: Path) -> None:
 
     Equal runs give equal bytes.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     for name in ("results", "summary", "tests", "null_bands", "efficiency"):
-        table: pd.DataFrame = getattr(tables, name)
-        with atomic_path(folder / f"{name}.csv") as temporary:
-            table.to_csv(temporary, index=False, lineterminator="\n")
+        write_table(folder / f"{name}.csv", getattr(tables, name))
     write_corrupted_table(tables.robustness, folder)
     with atomic_path(folder / "cases.csv") as temporary:
         _write_cases(tables.cases, temporary)
