@@ -8,7 +8,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
-from sslmed.core.errors import UserError
 from sslmed.core.files import check_writable, refuse_within
 from sslmed.core.startup import importing
 from sslmed.evaluation.resolution import lost_labels
@@ -117,7 +116,7 @@ def _prepare_command(options: Options, drafts: Path) -> _Command:
     for option, folder in (("--out", options.out), ("--runs", options.runs)):
         refuse_within(folder, folders, f"{option} {folder}")
     if options.auto_spacing:
-        grid = _with_own_spacing(options, grid, data, executor, drafts)
+        grid = with_own_spacing(options, grid, data, executor, drafts)
     name = f"{data.name}-{grid.name}"
     out = options.out / grid.experiment.figure / name
     work = (options.runs / grid.experiment.figure / name).absolute()
@@ -170,18 +169,6 @@ def _do(command: _Command, options: Options) -> Outcome:
             run_all(work, runs, executor=executor, lock=lock)
     _report_others(work, whole.other_settings)
     return Outcome(work, runs, whole.runs, command.out, grid.experiment.metrics, options.wandb)
-
-
-def _with_own_spacing(options: Options, grid: Grid, data: Source, executor: Executor, drafts: Path) -> Grid:
-    """Take spacing and crops that suit the data; in a dry run, by a preset in the folder of drafts."""
-    if options.dry_run and data.is_absent:
-        raise UserError(f"{data.folder}: is not here yet, and --spacing auto looks at it: leave out --dry-run")
-    presets = options.out / "presets" / grid.experiment.figure / data.name
-    if grid.encoder is not None:  # its crops are others
-        presets /= grid.encoder.stem
-    jobs = executor.jobs if isinstance(executor, Local) else None
-    files = files_of(grid, options.figure)
-    return with_own_spacing(grid, data.fetch(), presets, jobs, drafts if options.dry_run else None, files)
 
 
 def _all_done(work: Path, runs: Sequence[Run]) -> bool:
