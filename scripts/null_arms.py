@@ -22,9 +22,11 @@ import pandas as pd
 
 from sslmed.core.label_amount import LabelAmount
 from sslmed.core.workers import run_in_processes
+from sslmed.experiments.experiment import read_experiment
 from sslmed.experiments.grid import Grid
-from sslmed.experiments.plan import Places, plan_runs
-from sslmed.experiments.settings import read_experiment, read_preset
+from sslmed.experiments.places import Places
+from sslmed.experiments.plan import plan_runs
+from sslmed.experiments.preset import read_preset
 from sslmed.phantoms import KINDS
 from sslmed.preparation.prepare import prepare
 

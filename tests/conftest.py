@@ -134,7 +134,8 @@ def aptos_dataset(tmp_path: Path) -> Callable[..., Path]:
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """12 labelled and 4 unlabelled synthetic volumes of 16³, prepared."""
     from sslmed.phantoms import KINDS
-    from sslmed.preparation.prepare import PrepareSettings, prepare
+    from sslmed.preparation.prepare import prepare
+    from sslmed.preparation.settings import PrepareSettings
 
     folder = tmp_path_factory.mktemp("data")
     KINDS["pancreas"](folder / "phantom", cases=12, unlabelled=4, size=(24, 24, 16), jobs=1)

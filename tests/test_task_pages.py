@@ -12,7 +12,7 @@ import yaml
 from task_pictures import CASES, SIDE, puzzles
 
 from sslmed.encoders import UNetEncoder
-from sslmed.experiments.settings import config_root, known_names
+from sslmed.experiments.configs import config_root, known_names
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = {path: path.read_text(encoding="utf-8") for path in (DOCS / "tasks").glob("*.md") if path.stem != "index"}

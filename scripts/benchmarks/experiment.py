@@ -12,9 +12,12 @@ from typing import Any
 
 from benchmarks.measure import Findings
 from sslmed.core.label_amount import LabelAmount
+from sslmed.experiments.experiment import read_experiment
 from sslmed.experiments.grid import Grid
-from sslmed.experiments.plan import Places, plan_runs, write_plan
-from sslmed.experiments.settings import preset_folder, read_experiment, read_preset
+from sslmed.experiments.places import Places
+from sslmed.experiments.plan import plan_runs
+from sslmed.experiments.preset import preset_folder, read_preset
+from sslmed.experiments.runs import write_plan
 from sslmed.phantoms import KINDS
 from sslmed.preparation.prepare import prepare
 

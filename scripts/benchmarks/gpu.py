@@ -18,7 +18,7 @@ from benchmarks.measure import Findings, per, ratios, scaled, time_in_turn
 from benchmarks.rates import synchronise
 from benchmarks.training import SEGMENTATION, Way, Work, our_step, our_update, reference_step
 from sslmed.data.finetuning import SegmentationData
-from sslmed.experiments.settings import config_root
+from sslmed.experiments.configs import config_root
 from sslmed.learning.captured import WARM_UP
 from sslmed.preparation.store import Store
 from sslmed.training.lightning_cli import main

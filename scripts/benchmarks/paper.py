@@ -11,9 +11,11 @@ from benchmarks import phantoms
 from benchmarks.measure import Findings
 from benchmarks.rates import synchronise
 from sslmed.experiments.arms import BASELINE
+from sslmed.experiments.experiment import read_experiment
 from sslmed.experiments.grid import Grid
-from sslmed.experiments.plan import Places, plan_runs
-from sslmed.experiments.settings import preset_folder, read_experiment, read_preset
+from sslmed.experiments.places import Places
+from sslmed.experiments.plan import plan_runs
+from sslmed.experiments.preset import preset_folder, read_preset
 from sslmed.learning.captured import WARM_UP
 from sslmed.training.lightning_cli import SSLMedCLI, main
 

@@ -6,7 +6,8 @@ import shutil
 from pathlib import Path
 
 from sslmed.phantoms import KINDS
-from sslmed.preparation.prepare import PrepareSettings, prepare
+from sslmed.preparation.prepare import prepare
+from sslmed.preparation.settings import PrepareSettings
 from sslmed.preparation.store import Store
 
 

@@ -15,9 +15,10 @@ import psutil
 
 from benchmarks import phantoms, reference
 from benchmarks.measure import MIB, Findings, Function, memory_of, per
-from sslmed.preparation.prepare import PrepareSettings, prepare
+from sslmed.preparation.prepare import prepare
 from sslmed.preparation.readers.dataset import Case
 from sslmed.preparation.readers.layouts import read
+from sslmed.preparation.settings import PrepareSettings
 from sslmed.preparation.store import Store
 
 POLL_SECONDS = 0.1

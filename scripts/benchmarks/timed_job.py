@@ -19,7 +19,7 @@ with importing():
 from pytorch_lightning import Callback, LightningModule, Trainer  # noqa: E402
 from pytorch_lightning.profilers import SimpleProfiler  # noqa: E402
 
-from sslmed.experiments.plan import read_plan  # noqa: E402
+from sslmed.experiments.runs import read_plan  # noqa: E402
 
 IMPORT_SECONDS = time.perf_counter() - STARTED
 

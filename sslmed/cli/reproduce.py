@@ -1,7 +1,7 @@
 """`sslmed reproduce`: pretrain, fine-tune, score and draw a figure's data-efficiency curves."""
 
+from sslmed.experiments.configs import config_root, known_names
 from sslmed.experiments.options import Options
-from sslmed.experiments.settings import config_root, known_names
 from sslmed.preparation.download.known import KNOWN
 
 EPILOG = (

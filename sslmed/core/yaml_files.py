@@ -1,6 +1,6 @@
 """Reads YAML files, and refuses those that give a key twice, of which every YAML library silently keeps the last."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,15 @@ def settings_in(content: Any) -> dict[str, Any]:  # noqa: ANN401 - any YAML
     Files may leave `init_args` out too, and write keys with dots: `data: {split_seed: 1}`, `data.split_seed: 1`.
     """
     return dict(_flat(content, ""))
+
+
+def find_setting(contents: Iterable[Any], place: str, default: Any) -> Any:  # noqa: ANN401 - any YAML
+    """Find a setting in YAML files, of which later ones take precedence; see `settings_in`."""
+    for content in reversed([*contents]):
+        settings = settings_in(content)
+        if place in settings:
+            return settings[place]
+    return default
 
 
 def _flat(content: Any, place: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - any YAML

@@ -12,7 +12,8 @@ from PIL import Image
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import BasePredictionWriter
 
-from sslmed.core.files import TEMPORARY, atomic_path
+from sslmed.core.files import TEMPORARY
+from sslmed.core.tables import write_table
 from sslmed.core.text import path_of
 from sslmed.data.samples import Sample
 from sslmed.preparation.geometry import Geometry
@@ -98,7 +99,5 @@ class WriteTable(BasePredictionWriter):
         """Write the rows of all batches."""
         table = pd.DataFrame([row for batch in predictions for row in batch]).sort_values("case")
         table["case"] = table["case"].map(path_of)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(self.path) as temporary:
-            table.to_csv(temporary, index=False)
+        write_table(self.path, table)
         log.info("wrote %s", self.path)

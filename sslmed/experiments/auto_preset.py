@@ -18,9 +18,12 @@ from sslmed.core.startup import importing
 from sslmed.core.yaml_files import read_yaml
 from sslmed.experiments.arms import SLICES
 from sslmed.experiments.devices import gpu_memory
+from sslmed.experiments.executors.local import Executor, Local
 from sslmed.experiments.grid import Grid
-from sslmed.experiments.origin import keep_origin, refuse_namesakes
-from sslmed.experiments.settings import read_preset
+from sslmed.experiments.options import Options
+from sslmed.experiments.origin import files_of, keep_origin, refuse_namesakes
+from sslmed.experiments.preset import read_preset
+from sslmed.experiments.sources import Source
 from sslmed.preparation.fingerprint import Fingerprint, choose_crop, describe, measure, times
 from sslmed.preparation.readers.dataset import Dataset
 from sslmed.preparation.settings import preparation_differences
@@ -35,29 +38,33 @@ MADE_FOR = "made-for.json"
 """File beside a preset: what determined it."""
 
 
-def with_own_spacing(
-    grid: Grid, dataset: Dataset, out: Path, jobs: int | None, drafts: Path | None, files: Mapping[str, str]
-) -> Grid:
-    """Replace the preset by one for this dataset. The first command writes it; later ones use it as it is.
+def with_own_spacing(options: Options, grid: Grid, data: Source, executor: Executor, drafts: Path) -> Grid:
+    """Replace the preset by one for these data. The first command writes it; later ones use it as it is.
 
     Args:
+        options: Of the command.
         grid: What the command compares, with the preset to start from.
-        dataset: The dataset.
-        out: Where the preset's folder goes.
-        jobs: Jobs side by side, which share the memory of a machine without GPU; `None` if they run on a cluster.
-        drafts: Where it goes instead in a dry run, if it is not there yet.
-        files: See `files_of`.
+        data: Where the labelled data come from.
+        executor: What runs the jobs; those on a machine without GPU share its memory.
+        drafts: Where the preset goes in a dry run, if it is not there yet.
 
     Raises:
-        UserError: If the images are photographs, or there is one for other volumes, or from another preset.
+        UserError: If the images are photographs or not here yet, or there is a preset for other volumes, or from
+            another preset.
     """
-    folder = out / f"{grid.preset_folder.name}-auto"
+    if options.dry_run and data.is_absent:
+        raise UserError(f"{data.folder}: is not here yet, and --spacing auto looks at it: leave out --dry-run")
+    presets = options.out / "presets" / grid.experiment.figure / data.name
+    if grid.encoder is not None:  # its crops are others
+        presets /= grid.encoder.stem
+    folder, files, dataset = presets / f"{grid.preset_folder.name}-auto", files_of(grid, options.figure), data.fetch()
+    jobs = executor.jobs if isinstance(executor, Local) else None
     if folder.is_dir():
         refuse_namesakes(folder, files)
         _refuse_others(folder, _determinants(measure(dataset)), dataset)
         spacing = times(read_preset(folder).prepare.spacing)
         print(f"{folder}: is used as it is, with {spacing} mm; remove it, and it is chosen again", file=sys.stderr)
-    elif drafts is not None:
+    elif options.dry_run:
         print(f"{folder}: will hold these settings")
         folder = drafts / folder.name
         _make(folder, grid, measure(dataset), jobs)
@@ -84,7 +91,10 @@ def _refuse_others(folder: Path, now: Mapping[str, Any], dataset: Dataset) -> No
 
 
 def _make(folder: Path, grid: Grid, found: Fingerprint, jobs: int | None) -> None:
-    """Choose crops, say in a few lines what was found and chosen, and write the preset."""
+    """Choose crops, say in a few lines what was found and chosen, and write the preset.
+
+    Jobs are those side by side on this machine; `None` if they run on a cluster.
+    """
     crop, costs, room = _choose(grid, found, jobs)
     memory = f"{costs['memory_gib']:.1f} of {room:.1f} GiB of memory for a job at most"
     words = [

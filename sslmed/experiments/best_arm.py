@@ -10,8 +10,8 @@ from sslmed.core.errors import UserError
 from sslmed.core.text import count
 from sslmed.evaluation.metrics import best_is
 from sslmed.experiments.arms import Arm
-from sslmed.experiments.plan import Run
-from sslmed.experiments.workflow import finished_runs
+from sslmed.experiments.finished import finished_runs
+from sslmed.experiments.runs import Run
 from sslmed.exporting.model import load
 from sslmed.exporting.trained_run import read_run
 

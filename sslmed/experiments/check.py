@@ -13,17 +13,18 @@ from jsonargparse import ArgumentParser, Namespace
 
 from sslmed import pretext
 from sslmed.core.errors import UserError
-from sslmed.core.yaml_files import read_yaml
+from sslmed.core.yaml_files import find_setting, read_yaml
 from sslmed.data.selection import select_pool, select_pretraining, split_store
 from sslmed.encoders import Encoder, UNetEncoder, load_encoder
 from sslmed.encoders.checkpoint import load_decoder
 from sslmed.encoders.decoder import UNetDecoder
 from sslmed.experiments.arms import DECODER, Arm
+from sslmed.experiments.configs import config_root
+from sslmed.experiments.finished import is_done
 from sslmed.experiments.inputs import Inputs
-from sslmed.experiments.plan import Places, Run
+from sslmed.experiments.places import Places
+from sslmed.experiments.runs import Run
 from sslmed.experiments.seen import SeenData
-from sslmed.experiments.settings import config_root, find_setting
-from sslmed.experiments.workflow import is_done
 from sslmed.learning.distributed import share_size
 from sslmed.preparation.readers.dataset import Dataset
 from sslmed.pretext import PretextTask

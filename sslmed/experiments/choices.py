@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from sslmed.core.errors import UserError
 from sslmed.core.label_amount import label_amounts
 from sslmed.experiments.arms import EXTERNAL, SUPERVISED, Arm, null_arms
+from sslmed.experiments.configs import config_root
 from sslmed.experiments.devices import check_devices
 from sslmed.experiments.executors.local import Executor
 from sslmed.experiments.executors.slurm import slurm
+from sslmed.experiments.experiment import Experiment, read_experiment
 from sslmed.experiments.filling import local
 from sslmed.experiments.grid import Grid
 from sslmed.experiments.options import Options
 from sslmed.experiments.own import add_arms, expand_groups, find_encoder
-from sslmed.experiments.settings import Experiment, Preset, config_root, preset_folder, read_experiment, read_preset
+from sslmed.experiments.preset import Preset, preset_folder, read_preset
 from sslmed.experiments.sources import Pool, Source
 
 

@@ -9,7 +9,7 @@ from sslmed.data.regions import brain_tumour_regions
 from sslmed.data.selection import refuse_unequal_sizes, select_labelled, split_store
 from sslmed.experiments.arms import Arm
 from sslmed.experiments.grid import Grid
-from sslmed.experiments.plan import Run
+from sslmed.experiments.runs import Run
 from sslmed.experiments.seen import SeenData
 from sslmed.preparation.channels import in_another_order
 from sslmed.preparation.readers.dataset import Dataset

@@ -1,37 +1,29 @@
-"""`sslmed reproduce --dry-run`: lists the runs and estimates time, disk and memory."""
+"""`sslmed reproduce --dry-run`: what is done and to do, and what runs see of the data."""
 
-import shlex
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Sequence, Set
-from dataclasses import fields
-from math import ceil
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Column, Table
 
 from sslmed.core.label_amount import ALL, LabelAmount
-from sslmed.core.text import count, duration, image_counts, shorten
+from sslmed.core.text import count, image_counts, shorten
 from sslmed.data.selection import select_labelled, select_pool, select_pretraining, split_store, split_without_test
 from sslmed.data.splits import Split
 from sslmed.evaluation.resolution import lost_labels
 from sslmed.experiments.arms import Arm
-from sslmed.experiments.devices import gpus
+from sslmed.experiments.by_hand import commands
+from sslmed.experiments.cost import cost_lines
 from sslmed.experiments.executors.local import Executor, Local
+from sslmed.experiments.finished import is_done, stale_runs
 from sslmed.experiments.grid import Grid
 from sslmed.experiments.inputs import Inputs
-from sslmed.experiments.plan import Places, Run
+from sslmed.experiments.places import Places
+from sslmed.experiments.runs import Run
 from sslmed.experiments.seen import SeenData
-from sslmed.experiments.settings import Estimate
-from sslmed.experiments.sources import Pool, Source
-from sslmed.experiments.workflow import is_done, stale_runs
-from sslmed.preparation.settings import PrepareSettings
+from sslmed.experiments.sources import Source
 from sslmed.preparation.store import Store
-
-BYTES_PER_VOXEL = 2  # float16
-SSLMED = [sys.executable, "-m", "sslmed"]
-"""The command, which works in any shell and folder."""
 
 
 def print_dry_run(
@@ -60,9 +52,9 @@ def print_dry_run(
         lines.append(f"{reason}; will set {count(len(stale), 'old run')} aside: {names}")
     n_train = None if seen is None else len(_split(grid, runs, seen.store, grid.folds[0]).train)
     stores = [] if seen is None else [each for each in (seen.store, seen.pool, seen.source) if each is not None]
-    lines += _cost_lines(grid, todo, stores, n_train, executor)
+    lines += cost_lines(grid, todo, stores, n_train, executor)
     if by_hand and todo and seen is not None and (inputs.pool is None or seen.pool is not None):
-        lines += ["by hand, e.g.:", *_commands(todo[0], inputs, places, seen, grid)]
+        lines += ["by hand, e.g.:", *commands(todo[0], inputs, places, seen, grid)]
     for line in lines:
         console.print(line, highlight=False, markup=False)
 
@@ -180,76 +172,3 @@ def _is_transductive(runs: Sequence[Run]) -> bool:
     own = (run for run in runs if run.labels is None and Arm.parse(run.arm).sees_the_dataset)
     of_arms = {run.arm: run for run in own}
     return any(run.setting("data.transductive", False) for run in of_arms.values())
-
-
-def training_seconds(estimate: Estimate, runs: Sequence[Run], n_train: int | None = None) -> float:
-    """Estimate the total duration of runs in seconds. Epochs on few labels are shorter, a number of updates is not.
-
-    Args:
-        estimate: Cost of a run.
-        runs: The runs.
-        n_train: Number of training cases, if known, to convert numbers of labels to fractions.
-    """
-    finetuning = [run for run in runs if run.labels is not None]
-    in_epochs = bool(finetuning) and finetuning[0].setting("data.epochs", None) is not None
-    lengths = [_fraction(run.labels, n_train) if in_epochs and run.labels else 1.0 for run in finetuning]
-    return (len(runs) - len(finetuning)) * estimate.pretrain_seconds + sum(lengths) * estimate.finetune_seconds
-
-
-def _fraction(labels: LabelAmount, n_train: int | None) -> float:
-    if labels.fraction is not None:
-        return labels.fraction
-    return 1.0 if n_train is None else (labels.count or 0) / n_train
-
-
-def _cost_lines(
-    grid: Grid, todo: Sequence[Run], stores: Sequence[Store], n_train: int | None, executor: Executor
-) -> list[str]:
-    estimate, jobs = grid.preset.estimate, executor.jobs
-    n_devices = jobs
-    if estimate.device == "GPU" and isinstance(executor, Local):
-        n_devices = ceil(jobs / executor.jobs_per_gpu)  # jobs that share a GPU wait for each other
-    seconds = training_seconds(estimate, todo, n_train) / min(n_devices, max(1, len(todo)))
-    gib = len(todo) * estimate.disk_mib / 2**10
-    for store in stores:
-        if store.settings.geometry != "cube":
-            continue
-        bytes_per_voxel = BYTES_PER_VOXEL * store.in_channels + (store.labels == "map")
-        gib += len(store.unprepared) * bytes_per_voxel * store.settings.size**store.spatial_dims / 2**30
-    lines = [
-        f"estimate: {duration(seconds)} of training with a {estimate.device} for each "
-        f"job, {gib:.2f} GiB of disk, {jobs * estimate.memory_gib:.1f} GiB of memory"
-    ]
-    if estimate.device == "GPU" and isinstance(executor, Local) and not gpus():
-        lines.append(
-            "warning: this estimate is for GPUs, and here is none: training on the CPU takes many times longer"
-        )
-    return lines
-
-
-def _commands(run: Run, inputs: Inputs, places: Places, seen: SeenData, grid: Grid) -> list[str]:
-    """Return the commands that do a run in a shell, preparing its images first if necessary."""
-    lines, arm, is_pretraining = [], Arm.parse(run.arm), run.labels is None
-    data: Source | Pool | None = inputs.data
-    if is_pretraining and not arm.sees_the_dataset:
-        data = inputs.source if arm.is_supervised else inputs.pool
-    store = seen.store_of(arm, pretraining=is_pretraining)
-    if data is not None and store is not None and (store.unprepared or not (store.root / "store.json").is_file()):
-        command = [*SSLMED, "prepare", *(str(each.absolute()) for each in data.folders), "--store", str(store.root)]
-        command += _options(grid.prepare_settings(places.spatial_dims))
-        labels = [] if data is inputs.source else ["--task", grid.experiment.task]
-        lines.append(shlex.join([*command, *(["--pool"] if data is inputs.pool else labels)]))
-    several = ["-m", "torch.distributed.run", "--nproc-per-node", str(run.devices)]
-    launch = SSLMED if run.devices == 1 else [sys.executable, *several, *SSLMED[1:]]
-    return [*lines, shlex.join([*launch, "fit", *run.arguments])]
-
-
-def _options(settings: PrepareSettings) -> list[str]:
-    """Options of `sslmed prepare` that differ from the default."""
-    options = []
-    for field in fields(settings):
-        value = getattr(settings, field.name)
-        if value != field.default:
-            values = value if isinstance(value, tuple) else [value]
-            options += [f"--{field.name.replace('_', '-')}", *map(str, values)]
-    return options

@@ -9,10 +9,12 @@ from typing import TypeVar
 from sslmed.core.errors import UserError
 from sslmed.core.label_amount import LabelAmount
 from sslmed.experiments.arms import Arm
+from sslmed.experiments.configs import config_root
+from sslmed.experiments.experiment import Experiment, kept_experiment
+from sslmed.experiments.finished import is_done
 from sslmed.experiments.grid import Grid
-from sslmed.experiments.plan import LabelledSource, Places, Run, read_plan
-from sslmed.experiments.settings import Experiment, config_root, kept_experiment
-from sslmed.experiments.workflow import is_done
+from sslmed.experiments.places import LabelledSource, Places
+from sslmed.experiments.runs import Run, read_plan
 from sslmed.preparation.store import Store
 
 Value = TypeVar("Value")

@@ -34,9 +34,3 @@ def environment(work: Path) -> dict[str, str]:
         folders = filter(None, variables["PYTHONPATH"].split(os.pathsep))
         variables["PYTHONPATH"] = os.pathsep.join(str(Path(folder).absolute()) for folder in folders)
     return variables
-
-
-def last_lines(log: Path, number: int = 10) -> list[str]:
-    """Return the last lines of a log that are not empty."""
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    return [line for line in lines if line.strip()][-number:]

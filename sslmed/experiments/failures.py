@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sslmed.core.errors import DataError
-from sslmed.experiments.plan import Run
-from sslmed.experiments.workflow import has_results, read_results
+from sslmed.experiments.finished import has_results, read_results
+from sslmed.experiments.runs import Run
 
 PROGRESS = re.compile(r"\S+ \S+ (INFO|WARNING) ")
 """Beginning of a line of a log that says nothing of a failure."""

@@ -18,8 +18,9 @@ from sslmed.core.text import count
 from sslmed.experiments.devices import default_jobs, free_gpu_memory, gpus
 from sslmed.experiments.executors.local import Executor, Local
 from sslmed.experiments.failures import failures
-from sslmed.experiments.plan import Run
-from sslmed.experiments.workflow import has_results, is_done, read_results, run_workflow
+from sslmed.experiments.finished import has_results, is_done, read_results
+from sslmed.experiments.runs import Run
+from sslmed.experiments.workflow import run_workflow
 
 FOR_UPDATES = 0.5
 """Fraction of a GPU for all that jobs keep there but images, which have the rest (`data.device_memory`)."""

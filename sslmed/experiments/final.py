@@ -14,10 +14,11 @@ from sslmed.core.tables import read_table
 from sslmed.core.text import count
 from sslmed.experiments.earlier import Plan, with_earlier, with_earlier_arms
 from sslmed.experiments.failures import report_failures
+from sslmed.experiments.finished import is_done
 from sslmed.experiments.grid import Grid
 from sslmed.experiments.options import Options
-from sslmed.experiments.plan import Places, Run
-from sslmed.experiments.workflow import is_done
+from sslmed.experiments.places import Places
+from sslmed.experiments.runs import Run
 from sslmed.training.run_directory import RunDirectory
 
 ALL_LABELS = LabelAmount(fraction=1.0)

@@ -11,9 +11,11 @@ from sslmed.core.names import check_name
 from sslmed.core.nearest import did_you_mean
 from sslmed.core.text import by_spaces
 from sslmed.experiments.arms import DECODER, EXTERNAL, NULL, SLICES, SUPERVISED, Arm
+from sslmed.experiments.configs import config_root
+from sslmed.experiments.experiment import Experiment, read_experiment
 from sslmed.experiments.options import Finetuning
 from sslmed.experiments.own import RESERVED, encoder_class, weights_file
-from sslmed.experiments.settings import Experiment, Preset, config_root, read_experiment
+from sslmed.experiments.preset import Preset
 from sslmed.preparation.settings import PrepareSettings
 
 

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from sslmed.experiments.data_checks import check_source, refuse_common_images
 from sslmed.experiments.grid import Grid
-from sslmed.experiments.plan import LabelledSource, Places
+from sslmed.experiments.places import LabelledSource, Places
 from sslmed.experiments.seen import SeenData
 from sslmed.experiments.sources import Pool, Source, refuse_same_people
-from sslmed.preparation.prepare import PrepareSettings, prepare
+from sslmed.preparation.prepare import prepare
 from sslmed.preparation.preview import preview
 from sslmed.preparation.readers.dataset import Dataset, Labels
+from sslmed.preparation.settings import PrepareSettings
 
 
 @dataclass(frozen=True)

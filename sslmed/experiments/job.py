@@ -15,7 +15,7 @@ from sslmed.core.gpu_sharing import JOBS_PER_GPU
 from sslmed.core.interrupts import Interrupted, interruptible
 from sslmed.core.startup import importing
 from sslmed.experiments.devices import check_gpus, free_gpus
-from sslmed.experiments.plan import Run, read_plan
+from sslmed.experiments.runs import Run, read_plan
 
 
 def do_runs(runs: list[Run], gpus: int = 0) -> bool:

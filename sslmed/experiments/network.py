@@ -6,8 +6,8 @@ from torch import Tensor
 from sslmed.encoders import Encoder
 from sslmed.experiments.check import build_encoder as build
 from sslmed.experiments.check import parse
+from sslmed.experiments.configs import config_root
 from sslmed.experiments.grid import Grid
-from sslmed.experiments.settings import config_root
 
 SIDE = 64
 """Voxels along each side of the volume that memory is compared with."""

@@ -14,12 +14,14 @@ from sslmed.core.errors import UserError
 from sslmed.core.files import read_json, write_text
 from sslmed.core.machine import computes_bf16
 from sslmed.core.yaml_files import read_yaml
+from sslmed.experiments.configs import config_root, is_yaml
 from sslmed.experiments.executors.local import Executor, Local
 from sslmed.experiments.grid import Grid
 from sslmed.experiments.inputs import Inputs
 from sslmed.experiments.own import own_code
-from sslmed.experiments.plan import Places, read_plan
-from sslmed.experiments.settings import Precision, config_root, is_yaml
+from sslmed.experiments.places import Places
+from sslmed.experiments.preset import Precision
+from sslmed.experiments.runs import read_plan
 from sslmed.preparation.preview import refuse_namesake
 
 FILE = "origin.json"

@@ -9,9 +9,10 @@ from sslmed.core.errors import UserError
 from sslmed.core.files import expand_home
 from sslmed.core.names import PLAIN
 from sslmed.core.nearest import did_you_mean, did_you_mean_path
-from sslmed.core.yaml_files import read_yaml
+from sslmed.core.yaml_files import find_setting, read_yaml
 from sslmed.experiments.arms import SLICES, SUPERVISED, Arm
-from sslmed.experiments.settings import Experiment, config_root, find_setting, is_yaml, known_names
+from sslmed.experiments.configs import config_root, is_yaml, known_names
+from sslmed.experiments.experiment import Experiment
 
 GROUP = "@"
 ALL = f"{GROUP}all"

@@ -8,19 +8,21 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
-from sslmed.core.errors import UserError
 from sslmed.core.files import check_writable, refuse_within
 from sslmed.core.startup import importing
 from sslmed.evaluation.resolution import lost_labels
 from sslmed.experiments.auto_preset import with_own_spacing
 from sslmed.experiments.choices import choose_executor, choose_grid, choose_sources, require_images
+from sslmed.experiments.configs import config_root
 from sslmed.experiments.data_checks import check_data, check_folds, check_sizes
 from sslmed.experiments.devices import check_gpus
 from sslmed.experiments.dry_run import print_dry_run
 from sslmed.experiments.earlier import Plan, with_earlier
 from sslmed.experiments.executors.local import Executor, Local
+from sslmed.experiments.experiment import keep_experiment
 from sslmed.experiments.filling import fill, run_all
 from sslmed.experiments.final import final_grid, refuse_inapplicable
+from sslmed.experiments.finished import is_done, set_stale_runs_aside
 from sslmed.experiments.grid import Grid
 from sslmed.experiments.inputs import Inputs, find_inputs
 from sslmed.experiments.options import Options
@@ -32,10 +34,11 @@ from sslmed.experiments.origin import (
     say_if_precision_is_slow,
     settle_precision,
 )
-from sslmed.experiments.plan import Places, Run, plan_runs, write_plan
-from sslmed.experiments.settings import config_root, keep_experiment
+from sslmed.experiments.places import Places
+from sslmed.experiments.plan import plan_runs
+from sslmed.experiments.runs import Run, write_plan
 from sslmed.experiments.sources import Source
-from sslmed.experiments.workflow import is_done, set_stale_runs_aside, sole_command
+from sslmed.experiments.workflow import sole_command
 from sslmed.training.wandb.session import Mode, check_account
 
 
@@ -113,7 +116,7 @@ def _prepare_command(options: Options, drafts: Path) -> _Command:
     for option, folder in (("--out", options.out), ("--runs", options.runs)):
         refuse_within(folder, folders, f"{option} {folder}")
     if options.auto_spacing:
-        grid = _with_own_spacing(options, grid, data, executor, drafts)
+        grid = with_own_spacing(options, grid, data, executor, drafts)
     name = f"{data.name}-{grid.name}"
     out = options.out / grid.experiment.figure / name
     work = (options.runs / grid.experiment.figure / name).absolute()
@@ -166,18 +169,6 @@ def _do(command: _Command, options: Options) -> Outcome:
             run_all(work, runs, executor=executor, lock=lock)
     _report_others(work, whole.other_settings)
     return Outcome(work, runs, whole.runs, command.out, grid.experiment.metrics, options.wandb)
-
-
-def _with_own_spacing(options: Options, grid: Grid, data: Source, executor: Executor, drafts: Path) -> Grid:
-    """Take spacing and crops that suit the data; in a dry run, by a preset in the folder of drafts."""
-    if options.dry_run and data.is_absent:
-        raise UserError(f"{data.folder}: is not here yet, and --spacing auto looks at it: leave out --dry-run")
-    presets = options.out / "presets" / grid.experiment.figure / data.name
-    if grid.encoder is not None:  # its crops are others
-        presets /= grid.encoder.stem
-    jobs = executor.jobs if isinstance(executor, Local) else None
-    files = files_of(grid, options.figure)
-    return with_own_spacing(grid, data.fetch(), presets, jobs, drafts if options.dry_run else None, files)
 
 
 def _all_done(work: Path, runs: Sequence[Run]) -> bool:

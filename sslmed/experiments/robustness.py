@@ -10,8 +10,9 @@ from pytorch_lightning import LightningModule
 from sslmed.core.errors import UserError
 from sslmed.core.progress import Advance, progress
 from sslmed.evaluation.artefacts import STRENGTHS, Artefact, applicable
-from sslmed.experiments.plan import Run, plan_of
-from sslmed.experiments.workflow import finished_runs, sole_command
+from sslmed.experiments.finished import finished_runs
+from sslmed.experiments.runs import Run, plan_of
+from sslmed.experiments.workflow import sole_command
 from sslmed.training.lightning_cli import SSLMedCLI, main
 from sslmed.training.robustness import score_corrupted
 from sslmed.training.run_directory import RunDirectory

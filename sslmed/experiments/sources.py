@@ -8,7 +8,7 @@ from pathlib import Path
 from sslmed.core.errors import UserError
 from sslmed.core.names import check_name
 from sslmed.core.nearest import did_you_mean, did_you_mean_path
-from sslmed.experiments.settings import PhantomSettings
+from sslmed.experiments.preset import PhantomSettings
 from sslmed.phantoms import KINDS
 from sslmed.preparation.download.fetch import fetch
 from sslmed.preparation.download.known import KNOWN

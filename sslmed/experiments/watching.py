@@ -9,7 +9,7 @@ from statistics import fmean
 
 from sslmed.core.label_amount import LabelAmount
 from sslmed.core.text import duration
-from sslmed.experiments.plan import Run
+from sslmed.experiments.runs import Run
 
 UPDATE = re.compile(r"update (\d+) of (\d+)  (.*)")
 LOSSES = re.compile(r"((?:train|val)/loss) (\S+)")

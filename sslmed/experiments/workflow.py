@@ -3,38 +3,35 @@
 Snakemake starts a job as soon as the jobs that it needs are done, and runs as many in parallel as there are cores or
 GPUs. If a job fails, it continues with the others. Plugins do the same on SLURM and other clusters: they submit jobs,
 poll them, retry lost ones, and request memory and time. We decide by `results.json` which runs are done and still
-valid. Snakemake would decide by modification times, and would delete the files of a failed job.
+valid (`finished.py`). Snakemake would decide by modification times, and would delete the files of a failed job.
 """
 
 import fcntl
-import json
 import subprocess
 import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from itertools import count as counting
 from pathlib import Path
-from typing import Any
 
 import psutil
-import yaml
 
 from sslmed.core.errors import DataError
 from sslmed.core.files import remove_leftovers
 from sslmed.core.label_amount import LabelAmount
 from sslmed.core.progress import Advance, progress
-from sslmed.core.text import count, shorten
-from sslmed.experiments.engine import command, environment, last_lines
+from sslmed.experiments.engine import command, environment
 from sslmed.experiments.executors.local import Executor
-from sslmed.experiments.plan import Run, plan_of, write_plan
-from sslmed.experiments.settings import find_setting
+from sslmed.experiments.finished import has_results, read_results
+from sslmed.experiments.runs import Run, write_plan
 from sslmed.experiments.watching import describe, log_sizes, running, seconds_left
-from sslmed.training.run_directory import RunDirectory
 
 SECONDS_BETWEEN_LOOKS = 2.0
 """How often the logs of runs that are under way are read."""
+
+LAST_LINES = 10
+"""Lines of the workflow's log that are shown if no run's log says what went wrong."""
 
 
 @contextmanager
@@ -59,91 +56,6 @@ def sole_command(work: Path) -> Iterator[int]:
         yield file.fileno()
 
 
-def has_results(work: Path, run: Run) -> bool:
-    """Whether the directory of a run has results."""
-    return (work / run.name / "results.json").is_file()
-
-
-def read_results(work: Path, run: Run) -> dict[str, Any]:
-    """Read the results of a finished run.
-
-    Raises:
-        DataError: If the file cannot be read.
-    """
-    path = work / run.name / "results.json"
-    try:
-        results: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError([f"{path}: {error}; remove the run, and the same command makes it again"]) from error
-    return results
-
-
-def _seconds(work: Path, run: Run) -> list[float]:
-    """Return what a finished run has taken, if that can be read: the time left is only an estimate."""
-    try:
-        return [float(read_results(work, run)["seconds"])]
-    except (DataError, LookupError, TypeError, ValueError):
-        return []
-
-
-def _stale_because(work: Path, run: Run) -> str | None:
-    """Return why the run in a run's directory is stale; `None` if it is not, or there is none.
-
-    It is if it has other settings or data, or started from such a run. An unfinished run that was moved is stale too:
-    its checkpoints contain old paths.
-    """
-    directory = RunDirectory(work / run.name)
-    if not directory.config.is_file():
-        return None
-    config: Any = None  # damaged
-    with suppress(yaml.YAMLError):
-        config = yaml.load(directory.config.read_text(encoding="utf-8"), yaml.CSafeLoader)
-    if find_setting([config], "labels.key", None) != run.key:
-        return "settings have changed"
-    if run.data is not None and run.data != directory.read_data().get("fingerprint"):
-        return "the data have changed"
-    moved = not has_results(work, run) and Path(config["run_dir"]) != work / run.name
-    return "unfinished runs have been moved" if moved else None
-
-
-def is_done(work: Path, run: Run) -> bool:
-    """Whether a run has results of the current configuration."""
-    return has_results(work, run) and _stale_because(work, run) is None
-
-
-def finished_runs(work: Path) -> list[Run]:
-    """List the fine-tuning runs that the tables of an experiment are made of: stale ones and copies are not.
-
-    Raises:
-        UserError: If there is no experiment.
-    """
-    return [run for run in plan_of(work) if run.labels is not None and is_done(work, run)]
-
-
-def stale_runs(work: Path, runs: Sequence[Run]) -> dict[str, list[Run]]:
-    """Return the runs of which a directory has one with other settings or on other data, by what has changed."""
-    found: dict[str, list[Run]] = defaultdict(list)
-    for run in runs:
-        reason = _stale_because(work, run)
-        if reason is not None:
-            found[reason].append(run)
-    return found
-
-
-def set_stale_runs_aside(work: Path, runs: Sequence[Run]) -> None:
-    """Rename directories of runs with other settings or on other data; nothing is deleted."""
-    for reason, stale in stale_runs(work, runs).items():
-        renamed = []
-        for run in stale:
-            directory = work / run.name
-            numbered = (directory.with_name(f"{directory.name}.old{n}") for n in counting(1))
-            place = next(path for path in numbered if not path.exists())
-            with RunDirectory(directory).locked(wait=True):  # an orphan of a killed workflow may still write it
-                directory.rename(place)
-            renamed.append(f"{run.name} is now {place.name}")
-        print(f"{work}: {reason}; sets {count(len(renamed), 'old run')} aside: {shorten(renamed)}", file=sys.stderr)
-
-
 def run_workflow(work: Path, runs: Sequence[Run], *, executor: Executor, lock: int) -> None:
     """Do all runs that are not done, with the lock of `sole_command`. A failed run does not stop the others."""
     write_plan(work / "workflow.json", runs)
@@ -166,7 +78,8 @@ def run_workflow(work: Path, runs: Sequence[Run], *, executor: Executor, lock: i
     if process.returncode != 0:
         print(f"the workflow ended with status {process.returncode}: {log_path}", file=sys.stderr)
         if _never_started(work, todo, earlier):  # no run's log says why
-            print("\n".join(last_lines(log_path)), file=sys.stderr)
+            lines = log_path.read_text(encoding="utf-8", errors="replace").splitlines()
+            print("\n".join([line for line in lines if line.strip()][-LAST_LINES:]), file=sys.stderr)
 
 
 def _never_started(work: Path, todo: Sequence[Run], earlier: Mapping[str, int]) -> list[Run]:
@@ -211,3 +124,11 @@ def _watch(
             advance(0, describe(left, under_way))
         with suppress(subprocess.TimeoutExpired):
             process.wait(poll_seconds)
+
+
+def _seconds(work: Path, run: Run) -> list[float]:
+    """Return what a finished run has taken, if that can be read: the time left is only an estimate."""
+    try:
+        return [float(read_results(work, run)["seconds"])]
+    except (DataError, LookupError, TypeError, ValueError):
+        return []

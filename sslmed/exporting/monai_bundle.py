@@ -15,12 +15,12 @@ import torch
 
 import sslmed
 from sslmed.core.errors import UserError
-from sslmed.core.files import atomic_path
+from sslmed.core.tables import write_table
 from sslmed.exporting.model import Mask, Model, row_of
 from sslmed.exporting.onnx_file import check_part
 from sslmed.exporting.request import Request
-from sslmed.preparation.photograph import FORMATS
 from sslmed.preparation.readers.names import VOLUMES, strip_extension
+from sslmed.preparation.readers.photographs import FORMATS
 from sslmed.preparation.settings import is_ct
 
 SCHEMA = "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json"
@@ -158,6 +158,5 @@ def predict_folder(model: Model, images: str | Path, out: str | Path) -> list[Pa
             rows.append({"image": path.name, **row_of(answer)})
     if rows:
         written.append(out / "predictions.csv")
-        with atomic_path(written[-1]) as temporary:
-            pd.DataFrame(rows).to_csv(temporary, index=False)
+        write_table(written[-1], pd.DataFrame(rows))
     return written

@@ -10,10 +10,10 @@ from pathlib import Path
 from sslmed.core.errors import UserError
 from sslmed.core.nearest import did_you_mean_path
 from sslmed.preparation.channels import agree, name_channels
-from sslmed.preparation.photograph import FORMATS
 from sslmed.preparation.readers.dicom import is_series
 from sslmed.preparation.readers.layouts import has_layout, scan
 from sslmed.preparation.readers.names import VOLUMES, strip_extension
+from sslmed.preparation.readers.photographs import FORMATS
 from sslmed.preparation.recipe import Recipe
 
 log = logging.getLogger(__name__)

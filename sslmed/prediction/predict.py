@@ -8,8 +8,9 @@ import pandas as pd
 import torch
 
 from sslmed.core.errors import DataError, UserError
-from sslmed.core.files import atomic_path, check_writable
+from sslmed.core.files import check_writable
 from sslmed.core.progress import progress
+from sslmed.core.tables import write_table
 from sslmed.core.text import shorten
 from sslmed.prediction.ensemble import Ensemble, load_ensemble
 from sslmed.prediction.images import Image, find_images, refuse_out_within
@@ -71,8 +72,7 @@ def predict(
     if not n_done:
         raise DataError(problems)
     table = pd.DataFrame(record.rows)
-    with atomic_path(out / TABLE) as temporary:
-        table.to_csv(temporary, index=False)
+    write_table(out / TABLE, table)
     _say_seen(table)
     return problems
 

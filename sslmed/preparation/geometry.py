@@ -9,7 +9,7 @@ import numpy as np
 from nibabel.orientations import io_orientation
 from numpy.typing import ArrayLike, NDArray
 
-from sslmed.core.axes import memory_order
+from sslmed.preparation.resize import nearest, resize, resize_axis
 
 Ints = tuple[int, ...]
 Scalar = TypeVar("Scalar", bound=np.generic)
@@ -136,11 +136,11 @@ class Geometry:
         if crop.shape != self._crop_shape:
             crop, whole = np.zeros(self._crop_shape, dtype=np.uint8), crop
             crop[self._inside] = whole
-        return _nearest(crop, self.grid)
+        return nearest(crop, self.grid)
 
     def restore_labels(self, labels: ArrayLike) -> NDArray[np.uint8]:
         """Map label indices `(*grid)` to `(*original)` by nearest neighbours; background outside the crop."""
-        return self._restore(_nearest(np.asarray(labels, dtype=np.uint8), self._crop_shape))
+        return self._restore(nearest(np.asarray(labels, dtype=np.uint8), self._crop_shape))
 
     def restore_scores(self, scores: ArrayLike) -> NDArray[np.uint8]:
         """Map class scores `(K, *grid)` to label indices `(*original)` by linear interpolation, then argmax."""
@@ -162,7 +162,7 @@ class Geometry:
     def _in_slabs(self, scores: NDArray[np.floating[Any]]) -> Iterator[tuple[slice, NDArray[np.float32]]]:
         """Resize scores `(K, *grid)` to the crop, slab by slab along its first axis, as whole crops are large."""
         length, *others = self._crop_shape
-        weights = _resize_axis(np.eye(self.grid[0], dtype=np.float32), 0, length)  # which is linear
+        weights = resize_axis(np.eye(self.grid[0], dtype=np.float32), 0, length)  # which is linear
         step = max(1, VOXELS_AT_ONCE // math.prod((len(scores), *others)))
         for first in range(0, length, step):
             part = slice(first, min(first + step, length))
@@ -195,51 +195,3 @@ class Geometry:
         original = np.full(self.original_shape, outside, dtype=crop.dtype)
         self.orient(original)[self._crop] = crop[self._inside]  # orient gives a view
         return original
-
-
-def resize(image: NDArray[np.float32], grid: Sequence[int]) -> NDArray[np.float32]:
-    """Resize an image by linear interpolation, with antialiasing by a wider triangle filter where it shrinks.
-
-    `F.interpolate(mode="bilinear", antialias=True)` does this for 2-D images. The filter is separable, so it is applied
-    to the axes one by one, with the other axis of the "image" unchanged. The memory order of the axes is kept.
-
-    Args:
-        image: `(C, *spatial)`.
-        grid: New spatial shape, in voxels.
-
-    Returns:
-        `(C, *grid)`.
-    """
-    order = (0, *(axis for axis in memory_order(image) if axis))  # read memory as it lies
-    resized = np.ascontiguousarray(image.transpose(order))
-    for axis, side in _most_shrunk_first(image.shape, (image.shape[0], *grid), order):
-        resized = _resize_axis(resized, axis, side)
-    return resized.transpose(np.argsort(order))
-
-
-def _resize_axis(image: NDArray[np.float32], axis: int, side: int) -> NDArray[np.float32]:
-    import torch  # takes 3 s, and only resizing needs it
-
-    before, length, after = math.prod(image.shape[:axis]), image.shape[axis], math.prod(image.shape[axis + 1 :])
-    # torch 2.13 returns wrong values if the height changes and the new width is 1, so the last axis is the width.
-    old, new = ((1, 1, before, length), (before, side)) if after == 1 else ((1, before, length, after), (side, after))
-    resized = torch.nn.functional.interpolate(
-        torch.from_numpy(image).view(old), size=new, mode="bilinear", antialias=True
-    )
-    return resized.numpy().reshape(*image.shape[:axis], side, *image.shape[axis + 1 :])
-
-
-def _nearest(labels: NDArray[np.uint8], grid: Sequence[int]) -> NDArray[np.uint8]:
-    """Resize `(*spatial)` to `(*grid)` by nearest voxel centres, in integers: to a grid as fine and back is exact."""
-    order = memory_order(labels)
-    resized = labels.transpose(order)
-    for axis, side in _most_shrunk_first(labels.shape, grid, order):
-        old = resized.shape[axis]
-        resized = resized.take((2 * np.arange(side) + 1) * old // (2 * side), axis)
-    return resized.transpose(np.argsort(order))
-
-
-def _most_shrunk_first(shape: Sequence[int], grid: Sequence[int], order: Sequence[int]) -> list[tuple[int, int]]:
-    """List the changed axes of the transposed array and their new lengths; early shrinking saves work."""
-    changes = [(axis, grid[old]) for axis, old in enumerate(order) if grid[old] != shape[old]]
-    return sorted(changes, key=lambda change: change[1] / shape[order[change[0]]])

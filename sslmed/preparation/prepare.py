@@ -1,40 +1,27 @@
 """Prepares a dataset as a store: in parallel, resumable after a kill, without partial files."""
 
-import io
 import json
-import os
 import shutil
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 from filelock import FileLock
-from isal import igzip
-from numpy.typing import NDArray
 
 from sslmed.core.errors import DataError, UserError
 from sslmed.core.files import read_json, refuse_within, remove_leftovers, write_text
 from sslmed.core.text import count, shorten
 from sslmed.core.workers import run_in_processes
-from sslmed.preparation.channels import order_note
-from sslmed.preparation.foreground import foreground_voxels, occurring
-from sslmed.preparation.geometry import Geometry
-from sslmed.preparation.missing_labels import missing_labels
-from sslmed.preparation.photograph import digest_of_pixels, prepare_photo, read_mask
+from sslmed.preparation.case import prepare_case
+from sslmed.preparation.doubts import doubts
 from sslmed.preparation.readers import layouts
 from sslmed.preparation.readers.dataset import Case, Dataset, Labels
-from sslmed.preparation.readers.nifti_header import has_form
-from sslmed.preparation.records import Record, current_record, describe_files, hash_files
+from sslmed.preparation.records import Record, current_record
 from sslmed.preparation.settings import VERSION, PrepareSettings
 from sslmed.preparation.store import Store
 from sslmed.preparation.summary import summarise_store
-from sslmed.preparation.volume import prepare_volume
-
-__all__ = ["PrepareSettings", "prepare"]
 
 
 def prepare(
@@ -83,16 +70,15 @@ def prepare(
                 raise DataError(problems)
             content = summarise_store(dataset, settings, records, left_out=left_out, problems=listed)
             write_text(store / "store.json", json.dumps(content, indent=1, ensure_ascii=False))
-            _report_guesses(dataset, records)
-            _report_contradictions(Store(store))
-            _report_doubts(dataset)
-            _report_label_maps(dataset)
+            prepared = Store(store)
+            for doubt in doubts(dataset, records, prepared):
+                print(doubt, file=sys.stderr)
             _report_left_out(store, problems)
     except OSError as error:
         # NumPy says only how many bytes were written when a disk is full.
         full = "" if error.errno else "; the disk is full: free some of it, and run the same command again"
         raise UserError(f"{store}: cannot be prepared: {error}{full}") from error
-    return Store(store)
+    return prepared
 
 
 def _claim(store: Path, dataset: Dataset, settings: PrepareSettings, *, pool: bool) -> None:
@@ -131,7 +117,7 @@ def _prepare_cases(dataset: Dataset, store: Path, settings: PrepareSettings, job
     try:
         for name in gone:
             (cases / name).replace(partial_cases / f".{name}")
-        function = partial(_prepare_case, replace(dataset, cases=()), settings, store)
+        function = partial(prepare_case, replace(dataset, cases=()), settings, store)
         records = run_in_processes(function, to_do, description="preparing", jobs=jobs)
     finally:
         shutil.rmtree(partial_cases)
@@ -173,102 +159,3 @@ def _report_left_out(store: Path, problems: Sequence[str]) -> None:
         write_text(path, "".join(f"{problem}\n" for problem in problems))
         summary = f"{path} lists {count(len(problems), 'problem')} with images, which are left out"
         print(f"{summary}; the first is {problems[0]}", file=sys.stderr)
-
-
-def _report_guesses(dataset: Dataset, records: Mapping[str, Record]) -> None:
-    if dataset.spatial_dims == 2:
-        return
-    headers = {case.image: records[case.id]["geometry"]["header"] for case in dataset.cases if case.id in records}
-    guessed = [image for image, header in headers.items() if not has_form(header)]
-    if guessed:
-        what = "at an unknown place (both form codes in the header are 0)"
-        how = "axes are taken to run to the left, to the back and up, as ITK takes them"
-        print(f"{count(len(guessed), 'image')} {what}; {how}; the first is {guessed[0]}", file=sys.stderr)
-
-
-def _report_contradictions(store: Store) -> None:
-    """Name copies of an image that have another label than it: one of the labels is wrong."""
-    first: dict[str, str] = {}
-    pairs = [(case, first.setdefault(store.digests[case], case)) for case in store.labelled]
-    found = [f"{case} and {other}" for case, other in pairs if case != other and not _same_label(store, case, other)]
-    if found:
-        what = f"copies of an image have different labels ({shorten(found)})"
-        print(f"{store.root}: {what}; correct them, or leave one out", file=sys.stderr)
-
-
-def _same_label(store: Store, case: str, other: str) -> bool:
-    if store.label_identity(case) == store.label_identity(other):
-        return True
-    return store.labels == "map" and np.array_equal(store.label_map(case), store.label_map(other))
-
-
-def _report_doubts(dataset: Dataset) -> None:
-    labels = [case.label for case in dataset.cases if isinstance(case.label, int | float)]
-    named = [dataset.label_names[int(label)] for label in labels] if dataset.labels == "class" else labels
-    for note in (*missing_labels(dataset.labels, named), *order_note(dataset.modalities)):
-        print(f"{dataset.root}: {note}", file=sys.stderr)
-
-
-def _report_label_maps(dataset: Dataset) -> None:
-    if dataset.label_maps:
-        what = f"{count(len(dataset.label_maps), 'volume')} not taken as images, but as label maps by name"
-        print(f"{what}; the first is {dataset.label_maps[0]}; a table can list it if it is one", file=sys.stderr)
-
-
-def _prepare_case(dataset: Dataset, settings: PrepareSettings, store: Path, case: Case) -> Record:
-    """Prepare one case in a worker, and return its record, with `problems` if it cannot be used."""
-    arrays: dict[str, NDArray[Any]]
-    # Before reading, so that a later change makes the case stale.
-    try:
-        record = describe_files(case, dataset) | {"hashes": hash_files(case)}
-    except OSError as error:
-        problem = (
-            f"{error.filename or case.image}: cannot be read ({error.strerror}); check its permissions and the disk"
-        )
-        return {"files": [], "read_as": [], "problems": [problem]}
-    label_values = tuple(dataset.label_names)
-    try:
-        if dataset.spatial_dims == 2:
-            arrays, geometry = _prepare_photo(case, settings)
-            digest = digest_of_pixels(arrays["image"])
-        else:
-            values = label_values if dataset.labels == "map" else ()
-            arrays, geometry, digest = prepare_volume(case, dataset.modalities, values, settings)
-    except DataError as error:
-        return record | {"problems": [*error.problems]}
-    record |= {"digest": digest, "classes": [], "geometry": geometry.to_json()}
-    if dataset.labels == "map" and case.is_labelled:
-        record["classes"] = occurring(arrays["label"])
-        record["lost"] = sorted({*occurring(arrays["native_label"])} - {0, *record["classes"]})
-        arrays["foreground"] = foreground_voxels(arrays["label"])
-        if not label_values:
-            record["values"] = occurring(arrays["native_label"])
-    _write_case(store, case.id, arrays, record)
-    return record
-
-
-def _prepare_photo(case: Case, settings: PrepareSettings) -> tuple[dict[str, NDArray[Any]], Geometry]:
-    image, geometry = prepare_photo(case.image, settings)
-    if case.mask is None:
-        return {"image": image}, geometry
-    mask = read_mask(case.mask, geometry.original_shape)
-    return {"image": image, "label": geometry.prepare_labels(mask), "native_label": mask}, geometry
-
-
-def _write_case(store: Path, case_id: str, arrays: dict[str, NDArray[Any]], record: Record) -> None:
-    folder = store / "partial" / case_id
-    folder.mkdir()
-    native_label = arrays.pop("native_label", None)
-    if native_label is not None:
-        content = io.BytesIO()
-        np.save(content, native_label)
-        # A tenth of the time and half the bytes of zlib's fastest level.
-        compressed = igzip.compress(content.getbuffer(), compresslevel=1, mtime=0)
-        (folder / "native_label.npy.gz").write_bytes(compressed)
-    for name, array in arrays.items():
-        np.save(folder / f"{name}.npy", array)
-    (folder / "case.json").write_text(json.dumps(record), encoding="utf-8")
-    final = store / "cases" / case_id
-    if final.exists():  # its source has changed
-        os.replace(final, store / "partial" / f".{case_id}")  # noqa: PTH105
-    os.replace(folder, final)  # noqa: PTH105

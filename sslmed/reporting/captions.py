@@ -6,7 +6,7 @@ from typing import Any
 from sslmed.core.text import count
 from sslmed.evaluation.statistics import ENOUGH_RUNS
 from sslmed.experiments.arms import Arm
-from sslmed.experiments.plan import Run
+from sslmed.experiments.runs import Run
 from sslmed.reporting.pretraining import labelled_sources, pools
 from sslmed.reporting.published import OUR_LABELS, published_curves
 from sslmed.reporting.tables import Tables

@@ -8,7 +8,7 @@ from typing import Any
 
 from sslmed.evaluation.learned import Row, collapse, is_learned
 from sslmed.experiments.arms import Arm
-from sslmed.experiments.plan import Run
+from sslmed.experiments.runs import Run
 
 RULE = "its validation loss is not 2 % below that of guessing"
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from sslmed.core.files import atomic_path
+from sslmed.core.tables import write_table
 from sslmed.evaluation.artefacts import MAKERS
 from sslmed.reporting.summary import CELL, DIFFERENCE, SCORE, summarise_cells
 
@@ -35,6 +35,4 @@ def summarise_corrupted(values: pd.DataFrame, *, test_to_train: float) -> pd.Dat
 def write_corrupted_table(table: pd.DataFrame, folder: Path) -> None:
     """Write `robustness.csv`, if there are scores under artefacts."""
     if not table.empty:
-        folder.mkdir(parents=True, exist_ok=True)
-        with atomic_path(folder / "robustness.csv") as temporary:
-            table.to_csv(temporary, index=False, lineterminator="\n")
+        write_table(folder / "robustness.csv", table)

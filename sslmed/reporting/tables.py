@@ -1,14 +1,11 @@
 """Collects finished runs into tables: scores by run, by case, and summarised."""
 
 import csv
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from math import isnan
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,20 +13,15 @@ import pandas as pd
 from sslmed.core.errors import UserError
 from sslmed.core.files import atomic_path
 from sslmed.core.label_amount import LabelAmount
-from sslmed.core.tables import read_table
-from sslmed.evaluation.metrics import case_values
-from sslmed.evaluation.statistics import assumed_ratio
+from sslmed.core.tables import write_table
 from sslmed.reporting.arm_tests import compare_arms
 from sslmed.reporting.efficiency import labels_to_baseline, updates_to_baseline
+from sslmed.reporting.finished_run import RUN, FinishedRun, read_runs
 from sslmed.reporting.label_axis import LabelAxis
 from sslmed.reporting.null_bands import null_bands
 from sslmed.reporting.robustness import summarise_corrupted, write_corrupted_table
 from sslmed.reporting.same_data import refuse_mixed_data
 from sslmed.reporting.summary import FAMILY, summarise_cells
-from sslmed.training.run_directory import RunDirectory
-
-RUN = ["figure", "dataset", "preset", "arm", "spatial_dims", "label_fraction", "n_labels", "fold", "seed"]
-"""Columns that identify a run, in tables and in `results.json`."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +73,7 @@ def collect(run_dirs: Iterable[Path], primary: str) -> Tables:
         DataError: If runs to compare were scored on different cases or data.
     """
     paths = list(run_dirs)
-    records, unusable = _read(paths, primary)
+    records, unusable = read_runs(paths, primary)
     if not records:
         raise NothingFinishedError(unusable)
     refuse_mixed_data(records)
@@ -121,11 +113,8 @@ def write_tables(tables: Tables, folder: Path) -> None:
 
     Equal runs give equal bytes.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     for name in ("results", "summary", "tests", "null_bands", "efficiency"):
-        table: pd.DataFrame = getattr(tables, name)
-        with atomic_path(folder / f"{name}.csv") as temporary:
-            table.to_csv(temporary, index=False, lineterminator="\n")
+        write_table(folder / f"{name}.csv", getattr(tables, name))
     write_corrupted_table(tables.robustness, folder)
     with atomic_path(folder / "cases.csv") as temporary:
         _write_cases(tables.cases, temporary)
@@ -145,78 +134,7 @@ class NothingFinishedError(UserError):
         self.unusable = unusable
 
 
-@dataclass(frozen=True)
-class _FinishedRun:
-    record: dict[str, Any]
-    cases: pd.DataFrame
-    corrupted: pd.DataFrame
-
-    @classmethod
-    def read(cls, path: Path) -> "_FinishedRun":
-        """Read a run; raises OSError or ValueError."""
-        record = json.loads((path / "results.json").read_text(encoding="utf-8"))
-        absent = sorted({*RUN, "n_train", "n_folds", "metrics", "validation"}.difference(record))
-        if absent:
-            raise ValueError(f"results.json has no {', '.join(absent)}")
-        cases = read_table(path / "cases.csv")
-        corrupted = RunDirectory(path).read_corrupted()
-        return cls(record, cases.sort_values("case", ignore_index=True), corrupted)
-
-    def check_finite(self, primary: str) -> None:
-        """Raise ValueError if training diverged, or the main score is not finite (JSON has `null` for that)."""
-        diverged = [row["update"] for row in self.record["validation"] if row.get("train/loss", 0.0) is None]
-        if diverged:
-            raise ValueError(f"its training loss is not finite at update {diverged[0]}")
-        metrics = self.record["metrics"]
-        if primary in metrics and (metrics[primary] is None or not np.isfinite(case_values(self.cases, primary)).all()):
-            raise ValueError(f"its {primary} is not finite")
-
-    def at(self, label_fraction: float) -> "_FinishedRun":
-        """Return the run with the label fraction of its cell."""
-        return replace(self, record=self.record | {"label_fraction": label_fraction})
-
-    @property
-    def identity(self) -> tuple[Any, ...]:
-        return tuple(self.record[key] for key in RUN)
-
-    @property
-    def cell(self) -> tuple[Any, ...]:
-        return tuple(self.record[key] for key in RUN if key != "n_labels")
-
-    @property
-    def test_to_train(self) -> float:
-        return assumed_ratio(len(self.cases), self.record["n_train"], self.record["n_folds"])
-
-    def case_values(self) -> pd.DataFrame:
-        """Return one value per case for every metric. Their mean is the run's score."""
-        values = {metric: case_values(self.cases, metric) for metric in self.record["metrics"]}
-        return pd.DataFrame(values).assign(case=self.cases["case"])
-
-    def values_corrupted(self, metric: str) -> pd.DataFrame:
-        """Return one value per case, artefact and strength; none if the metric is of the original grid."""
-        tables = [pd.DataFrame(columns=["artefact", "strength", "case", "metric", "value"])]
-        for _, rows in self.corrupted.groupby(["artefact", "strength"]):
-            with suppress(ValueError):
-                values = case_values(rows, metric)
-                tables.append(rows[["artefact", "strength", "case"]].assign(metric=metric, value=values))
-        return pd.concat(tables[1:] or tables)
-
-
-def _read(paths: Iterable[Path], primary: str) -> tuple[dict[Path, _FinishedRun], dict[Path, str]]:
-    """Read the finished runs, and say why some cannot be used: one of them must not keep all from the figure."""
-    records, unusable = dict[Path, _FinishedRun](), dict[Path, str]()
-    for path in paths:
-        if (path / "results.json").is_file():
-            try:
-                run = _FinishedRun.read(path)
-                run.check_finite(primary)
-                records[path] = run
-            except (OSError, ValueError) as error:
-                unusable[path] = f"{error}; remove the run, and the same command makes it again"
-    return records, unusable
-
-
-def _joined(runs: Sequence[_FinishedRun], frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+def _joined(runs: Sequence[FinishedRun], frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Concatenate the runs' frames, with the columns that identify the run."""
     run_of_row = np.repeat(np.arange(len(runs)), [len(frame) for frame in frames])
     identities = pd.DataFrame([run.identity for run in runs], columns=RUN).iloc[run_of_row]

@@ -10,8 +10,8 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import TQDMProgressBar
 
-from sslmed.core.files import atomic_path
 from sslmed.core.seeds import derived_seed
+from sslmed.core.tables import write_table
 from sslmed.learning.distributed import rank
 from sslmed.pretext.base import PretextTask
 from sslmed.training.answers import draw_tasks, validation_batches
@@ -96,8 +96,7 @@ class History(Callback):
         self.rows.append({"update": trainer.global_step, "seconds": round(self.seconds, 2), **metrics})
         if not trainer.is_global_zero:
             return
-        with atomic_path(self.path) as temporary:
-            pd.DataFrame(self.rows).to_csv(temporary, index=False)
+        write_table(self.path, pd.DataFrame(self.rows))
         shown = "  ".join(f"{name} {value:.4f}" for name, value in metrics.items())
         log.info("update %d of %d  %s", trainer.global_step, int(trainer.estimated_stepping_batches), shown)
 

@@ -12,8 +12,8 @@ import yaml
 from filelock import FileLock, Timeout
 
 from sslmed.core.errors import UserError
-from sslmed.core.files import atomic_path, remove_leftovers, write_text
-from sslmed.core.tables import read_table
+from sslmed.core.files import remove_leftovers, write_text
+from sslmed.core.tables import read_table, write_table
 from sslmed.core.text import path_of, shorten
 from sslmed.data.selection import changed_data
 
@@ -138,8 +138,7 @@ class RunDirectory:
     def finish(self, results: Mapping[str, Any], cases: pd.DataFrame | None = None) -> None:
         """Write the results, which marks the run as done."""
         if cases is not None:
-            with atomic_path(self.cases) as temporary:
-                cases.assign(case=cases["case"].map(path_of)).to_csv(temporary, index=False)
+            write_table(self.cases, cases.assign(case=cases["case"].map(path_of)))
         write_text(self.results, json.dumps(_without_nan(results), indent=2, allow_nan=False) + "\n")
 
     def read_corrupted(self) -> pd.DataFrame:
@@ -153,8 +152,7 @@ class RunDirectory:
         old = self.read_corrupted()
         kept = old[~old["artefact"].isin(rows["artefact"])]
         rows = rows.assign(case=rows["case"].map(path_of))
-        with atomic_path(self.robustness) as temporary:
-            pd.concat([kept, rows] if len(kept) else [rows]).to_csv(temporary, index=False)
+        write_table(self.robustness, pd.concat([kept, rows] if len(kept) else [rows]))
 
 
 def _without_nan(value: Any) -> Any:  # noqa: ANN401 - any JSON

@@ -15,7 +15,8 @@ from commands import CONFIGS, Command, exit_status
 from sslmed.downstream import Segmentation
 from sslmed.downstream.examples import load_examples
 from sslmed.downstream.inference import apply_whole
-from sslmed.preparation.prepare import PrepareSettings, prepare
+from sslmed.preparation.prepare import prepare
+from sslmed.preparation.settings import PrepareSettings
 from sslmed.preparation.store import Store
 
 TASKS = sorted(path.stem for path in (CONFIGS / "pretext").glob("*.yaml"))

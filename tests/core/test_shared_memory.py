@@ -14,7 +14,8 @@ import torch
 from sslmed.core.shared_memory import LONGEST, lack_of_shared_memory
 from sslmed.core.workers import run_in_processes
 from sslmed.data.finetuning import SegmentationData
-from sslmed.preparation.prepare import PrepareSettings, prepare
+from sslmed.preparation.prepare import prepare
+from sslmed.preparation.settings import PrepareSettings
 
 
 def _refuse(*arguments: object) -> None:
@@ -63,7 +64,8 @@ COMMAND = """
 import sys
 from pathlib import Path
 from sslmed.data.finetuning import SegmentationData
-from sslmed.preparation.prepare import PrepareSettings, prepare
+from sslmed.preparation.prepare import prepare
+from sslmed.preparation.settings import PrepareSettings
 if __name__ == "__main__":
     store = prepare(Path(sys.argv[1]), Path(sys.argv[2]), PrepareSettings(size=8), jobs=2).root
     data = SegmentationData(store=store, n_folds=3, updates=4, validations=1, num_workers=2)

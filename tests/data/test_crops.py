@@ -16,7 +16,8 @@ from sslmed.data.finetuning import SegmentationData
 from sslmed.data.pretraining import PretrainingData
 from sslmed.data.samples import StoreDataset
 from sslmed.preparation.foreground import VOXELS, foreground_voxels
-from sslmed.preparation.prepare import PrepareSettings, prepare
+from sslmed.preparation.prepare import prepare
+from sslmed.preparation.settings import PrepareSettings
 from sslmed.preparation.store import Store
 
 AXIS = st.tuples(st.integers(1, 40), st.integers(1, 20), st.integers(0, 39))

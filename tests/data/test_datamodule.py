@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from sslmed.core.errors import UserError
 from sslmed.data.finetuning import ClassificationData, SegmentationData
 from sslmed.data.pretraining import PoolData, PretrainingData
-from sslmed.preparation.prepare import PrepareSettings, prepare
+from sslmed.preparation.prepare import prepare
+from sslmed.preparation.settings import PrepareSettings
 from sslmed.preparation.store import Store
 
 

@@ -9,7 +9,8 @@ import pytest
 from drawn import draw
 
 from sslmed.data.finetuning import ClassificationData, SegmentationData
-from sslmed.preparation.prepare import PrepareSettings, prepare
+from sslmed.preparation.prepare import prepare
+from sslmed.preparation.settings import PrepareSettings
 
 
 def digest(content: bytes) -> str:

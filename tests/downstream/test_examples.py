@@ -10,7 +10,8 @@ import torch
 from sslmed.downstream import Segmentation
 from sslmed.downstream.examples import MOST_PIXELS, MOST_SLICES, ROLES, Example, examples_of, load_examples
 from sslmed.encoders import UNetEncoder
-from sslmed.preparation.prepare import PrepareSettings, prepare
+from sslmed.preparation.prepare import prepare
+from sslmed.preparation.settings import PrepareSettings
 
 
 @pytest.mark.parametrize(("scores", "chosen"), [((0.2, 0.9, 0.5), "bca"), ((0.1, 0.4, 0.3, 0.2), "bda"), ((1,), "aaa")])

@@ -9,7 +9,8 @@ from sslmed.core.errors import UserError
 from sslmed.data.finetuning import ClassificationData, RegressionData
 from sslmed.downstream import Regression
 from sslmed.encoders import UNetEncoder
-from sslmed.preparation.prepare import PrepareSettings, prepare
+from sslmed.preparation.prepare import prepare
+from sslmed.preparation.settings import PrepareSettings
 
 
 @pytest.fixture

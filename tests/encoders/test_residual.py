@@ -11,7 +11,7 @@ from torch import nn
 from sslmed.core.yaml_files import read_yaml
 from sslmed.encoders import DenseNetEncoder, Encoder, ResidualEncoder, ResNetEncoder, UNetEncoder, load_encoder
 from sslmed.encoders.decoder import UNetDecoder
-from sslmed.experiments.settings import config_root
+from sslmed.experiments.configs import config_root
 
 # python -c "import test_residual as t; t.record()" in this folder, with tests/helpers on PYTHONPATH
 RECORD = Path(__file__).with_name("residual_encoder_unet.json")

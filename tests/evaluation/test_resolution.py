@@ -9,7 +9,8 @@ from sslmed.data.finetuning import SegmentationData
 from sslmed.downstream import Segmentation
 from sslmed.encoders import UNetEncoder
 from sslmed.evaluation.resolution import label_round_trip, lost_labels
-from sslmed.preparation.prepare import PrepareSettings, prepare
+from sslmed.preparation.prepare import prepare
+from sslmed.preparation.settings import PrepareSettings
 
 
 def test_a_fine_grid_keeps_labels_and_a_coarse_one_loses_some(decathlon_dataset, tmp_path) -> None:

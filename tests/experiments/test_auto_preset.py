@@ -11,11 +11,13 @@ from grids import grid_of, plan
 
 from sslmed.core.errors import UserError
 from sslmed.downstream import Segmentation
+from sslmed.experiments.configs import known_names
+from sslmed.experiments.experiment import read_experiment
 from sslmed.experiments.grid import Grid
 from sslmed.experiments.network import build_encoder
 from sslmed.experiments.own import find_encoder
-from sslmed.experiments.plan import Places
-from sslmed.experiments.settings import known_names, preset_folder, read_experiment, read_preset
+from sslmed.experiments.places import Places
+from sslmed.experiments.preset import preset_folder, read_preset
 from sslmed.pretext import Exemplar
 
 LIBRARIES_GIB = 0.45

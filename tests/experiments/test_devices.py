@@ -18,7 +18,7 @@ from sslmed.experiments.devices import (
     gpu_memory,
     gpus,
 )
-from sslmed.experiments.plan import Run
+from sslmed.experiments.runs import Run
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ from commands import TINY, reproduce
 from grids import grid_of, plan
 
 from sslmed.core.label_amount import label_amounts
-from sslmed.experiments.dry_run import training_seconds
-from sslmed.experiments.plan import Places
-from sslmed.experiments.settings import Estimate, preset_folder, read_preset
+from sslmed.experiments.cost import training_seconds
+from sslmed.experiments.places import Places
+from sslmed.experiments.preset import Estimate, preset_folder, read_preset
 from sslmed.preparation.prepare import prepare
 
 ESTIMATE = Estimate(device="GPU", pretrain_seconds=1000, finetune_seconds=100, memory_gib=1, disk_mib=1)

@@ -11,9 +11,10 @@ from grids import grid_of, plan
 
 from sslmed.core.label_amount import LabelAmount
 from sslmed.experiments.earlier import with_earlier
+from sslmed.experiments.finished import is_done, stale_runs
 from sslmed.experiments.grid import Grid
-from sslmed.experiments.plan import Places, write_plan
-from sslmed.experiments.workflow import is_done, stale_runs
+from sslmed.experiments.places import Places
+from sslmed.experiments.runs import write_plan
 
 THIRD = LabelAmount(fraction=1 / 3)
 

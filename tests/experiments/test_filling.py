@@ -17,7 +17,7 @@ from sslmed.core.label_amount import LabelAmount
 from sslmed.experiments import engine, filling
 from sslmed.experiments.executors.local import Local
 from sslmed.experiments.filling import fill, first_runs, local, run_all
-from sslmed.experiments.plan import Run
+from sslmed.experiments.runs import Run
 from sslmed.experiments.workflow import run_workflow
 from sslmed.learning.device_memory import free_memory
 

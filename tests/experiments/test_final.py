@@ -13,7 +13,7 @@ from commands import TINY, exit_status, reproduce
 
 from sslmed.core.label_amount import LabelAmount
 from sslmed.experiments.final import conclude
-from sslmed.experiments.plan import Run
+from sslmed.experiments.runs import Run
 from sslmed.exporting.card import write_card
 from sslmed.exporting.description import Description
 from sslmed.exporting.trained_run import read_run

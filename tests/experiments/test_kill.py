@@ -17,7 +17,7 @@ import pytest
 from commands import results_of, start
 
 from sslmed.core.label_amount import LabelAmount
-from sslmed.experiments.plan import Run, write_plan
+from sslmed.experiments.runs import Run, write_plan
 
 TABLES = ("results.csv", "cases.csv", "summary.csv", "efficiency.csv")
 MARK = "SSLMED_TEST_EXPERIMENT"

@@ -9,7 +9,7 @@ import pytest
 from commands import TINY, reproduce
 from PIL import Image
 
-from sslmed.experiments.settings import read_experiment
+from sslmed.experiments.experiment import read_experiment
 
 
 @pytest.mark.long

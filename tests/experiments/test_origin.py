@@ -11,9 +11,10 @@ from grids import grid_of
 
 from sslmed.core.errors import UserError
 from sslmed.core.label_amount import LabelAmount
+from sslmed.experiments.configs import config_root
 from sslmed.experiments.origin import files_of, keep_origin, refuse_namesakes
-from sslmed.experiments.plan import Run, write_plan
-from sslmed.experiments.settings import config_root, read_preset
+from sslmed.experiments.preset import read_preset
+from sslmed.experiments.runs import Run, write_plan
 from sslmed.preparation.prepare import prepare
 
 

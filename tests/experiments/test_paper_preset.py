@@ -6,11 +6,11 @@ import torch
 from built_runs import Built, build_runs
 from grids import grid_of, plan
 
-from sslmed.core.yaml_files import read_yaml
+from sslmed.core.yaml_files import find_setting, read_yaml
 from sslmed.encoders import DenseNetEncoder
 from sslmed.experiments.check import parse
-from sslmed.experiments.plan import Places
-from sslmed.experiments.settings import find_setting, preset_folder, read_preset
+from sslmed.experiments.places import Places
+from sslmed.experiments.preset import preset_folder, read_preset
 from sslmed.learning.clipping import ClipEachGradient
 from sslmed.training.own_modules import config_files
 

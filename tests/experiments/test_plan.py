@@ -15,12 +15,16 @@ from sslmed.core.errors import UserError
 from sslmed.core.label_amount import LabelAmount, label_amounts
 from sslmed.experiments.arms import Arm
 from sslmed.experiments.check import parse
+from sslmed.experiments.configs import known_names
 from sslmed.experiments.engine import command, environment
 from sslmed.experiments.executors.local import Local
+from sslmed.experiments.experiment import read_experiment
 from sslmed.experiments.grid import Grid
 from sslmed.experiments.own import encoder_class, expand_groups
-from sslmed.experiments.plan import LabelledSource, Places, Run, describe_file, plan_runs, read_plan, write_plan
-from sslmed.experiments.settings import known_names, preset_folder, read_experiment, read_preset
+from sslmed.experiments.places import LabelledSource, Places
+from sslmed.experiments.plan import describe_file, plan_runs
+from sslmed.experiments.preset import preset_folder, read_preset
+from sslmed.experiments.runs import Run, read_plan, write_plan
 
 _OVERLAYS = ("encoder.yaml", "finetune.yaml", "pretrain.yaml")
 _TASKS = [arm for arm in read_experiment("fig3").arms if arm != "baseline"]

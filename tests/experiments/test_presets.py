@@ -11,9 +11,11 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from sslmed.core.label_amount import LabelAmount
 from sslmed.experiments.check import parse
+from sslmed.experiments.experiment import read_experiment
 from sslmed.experiments.grid import Grid
-from sslmed.experiments.plan import Places, plan_runs
-from sslmed.experiments.settings import preset_folder, read_experiment, read_preset
+from sslmed.experiments.places import Places
+from sslmed.experiments.plan import plan_runs
+from sslmed.experiments.preset import preset_folder, read_preset
 from sslmed.pretext import PretextTask
 
 PAPER = [("fig3", "quick", 3), ("fig4", "quick", 2)]

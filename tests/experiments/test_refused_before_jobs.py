@@ -18,7 +18,7 @@ from sslmed.core.yaml_files import read_yaml
 from sslmed.encoders import UNetEncoder
 from sslmed.experiments import job
 from sslmed.experiments.failures import failures
-from sslmed.experiments.plan import Places
+from sslmed.experiments.places import Places
 
 
 @pytest.mark.slow

@@ -119,8 +119,8 @@ def test_a_failed_run_is_named_the_others_go_on_and_the_cell_is_marked(finished:
 
 
 def test_changed_settings_set_the_old_runs_aside(finished: Path, tmp_path: Path) -> None:
-    from sslmed.experiments.plan import read_plan
-    from sslmed.experiments.workflow import set_stale_runs_aside
+    from sslmed.experiments.finished import set_stale_runs_aside
+    from sslmed.experiments.runs import read_plan
 
     shutil.copytree(work_of(finished), tmp_path / "work")
     runs = read_plan(tmp_path / "work" / "plan.json")

@@ -15,10 +15,12 @@ from grids import grid_of, plan
 from sslmed.core.label_amount import LabelAmount
 from sslmed.data.finetuning import SegmentationData
 from sslmed.data.pretraining import PretrainingData
-from sslmed.experiments.plan import Places, Run
+from sslmed.experiments.places import Places
+from sslmed.experiments.preset import read_preset
+from sslmed.experiments.runs import Run
 from sslmed.experiments.seen import ABSENT, SeenData
-from sslmed.experiments.settings import read_preset
-from sslmed.preparation.prepare import PrepareSettings, prepare
+from sslmed.preparation.prepare import prepare
+from sslmed.preparation.settings import PrepareSettings
 
 FOLDS = 3
 AMOUNTS = (LabelAmount(count=1), LabelAmount(fraction=1.0))

@@ -7,8 +7,8 @@ import yaml
 from commands import reproduce
 
 from sslmed.core.errors import UserError
+from sslmed.experiments.configs import config_root
 from sslmed.experiments.executors.slurm import slurm
-from sslmed.experiments.settings import config_root
 
 COMMANDS = {
     "scontrol": "AccountingStorageType   = accounting_storage/none",

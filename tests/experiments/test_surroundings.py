@@ -15,7 +15,7 @@ from sslmed.core.interrupts import Interrupted
 from sslmed.core.label_amount import LabelAmount
 from sslmed.experiments import engine, workflow
 from sslmed.experiments.executors.local import Local
-from sslmed.experiments.plan import Run
+from sslmed.experiments.runs import Run
 from sslmed.experiments.workflow import run_workflow
 
 SCRIPTS = ("random", "calendar", "statistics", "snakemake", "logging", "train", "utils", "torch")

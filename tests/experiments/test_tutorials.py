@@ -13,7 +13,7 @@ import yaml
 from commands import exit_status
 from slurm_on_loopback import absent_programs, slurm_on_loopback
 
-from sslmed.experiments import settings
+from sslmed.experiments import configs as shipped
 
 DOCS = Path(__file__).parents[2] / "docs"
 HERE = Path(__file__).parent
@@ -39,7 +39,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.long]
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working folder of a reader, for whom `quick`, `sound` and `paper` are as small as it gets."""
     configs = tmp_path / "package" / "configs"
-    shutil.copytree(settings.config_root(), configs)
+    shutil.copytree(shipped.config_root(), configs)
     for figure, arms in ARMS.items():
         for preset in (configs / "presets" / figure).iterdir():
             shutil.rmtree(preset)
@@ -48,7 +48,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
                 file.write("fractions: [1.0]\n")
         experiment = configs / "experiments" / f"{figure}.yaml"
         experiment.write_text(yaml.safe_dump(yaml.safe_load(experiment.read_text()) | {"groups": {"paper": arms}}))
-    monkeypatch.setattr(settings, "PACKAGE", configs.parent)
+    monkeypatch.setattr(shipped, "PACKAGE", configs.parent)
     work = tmp_path / "work"
     work.mkdir()
     monkeypatch.syspath_prepend(work / "ideas")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sslmed.core.label_amount import LabelAmount
-from sslmed.experiments.plan import Run
+from sslmed.experiments.runs import Run
 from sslmed.experiments.watching import Running, describe, log_sizes, running, seconds_left
 
 

@@ -28,7 +28,8 @@ from sslmed.exporting.card import write_card
 from sslmed.exporting.description import Description
 from sslmed.exporting.trained_run import read_run
 from sslmed.phantoms import KINDS
-from sslmed.preparation.prepare import PrepareSettings, prepare
+from sslmed.preparation.prepare import prepare
+from sslmed.preparation.settings import PrepareSettings
 
 
 @pytest.mark.slow

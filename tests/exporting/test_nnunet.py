@@ -14,7 +14,8 @@ from sslmed import load
 from sslmed.encoders import ResidualEncoder
 from sslmed.encoders.weights_file import read_state
 from sslmed.phantoms import KINDS
-from sslmed.preparation.prepare import PrepareSettings, prepare
+from sslmed.preparation.prepare import prepare
+from sslmed.preparation.settings import PrepareSettings
 
 KEYS = {"key_to_encoder", "key_to_stem", "keys_to_in_proj", "key_to_lpe", "pretrain_num_input_channels"}
 

@@ -12,8 +12,9 @@ from pytorch_lightning import LightningModule, Trainer
 
 from sslmed.data.datamodule import StoreDataModule
 from sslmed.experiments.grid import Grid
-from sslmed.experiments.plan import Places, Run
-from sslmed.experiments.settings import preset_folder
+from sslmed.experiments.places import Places
+from sslmed.experiments.preset import preset_folder
+from sslmed.experiments.runs import Run
 from sslmed.preparation.settings import VERSION
 from sslmed.training.lightning_cli import SSLMedCLI, main
 

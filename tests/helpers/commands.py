@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from sslmed import cli
+from sslmed.experiments.configs import config_root
 from sslmed.experiments.job import do_runs
-from sslmed.experiments.plan import Run
-from sslmed.experiments.settings import config_root
+from sslmed.experiments.runs import Run
 
 CONFIGS = config_root()
 TINY = Path(__file__).parents[1] / "experiments" / "tiny"

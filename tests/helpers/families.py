@@ -13,7 +13,8 @@ from torch import nn
 
 from sslmed import encoders, pretext
 from sslmed.encoders import Encoder, ResidualEncoder, ResNetEncoder
-from sslmed.experiments.settings import config_root, read_experiment
+from sslmed.experiments.configs import config_root
+from sslmed.experiments.experiment import read_experiment
 from sslmed.pretext import PretextTask
 
 

@@ -7,10 +7,13 @@ from typing import Any
 from commands import TINY
 
 from sslmed.core.label_amount import LabelAmount
+from sslmed.experiments.experiment import read_experiment
 from sslmed.experiments.grid import Grid
 from sslmed.experiments.own import add_arms
-from sslmed.experiments.plan import Places, Run, plan_runs
-from sslmed.experiments.settings import read_experiment, read_preset
+from sslmed.experiments.places import Places
+from sslmed.experiments.plan import plan_runs
+from sslmed.experiments.preset import read_preset
+from sslmed.experiments.runs import Run
 
 ALL = LabelAmount(fraction=1.0)
 

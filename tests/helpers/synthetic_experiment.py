@@ -9,8 +9,8 @@ from synthetic_runs import PRIMARY, TASKS, write_runs
 from sslmed.core.label_amount import LabelAmount
 from sslmed.downstream.examples import Example, examples_of, save_examples
 from sslmed.experiments.arms import Arm
-from sslmed.experiments.plan import Run, read_plan, write_plan
 from sslmed.experiments.reproduce import Outcome
+from sslmed.experiments.runs import Run, read_plan, write_plan
 from sslmed.preparation.settings import VERSION
 from sslmed.reporting.publish import publish
 from sslmed.reporting.tables import collect

@@ -9,7 +9,8 @@ from commands import exit_status, fit
 from generated_tables import write_table
 
 from sslmed.phantoms import KINDS
-from sslmed.preparation.prepare import PrepareSettings, prepare
+from sslmed.preparation.prepare import prepare
+from sslmed.preparation.settings import PrepareSettings
 
 MAPS = ("segmentation", "slices", "crops", "photo_masks")
 FINETUNED = (*MAPS, "classification", "regression")

@@ -17,7 +17,7 @@ from sslmed.core.label_amount import LabelAmount
 from sslmed.data.batches import EndlessBatches
 from sslmed.experiments.executors.ranks import launch
 from sslmed.experiments.job import do_runs
-from sslmed.experiments.plan import Run
+from sslmed.experiments.runs import Run
 from sslmed.preparation.store import Store
 
 pytestmark = pytest.mark.slow  # two processes are started

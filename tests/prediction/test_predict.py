@@ -20,8 +20,8 @@ from trained_runs import FINETUNED, MAPS, Trained
 from sslmed import load
 from sslmed.core.label_amount import LabelAmount
 from sslmed.experiments.best_arm import best_arm
-from sslmed.experiments.plan import Run, write_plan
-from sslmed.experiments.workflow import finished_runs
+from sslmed.experiments.finished import finished_runs
+from sslmed.experiments.runs import Run, write_plan
 from sslmed.prediction import predict as command
 
 

@@ -11,10 +11,10 @@ import pytest
 from volume_files import scan, write_volume
 
 from sslmed.core.errors import DataError, UserError
-from sslmed.preparation.prepare import PrepareSettings, prepare
+from sslmed.preparation.prepare import prepare
 from sslmed.preparation.preview import preview
 from sslmed.preparation.readers.layouts import read
-from sslmed.preparation.settings import preparation_differences
+from sslmed.preparation.settings import PrepareSettings, preparation_differences
 from sslmed.preparation.store import Store
 
 CUBE = PrepareSettings(size=8)

@@ -6,11 +6,12 @@ import SimpleITK as sitk
 from volume_files import AFFINE, PATIENT, UID, write_series
 
 from sslmed.core.errors import DataError
-from sslmed.preparation.prepare import PrepareSettings, prepare
+from sslmed.preparation.prepare import prepare
 from sslmed.preparation.readers.dataset import Case
 from sslmed.preparation.readers.dicom import series_uids
 from sslmed.preparation.readers.formats import open_volume, read_header, source_files
 from sslmed.preparation.readers.volumes import channel_names, read_case
+from sslmed.preparation.settings import PrepareSettings
 
 IMAGE = np.random.default_rng(0).integers(-500, 500, (7, 6, 5)).astype(np.int16) * 2
 OTHER = f"{UID}.288"

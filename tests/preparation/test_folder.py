@@ -12,13 +12,14 @@ from volume_files import AFFINE, DATES, PATIENT, UID, as_itk, scan, write_series
 from sslmed.core.errors import DataError
 from sslmed.downstream.writers import MASKS, write_map
 from sslmed.preparation.geometry import Geometry
-from sslmed.preparation.prepare import PrepareSettings, prepare
+from sslmed.preparation.prepare import prepare
 from sslmed.preparation.readers.dataset import Case
 from sslmed.preparation.readers.folder import scan_images
 from sslmed.preparation.readers.formats import read_header
 from sslmed.preparation.readers.layouts import read
 from sslmed.preparation.readers.volumes import read_case
 from sslmed.preparation.records import hash_files
+from sslmed.preparation.settings import PrepareSettings
 
 CUBE = PrepareSettings(size=8)
 

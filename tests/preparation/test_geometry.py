@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from sslmed.preparation.geometry import Geometry, resize
+from sslmed.preparation.geometry import Geometry
 from sslmed.preparation.readers.layouts import read
 from sslmed.preparation.readers.volumes import read_case
+from sslmed.preparation.resize import resize
 
 STS_CT = Path(__file__).parents[3] / "shared" / "data" / "Task_STS_CT"
 

@@ -10,8 +10,9 @@ from volume_files import scan, write_series, write_volume
 from sslmed.core.errors import DataError, UserError
 from sslmed.data.pretraining import PoolData
 from sslmed.experiments.data_checks import refuse_common_images
-from sslmed.preparation.prepare import PrepareSettings, prepare
+from sslmed.preparation.prepare import prepare
 from sslmed.preparation.readers.layouts import read
+from sslmed.preparation.settings import PrepareSettings
 
 CUBE = PrepareSettings(size=8)
 

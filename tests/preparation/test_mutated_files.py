@@ -19,10 +19,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sslmed.core.errors import DataError
-from sslmed.preparation.prepare import PrepareSettings, prepare
+from sslmed.preparation.prepare import prepare
 from sslmed.preparation.readers import layouts
 from sslmed.preparation.readers.dataset import Case
 from sslmed.preparation.readers.volumes import read_case
+from sslmed.preparation.settings import PrepareSettings
 from sslmed.preparation.store import Store
 
 few = settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sslmed.core.errors import DataError
-from sslmed.preparation.prepare import PrepareSettings, prepare
+from sslmed.preparation.prepare import prepare
 from sslmed.preparation.readers.dataset import patient_name
 from sslmed.preparation.readers.layouts import read
 from sslmed.preparation.readers.names import find_file, name_cases
+from sslmed.preparation.settings import PrepareSettings
 
 CUBE = PrepareSettings(size=8)
 

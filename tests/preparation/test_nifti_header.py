@@ -10,10 +10,11 @@ import SimpleITK as sitk
 
 from sslmed.core.errors import DataError
 from sslmed.downstream.writers import WriteSegmentations
-from sslmed.preparation.prepare import PrepareSettings, prepare
+from sslmed.preparation.prepare import prepare
 from sslmed.preparation.readers.dataset import Case
 from sslmed.preparation.readers.nifti_header import POSITION
 from sslmed.preparation.readers.volumes import read_case
+from sslmed.preparation.settings import PrepareSettings
 
 SHAPE = (6, 5, 4)
 AFFINE = np.array([[-0.8, 0, 0, 30], [0, 0.8, 0, -20], [0, 0, 2.5, 5], [0, 0, 0, 1]])

@@ -10,8 +10,9 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
 from sslmed.core.errors import DataError
-from sslmed.preparation.geometry import resize
-from sslmed.preparation.photograph import prepare_photo, read_mask, read_photo
+from sslmed.preparation.photograph import prepare_photo
+from sslmed.preparation.readers.photographs import read_mask, read_photo
+from sslmed.preparation.resize import resize
 from sslmed.preparation.settings import PrepareSettings
 
 ORIENTATION = 0x112  # EXIF tag

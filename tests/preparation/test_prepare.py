@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from sslmed.core.errors import DataError, UserError
-from sslmed.preparation.prepare import PrepareSettings, prepare
+from sslmed.preparation.prepare import prepare
 from sslmed.preparation.preview import preview
 from sslmed.preparation.readers.layouts import scan
+from sslmed.preparation.settings import PrepareSettings
 from sslmed.preparation.store import Store
 
 CUBE = PrepareSettings(size=8)
@@ -210,7 +211,8 @@ def test_a_pool_is_all_images_and_no_label(decathlon_dataset, aptos_dataset, tmp
 COMMAND = """
 import sys
 from pathlib import Path
-from sslmed.preparation.prepare import PrepareSettings, prepare
+from sslmed.preparation.prepare import prepare
+from sslmed.preparation.settings import PrepareSettings
 prepare(Path(sys.argv[1]), Path(sys.argv[2]), PrepareSettings(size=64), jobs=2)
 """
 

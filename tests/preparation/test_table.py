@@ -10,9 +10,10 @@ from generated_tables import write_table
 from PIL import Image
 
 from sslmed.core.errors import DataError
-from sslmed.preparation.prepare import PrepareSettings, prepare
+from sslmed.preparation.prepare import prepare
 from sslmed.preparation.readers.layouts import read
 from sslmed.preparation.readers.volumes import read_case
+from sslmed.preparation.settings import PrepareSettings
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from sslmed.core.errors import DataError
-from sslmed.preparation.prepare import PrepareSettings, prepare
+from sslmed.preparation.prepare import prepare
+from sslmed.preparation.settings import PrepareSettings
 
 CUBE = PrepareSettings(size=8)
 

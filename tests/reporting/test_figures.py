@@ -9,7 +9,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from synthetic_runs import TASKS, write_runs
 
-from sslmed.experiments.settings import read_experiment
+from sslmed.experiments.experiment import read_experiment
 from sslmed.reporting.figures import draw_figure
 from sslmed.reporting.html.swatches import swatch
 from sslmed.reporting.panels import convergence, draw_convergence, draw_scores, legend_entries

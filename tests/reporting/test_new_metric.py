@@ -8,7 +8,7 @@ import pytest
 from synthetic_experiment import data_of, paths_of, write_experiment
 
 from sslmed.evaluation.metrics import METRICS, Metric
-from sslmed.experiments.plan import read_plan
+from sslmed.experiments.runs import read_plan
 from sslmed.reporting.figures import draw_figure
 from sslmed.reporting.html.experiment import FinishedExperiment
 from sslmed.reporting.html.page import write_report

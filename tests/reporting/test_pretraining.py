@@ -7,7 +7,7 @@ import pytest
 from synthetic_experiment import published, write_experiment
 
 from sslmed.core.label_amount import LabelAmount
-from sslmed.experiments.plan import Run
+from sslmed.experiments.runs import Run
 from sslmed.reporting.pretraining import Unlearned, in_one_line, unlearned
 
 

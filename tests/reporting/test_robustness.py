@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from synthetic_experiment import write_experiment
 
-from sslmed.experiments.plan import read_plan
+from sslmed.experiments.runs import read_plan
 from sslmed.reporting.html.page import report_experiment
 
 PER_STRENGTH = {"baseline": 0.1, "rotation": 0.05, "rpl": 0.02}

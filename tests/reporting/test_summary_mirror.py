@@ -65,6 +65,17 @@ def test_the_same_experiment_again_overwrites_its_one_summary_run(
     assert last["tables/summary"]["nrows"] == len(tables.summary)
 
 
+def test_one_line_says_that_no_summary_can_be_mirrored(
+    work: Path, tables: Tables, figure: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr("sslmed.training.wandb.session._open", fail)
+    log_summary(work, "offline", tables={"summary": tables.summary}, figure=figure)
+    assert caplog.messages == ["Weights & Biases: could not mirror this run (OSError: no space left)"]
+
+
 @pytest.mark.slow
 def test_the_dashboard_shows_the_experiment_and_is_brought_up_to_date(work: Path, server: FakeWandb) -> None:
     from sslmed.reporting.wandb.dashboard import make_dashboard

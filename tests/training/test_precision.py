@@ -19,7 +19,7 @@ from trained_modules import MODULES, draw_batch, module_and_batch
 
 from sslmed.downstream.base import DownstreamTask
 from sslmed.encoders import DenseNetEncoder
-from sslmed.experiments.settings import read_experiment
+from sslmed.experiments.experiment import read_experiment
 from sslmed.learning.clipping import ClipEachGradient
 from sslmed.learning.layout import store_channels_last
 from sslmed.learning.optimization import Optimization

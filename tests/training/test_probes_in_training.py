@@ -11,7 +11,8 @@ from generated_tables import write_table
 
 from sslmed.data.pretraining import PretrainingData
 from sslmed.data.samples import StoreDataset
-from sslmed.preparation.prepare import PrepareSettings, prepare
+from sslmed.preparation.prepare import prepare
+from sslmed.preparation.settings import PrepareSettings
 from sslmed.training.probes import Probes
 
 

@@ -16,7 +16,8 @@ from commands import exit_status, fit, run_arguments
 
 from sslmed.core.errors import UserError
 from sslmed.prediction.ensemble import load_ensemble
-from sslmed.preparation.prepare import PrepareSettings, prepare
+from sslmed.preparation.prepare import prepare
+from sslmed.preparation.settings import PrepareSettings
 from sslmed.training.run_directory import RunDirectory
 from sslmed.training.seen import check_handover
 

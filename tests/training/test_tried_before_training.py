@@ -11,7 +11,8 @@ from sslmed import pretext
 from sslmed.core.errors import UserError
 from sslmed.core.files import check_writable
 from sslmed.downstream import Segmentation
-from sslmed.preparation.prepare import PrepareSettings, prepare
+from sslmed.preparation.prepare import prepare
+from sslmed.preparation.settings import PrepareSettings
 from sslmed.training.provenance import provenance
 
 

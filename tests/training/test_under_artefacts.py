@@ -9,7 +9,8 @@ from generated_tables import write_table
 
 import sslmed
 from sslmed.evaluation.artefacts import STRENGTHS, corrupt
-from sslmed.preparation.prepare import PrepareSettings, prepare
+from sslmed.preparation.prepare import prepare
+from sslmed.preparation.settings import PrepareSettings
 from sslmed.preparation.store import Store
 
 

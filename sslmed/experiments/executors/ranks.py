@@ -12,7 +12,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from sslmed.core.interrupts import Interrupted, interruptible
-from sslmed.experiments.plan import Run
+from sslmed.experiments.runs import Run
 from sslmed.learning.distributed import rank
 from sslmed.training.run_directory import RunDirectory
 

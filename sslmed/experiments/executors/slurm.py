@@ -17,7 +17,7 @@ from sslmed.core.extras import require
 from sslmed.core.interrupts import Interrupted
 from sslmed.core.text import count
 from sslmed.core.yaml_files import read_mapping
-from sslmed.experiments.settings import config_root
+from sslmed.experiments.configs import config_root
 
 
 @dataclass(frozen=True)

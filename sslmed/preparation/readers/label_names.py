@@ -4,8 +4,8 @@ import re
 from functools import cache
 from pathlib import PurePath
 
-from sslmed.preparation.photograph import FORMATS
 from sslmed.preparation.readers.names import VOLUMES, strip_extension
+from sslmed.preparation.readers.photographs import FORMATS
 
 LABEL_WORDS = {
     *("seg", "segs", "segmentation", "segmentations", "mask", "masks", "label", "labels", "labelmap", "labelmaps"),

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from sslmed.preparation.photograph import FORMATS
 from sslmed.preparation.readers.csv_file import Line, is_given
 from sslmed.preparation.readers.dataset import Case, Labels
 from sslmed.preparation.readers.dicom import find_series
 from sslmed.preparation.readers.names import ID_RULE, VOLUMES, escape, find_file, is_id, strip_extension
+from sslmed.preparation.readers.photographs import FORMATS
 
 COLUMNS: dict[Labels, str] = {"map": "mask", "class": "class", "value": "value"}
 """Kind of labels -> their column."""

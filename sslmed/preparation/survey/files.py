@@ -6,12 +6,12 @@ from pathlib import Path, PurePath
 from sslmed.core.errors import DataError
 from sslmed.core.progress import progress
 from sslmed.core.text import count, shorten
-from sslmed.preparation.photograph import FORMATS
 from sslmed.preparation.readers import dicom
 from sslmed.preparation.readers.formats import source_files
 from sslmed.preparation.readers.label_names import is_label_name
 from sslmed.preparation.readers.listing import walk_folder
 from sslmed.preparation.readers.names import VOLUMES
+from sslmed.preparation.readers.photographs import FORMATS
 from sslmed.preparation.readers.table_rows import MASKS
 from sslmed.preparation.survey.image import Image, read_header
 from sslmed.preparation.survey.pairs import DERIVED

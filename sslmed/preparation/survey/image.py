@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image as Pillow
 
 from sslmed.core.errors import DataError
-from sslmed.preparation.photograph import FORMATS
 from sslmed.preparation.readers import formats
 from sslmed.preparation.readers.names import NIFTI, VOLUMES, strip_extension
+from sslmed.preparation.readers.photographs import FORMATS
 
 
 @dataclass(frozen=True)

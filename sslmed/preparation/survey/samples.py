@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sslmed.core.errors import DataError
 from sslmed.preparation.normalise import in_hounsfield_units
-from sslmed.preparation.photograph import read_mask, read_photo
+from sslmed.preparation.readers.photographs import read_mask, read_photo
 from sslmed.preparation.readers.volumes import read_channels, read_label
 from sslmed.preparation.survey.image import Image
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from sslmed.core.errors import DataError
-from sslmed.preparation.photograph import FORMATS
 from sslmed.preparation.readers.csv_file import PATIENTS, Line, by_column, is_given, names_patient, read_lines
 from sslmed.preparation.readers.names import VOLUMES, nfc, strip_extension
+from sslmed.preparation.readers.photographs import FORMATS
 
 CLASSES = ("class", "label", "diagnosis", "grade", "level", "category", "dx", "severity")
 VALUES = ("value", "score", "age")

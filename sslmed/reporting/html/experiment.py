@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from sslmed.core.errors import UserError
+from sslmed.experiments.experiment import kept_experiment
 from sslmed.experiments.failures import Failure, failures
-from sslmed.experiments.plan import Run
-from sslmed.experiments.settings import kept_experiment
+from sslmed.experiments.finished import read_results
+from sslmed.experiments.runs import Run
 from sslmed.experiments.sources import PHANTOM
-from sslmed.experiments.workflow import read_results
 from sslmed.preparation.store import Store
 from sslmed.reporting.pretraining import sentences
 from sslmed.reporting.styles import ArmStyle, arm_styles

@@ -12,9 +12,10 @@ from sslmed.evaluation.artefacts import STRENGTHS
 from sslmed.evaluation.metrics import find
 from sslmed.evaluation.resolution import lost_labels
 from sslmed.experiments.arms import BASELINE, Arm
-from sslmed.experiments.plan import plan_of
-from sslmed.experiments.settings import kept_experiment
+from sslmed.experiments.experiment import kept_experiment
+from sslmed.experiments.runs import plan_of
 from sslmed.reporting.captions import INCOMPLETE, caption, notes_of
+from sslmed.reporting.html import facts
 from sslmed.reporting.html import tables as page_tables
 from sslmed.reporting.html.answer import answer
 from sslmed.reporting.html.charts import charts
@@ -108,10 +109,10 @@ def _content(experiment: FinishedExperiment) -> dict[str, Any]:
         "efficiency": page_tables.efficiency(experiment),
         "robustness": page_tables.robustness(experiment),
         "strengths": [*STRENGTHS.values()],
-        "cost": page_tables.cost(experiment),
-        "data": page_tables.data(experiment),
-        "protocol": page_tables.protocol(experiment),
-        "versions": page_tables.versions(experiment),
+        "cost": facts.cost(experiment),
+        "data": facts.data(experiment),
+        "protocol": facts.protocol(experiment),
+        "versions": facts.versions(experiment),
         "page_data": {"amounts": [*map(str, amounts.values())], "viewer": examples, "confusion": matrix},
         "style": _file("report.css"),
         "script": _file("report.js"),

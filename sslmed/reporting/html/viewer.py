@@ -12,7 +12,7 @@ from PIL import Image
 
 from sslmed.core.text import path_of
 from sslmed.downstream.examples import Example, load_examples
-from sslmed.experiments.plan import Run
+from sslmed.experiments.runs import Run
 from sslmed.preparation.channels import UNNAMED
 from sslmed.reporting.html.experiment import FinishedExperiment
 from sslmed.training.run_directory import RunDirectory

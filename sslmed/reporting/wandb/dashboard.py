@@ -10,8 +10,8 @@ from sslmed.core.errors import UserError
 from sslmed.core.files import write_text
 from sslmed.evaluation.metrics import find
 from sslmed.experiments.arms import Arm, baseline_of
-from sslmed.experiments.plan import plan_of
-from sslmed.experiments.settings import kept_experiment
+from sslmed.experiments.experiment import kept_experiment
+from sslmed.experiments.runs import plan_of
 from sslmed.training.wandb.names import group_name
 from sslmed.training.wandb.session import check_account, identity_of, project
 

@@ -32,11 +32,13 @@ def log_summary(work: Path, mode: Mode, *, tables: Mapping[str, pd.DataFrame], f
         tags=list(identity.values()),
         config=identity,
     ) as run:
+        if run is None:
+            return
         with never_fatal("mirror the tables"):
             _log(run, tables, figure)
-        if run is not None and not run.offline:
+        if not run.offline:
             print(f"Weights & Biases: {run.url}")
-        elif run is not None:
+        else:
             pattern = f"find '{work}' -name 'offline-run-*' -not -path '*.old*'"
             print(f"Weights & Biases: wandb sync $({pattern}) sends what is new")
 

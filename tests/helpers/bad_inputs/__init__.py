@@ -41,7 +41,7 @@ PREPARE = "prepare Task --store new --jobs 1 --size 12"
 
 def fit(options: str = "", data: str = "segmentation", model: str = "downstream/segmentation") -> str:
     """A run of fine-tuning, or of pretraining."""
-    from sslmed.experiments.settings import config_root
+    from sslmed.experiments.configs import config_root
 
     names = ["base", f"data/{data}", model, "encoder/unet"]
     files = " ".join(f"-c '{config_root() / name}.yaml'" for name in names)

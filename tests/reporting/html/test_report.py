@@ -13,7 +13,7 @@ from synthetic_experiment import data_of, published, write_experiment
 from sslmed.core.label_amount import LabelAmount
 from sslmed.core.text import duration
 from sslmed.downstream.examples import load_examples
-from sslmed.experiments.plan import read_plan, write_plan
+from sslmed.experiments.runs import read_plan, write_plan
 from sslmed.reporting.html import formatting as numbers
 from sslmed.reporting.html import viewer
 from sslmed.reporting.html.answer import headline as headline_of

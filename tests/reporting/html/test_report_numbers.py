@@ -10,7 +10,7 @@ import pytest
 from synthetic_experiment import data_of, published, write_experiment
 
 from sslmed.core.text import duration
-from sslmed.experiments.plan import read_plan
+from sslmed.experiments.runs import read_plan
 
 ARMS, METRIC = ("baseline", "rotation", "rpl", "exemplar", "cpc", "null-1"), "dice_foreground"
 NUMBER = r"[+−]?\d\.\d{3}"  # noqa: RUF001 - as the page writes it
