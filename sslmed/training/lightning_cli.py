@@ -1,5 +1,6 @@
 """`sslmed fit | validate | test | predict`: LightningCLI with one directory per run."""
 
+import logging
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -18,7 +19,7 @@ from sslmed.core.logs import logging_to, silence_libraries
 from sslmed.core.memory import keep_freed_memory
 from sslmed.core.parsing import shield_numbers
 from sslmed.core.seeds import derived_seed
-from sslmed.core.yaml_files import read_mapping
+from sslmed.core.yaml_files import read_mapping, settings_in
 from sslmed.data.datamodule import StoreDataModule
 from sslmed.downstream.base import RANDOM, DownstreamTask
 from sslmed.evaluation.artefacts import Artefact
@@ -41,6 +42,8 @@ from sslmed.training.run_options import OneLineParser, add_run_options, refuse_l
 from sslmed.training.scoring import load_weights, print_scores, score
 from sslmed.training.seen import check_handover, record_of, refuse_training_cases
 from sslmed.training.trainer_options import captures_steps, trainer_options, warn_of_emulation
+
+log = logging.getLogger(__name__)
 
 
 class SSLMedCLI(LightningCLI):
@@ -115,6 +118,8 @@ class SSLMedCLI(LightningCLI):
         if isinstance(self.model, DownstreamTask) and self.datamodule.label != LABELS_OF_TASKS[self.model.kind]:
             model, data = type(self.model).__name__, type(self.datamodule).__name__
             raise UserError(f"--model {model} cannot learn from the labels of --data {data}: use {model}Data")
+        if self.subcommand != "fit":
+            self._note_other_settings()
         if self.settings.channels_last:
             store_channels_last(self.model)
         if self.settings.compile:
@@ -122,6 +127,15 @@ class SSLMedCLI(LightningCLI):
         warn_of_emulation(self.trainer)
         if self.subcommand == "fit" and captures_steps(self.settings.cuda_graphs, self.trainer, self.model):
             self.model.capture_steps()
+
+    def _note_other_settings(self) -> None:
+        differing = self.run.other_model_settings(self._dump())
+        if differing:
+            log.warning("%s: settings differ from the run's: %s", self.run.path, "; ".join(differing))
+
+    def _dump(self) -> str:
+        dumped: str = self._parser(self.subcommand).dump(self.settings, skip_unset=False, skip_validation=True)
+        return dumped
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:  # noqa: ANN401
         """Build the trainer with the callbacks of every run."""
@@ -175,7 +189,7 @@ class SSLMedCLI(LightningCLI):
             return
         with self.run.locked(wait=self.settings.wait):
             seen = record_of(self.datamodule, handed_over.checkpoint)
-            self.run.begin(self._parser("fit").dump(self.settings, skip_unset=False, skip_validation=True), seen)
+            self.run.begin(self._dump(), seen)
             record_own_modules(self.run.path, self.own_modules)
             Recipe.of_store(self.datamodule.store).save(self.run.recipe)
             with logging_to(self.run.log), self._above_the_bar(), self._mirrored_to_wandb():
@@ -245,7 +259,8 @@ def main(args: Sequence[str], cli_class: type[SSLMedCLI] = SSLMedCLI) -> SSLMedC
     """
     silence_libraries()
     for path in filter(Path.is_file, config_files(args)):  # the parser refuses absent files
-        refuse_linked(path, read_mapping(path))
+        refuse_linked(f"{path}: ", settings_in(read_mapping(path)))
+    refuse_linked("--", [arg.removeprefix("--").partition("=")[0] for arg in args if arg.startswith("--")])
     # Build the parser of this subcommand only: each takes as long to build.
     subcommand = {args[0]: LightningCLI.subcommands()[args[0]]}
     attributes = {"subcommands": staticmethod(lambda: subcommand), "own_modules": import_own_modules(args)}

@@ -108,6 +108,15 @@ class RunDirectory:
         write_text(self.data, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
         write_text(self.config, config_yaml)
 
+    def other_model_settings(self, config_yaml: str) -> list[str]:
+        """Return a line for each setting of the model that differs from those it was trained with."""
+        if not self.config.is_file():
+            return []
+        old, new = (yaml.safe_load(each)["model"] for each in (self.config.read_text(encoding="utf-8"), config_yaml))
+        for model in (old, new):
+            model["init_args"].pop("pretrained", None)  # weights come from the run's own checkpoint
+        return _differing_settings(old, new, ".model")
+
     def read_data(self) -> dict[str, Any]:
         """Return what the run has seen of the data; empty if it is not known.
 

@@ -1,9 +1,9 @@
 """Options of a run beside model, data and trainer, and the parser that reads them."""
 
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Literal, NoReturn
 
 from pytorch_lightning.cli import LightningArgumentParser
 
@@ -12,7 +12,6 @@ from sslmed import downstream, encoders, pretext
 from sslmed.core.errors import UserError
 from sslmed.core.numbers import Index, Threads
 from sslmed.core.parsing import one_line
-from sslmed.core.yaml_files import settings_in
 from sslmed.data import finetuning, pretraining  # noqa: F401
 
 LABELS = {
@@ -111,14 +110,18 @@ def add_run_options(parser: LightningArgumentParser) -> None:
         parser.link_arguments(source, target, apply_on="instantiate")
 
 
-def refuse_linked(path: Path, content: Mapping[str, Any]) -> None:
-    """Refuse a YAML file with an option that another one sets: jsonargparse would ignore it.
+def refuse_linked(where: str, given: Collection[str]) -> None:
+    """Refuse an option that another one sets: jsonargparse would ignore it.
+
+    Args:
+        where: What gives the options, for the message.
+        given: Their names, with or without `init_args`.
 
     Raises:
         UserError: If there is one.
     """
-    given = settings_in(content)
+    names = {name.replace(".init_args", "") for name in given}
     for link in (*LINKS.items(), *FROM_DATA.items()):
         source, target = (name.replace(".init_args", "") for name in link)
-        if target in given:
-            raise UserError(f"{path}: {target} always follows from {source}, and would be ignored; leave it out")
+        if target in names:
+            raise UserError(f"{where}{target} always follows from {source}, and would be ignored; leave it out")

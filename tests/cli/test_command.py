@@ -218,7 +218,9 @@ def test_a_stopped_and_resumed_fit_equals_an_uninterrupted_one_bit_by_bit(
 
 
 @pytest.mark.slow
-def test_test_validate_and_predict_leave_the_record_alone(sslmed: Command, tmp_path: Path, store: Path, capsys) -> None:
+def test_test_validate_and_predict_leave_the_record_alone(
+    sslmed: Command, tmp_path: Path, store: Path, capsys, caplog
+) -> None:
     run = tmp_path / "run"
     assert sslmed("fit", "segmentation", "--run_dir", str(run)) == 0
     shown = capsys.readouterr().out
@@ -229,6 +231,9 @@ def test_test_validate_and_predict_leave_the_record_alone(sslmed: Command, tmp_p
         assert exit_status(subcommand, "-c", run / "config.yaml") == 0
         assert all(path.read_bytes() == content for path, content in record.items())
     assert f"{score:.4f}" in capsys.readouterr().out
+    assert "differ" not in caplog.text
+    assert exit_status("test", "-c", run / "config.yaml", "--model.surface_tolerance", 9) == 0
+    assert "differ from the run's: model.init_args.surface_tolerance was 2.0, now 9.0" in caplog.text
     assert exit_status("test", "-c", run / "config.yaml", "--data.fold", 1) == 2
     assert "was trained or validated on" in capsys.readouterr().err
 
