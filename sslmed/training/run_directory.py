@@ -15,6 +15,7 @@ from sslmed.core.errors import UserError
 from sslmed.core.files import remove_leftovers, write_text
 from sslmed.core.tables import read_table, write_table
 from sslmed.core.text import path_of, shorten
+from sslmed.core.yaml_files import read_mapping
 from sslmed.data.selection import changed_data
 
 IGNORED_SETTINGS = ("run_dir", "ckpt_path", "weights_only", "keep_memory", "wandb", "wait", "probes")
@@ -89,16 +90,15 @@ class RunDirectory:
         Raises:
             UserError: If the run is done, or started with another configuration or on other data.
         """
+        old = read_mapping(self.config) if self.config.is_file() else {}
+        differing = "; ".join(_differing_settings(old, yaml.safe_load(config_yaml)))
         if self.is_done:
-            raise UserError(
-                f"{self.path}: this run is done (results.json is there); remove it, or choose another --run_dir"
-            )
-        if self.last.is_file() and self.config.is_file():
-            old = yaml.safe_load(self.config.read_text(encoding="utf-8"))
-            differing = _differing_settings(old, yaml.safe_load(config_yaml))
+            settings = f"with other settings ({differing})" if differing else "with these settings"
+            raise UserError(f"{self.path}: this run is done, {settings}; remove it, or choose another --run_dir")
+        if self.last.is_file() and old:
             if differing:
                 raise UserError(
-                    f"{self.path}: holds an interrupted run with other settings ({'; '.join(differing)}); "
+                    f"{self.path}: holds an interrupted run with other settings ({differing}); "
                     "give the same settings to resume it, or choose another --run_dir"
                 )
             self.refuse_changed_data(data)
@@ -112,7 +112,7 @@ class RunDirectory:
         """Return a line for each setting of the model that differs from those it was trained with."""
         if not self.config.is_file():
             return []
-        old, new = (yaml.safe_load(each)["model"] for each in (self.config.read_text(encoding="utf-8"), config_yaml))
+        old, new = (each["model"] for each in (read_mapping(self.config), yaml.safe_load(config_yaml)))
         for model in (old, new):
             model["init_args"].pop("pretrained", None)  # weights come from the run's own checkpoint
         return _differing_settings(old, new, ".model")

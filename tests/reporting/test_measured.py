@@ -1,5 +1,6 @@
 """`sslmed reproduce --check`: scores of a phantom's quick experiment beside those that were measured."""
 
+import math
 import re
 from pathlib import Path
 
@@ -29,6 +30,12 @@ def test_cells_outside_the_range_are_named(tmp_path, capsys) -> None:
     named, last = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r"dice_foreground of baseline with 25 % of the labels: 0\.\d{3}, measured 0\.640", named)
     assert last.startswith("check: 20 of 21")
+    write_summary(tmp_path, "fig3", [math.nan])
+    assert check(tmp_path, "fig3") == 1
+    table = pd.read_csv(tmp_path / "summary.csv")
+    table.assign(arm="mae").to_csv(tmp_path / "summary.csv", index=False)
+    assert check(tmp_path, "fig3") == 1
+    assert "0 of 0" in capsys.readouterr().out
 
 
 def test_arms_that_were_not_run_are_not_missed(tmp_path, capsys) -> None:
@@ -54,12 +61,14 @@ def test_the_measured_scores_are_those_of_the_docs(figure) -> None:
     "options",
     [
         *(["--folds", "0"], ["--preset", "sound"], ["--data", "Task"], ["--seeds", "3"]),
-        *(["--finetuning", "frozen"], ["--spacing", "auto"], ["--devices", "2"]),
+        *(["--finetuning", "frozen"], ["--spacing", "auto"], ["--devices", "2"], ["--labels", "2"]),
     ],
     ids=" ".join,
 )
 def test_what_was_not_measured_is_refused_before_anything_runs(options, capsys) -> None:
     assert exit_status("reproduce", "fig3", "--check", *options) == 2
     assert f"leave out {options[0]}" in capsys.readouterr().err
+    assert exit_status("reproduce", "fig3", "--check", "--fractions", 0.1) == 2
+    assert "--fractions has none of those that were measured: 0.05, 0.25, 1.0" in capsys.readouterr().err
     assert exit_status("reproduce", "regression", "--check") == 2
     assert "no scores of regression ship" in capsys.readouterr().err
