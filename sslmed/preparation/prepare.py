@@ -16,6 +16,7 @@ from sslmed.core.text import count, shorten
 from sslmed.core.workers import run_in_processes
 from sslmed.preparation.case import prepare_case
 from sslmed.preparation.doubts import doubts
+from sslmed.preparation.mask_values import mixed_values
 from sslmed.preparation.readers import layouts
 from sslmed.preparation.readers.dataset import Case, Dataset, Labels
 from sslmed.preparation.records import Record, current_record
@@ -66,6 +67,9 @@ def prepare(
             records = _prepare_cases(dataset, store, settings, jobs)
             left_out = {case: records.pop(case) for case in [*records] if "problems" in records[case]}
             problems = [*listed, *(problem for record in left_out.values() for problem in record["problems"])]
+            mixed = mixed_values({case: record.get("values", ()) for case, record in records.items()})
+            if mixed is not None:
+                problems.append(f"{dataset.root}: {mixed}")
             if problems and not pool:
                 raise DataError(problems)
             content = summarise_store(dataset, settings, records, left_out=left_out, problems=listed)

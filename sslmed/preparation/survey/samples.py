@@ -43,6 +43,7 @@ class Sample:
         maps: Names of images that look like label maps.
         looks: What the images look like -> how many do; there is no guess for volumes of several channels.
         values: Value of a label -> voxels.
+        occurring: Name of an image -> values of its label map.
         bad_images: Name of an image that cannot be used -> what is wrong with it, one line each.
         bad_masks: Name of an image whose label map cannot be used -> what is wrong with that, one line each.
     """
@@ -53,6 +54,7 @@ class Sample:
     maps: list[str] = field(default_factory=list)
     looks: Counter[str] = field(default_factory=Counter)
     values: Counter[int] = field(default_factory=Counter)
+    occurring: dict[str, list[int]] = field(default_factory=dict)
     bad_images: dict[PurePath, tuple[str, ...]] = field(default_factory=dict)
     bad_masks: dict[PurePath, tuple[str, ...]] = field(default_factory=dict)
 
@@ -123,7 +125,9 @@ def _add_map(sample: Sample, image: Image, read: Callable[[], NDArray[Any]]) -> 
         sample.bad_masks[image.name] = error.problems
     else:
         sample.n_maps += 1
-        sample.values.update({int(value): int(counts[value]) for value in np.flatnonzero(counts)})
+        occurring = np.flatnonzero(counts).tolist()
+        sample.occurring[str(image.name)] = occurring
+        sample.values.update({value: int(counts[value]) for value in occurring})
 
 
 def _is_map(voxels: NDArray[Any]) -> bool:

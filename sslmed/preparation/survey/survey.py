@@ -8,6 +8,7 @@ from pathlib import Path, PurePath
 from sslmed.core.progress import progress
 from sslmed.core.text import shorten
 from sslmed.preparation.channels import name_channels, order_note
+from sslmed.preparation.mask_values import mixed_values
 from sslmed.preparation.missing_labels import missing_labels
 from sslmed.preparation.readers.label_names import stem
 from sslmed.preparation.settings import is_ct
@@ -164,6 +165,9 @@ def _group(
         found = f"of {sample.n_images} images that were read, {len(sample.maps)} look like label maps"
         cure = "if they are, put mask or seg into the names of all of them (pat01_mask.nii.gz), and check again"
         remarks.notes.append(f"{found}: {shorten(sample.maps)}; {cure}")
+    mixed = mixed_values(sample.occurring)
+    if mixed is not None:
+        remarks.notes.append(mixed)
     usable = tuple(image for image in images if image.name not in sample.bad_images)
     for name in sample.bad_masks:
         del first[name]
