@@ -18,6 +18,9 @@ from sslmed.core.parsing import one_line, shield_numbers
 WORDS = {("--spacing", "auto"): "--auto-spacing"}
 """An option and a word in place of its numbers -> the flag that means the same."""
 
+TOGETHER = {"--spacing": "--geometry spacing"}
+"""An option of numbers -> another without which it has no effect."""
+
 METAVARS = {int: "N", Count: "N", Index: "N", float: "X", Path: "PATH"}
 
 
@@ -71,9 +74,13 @@ def parse(arguments: Sequence[str], parser: Parser, kinds: Sequence[type], posit
         _add(parser, kind, positional)
     several = [action.option_strings[0] for action in parser._actions if action.option_strings and action.nargs == "+"]
     plain = _without_words(arguments)
+    names = {each.split("=")[0] for each in plain}
     for option, word in WORDS:
-        if option not in parser._option_string_actions and any(each.split("=")[0] == option for each in plain):
+        if option not in parser._option_string_actions and option in names:
             raise UserError(f"{option}: is given as {option} {word} here; numbers are settings of a preset")
+    for option, needed in TOGETHER.items():
+        if option in names and needed.split()[0] not in names:
+            raise UserError(f"{option}: has no effect without {needed}; give both")
     gathered = _gather(shield_numbers(plain), several)
     given = {name: _expanded(value) for name, value in vars(parser.parse_args(gathered)).items()}
     return [kind(**{field.name: given[field.name] for field in fields(kind)}) for kind in kinds]

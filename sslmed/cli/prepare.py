@@ -1,7 +1,8 @@
 """`sslmed prepare`: check a dataset's files and write them as normalised, memory-mapped arrays."""
 
+import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,6 +67,7 @@ def run(options: Options, settings: PrepareSettings) -> None:
         settings = replace(settings, geometry="spacing", spacing=found.spacing)
     store = prepare(data, options.store, settings, options.jobs, labels=labels, pool=options.pool)
     print(f"{options.store}: {len(store.labelled)} labelled and {len(store.unlabelled)} unlabelled cases are ready")
+    _say_settings(settings, store)
     _say_copies(store)
     if store.labelled and store.labels == "map":
         scores = label_round_trip(store)
@@ -74,6 +76,20 @@ def run(options: Options, settings: PrepareSettings) -> None:
             f"{scores.mean():.3f} (least {scores.min():.3f}; {len(scores)} cases)"
         )
         print("".join(f"{warning}\n" for warning in lost_labels(store)), end="")
+
+
+def _say_settings(settings: PrepareSettings, store: "Store") -> None:
+    used = store.preparation
+    words = [f"{name.replace('_', ' ')} {_words(value)}" for name, value in used.items() if name != "version"]
+    print(f"prepared with: {', '.join(words)}")
+    changed = [field.name for field in fields(settings) if getattr(settings, field.name) != field.default]
+    without = [f"--{name.replace('_', '-')}" for name in changed if name not in used]
+    if without:
+        print(f"{', '.join(without)}: without effect on these images", file=sys.stderr)
+
+
+def _words(value: object) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _say_copies(store: "Store") -> None:

@@ -50,8 +50,12 @@ def test_the_median_spacing_and_sides_along_the_patient_s_axes(tmp_path: Path, a
 
 def test_prepare_resamples_to_it(tmp_path: Path, capsys) -> None:
     _write(tmp_path / "data", [((20, 30, 10), (1, 2, 3)), ((40, 30, 12), (1, 2, 4)), ((60, 10, 11), (2, 3, 3))])
-    assert exit_status("prepare", tmp_path / "data", "--store", tmp_path / "store", "--spacing", "auto") == 0
-    assert "spacing: 1 x 2 x 3 mm, for 3 volumes" in capsys.readouterr().out
+    auto = ["prepare", tmp_path / "data", "--store", tmp_path / "store", "--spacing", "auto"]
+    assert exit_status(*auto, "--size", 24, "--foreground", 0.1) == 0
+    said = capsys.readouterr()
+    assert "spacing: 1 x 2 x 3 mm, for 3 volumes" in said.out
+    assert "prepared with: dimensions 3, geometry spacing, spacing 1.0 2.0 3.0, normalisation" in said.out
+    assert "--size, --foreground: without effect on these images" in said.err
     store = Store(tmp_path / "store")
     assert (store.settings.geometry, store.settings.spacing) == ("spacing", (1, 2, 3))
     shapes = [(20, 30, 10), (40, 30, 16), (120, 15, 11)]

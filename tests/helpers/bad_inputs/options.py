@@ -58,12 +58,23 @@ PREPARING = [
     Bad("size 0", f"{PREPARE} --size 0", ("size must be ", "not 0")),
     Bad("size -4", f"{PREPARE} --size -4", ("size must be ", "not -4")),
     Bad("size that fits no memory", f"{PREPARE} --size 1000000", ("size must be ", "not 1000000")),
-    Bad("spacing 0", f"{PREPARE} --spacing 1 0 1", ("spacing must be ", "(1.0, 0.0, 1.0)")),
-    Bad("spacing of a nanometre", f"{PREPARE} --spacing 1e-6 1 1", ("spacing must be ", "(1e-06, 1.0, 1.0)")),
+    Bad("spacing 0", f"{PREPARE} --geometry spacing --spacing 1 0 1", ("spacing must be ", "(1.0, 0.0, 1.0)")),
     Bad(
-        "spacing of cubes", f"{PREPARE} --spacing 1 1 2", ("spacing must be left out, or given together with geometry",)
+        "spacing of a nanometre",
+        f"{PREPARE} --geometry spacing --spacing 1e-6 1 1",
+        ("spacing must be ", "(1e-06, 1.0, 1.0)"),
     ),
-    Bad("spacing of two sides", f"{PREPARE} --spacing 1 1", ("--spacing: expected 3 arguments",)),
+    Bad(
+        "spacing of cubes",
+        f"{PREPARE} --geometry cube --spacing 1 1 2",
+        ("spacing must be left out, or given together with geometry",),
+    ),
+    Bad(
+        "spacing without a geometry",
+        f"{PREPARE} --spacing 1 1 1",
+        ("--spacing: has no effect without --geometry spacing",),
+    ),
+    Bad("spacing of two sides", f"{PREPARE} --geometry spacing --spacing 1 1", ("--spacing: expected 3 arguments",)),
     Bad("percentiles below 0", f"{PREPARE} --percentiles -1 99", ("percentiles must be ", "(-1.0, 99.0)")),
     Bad("task of a pool", f"{PREPARE} --pool --task segmentation", ("--task segmentation: --pool takes no labels",)),
     Bad("no jobs", f"{PREPARE} --jobs 0", ("--jobs: expected a whole number from 1, got 0",)),
