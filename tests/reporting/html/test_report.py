@@ -191,7 +191,10 @@ def test_probes_are_shown_beside_the_loss_of_the_arms_that_have_them(tmp_path):
     page = report_experiment(work, tmp_path / "out").read_text()
     assert re.findall(r'class="chart" id="(pretext-\d|probe[^"]*)"', page) == ["pretext-0", "pretext-1", "probe-1-0"]
     assert "Dice, linear probe" in page
-    assert "The dashed line is the score of the encoder before training" in page
+    assert "Each line begins with the score of the encoder before training" in page
+    losses, probes = (page.split(f'id="{name}"')[1].split("</svg>")[0] for name in ("pretext-1", "probe-1-0"))
+    assert "stroke-dasharray" in losses
+    assert "stroke-dasharray" not in probes  # of several folds, nobody could tell which is whose
 
 
 @pytest.mark.slow
