@@ -26,8 +26,6 @@ CAPTION_WIDTH = 15
 TITLE_WIDTH = 7.2
 """The same of the title, which ends before the legend."""
 
-LABEL_WIDTH = 22
-"""Characters in a line of the legend, so that arms with long names leave the title and the panels their place."""
 
 STYLE: dict[Any, Any] = {
     "font.size": 10,
@@ -65,8 +63,6 @@ def draw_figure(
         lines = [textwrap.fill(line, width) for line in (*caption(tables, metrics[0]), *notes)]
         figure.supxlabel("\n".join(lines), fontsize=9, x=0.01, ha="left")
         handles = legend_entries(tables, arms, metrics[0])
-        for handle in handles:
-            handle.set_label(textwrap.fill(str(handle.get_label()), LABEL_WIDTH))
         if not tables.null_bands.empty:
             handles.append(Patch(label=CHANCE, **NULL_BAND))
         figure.legend(handles=handles, loc="outside right upper", frameon=False, handlelength=3.2)
