@@ -1,5 +1,6 @@
 """`sslmed export`: write a trained network for others."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,5 +45,9 @@ def run(options: Options) -> None:
     with importing():
         from sslmed.exporting.export import export
 
-    export(options.run, options.out, options.format, options.part, licence=options.licence, size=options.size)
+    warnings = export(
+        options.run, options.out, options.format, options.part, licence=options.licence, size=options.size
+    )
+    for warning in warnings:
+        print(f"{options.run}: in pretraining, {warning}", file=sys.stderr)
     print(f"{options.out}: {options.part} as {options.format}; its README.md says how to use it")

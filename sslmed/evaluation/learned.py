@@ -1,6 +1,6 @@
 """What is wrong with a pretraining run, by its last validation pass: it learned nothing, or its features collapsed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 LEARNED = 0.98
 """Validation loss over the loss of guessing below which a task counts as learned: a few cases vary by a percent."""
@@ -32,14 +32,25 @@ def collapse(row: Row) -> str:
     return f"spread {spread:.4f}, effective rank {rank:.1f}"
 
 
+def handed_over(rows: Sequence[Row], *, best: bool) -> Row:
+    """Return the validation pass of the weights that are handed over: the last one, or that of least loss."""
+    losses = {loss: row for row in rows if (loss := row["val/loss"]) is not None}  # of equals, the later one
+    return losses[min(losses)] if best and losses else rows[-1]
+
+
 def warnings(row: Row) -> list[str]:
-    """Return what the last validation pass of a pretraining run warns of, in sentences."""
+    """Return what a validation pass of a pretraining run warns of, in sentences."""
     found = []
     loss, chance = row["val/loss"], row["val/chance_loss"]
     if not is_learned(loss, chance):
         found.append(
-            f"the task was not learned: the validation loss, {loss:.4g}, is not 2 % below guessing, {chance:.4g}"
+            f"the task was not learned: the validation loss, {_number(loss)}, is not 2 % below guessing, "
+            f"{_number(chance)}"
         )
     if numbers := collapse(row):
         found.append(f"the features have collapsed, so that they hardly tell cases apart: {numbers}")
     return found
+
+
+def _number(value: float | None) -> str:
+    return "not finite" if value is None else f"{value:.4g}"

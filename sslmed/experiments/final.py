@@ -1,7 +1,8 @@
 """The final model: after the comparison of arms, one of them is trained on all labels, for use."""
 
 import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ from sslmed.core.label_amount import LabelAmount
 from sslmed.core.startup import importing
 from sslmed.core.tables import read_table
 from sslmed.core.text import count
+from sslmed.experiments.arms import Arm
 from sslmed.experiments.earlier import Plan, with_earlier, with_earlier_arms
 from sslmed.experiments.failures import report_failures
-from sslmed.experiments.finished import is_done
+from sslmed.experiments.finished import is_done, read_results
 from sslmed.experiments.grid import Grid
 from sslmed.experiments.options import Options
 from sslmed.experiments.places import Places
@@ -71,7 +73,10 @@ def conclude(work: Path, runs: Sequence[Run], out: Path, metric: str) -> int:
     if report_failures(work, runs, {}):
         return 1
     directory = RunDirectory(work / runs[-1].name)
+    is_pretrained = Arm.parse(runs[-1].arm).is_pretrained
     print(f"{directory.path}: the final model, trained on all labels; no case is left to test it on")
+    for warning in (each for run in runs[:-1] for each in read_results(work, run).get("warnings", ())):
+        print(f"in its pretraining, {warning}", file=sys.stderr)
     expected = _expected(out / "summary.csv", runs[-1].arm)
     if expected:
         write_text(directory.expected, json.dumps(expected, indent=1) + "\n")
@@ -82,13 +87,26 @@ def conclude(work: Path, runs: Sequence[Run], out: Path, metric: str) -> int:
             f"what to expect: the cross-validation of this arm with {count(score['n_labels'], 'label')} found {metric} "
             f"{score['mean']:.3f} ({ends}{count(score['n_runs'], 'run')})"
         )
+        if is_pretrained:
+            print(_benefit(score))
     print(f"next: sslmed predict --model {directory.path} --images SCANS --out MASKS")
     print(f"or, to give it to others: sslmed export {directory.path} OUT")
     return 0
 
 
+def _benefit(score: Mapping[str, Any]) -> str:
+    """Say what the cross-validation found of pretraining, which the score alone does not show."""
+    if score["diff"] is None:
+        return "whether its pretraining helps is not known: these runs do not tell, or the baseline was not among them"
+    low, high = score["diff_low"], score["diff_high"]
+    ends = "" if low is None or high is None else f" ({low:+.3f} to {high:+.3f})"
+    return f"difference to training from scratch: {score['diff']:+.3f}{ends}"
+
+
 def _expected(summary: Path, arm: str) -> list[dict[str, Any]]:
-    """Read what the cross-validation found of the arm with most labels; nothing if there was none.
+    """Read what the cross-validation found of the arm with most labels, alone and beside the baseline.
+
+    Nothing if there was none, and no difference if it has too few runs or no baseline.
 
     An infinite end of an interval is `None`, as JSON has no infinity.
     """
@@ -97,6 +115,6 @@ def _expected(summary: Path, arm: str) -> list[dict[str, Any]]:
     table = read_table(summary)
     table = table[table["arm"] == arm]
     table = table[table["label_fraction"] == table["label_fraction"].max()]
-    columns = ["metric", "mean", "ci_low", "ci_high", "n_labels", "n_runs", "n_cases"]
-    rows: list[dict[str, Any]] = json.loads(table[columns].to_json(orient="records"))
+    columns = ["metric", "mean", "ci_low", "ci_high", "diff", "diff_low", "diff_high", "n_labels", "n_runs", "n_cases"]
+    rows: list[dict[str, Any]] = json.loads(table.reindex(columns=columns).to_json(orient="records"))
     return rows

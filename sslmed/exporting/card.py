@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from sslmed.evaluation.metrics import find
 from sslmed.evaluation.statistics import ENOUGH_RUNS
 from sslmed.exporting.description import Description
 from sslmed.preparation.channels import UNNAMED
@@ -11,6 +12,10 @@ from sslmed.preparation.download.known import licence_of
 from sslmed.preparation.settings import is_ct
 
 TEMPLATE = Path(__file__).with_name("model_card.jinja")
+NONE = "\N{EN DASH}"
+DIFFERENCE: dict[str, float | None] = dict.fromkeys(("diff", "diff_low", "diff_high"))
+"""What `expected.json` of earlier versions does not have."""
+
 PIPELINES = {"map": "image-segmentation", "class": "image-classification"}
 
 
@@ -93,16 +98,20 @@ def _facts(description: Description) -> dict[str, Any]:
         "classes": [f"{value}: {each}" for value, each in recipe.label_names.items()],
         "data_licence": licence_of(run.get("dataset", "")) or licence_of(recipe.dataset),
         "scores": run["scores"],
+        "expected": [DIFFERENCE | score for score in run.get("expected", ())],
+        "title": lambda metric: find(metric, recipe.label_names).axis,
         "interval": _interval,
+        "difference": lambda value: NONE if value is None else f"{value:+.3f}",
         "enough_runs": ENOUGH_RUNS,
         "run": run,
         "length": f"{run['updates']} updates" if "updates" in run else f"{run.get('epochs')} epochs",
     }
 
 
-def _interval(low: float | None, high: float | None) -> str:
+def _interval(low: float | None, high: float | None, *, signed: bool = False) -> str:
     """`0.790 to 0.834`; a dash if one end is infinite: so few cases do not tell."""
-    return "\N{EN DASH}" if low is None or high is None else f"{low:.3f} to {high:.3f}"
+    sign = "+" * signed
+    return NONE if low is None or high is None else f"{low:{sign}.3f} to {high:{sign}.3f}"
 
 
 def _preparation(description: Description) -> list[str]:

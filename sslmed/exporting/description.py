@@ -42,8 +42,8 @@ class Description:
         in_channels: Number of channels of its images.
         window: Sides in voxels of the sliding window; `None` if the network sees whole images.
         recipe: How images are prepared.
-        run: What is known of the run: `FACTS`, `TRAINING`, whether its encoder was pretrained, and its scores, or the
-            scores to be expected of a final model.
+        run: What is known of the run: `FACTS`, `TRAINING`, whether its encoder was pretrained and what is wrong with
+            that (`warnings`, absent if it is not known), and its scores, or the scores to be expected of a final model.
         version: Version of sslmed.
     """
 
@@ -109,10 +109,10 @@ def read_description(folder: Path) -> Description:
 
 
 def _facts(run: TrainedRun) -> dict[str, Any]:
-    pretrained = run.settings["model"]["init_args"].get("pretrained") or {}
     facts = {name: run.results.get(name) for name in FACTS}
     facts |= {name: run.settings["data"]["init_args"].get(name) for name in TRAINING}
-    facts |= {"select": run.settings["select"], "pretrained": pretrained.get("checkpoint") is not None}
+    facts |= {"select": run.settings["select"], "pretrained": run.pretrained is not None}
+    facts["warnings"] = run.pretraining_warnings
     facts["scores"] = [asdict(score) for score in scores_of(run)]
     if run.files.expected.is_file():
         facts["expected"] = json.loads(run.files.expected.read_text(encoding="utf-8"))

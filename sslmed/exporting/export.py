@@ -34,7 +34,7 @@ def export(
     *,
     licence: str = "unknown",
     size: Sequence[int] | None = None,
-) -> None:
+) -> list[str]:
     """Export the network of a finished run.
 
     Args:
@@ -44,6 +44,9 @@ def export(
         part: What to export.
         licence: Licence of the weights, for the model card.
         size: Sides in voxels of the input, where the format fixes them; by default what the network was trained on.
+
+    Returns:
+        What is known to be wrong with its pretraining, in sentences; the model card has them, too.
 
     Raises:
         UserError: If the run or `out` cannot be used, the format cannot hold the part, or a package is missing.
@@ -58,6 +61,7 @@ def export(
     FORMATS[form].check(request)
     with atomic_folder(out) as folder:
         FORMATS[form].write(request, folder)
+    return trained.pretraining_warnings or []
 
 
 FORMATS = {

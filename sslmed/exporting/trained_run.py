@@ -1,6 +1,7 @@
 """Reads the directory of a finished run. Nothing outside of it is needed, unless it was trained by an older version."""
 
 import json
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +11,7 @@ import yaml
 
 from sslmed.core.errors import UserError
 from sslmed.core.text import shorten
+from sslmed.evaluation.learned import handed_over, warnings
 from sslmed.preparation.recipe import Recipe, read_recipe
 from sslmed.training.own_modules import import_own_modules
 from sslmed.training.run_directory import RunDirectory
@@ -61,6 +63,31 @@ class TrainedRun:
     def is_finetuned(self) -> bool:
         """Whether it is a fine-tuning run, whose network segments, classifies or predicts values."""
         return bool(self.results["kind"] == "finetune")
+
+    @property
+    def pretrained(self) -> Path | None:
+        """The checkpoint of the weights that it started from, where it was then; `None` if they were random."""
+        checkpoint = (self.settings["model"]["init_args"].get("pretrained") or {}).get("checkpoint")
+        return None if checkpoint is None else Path(checkpoint)
+
+    @cached_property
+    def pretraining_warnings(self) -> list[str] | None:
+        """What is wrong with its pretraining, or with itself if it is one, in the sentences that its log has.
+
+        `None` if that is not known, as the weights are a file from elsewhere, or their run is not there any more.
+        """
+        if not self.is_finetuned:
+            return warnings(handed_over(self.results["validation"], best=self.settings["select"] == "best"))
+        if self.pretrained is None:
+            return []
+        moved = os.path.relpath(self.pretrained, self.settings["run_dir"])  # the whole experiment may have been moved
+        for checkpoint in (self.files.path / moved, self.pretrained):
+            folder = Path(os.path.abspath(checkpoint))  # noqa: PTH100 - without links
+            run = RunDirectory(folder if folder.is_dir() else folder.parent.parent)
+            if run.is_done:
+                rows = json.loads(run.results.read_text(encoding="utf-8"))["validation"]
+                return warnings(handed_over(rows, best=checkpoint.name == run.best.name))
+        return None
 
 
 def read_run(path: Path) -> TrainedRun:

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+import logging
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sslmed.core.errors import UserError
+from sslmed.core.text import shorten
 from sslmed.experiments.best_arm import runs_of
 from sslmed.exporting.description import Description
 from sslmed.exporting.model import Model, load
@@ -20,6 +23,8 @@ from sslmed.preparation.recipe import Recipe
 from sslmed.preparation.settings import preparation_differences
 from sslmed.training.run_directory import RunDirectory
 from sslmed.training.seen import seen_digests
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -78,9 +83,20 @@ def load_ensemble(paths: Sequence[Path], device: torch.device, *, flips: bool) -
             raise UserError(f"{path}: predicts nothing, as it is no fine-tuning run; give the directory of one")
         if differences := preparation_differences(_essence(models[0].description), _essence(model.description)):
             raise UserError(f"{path}: does not go together with {chosen[0]}: {', '.join(differences)}")
+    _say_warnings(dict(zip(chosen, models, strict=True)))
     digests = [seen_digests(RunDirectory(path).read_data()) for path in chosen]
     known = [each for each in digests if each is not None]
     return Ensemble(models, frozenset().union(*known) if len(known) == len(digests) else None, flips)
+
+
+def _say_warnings(models: Mapping[Path, Model]) -> None:
+    """Say what is wrong with pretraining, once for all networks that start from it."""
+    paths: dict[str, list[str]] = defaultdict(list)
+    for path, model in models.items():
+        for warning in model.description.run.get("warnings", ()):
+            paths[warning].append(str(path))
+    for warning, of_runs in paths.items():
+        log.warning("%s: in pretraining, %s", shorten(of_runs), warning)
 
 
 def _essence(described: Description) -> dict[str, Any]:

@@ -71,8 +71,9 @@ def validity(tables: Tables) -> str:
 
 def holm_family(tables: Tables) -> str:
     """Say over which tests p-values are corrected."""
-    arms = count(len(tables.tests), "tested arm")
-    return f"The p-values of the figure's {arms} are corrected together by Holm's method."
+    if len(tables.tests) == 1:
+        return "One arm is tested, so its p-value needs no correction for several tests."
+    return f"The p-values of the figure's {len(tables.tests)} tested arms are corrected together by Holm's method."
 
 
 def notes_of(results: Mapping[Run, Mapping[str, Any]]) -> list[str]:

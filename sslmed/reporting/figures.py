@@ -23,6 +23,10 @@ MOST_IN_A_ROW = 3
 CAPTION_WIDTH = 15
 """Characters of the caption per inch of the figure."""
 
+TITLE_WIDTH = 7.2
+"""The same of the title, which ends before the legend."""
+
+
 STYLE: dict[Any, Any] = {
     "font.size": 10,
     "axes.titlesize": 11,
@@ -53,6 +57,7 @@ def draw_figure(
         figure = _draw_panels(_panels(tables, metrics), groups(arms))
         subject = "PHANTOM, synthetic images, not patients" if phantom else tables.summary["dataset"].iloc[0]
         title = f"Data efficiency of self-supervised pretraining: {subject}"
+        title = textwrap.fill(title, int(TITLE_WIDTH * figure.get_figwidth()))
         figure.suptitle(title, fontsize=13, fontweight="bold", x=0.01, ha="left")  # clear of the legend
         width = int(CAPTION_WIDTH * figure.get_figwidth())
         lines = [textwrap.fill(line, width) for line in (*caption(tables, metrics[0]), *notes)]

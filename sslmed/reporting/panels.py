@@ -1,6 +1,7 @@
 """The panels of a figure: score against label fraction, convergence, and published curves."""
 
 from collections.abc import Iterator, Sequence
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,9 @@ NULL_BAND: dict[str, Any] = {"color": "#808080", "alpha": 0.25, "linewidth": 0}
 
 BAND_MARGIN = 1.1
 """Factor by which the null band extends beyond the smallest and largest fraction, to cover all dodged arms."""
+
+LABEL_WIDTH = 22
+"""Characters in a line of a legend, so that arms with long names leave the title and the panels their place."""
 
 
 def draw_scores(axes: Axes, tables: Tables, arms: Sequence[ArmStyle], metric: str) -> None:
@@ -72,10 +76,10 @@ def arms_with_fewer_runs(tables: Tables, metric: str) -> set[str]:
     return {*runs.index[(runs < scores["n_runs"].max()).all(axis=1)]}
 
 
-def legend_entries(tables: Tables, arms: Sequence[ArmStyle], metric: str) -> list[Artist]:
-    """Return one legend entry for each arm."""
+def legend_entries(tables: Tables, arms: Sequence[ArmStyle], metric: str, *, width: int = LABEL_WIDTH) -> list[Artist]:
+    """Return one legend entry for each arm, with lines of a number of characters, as names of arms may be long."""
     marked = arms_with_fewer_runs(tables, metric)
-    names = [style.arm.name + f" {INCOMPLETE}" * (style.arm.name in marked) for style in arms]
+    names = [fill(style.arm.name + f" {INCOMPLETE}" * (style.arm.name in marked), width) for style in arms]
     return [Line2D([], [], label=name, **style.line_options) for name, style in zip(names, arms, strict=True)]
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from string import ascii_lowercase
+from textwrap import fill
 from typing import Any
 
 import matplotlib
@@ -16,12 +17,15 @@ from sslmed.evaluation.metrics import find
 from sslmed.experiments.arms import BASELINE, baseline_of
 from sslmed.reporting.captions import CHANCE, caption
 from sslmed.reporting.figures import STYLE
-from sslmed.reporting.panels import NULL_BAND, draw_scores, legend_entries
+from sslmed.reporting.panels import LABEL_WIDTH, NULL_BAND, draw_scores, legend_entries
 from sslmed.reporting.styles import ArmStyle, arm_styles
 from sslmed.reporting.tables import Tables
 
 WIDTH, PANEL_HEIGHT = 7.2, 1.9
 """Inches: two columns of most journals, and a panel with its labels."""
+
+NAME_WIDTH = 13
+"""Characters of a line in the legend of a panel, of which four are side by side."""
 
 PRINTED: dict[Any, Any] = STYLE | {
     "font.size": 7,
@@ -73,7 +77,7 @@ def paper_figure(tables: Tables, *, phantom: bool, metric: str) -> Figure:
         axes = figure.add_subplot(grid[number], sharey=figure.axes[0] if number else None)
         _draw_pair(axes, tables, [style for style in pair if style], metric, explain=number == 0)
         lowest, leftmost = number + columns >= len(pairs), number % columns == 0
-        axes.set_xlabel(("labelled cases" + ", synthetic images" * phantom) * lowest)
+        axes.set_xlabel(("labelled cases" + ",\nsynthetic images" * phantom) * lowest)
         axes.set_ylabel(find(metric).axis * leftmost)
     if not tables.tests.empty:
         row, column = divmod(len(pairs), columns)
@@ -89,7 +93,7 @@ def _draw_pair(axes: Axes, tables: Tables, styles: Sequence[ArmStyle], metric: s
     cells = tables.summary[tables.summary["metric"] == metric].groupby("label_fraction")["n_labels"].first()
     axes.set_xticks(cells.index, [f"{number:.0f}" for number in cells])
     named = styles if explain else styles[-1:]
-    handles = legend_entries(tables, named, metric)
+    handles = legend_entries(tables, named, metric, width=NAME_WIDTH)
     if explain and not tables.null_bands.empty:
         handles.append(Patch(label=CHANCE, **NULL_BAND))
     axes.legend(handles=handles, loc="best" if explain else "lower right", frameon=False, borderpad=0, handlelength=2.4)
@@ -105,5 +109,5 @@ def _draw_differences(axes: Axes, tables: Tables, styles: dict[str, ArmStyle], m
         interval = [[middle - low], [high - middle]]
         axes.errorbar(middle, at, xerr=interval, capsize=2, elinewidth=1, **styles[name].line_options)
     axes.set_ylim(len(arms) - 0.5, -0.5)
-    axes.set_yticks(range(len(arms)), arms)
+    axes.set_yticks(range(len(arms)), [fill(name, LABEL_WIDTH) for name in arms])
     axes.set_xlabel(f"difference in {find(metric).axis}")

@@ -6,7 +6,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from sslmed.evaluation.learned import Row, collapse, is_learned
+from sslmed.evaluation.learned import Row, collapse, handed_over, is_learned
 from sslmed.experiments.arms import Arm
 from sslmed.experiments.runs import Run
 
@@ -65,12 +65,7 @@ def sentences(records: Mapping[Run, Mapping[str, Any]], runs: Sequence[Run], *, 
 def _handed_over(records: Mapping[Run, Mapping[str, Any]], runs: Sequence[Run]) -> dict[Run, Row]:
     """Return the validation pass of the weights that fine-tuning starts from: the last one, or that of least loss."""
     best = {run.needs for run in runs if any(argument.endswith("/best.ckpt") for argument in run.arguments)}
-
-    def row(run: Run, rows: Sequence[Row]) -> Row:
-        losses = {loss: row for row in rows if (loss := row["val/loss"]) is not None}  # of equals, the later one
-        return losses[min(losses)] if run.name in best and losses else rows[-1]
-
-    return {run: row(run, record["validation"]) for run, record in records.items()}
+    return {run: handed_over(record["validation"], best=run.name in best) for run, record in records.items()}
 
 
 def pools(runs: Iterable[Run]) -> list[str]:

@@ -1,6 +1,7 @@
 """Pictures with captions: validation cases, the inputs that a pretext task makes of them, and the network's answers."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,20 @@ from sslmed.training.pictures import Picture, draw_puzzle
 EXAMPLES = 4
 """Number of cases in pictures."""
 
-Captioned = list[tuple[Picture, str]]
+
+@dataclass(frozen=True)
+class Drawn:
+    """A picture of a case.
+
+    Attributes:
+        case: Id of the case.
+        picture: The case, the network's input and, if it is an image, the answer.
+        words: The answer in words, if it has any.
+    """
+
+    case: str
+    picture: Picture
+    words: str = ""
 
 
 def validation_batches(trainer: Trainer) -> Iterator[Sample]:
@@ -32,7 +46,7 @@ def validation_batches(trainer: Trainer) -> Iterator[Sample]:
         yield data.transfer_batch_to_device(batch, trainer.lightning_module.device, 0)
 
 
-def draw_tasks(trainer: Trainer, *, answered: bool) -> Captioned:
+def draw_tasks(trainer: Trainer, *, answered: bool) -> list[Drawn]:
     """Draw a few validation cases, the network's inputs and its answers.
 
     Args:
@@ -53,14 +67,15 @@ def draw_tasks(trainer: Trainer, *, answered: bool) -> Captioned:
         shown = shown[0]
     task.train(training)
     return [
-        (
+        Drawn(
+            case,
             draw_puzzle(
                 to_numpy(image),
                 to_numpy(seen),
                 answer=None if answer.image is None else to_numpy(answer.image),
                 of_volume=of_volumes,
             ),
-            ": ".join(filter(None, (case, answer.words))),
+            answer.words,
         )
         for case, image, seen, answer in list(zip(batch["case"], images, shown, answers, strict=True))[:EXAMPLES]
     ]

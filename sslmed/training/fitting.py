@@ -119,8 +119,9 @@ class Fitting:
                 log.warning("%s", warning)
             self._back_on_device()
             if isinstance(self.model, PretextTask):
-                pictures, results["answers"] = zip(*draw_tasks(self.trainer, answered=True), strict=True)
-                save_answers(self.run.answers, pictures)
+                drawn = draw_tasks(self.trainer, answered=True)
+                results["answers"] = [": ".join(filter(None, (each.case, each.words))) for each in drawn]
+                save_answers(self.run.answers, [each.picture for each in drawn])
             self._write(results)
 
     def _back_on_device(self) -> None:

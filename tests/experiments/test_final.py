@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -73,7 +74,7 @@ def test_volumes_of_different_sizes_are_compared_in_crops_and_end_in_a_final_mod
     write_card(tmp_path / "card.md", Description.of_run(read_run(run)), name="x", form="safetensors", licence="mit")
     card = (tmp_path / "card.md").read_text()
     assert "trained on all labelled cases, with no test set" in card
-    assert f"| dice_foreground | {row['mean']:.3f} |" in card
+    assert f"| foreground Dice | {row['mean']:.3f} |" in card
     assert "model-index" not in card
 
     assert reproduce(*command, "--final", "--arms", "baseline", "jigsaw") == 2
@@ -105,3 +106,25 @@ def test_scores_of_an_arm_are_found_whatever_its_name(arm: str, high: float, run
     assert conclude(tmp_path, [run], tmp_path, "auroc") == 0
     ends = "0.500 to 1.000; " if high == 1 else ""
     assert f"found auroc 0.750 ({ends}{runs})" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("warned", [[], ["the task was not learned: 2 is not below 2"]])
+@pytest.mark.parametrize(("arm", "runs"), [("rotation", 5), ("rotation", 2), ("baseline", 5)])
+def test_a_final_model_says_whether_its_pretraining_learned_and_helped(arm, runs, warned, tmp_path, capsys) -> None:
+    final = Run(arm, 0, 0, LabelAmount(fraction=1.0), f"{arm}/final/seed0/100", "job", None, (), "key")
+    planned = [final] if arm == "baseline" else [replace(final, labels=None, name=f"{arm}/final/pretrain"), final]
+    for run in planned:
+        (tmp_path / run.name).mkdir(parents=True)
+        record = {"validation": [], "val_loss": 2.0, "chance_loss": 2.0, "warnings": warned}
+        (tmp_path / run.name / "results.json").write_text(json.dumps(record))
+    known = (0.125, -0.25, 0.375) if arm == "rotation" and runs == 5 else (None, None, None)
+    found = dict(zip(("diff", "diff_low", "diff_high"), known, strict=True))
+    scores = {"metric": "qwk", "arm": [arm], "mean": 0.75, "ci_low": 0.5, "ci_high": 1.0} | found
+    counts = {"label_fraction": 1.0, "n_labels": 40, "n_runs": runs, "n_cases": 50}
+    pd.DataFrame(scores | counts).to_csv(tmp_path / "summary.csv", index=False)
+    assert conclude(tmp_path, planned, tmp_path, "qwk") == 0
+    said = capsys.readouterr()
+    assert said.err == "".join(f"in its pretraining, {each}\n" for each in warned if arm == "rotation")
+    assert ("difference to training from scratch: +0.125 (-0.250 to +0.375)\n" in said.out) == (known[0] is not None)
+    assert ("whether its pretraining helps is not known" in said.out) == (arm == "rotation" and runs == 2)
+    assert json.loads((tmp_path / final.name / "expected.json").read_text())[0]["diff_low"] == known[1]

@@ -259,9 +259,9 @@ def test_what_a_single_case_does_not_tell_is_a_dash_and_no_infinity(trained: Tra
     for each in (described, final):
         write_card(tmp_path / "card.md", each, name="x", form="safetensors", licence="mit")
         cards.append((tmp_path / "card.md").read_text())
-    assert re.search(r"mean absolute error \(unit of the values\) \| [\d.]+ \| – \|\n", cards[0])  # noqa: RUF001
+    assert re.search(r"mean absolute error \(unit of the values\), lower is better \| [\d.]+ \| – \|\n", cards[0])  # noqa: RUF001
     assert "95 % interval over 1 test case |" in cards[0]
-    assert "| mae | 2.000 | – |\n\nThe intervals cover the choice of test cases; with so few runs" in cards[1]  # noqa: RUF001
+    assert "lower is better | 2.000 | – |\n\nThe intervals cover the choice of test cases; with so few" in cards[1]  # noqa: RUF001
     assert "on 1 label had these scores in\ncross-validation (1 run), on" in cards[1]
 
 

@@ -286,11 +286,13 @@ def test_an_experiment_stands_for_the_arm_that_is_best_in_validation(
     assert predict(work, image, tmp_path / "out") == 0
     chosen = "takes the 2 networks of the arm baseline with 100 % of the labels"
     assert f"{chosen}, whose dice_foreground in validation is 0.600 (rotation 0.500)" in caplog.text
+    assert "in their test cases, which had no part in this choice, it is 0.100" in caplog.text
     assert "without finished runs of all these folds and seeds are left out: cpc, jigsaw" in caplog.text
     caplog.clear()
     best_arm(work, finished_runs(work), to_train=True)
     assert "trains the arm baseline, the best with 100 % of the labels, whose dice_foreground in val" in caplog.text
     assert "takes" not in caplog.text
+    assert "test cases" not in caplog.text
     for path in work.rglob("config.yaml"):
         path.write_text(re.sub("^select: last$", "select: best", path.read_text(), flags=re.MULTILINE))
     assert predict(work, image, tmp_path / "best") == 0

@@ -121,6 +121,21 @@ def test_long_lines_of_the_caption_stay_in_the_figure(tmp_path):
     assert max(map(len, of_note)) < 15 * 12.2
 
 
+@pytest.mark.parametrize(
+    "arm", ["rotation", "a-pretext-task-of-ones-own-with-a-long-name", "one_that_has_no_hyphens_at_all"]
+)
+def test_the_legend_leaves_title_and_panels_their_place(tmp_path, monkeypatch, arm):
+    drawn = []
+    save = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda self, *rest, **how: (drawn.append(self), save(self, *rest, **how)))
+    draw(tmp_path, write_runs(tmp_path / "runs", ("baseline", arm), fractions=(1.0,)))
+    figure = drawn[0]
+    title, legend = figure._suptitle.get_window_extent(), figure.legends[0].get_window_extent()
+    assert not title.overlaps(legend)
+    assert figure.axes[-1].get_window_extent().x1 < legend.x0
+    assert legend.width < figure.bbox.width / 4
+
+
 def test_runs_with_a_few_updates_more_or_less_have_a_common_curve(tmp_path):
     tables = collect(write_runs(tmp_path, ("baseline",)), "dice_foreground")
     later = tables.curves["fold"] == 1

@@ -1,11 +1,12 @@
 """The figure for papers: a panel for each arm, one with all differences, letters, and a caption beside it."""
 
+import matplotlib
 import numpy as np
 import pytest
 from synthetic_runs import TASKS, write_runs
 
 from sslmed.reporting.figures import draw_figure
-from sslmed.reporting.paper_figure import draw_paper_figure, paper_figure
+from sslmed.reporting.paper_figure import PRINTED, draw_paper_figure, paper_figure
 from sslmed.reporting.tables import collect
 
 ARMS = ("baseline", *TASKS, "null-1")
@@ -41,6 +42,19 @@ def test_few_runs_have_no_panel_of_differences_and_a_phantom_is_named(tmp_path):
     figure = paper_figure(tables, phantom=True, metric="dice_foreground")
     assert len(figure.axes) == len(TASKS)
     assert np.all(["synthetic" in axes.get_xlabel() for axes in figure.axes[-3:]])
+
+
+def test_names_of_many_or_long_arms_stay_in_their_panels(tmp_path):
+    arms = ("a-pretext-task-of-ones-own-with-a-long-name", "rotation-external", *TASKS[1:], "mae-decoder-external")
+    tables = collect(write_runs(tmp_path, ("baseline", *arms), cases=3), "dice_foreground")
+    with matplotlib.rc_context(PRINTED):
+        figure = paper_figure(tables, phantom=True, metric="dice_foreground")
+        figure.draw_without_rendering()
+    for axes in figure.axes:
+        panel, legend = axes.get_window_extent(), axes.get_legend().get_window_extent()
+        assert panel.x0 <= legend.x0
+        assert legend.x1 <= panel.x1
+        assert axes.xaxis.label.get_window_extent().x1 <= figure.bbox.x1
 
 
 def test_equal_runs_give_equal_bytes_and_the_caption_says_what_bars_are(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -26,6 +27,13 @@ HEADERS = {
 }
 PRIMARY = "dice_foreground"
 ARMS = ("baseline", "rotation", "baseline-2d", "rotation-2d")
+
+
+def test_every_column_is_explained_in_the_docs() -> None:
+    docs = Path(__file__).parents[2] / "docs" / "statistics.md"
+    explained = docs.read_text().split("## Columns of the tables")[1]
+    columns = {column for header in HEADERS.values() for column in header.split(",")}
+    assert [each for each in sorted(columns) if "_plain_" not in each and f"`{each}`" not in explained] == []
 
 
 @pytest.fixture(scope="module")

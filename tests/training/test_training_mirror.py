@@ -14,6 +14,7 @@ import yaml
 from commands import exit_status, kill_after, run_arguments
 from fake_wandb import KEY, FakeWandb, fake_wandb
 
+from sslmed.preparation.store import Store
 from sslmed.training.callbacks import History
 
 LABELS = {"figure": "fig3", "dataset": "phantom", "preset": "tiny", "arm": "rotation"}
@@ -68,6 +69,9 @@ def test_wandb_sync_finds_everything_in_an_offline_run(fit: Fit, tmp_path: Path,
     results = json.loads((run_dir / "results.json").read_text())
     assert {key: run.summary[f"test/{key}"] for key in results["metrics"]} == pytest.approx(results["metrics"])
     config = yaml.safe_load((run_dir / "config.yaml").read_text())
+    here = {"run_dir": "run", "store": Path(config["data"]["init_args"]["store"]).name}
+    config["run_dir"] = here["run_dir"]
+    config["data"]["init_args"]["store"] = here["store"]
     assert {key: run.config[key] for key in config} == config
     expected = {"arm": "rotation", "fold": 0, "seed": 0, "label_fraction": 1.0, "n_labels": results["n_labels"]}
     assert {key: run.config[key] for key in expected} == expected
@@ -100,7 +104,10 @@ def test_an_interrupted_and_resumed_run_is_one_run_with_every_step_once(
     assert [row["_step"] for row in run.history] == [0, 2, 4, 6, 7]
     assert ["puzzles" in row for row in run.history] == [True, False, False, False, False]
     captions = run.history[-1]["answers"]["captions"]
-    assert all(re.fullmatch(r"\w+: class \d, answered \d with a probability of 0\.\d\d", each) for each in captions)
+    assert all(
+        re.fullmatch(r"validation case \d: class \d, answered \d with a probability of 0\.\d\d", each)
+        for each in captions
+    )
     assert [row["val/loss"] for row in run.history[1:-1]] == pd.read_csv(run_dir / "metrics.csv")["val/loss"].tolist()
     assert run.finished == ([0] if mode == "offline" else [1, 0])
     results = json.loads((run_dir / "results.json").read_text())
@@ -108,6 +115,28 @@ def test_an_interrupted_and_resumed_run_is_one_run_with_every_step_once(
     assert run.summary["warnings"] == "; ".join(results["warnings"])
     probed = [row["probe/dice"] for row in run.history[1:-1]]
     assert probed == [row["probe/dice"] for row in results["validation"]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["offline", "online"])
+def test_neither_cases_nor_folders_nor_the_host_are_named(
+    fit: Fit, store: Path, tmp_path: Path, server: FakeWandb, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: "radiology-pc-7")
+    assert fit("rotation", tmp_path / "pretraining", f"--wandb={mode}") == 0
+    start = f"--model.pretrained.checkpoint={tmp_path / 'pretraining' / 'checkpoints' / 'last.ckpt'}"
+    assert fit("segmentation", tmp_path / "finetuning", f"--wandb={mode}", start) == 0
+    if mode == "offline":
+        _sync(*tmp_path.glob("*/wandb/offline-run-*"))
+    assert len(server.runs) == 2
+    sent = [*server.runs, *(json.dumps([run.upserted, run.lines, sorted(run.files)]) for run in server.runs.values())]
+    assert "last.ckpt" in str(sent)
+    assert {run.upserted["host"] for run in server.runs.values()} == {"sslmed"}
+    for secret in (*Store(store).cases, tmp_path, store.parent, sys.argv[0], "radiology-pc-7"):
+        assert not [text for text in sent if str(secret) in text], secret
+    pretraining, finetuning = sorted(server.runs.values(), key=lambda run: run.upserted["jobType"], reverse=True)
+    pictures = [*pretraining.history[-1]["answers"]["captions"], *finetuning.history[-1]["segmentation"]["captions"]]
+    assert {re.match(r"validation case (\d): ", caption)[1] for caption in pictures} == {"1", "2"}
 
 
 @pytest.mark.slow

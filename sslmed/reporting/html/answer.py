@@ -29,7 +29,9 @@ def answer(experiment: FinishedExperiment) -> dict[str, Any]:
             tables.tests,
             can_be_compared=_can_be_compared(cells, arms),
             lower_is_better=not find(metric).higher_is_better,
-        ),
+        )
+        if any(arm.is_pretrained for arm in arms)
+        else "No answer: no arm is pretrained.",
         "warnings": experiment.pretraining_warnings(losses=False),
         "amounts": _amounts(experiment),
         "grounds": _grounds(experiment),

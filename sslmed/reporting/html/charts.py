@@ -123,26 +123,33 @@ def _pretext(i: int, style: ArmStyle, experiment: FinishedExperiment) -> dict[st
     found = (_answers(experiment.work / run.name, record) for run, record in records.items())
     answers = next(filter(None, found), None)
 
-    def draw(axes: Axes, measured: str, reference: str, label: str) -> None:
+    line = style.line_options | {"markersize": 4, "linewidth": 1.2}
+
+    def draw_loss(axes: Axes) -> None:
         for record in records.values():
             rows = record["validation"]
             updates = [row["update"] for row in rows]
-            axes.plot(updates, _numbers(row.get(reference) for row in rows), **CHANCE)
-            line = style.line_options | {"markersize": 4, "linewidth": 1.2}
-            axes.plot(updates, _numbers(row.get(measured) for row in rows), **line)
+            axes.plot(updates, _numbers(row.get("val/chance_loss") for row in rows), **CHANCE)
+            axes.plot(updates, _numbers(row.get("val/loss") for row in rows), **line)
         label_updates(axes)
-        axes.set_ylabel(label)
-
-    def draw_loss(axes: Axes) -> None:
-        draw(axes, "val/loss", "val/chance_loss", "validation loss")
+        axes.set_ylabel("validation loss")
         axes.set_ylim(bottom=0)
+
+    def draw_probe(axes: Axes, name: str) -> None:
+        """Each line begins with the encoder before training, so that it is seen which start is of which fold."""
+        for record in records.values():
+            rows = record["validation"]
+            scores = [rows[0].get(f"{name}_untrained"), *(row.get(name) for row in rows)]
+            axes.plot([0, *(row["update"] for row in rows)], _numbers(scores), **line)
+        label_updates(axes)
+        axes.set_ylabel(PROBES[name])
 
     logged = {name for record in records.values() for row in record["validation"] for name in row}
     probes = [
         _chart(
             f"{style.arm.name}, {label}",
             f"{name}-{i}",
-            partial(draw, measured=name, reference=f"{name}_untrained", label=label),
+            partial(draw_probe, name=name),
             [style],
             size=LOW,
         )

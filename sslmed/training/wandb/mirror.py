@@ -2,9 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,12 +14,13 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from sslmed.core.tables import read_table
+from sslmed.data.datamodule import StoreDataModule
 from sslmed.data.samples import Sample
 from sslmed.downstream.regression import Regression
 from sslmed.downstream.segmentation import Segmentation
 from sslmed.learning.distributed import alone
 from sslmed.pretext.base import PretextTask
-from sslmed.training.answers import EXAMPLES, draw_tasks, to_numpy, validation_batches
+from sslmed.training.answers import EXAMPLES, Drawn, draw_tasks, to_numpy, validation_batches
 from sslmed.training.callbacks import History
 from sslmed.training.pictures import Picture, draw_agreement, draw_confusion, draw_segmentation
 from sslmed.training.run_directory import IGNORED_SETTINGS, RunDirectory
@@ -56,7 +58,8 @@ def mirrored(
         group=group_name(description["figure"], description["dataset"], description["preset"]),
         job_type="finetune" if is_finetuning else "pretrain",
         tags=[str(description[key]) for key in ("figure", "dataset", "preset", "arm") if description[key]],
-        config=config | json.loads(json.dumps(dict(description))),  # wandb writes other types of numbers as text
+        config=_without_folders(config)
+        | json.loads(json.dumps(dict(description))),  # wandb writes other types of numbers as text
     ) as run:
         if run is None:
             yield
@@ -96,7 +99,7 @@ class _Mirror(Callback):
         """Log the network's inputs, then the history of an interrupted run."""
         with never_fatal("draw puzzles"):
             if isinstance(pl_module, PretextTask) and self.run.step == 0:
-                self._log(0, {"puzzles": draw_tasks(trainer, answered=False)})
+                self._log(0, {"puzzles": _captioned(draw_tasks(trainer, answered=False), trainer)})
         self.catch_up()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
@@ -123,11 +126,10 @@ class _Mirror(Callback):
         model = trainer.lightning_module
         step = int(self.history.rows[-1]["update"]) + 1
         if isinstance(model, PretextTask):
-            self._log(step, {"answers": draw_tasks(trainer, answered=True)})
+            self._log(step, {"answers": _captioned(draw_tasks(trainer, answered=True), trainer)})
         elif isinstance(model, Segmentation):
-            self._log(
-                step, {"segmentation": list(islice(_segmentations(model, validation_batches(trainer)), EXAMPLES))}
-            )
+            found = islice(_segmentations(model, validation_batches(trainer)), EXAMPLES)
+            self._log(step, {"segmentation": _captioned(found, trainer)})
         elif directory.cases.is_file():
             cases = read_table(directory.cases)
             truth, prediction = cases["truth"].to_numpy(), cases["prediction"].to_numpy()
@@ -149,11 +151,29 @@ class _Mirror(Callback):
         self.run.log({"update": step} | logged, step=step, commit=True)
 
 
-def _segmentations(model: Segmentation, batches: Iterator[Sample]) -> Iterator[tuple[Picture, str]]:
+def _segmentations(model: Segmentation, batches: Iterator[Sample]) -> Iterator[Drawn]:
     model.eval()
     for batch in batches:
         images: Tensor = batch["image"].float()
         with torch.no_grad():
             predictions = model.infer(images).argmax(1)
         for case, *arrays in zip(batch["case"], *map(to_numpy, (images, batch["label"], predictions)), strict=True):
-            yield draw_segmentation(*arrays), f"validation case {case}: image, truth, prediction"
+            yield Drawn(case, draw_segmentation(*arrays), "image, truth, prediction")
+
+
+def _captioned(drawn: Iterable[Drawn], trainer: Trainer) -> list[tuple[Picture, str]]:
+    """Caption pictures by the number of their case among the validation cases: its id may be a patient's name."""
+    data: StoreDataModule = trainer.datamodule  # type: ignore[attr-defined]
+    numbers = {case: number for number, case in enumerate(data.selection.validation, 1)}
+    return [
+        (each.picture, ": ".join(filter(None, (f"validation case {numbers[each.case]}", each.words)))) for each in drawn
+    ]
+
+
+def _without_folders(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """Keep only the last part of absolute paths, whose folders tell users, machines and perhaps patients."""
+    if isinstance(value, Mapping):
+        return {name: _without_folders(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_without_folders(each) for each in value]
+    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value

@@ -109,6 +109,8 @@ def _open(folder: Path, mode: Mode, **arguments: Any) -> Any:  # noqa: ANN401 - 
         disable_git=True,
         x_disable_meta=True,  # host, user and paths; the configuration and the summary have what matters
         x_save_requirements=False,
+        host="sslmed",  # else that of the machine
+        program="sslmed",  # else the path of the script
         init_timeout=INIT_SECONDS,
         finish_timeout=FINISH_SECONDS,
     )
