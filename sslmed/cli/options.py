@@ -21,11 +21,17 @@ WORDS = {("--spacing", "auto"): "--auto-spacing"}
 TOGETHER = {"--spacing": "--geometry spacing"}
 """An option of numbers -> another without which it has no effect."""
 
-METAVARS = {int: "N", Count: "N", Index: "N", float: "X", Path: "PATH"}
+METAVARS = {int: "N", Count: "N", Index: "N", float: "X", Path: "PATH", int | str: "N"}
 
 
 class HelpFormatter(DefaultHelpFormatter):
     """Shows defaults; types show in the names of values."""
+
+    def _format_usage(self, *arguments: Any) -> str:  # noqa: ANN401 - argparse's
+        usage = super()._format_usage(*arguments)
+        for words, flag in WORDS.items():
+            usage = usage.replace(f"[{flag}]", f"[{' '.join(words)}]")
+        return usage
 
     def _format_action_invocation(self, action: Action) -> str:
         """Show a flag that stands for an option and a word as these."""
