@@ -16,8 +16,8 @@ def measured_scores(figure: str) -> pd.DataFrame:
     """Read the measured scores of a figure's phantom with the preset `quick` (docs/results.md).
 
     Returns:
-        Indexed by `CELL`: `mean`, and `range`, by how much scores of the figure moved at most on another processor. No
-        rows for a figure of the user's own.
+        Indexed by `CELL`: `mean`, and `range`, by how much scores of the figure (of Figure 2, with this many labels)
+        moved at most on another processor or in another precision. No rows for a figure of the user's own.
     """
     with resources.files("sslmed.reporting").joinpath("measured_results.csv").open(encoding="utf-8") as file:
         table = pd.read_csv(file)
@@ -55,7 +55,7 @@ def check(out: Path, figure: str) -> int:
     outside = both[~((both["mean"] - both["measured"]).abs() <= both["range"])]  # a mean that is NaN, too
     for cell in outside.to_dict("records"):
         place = f"{cell['metric']} of {cell['arm']} with {100 * cell['label_fraction']:g} % of the labels"
-        print(f"{place}: {cell['mean']:.3f}, measured {cell['measured']:.3f}")
-    limit = measured["range"].max()
-    print(f"check: {len(both) - len(outside)} of {len(both)} scores are within {limit:.3f} of those measured on CPUs")
+        print(f"{place}: {cell['mean']:.3f}, measured {cell['measured']:.3f} (range {cell['range']:.3f})")
+    limits = " to ".join(f"{limit:.3f}" for limit in sorted({measured["range"].min(), measured["range"].max()}))
+    print(f"check: {len(both) - len(outside)} of {len(both)} scores are within {limits} of those measured on CPUs")
     return int(not outside.empty or both.empty)

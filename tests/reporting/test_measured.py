@@ -28,7 +28,9 @@ def test_cells_outside_the_range_are_named(tmp_path, capsys) -> None:
     write_summary(tmp_path, "fig3", [0.5, -1.01])
     assert check(tmp_path, "fig3") == 1
     named, last = capsys.readouterr().out.splitlines()
-    assert re.fullmatch(r"dice_foreground of baseline with 25 % of the labels: 0\.\d{3}, measured 0\.640", named)
+    assert re.fullmatch(
+        r"dice_foreground of baseline with 25 % of the labels: 0\.\d{3}, measured 0\.640 \(range 0\.056\)", named
+    )
     assert last.startswith("check: 20 of 21")
     write_summary(tmp_path, "fig3", [math.nan])
     assert check(tmp_path, "fig3") == 1
