@@ -74,7 +74,7 @@ def _arms(options: Options, experiment: Experiment, preset: Preset) -> list[str]
 
 
 def _refuse_unused(options: Options, arms: Sequence[str]) -> None:
-    """Refuse images that no arm is pretrained on, and arms whose images are not given."""
+    """Refuse images and probes that no arm uses, and arms whose images are not given."""
     require_images(arms, options)
     if options.pool is not None and not any(Arm.parse(arm).external for arm in arms):
         raise UserError(f"--pool {options.pool[0]}: no arm is pretrained on it; add some, e.g. rotation{EXTERNAL}")
@@ -82,6 +82,8 @@ def _refuse_unused(options: Options, arms: Sequence[str]) -> None:
         raise UserError("--balanced-pools is for several pools: give them as --pool A B, or leave it out")
     if options.source is not None and not any(Arm.parse(arm).is_supervised for arm in arms):
         raise UserError(f"--source {options.source}: no arm is pretrained on it; add {SUPERVISED}")
+    if options.probes and not any(Arm.parse(arm).is_pretrained for arm in arms):
+        raise UserError("--probes: no arm is pretrained; add some, or leave it out")
 
 
 def choose_sources(options: Options, grid: Grid) -> tuple[Source, Pool | None, Source | None]:

@@ -1,10 +1,12 @@
 """Options of a run beside model, data and trainer, and the parser that reads them."""
 
-from collections.abc import Collection
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NoReturn
 
+import yaml
 from pytorch_lightning.cli import LightningArgumentParser
 
 # Lightning finds classes by their bare names once their modules are imported.
@@ -12,6 +14,7 @@ from sslmed import downstream, encoders, pretext
 from sslmed.core.errors import UserError
 from sslmed.core.numbers import Index, Threads
 from sslmed.core.parsing import one_line
+from sslmed.core.yaml_files import settings_in
 from sslmed.data import finetuning, pretraining  # noqa: F401
 
 LABELS = {
@@ -110,7 +113,20 @@ def add_run_options(parser: LightningArgumentParser) -> None:
         parser.link_arguments(source, target, apply_on="instantiate")
 
 
-def refuse_linked(where: str, given: Collection[str]) -> None:
+def given_options(args: Sequence[str]) -> Iterator[str]:
+    """Return the names of the options on a command line, and those within mappings, as in `--data '{seed: 3}'`."""
+    for argument, following in zip(args, [*args[1:], ""], strict=True):
+        if not argument.startswith("--"):
+            continue
+        name, assigned, value = argument.removeprefix("--").partition("=")
+        yield name
+        text = value if assigned else following
+        if text.lstrip().startswith("{"):
+            with suppress(yaml.YAMLError):  # the parser refuses it
+                yield from (f"{name}.{place}" for place in settings_in(yaml.safe_load(text)))
+
+
+def refuse_linked(where: str, given: Iterable[str]) -> None:
     """Refuse an option that another one sets: jsonargparse would ignore it.
 
     Args:

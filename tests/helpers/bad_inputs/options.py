@@ -244,9 +244,11 @@ NAMES = [
 ]
 
 FITTING = [
+    Bad("probes without pretraining", plan("--arms baseline --probes"), ("--probes: no arm is pretrained",)),
     Bad("mistyped option of a model", fit("--model.num_angels 3"), ("--model.num_angels: Segmentation has no such option",)),
     Bad("classes of a model", fit("--model.init_args.label_values [0,1,3]"), ("--model.label_values always follows from data.label_values",)),
     Bad("channels of an encoder", fit("--model.encoder.in_channels=2"), ("--model.encoder.in_channels always follows from data.in_channels",)),
+    Bad("seed of the data in a mapping", fit("--data '{class_path: SegmentationData, init_args: {seed: 3}}'"), ("--data.seed always follows from seed_everything",)),
     Bad("mistyped option of an encoder", fit("--model.encoder.widts [4]"), ("--model.encoder.widts: UNetEncoder has no such option; did you mean widths?",)),
     Bad("option of the optimizer one level too high", fit("--model.optimization.lr 0.1"), ("--model.optimization.lr: Optimization has no such option; it has optimizer, schedule",)),
     Bad("mistyped option of the optimization", fit("--model.optimization.shedule cosine"), ("--model.optimization.shedule: Optimization has no such option; did you mean schedule?",)),
