@@ -191,8 +191,11 @@ def test_a_network_that_fails_midway_does_not_fail_the_run(
     assert [row["_step"] for row in run.history] == [0, 2, 4, 6, 7]
 
 
-@pytest.mark.long  # it waits for W&B to give up
-def test_a_server_that_does_not_answer_makes_the_mirror_offline(fit: Fit, tmp_path: Path, server: FakeWandb) -> None:
+@pytest.mark.slow
+def test_a_server_that_does_not_answer_makes_the_mirror_offline(
+    fit: Fit, tmp_path: Path, server: FakeWandb, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sslmed.training.wandb.session.INIT_SECONDS", 1.0)
     server.down = True
     assert fit("rotation", tmp_path / "run", "--wandb=online") == 0
     assert "wandb sync" in (tmp_path / "run" / "run.log").read_text()
