@@ -38,7 +38,13 @@ from sslmed.training.paths import place_runs, resolve_paths
 from sslmed.training.probes import Probes
 from sslmed.training.robustness import print_corrupted, score_corrupted
 from sslmed.training.run_directory import RunDirectory
-from sslmed.training.run_options import OneLineParser, add_run_options, given_options, refuse_linked
+from sslmed.training.run_options import (
+    OneLineParser,
+    add_run_options,
+    given_options,
+    refuse_linked,
+    refuse_pretrained,
+)
 from sslmed.training.scoring import load_weights, print_scores, score
 from sslmed.training.seen import check_handover, record_of, refuse_training_cases
 from sslmed.training.trainer_options import captures_steps, trainer_options, warn_of_emulation
@@ -260,7 +266,10 @@ def main(args: Sequence[str], cli_class: type[SSLMedCLI] = SSLMedCLI) -> SSLMedC
     silence_libraries()
     for path in filter(Path.is_file, config_files(args)):  # the parser refuses absent files
         refuse_linked(f"{path}: ", settings_in(read_mapping(path)))
-    refuse_linked("--", given_options(args))
+    given = [*given_options(args)]
+    refuse_linked("--", given)
+    if args[0] != "fit":
+        refuse_pretrained(given)
     # Build the parser of this subcommand only: each takes as long to build.
     subcommand = {args[0]: LightningCLI.subcommands()[args[0]]}
     attributes = {"subcommands": staticmethod(lambda: subcommand), "own_modules": import_own_modules(args)}

@@ -141,3 +141,17 @@ def refuse_linked(where: str, given: Iterable[str]) -> None:
         source, target = (name.replace(".init_args", "") for name in link)
         if target in names:
             raise UserError(f"{where}{target} always follows from {source}, and would be ignored; leave it out")
+
+
+def refuse_pretrained(given: Iterable[str]) -> None:
+    """Refuse pretrained weights where a run's own checkpoint has all weights.
+
+    Args:
+        given: Names of options on the command line.
+
+    Raises:
+        UserError: If they are given.
+    """
+    for name in given:
+        if name.replace(".init_args", "").startswith("model.pretrained."):
+            raise UserError(f"--{name}: is for fit; here the weights are the run's own: give --ckpt_path for others")

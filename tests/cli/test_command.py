@@ -234,6 +234,10 @@ def test_test_validate_and_predict_leave_the_record_alone(
     assert "differ" not in caplog.text
     assert exit_status("test", "-c", run / "config.yaml", "--model.surface_tolerance", 9) == 0
     assert "differ from the run's: model.init_args.surface_tolerance was 2.0, now 9.0" in caplog.text
+    for subcommand in ("test", "validate", "predict"):
+        pretrained = ["--model.pretrained.checkpoint", run / "checkpoints" / "best.ckpt"]
+        assert exit_status(subcommand, "-c", run / "config.yaml", *pretrained) == 2
+        assert "give --ckpt_path for others" in capsys.readouterr().err
     assert exit_status("test", "-c", run / "config.yaml", "--data.fold", 1) == 2
     assert "was trained or validated on" in capsys.readouterr().err
 
