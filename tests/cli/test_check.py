@@ -192,7 +192,7 @@ def test_a_folder_in_a_known_layout_is_taken_as_it_is(check, decathlon_dataset, 
     assert report["layout"] == "the Medical Segmentation Decathlon"
     assert report["groups"][0]["labels"][0]["names"] == {"0": "background", "1": "organ", "2": "lesion"}
     assert report["groups"][0]["modalities"] == {"CT": 4}
-    assert "3 images, or patients, have a label in mask" in report["advice"][0]
+    assert "3 patients (or images, where patients are unknown) have a label in mask" in report["advice"][0]
     assert len(datasets_of(report)[0].cases) == 4
     report = check(aptos_dataset())
     assert report["layout"] == "APTOS 2019"
@@ -416,7 +416,9 @@ def test_the_commands_suit_the_sizes_and_the_number_of_the_scans(check, tmp_path
     report = check(folder)
     arms = "--arms baseline rotation jigsaw rpl"
     assert report["commands"][-1] == f"sslmed reproduce segmentation --data table.csv {arms}"
-    assert any("8 images, or patients, have a label in mask, which leaves one" in line for line in report["advice"])
+    assert any(
+        "8 patients " in line and "which may leave one image for validation" in line for line in report["advice"]
+    )
 
     folder = generated_folders.nested(tmp_path / "more", cases=12, labelled=11)
     save(folder / "hospital_1/p11/ct.nii.gz", scan(11)[0][:, 3:])
@@ -442,6 +444,14 @@ def test_an_edited_table_is_kept(check, tmp_path: Path, capsys) -> None:
     assert "table.csv is there and says something else: it was kept" in page
     assert "8 volumes" in page
     assert "\x1b" not in page
+
+
+def test_one_image_is_not_called_images(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert exit_status("check", generated_folders.nested(Path("scans"), cases=1, labelled=0)) == 0
+    page = capsys.readouterr().out
+    assert "1 volume\n" in page
+    assert "table.csv lists 1 image: look" in page
 
 
 def test_a_folder_without_images(check, tmp_path: Path) -> None:

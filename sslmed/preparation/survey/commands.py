@@ -82,15 +82,16 @@ def _commands(
     data = " ".join(given)
     differ = len({(image.shape, image.spacing) for image in images if image.dims == 3}) > 1
     for column, count in labels.items():
+        labelled = f"{count} patients (or images, where patients are unknown) have a label in {column}"
         if count < FOLDS:
             need = f"sslmed reproduce {figures[column]} needs {FOLDS}, one for each fold"
-            advice.append(f"{data}: {count} images, or patients, have a label in {column}; {need}: label more")
+            advice.append(f"{data}: {labelled}; {need}: label more")
             continue
         command = ["sslmed", "reproduce", figures[column], "--data", *given]
         command += ["--spacing", "auto"] if differ and figures[column] == FIGURES["mask"] else []
         if count < COMPARED:
             command += ["--arms", *WITH_ONE_CASE]
-            why = f"{count} images, or patients, have a label in {column}, which leaves one of them for validation"
+            why = f"{labelled}, which may leave one image for validation"
             advice.append(f"{data}: {why}; tasks that compare cases, such as exemplar and cpc, need {COMPARED}")
         commands += [shlex.join([*command, "--dry-run"]), shlex.join(command)]
     if not labels:

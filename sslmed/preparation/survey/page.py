@@ -8,7 +8,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from sslmed.core.errors import printable
-from sslmed.core.text import shorten
+from sslmed.core.text import count, shorten
 
 MOST_LINES = 20
 """Lines of one kind that the page shows; `--json` has all."""
@@ -32,7 +32,7 @@ def show(report: Mapping[str, Any], console: Console) -> None:
         line("holds no image that can be used")
     for group in report["groups"]:
         console.print()
-        line(f"{group['images']} {group['kind']}", "bold")
+        line(count(group["images"], group["kind"].removesuffix("s")), "bold")
         grid = Grid.grid(padding=(0, 2))
         for name, text in _facts(group):
             grid.add_row(f"  {name}", Text(printable(text)))
@@ -41,7 +41,7 @@ def show(report: Mapping[str, Any], console: Console) -> None:
     section("copies, which stay together in one fold", copies)
     section("to know", report["notes"])
     section("cannot be used", report["cannot_be_used"], "red")
-    others = [f"{count} {name}" for name, count in report["other_files"].items()]
+    others = [f"{number} {name}" for name, number in report["other_files"].items()]
     section("other files", [", ".join(others)] if others else [])
     section("next", [*_written(report), *report["advice"]])
     for command in report["commands"]:
@@ -81,14 +81,15 @@ def _contents(label: Mapping[str, Any]) -> list[str]:
         return [_counts(label["classes"])]
     voxels = label.get("voxels", {})
     lines = [
-        f"{value} {label['names'].get(value, '')}".strip() + f": {count:,} voxels ({count / sum(voxels.values()):.2%})"
-        for value, count in voxels.items()
+        f"{value} {label['names'].get(value, '')}".strip()
+        + f": {number:,} voxels ({number / sum(voxels.values()):.2%})"
+        for value, number in voxels.items()
     ]
     return _first(lines)
 
 
 def _counts(counts: Mapping[str, int]) -> str:
-    return ", ".join(_first([f"{name} ({count})" for name, count in counts.items()]))
+    return ", ".join(_first([f"{name} ({number})" for name, number in counts.items()]))
 
 
 def _first(texts: Sequence[str]) -> list[str]:
@@ -110,6 +111,8 @@ def _written(report: Mapping[str, Any]) -> list[str]:
     for table in report["tables"]:
         kept = f"{table['path']} is there and says something else: it was kept; remove it, or give --table"
         lines.append(
-            kept if table["kept"] else f"{table['path']} lists {table['images']} images: look at it and edit it"
+            kept
+            if table["kept"]
+            else f"{table['path']} lists {count(table['images'], 'image')}: look at it and edit it"
         )
     return lines
