@@ -6,12 +6,14 @@ from typing import Any
 import numpy as np
 
 from sslmed.core.text import duration, image_counts
+from sslmed.core.yaml_files import find_setting, read_yaml
 from sslmed.experiments.arms import Arm
 from sslmed.preparation.channels import UNNAMED
 from sslmed.preparation.download.known import licence_of
 from sslmed.reporting.html.experiment import FinishedExperiment
 from sslmed.reporting.html.formatting import listing, memory
 from sslmed.reporting.pretraining import labelled_sources, pools
+from sslmed.training.run_directory import RunDirectory
 
 TIMES = " \N{MULTIPLICATION SIGN} "
 
@@ -80,7 +82,7 @@ def protocol(experiment: FinishedExperiment) -> list[tuple[str, str]]:
         ),
         (
             "Model selection",
-            "test cases are scored once, by the last checkpoint (or the best in validation, if the preset says so)",
+            f"test cases are scored once, by {_scored_checkpoint(experiment)}",
         ),
         ("Fine-tuning", _budget(experiment.finetuning.values())),
     ]
@@ -99,6 +101,15 @@ def protocol(experiment: FinishedExperiment) -> list[tuple[str, str]]:
     sources = labelled_sources(experiment.records.values())
     terms += [("Supervised arms", f"pretrained on the labels of {each}") for each in sources]
     return terms
+
+
+def _scored_checkpoint(experiment: FinishedExperiment) -> str:
+    """Say which checkpoint was scored, by the configuration of a run; runs of an experiment do not differ in it."""
+    texts = {"last": "the last checkpoint", "best": "the checkpoint that is best in validation"}
+    files = (RunDirectory(experiment.work / run.name).config for run in experiment.finetuning)
+    config = next((file for file in files if file.is_file()), None)
+    select = "" if config is None else str(find_setting([read_yaml(config)], "select", ""))
+    return texts.get(select, "the last checkpoint (or the best in validation, if the preset says so)")
 
 
 def _image_counts(experiment: FinishedExperiment) -> str:

@@ -73,6 +73,15 @@ def test_a_small_phantom_experiment_claims_nothing(tmp_path):
     assert "sees the images of training and unlabelled cases, never of a test case" in page
 
 
+@pytest.mark.parametrize(
+    ("select", "scored"), [("last", "the last checkpoint<"), ("best", "the checkpoint that is best in validation<")]
+)
+def test_the_checkpoint_that_was_scored_is_named(tmp_path, select, scored):
+    work = write_experiment(tmp_path, arms=("baseline",), cases=2, fractions=(1.0,), examples=False)
+    (work / "baseline/fold0/seed0/100/config.yaml").write_text(f"select: {select}\n")
+    assert f"scored once, by {scored}" in report_experiment(work, tmp_path).read_text()
+
+
 def test_frozen_encoders_are_said_to_be_so_and_tasks_show_cases_by_their_paths(tmp_path):
     work = write_experiment(tmp_path, arms=("baseline", "rotation"), cases=2, fractions=(1.0,), examples=False)
     for path in work.rglob("results.json"):
