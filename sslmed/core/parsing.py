@@ -81,6 +81,8 @@ def one_line(message: str, options: Collection[str], classes: Iterable[str] = ()
         return f"{found[1]}: no such file{did_you_mean_path(Path(found[1]))}"
     if found := re.match(r"argument (--\S+): (expected .*arguments?)$", text):
         return f"{found[1]}: {found[2]}; write a value that begins with a dash as {found[1]}=-VALUE, a file as ./-NAME"
+    if found := re.match(r"Expected an instantiatable class, but (\S+)\.(\w+) is abstract", text):
+        return f"{option}: {_abstract(*found.groups())}"
     if found := RESTRICTED.match(text):
         value = _given(message, found[2])
         return f"{option}: expected {_restricted(found[1])}, got {value}{by_spaces(value) if in_list else ''}"
@@ -105,6 +107,11 @@ def _unknown_option(name: str, options: Iterable[str]) -> str:
         cure = f"; a run is given by -c {name}/config.yaml" if (Path(name) / "config.yaml").is_file() else ""
         return f"{name}: expected an option here, which begins with --{cure}"
     return f"{name}: no such option{did_you_mean(name, [option for option in options if option.startswith('--')])}"
+
+
+def _abstract(module: str, name: str) -> str:
+    made_by = getattr(importlib.import_module(module), name)
+    return f"'{name}' of '{module}' lacks {', '.join(sorted(made_by.__abstractmethods__))}, which it must define"
 
 
 def _unknown_argument(option: str, class_path: str | None, name: str) -> str:

@@ -53,6 +53,7 @@ INPUTS = [
     Bad("encoder that is not YAML", plan("--encoder net.yaml"), ("net.yaml: not valid YAML",), make=write("net.yaml", "model: {")),
     Bad("preset in Latin-1", plan(), (PRESET, "not valid YAML"), make=write("preset/preset.yaml", "# caf\xe9".encode("latin-1"))),
     Bad("arm with an unknown class", plan("--arms task.yaml"), ("task.yaml: --model: module 'sslmed.pretext' has no attribute 'Rotaton'",), make=write("task.yaml", "model: {class_path: sslmed.pretext.Rotaton}")),
+    Bad("arm with an abstract class", plan("--arms task.yaml"), ("task.yaml: --model: 'PretextTask' of 'sslmed.pretext' lacks loss, make_task, which it must define",), make=write("task.yaml", "model: {class_path: sslmed.pretext.PretextTask}")),
     Bad("overlay in Latin-1", plan(), ("finetune.yaml: not valid YAML",), make=write("preset/finetune.yaml", "# caf\xe9".encode("latin-1"))),
     Bad("arm in Latin-1", plan("--arms task.yaml"), ("task.yaml: not valid YAML",), make=write("task.yaml", "# caf\xe9".encode("latin-1"))),
     Bad("encoder in Latin-1", plan("--encoder net.yaml"), ("net.yaml: not valid YAML",), make=write("net.yaml", "# caf\xe9".encode("latin-1"))),
