@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from sslmed.core.errors import UserError
+from sslmed.core.nearest import did_you_mean_path
 from sslmed.core.text import shorten
 from sslmed.evaluation.learned import handed_over, warnings
 from sslmed.preparation.recipe import Recipe, read_recipe
@@ -99,6 +100,8 @@ def read_run(path: Path) -> TrainedRun:
     Raises:
         UserError: If it is not the directory of a finished run.
     """
+    if not path.exists():
+        raise UserError(f"{path}: no such folder; check the path{did_you_mean_path(path)}")
     files = RunDirectory(path)
     if not files.config.is_file() or not files.is_done:
         runs = [each.parent for each in path.rglob("results.json") if ".old" not in str(each.relative_to(path))]

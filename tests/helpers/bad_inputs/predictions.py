@@ -37,7 +37,7 @@ INPUTS = [
     Bad("no images to predict", "predict --model run --out new", ("required, and not given: --images",)),
     Bad("no network to predict with", f"predict {NEW}", ("required, and not given: --model",)),
     Bad("no folder for predictions", f"predict --model run --images {SCAN}", ("required, and not given: --out",)),
-    Bad("mistyped network", f"predict --model rn {NEW}", ("rn: is not a finished run",)),
+    Bad("mistyped network", f"predict --model rn {NEW}", ("rn: no such folder", "did you mean run?")),
     Bad("network that was only pretrained", f"predict --model pretraining {NEW}", ("pretraining: predicts nothing",)),
     Bad("unfinished network", f"predict --model run {NEW}", ("run: is not a finished run",), make=without("run/results.json")),
     Bad("network without its checkpoint", f"predict --model run {NEW}", ("last.ckpt: no such checkpoint",), make=without("run/checkpoints/last.ckpt")),
