@@ -1,7 +1,7 @@
 """A trained network with its preprocessing, which is applied to any image: `sslmed.load`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ class Mask:
     """
 
     labels: NDArray[Any]
-    geometry: Geometry
+    geometry: Geometry = field(repr=False)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:  # noqa: ANN401
         return np.array(self.labels, dtype=dtype, copy=copy)

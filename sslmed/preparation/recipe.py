@@ -107,16 +107,24 @@ class Recipe:
         """
         if self.spatial_dims == 2:
             return self._prepare_pixels(np.asarray(array), name)
-        voxels = np.array(array, dtype=np.float32)  # a copy: it is normalised in place
+        try:
+            voxels = np.array(array, dtype=np.float32)  # a copy: it is normalised in place
+            matrix = np.eye(4) if affine is None else np.array(affine, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            given = type(array).__name__
+            raise DataError(
+                [f"{name}: expected numbers, got {given} ({error}); give a file, or voxels and affine"]
+            ) from error
         voxels = voxels[None] if voxels.ndim == 3 else voxels
         if voxels.ndim != 4 or len(voxels) != len(self.modalities):
             expected = f"(I, J, K) or ({len(self.modalities)}, I, J, K)"
             raise DataError([f"{name}: has shape {np.shape(array)}, expected {expected}"])
+        if matrix.shape != (4, 4):
+            raise DataError([f"{name}: has an affine of shape {matrix.shape}, expected (4, 4)"])
         if not np.isfinite(voxels).all() or any(channel.min() == channel.max() for channel in voxels):
             raise DataError([f"{name}: holds NaN or infinite voxels, or a channel is constant"])
         if affine is None and self.settings.geometry == "spacing":
             raise DataError([f"{name}: has no spacing, and is to be resampled to one; give its affine"])
-        matrix = np.eye(4) if affine is None else np.asarray(affine, dtype=np.float64)
         return self._prepare_volume(Path(name), Volume(voxels, [matrix], {}))
 
     def _prepare_volume(self, path: Path, image: Volume) -> Prepared:

@@ -87,6 +87,7 @@ def test_the_same_image_in_any_form_gets_the_same_answer(trained, kind, tmp_path
         file, image = nib.load(path), torchio.ScalarImage(path)
         forms += [(file.get_fdata(), file.affine), (image,), (torchio.Subject(ct=image, label=_label(image)),)]
     first, *others = (model.predict(*form) for form in forms)
+    assert "geometry" not in repr(first)  # a page of numbers
     for other in others:
         if kind in MAPS:
             np.testing.assert_array_equal(np.asarray(other), np.asarray(first))
@@ -131,11 +132,14 @@ def test_what_cannot_be_loaded_or_predicted_is_one_line(trained, tmp_path) -> No
     (tmp_path / "config" / "config.json").write_text("{}")
     wrong = {
         "is not a finished run": lambda: load(tmp_path),
+        "damage: no such folder; check the path; did you mean": lambda: load(tmp_path / "damage"),
         "config.yaml or results.json is damaged": lambda: load(damaged),
         "no such checkpoint; copy the whole directory": lambda: load(incomplete),
         "is not the description of an export": lambda: load(tmp_path / "config"),
         "cannot be read": lambda: model.predict(tmp_path / "absent.nii.gz"),
         "expected (I, J, K) or (1, I, J, K)": lambda: model.predict(np.zeros((2, 3, 3, 3))),
+        "expected numbers, got Nifti1Image": lambda: model.predict(nib.load(trained.images["segmentation"])),
+        "has an affine of shape (3, 3), expected (4, 4)": lambda: model.predict(np.ones((9, 9, 9)), np.eye(3)),
         "holds NaN or infinite voxels, or a channel is constant": lambda: model.predict(np.zeros((3, 3, 3))),
         "give its affine": lambda: spaced.predict(np.random.default_rng(0).random((9, 9, 9))),
         "expected uint8 (rows, columns)": lambda: photos.predict(np.zeros((9, 9))),
