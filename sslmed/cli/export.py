@@ -50,4 +50,5 @@ def run(options: Options) -> None:
     )
     for warning in warnings:
         print(f"{options.run}: in pretraining, {warning}", file=sys.stderr)
-    print(f"{options.out}: {options.part} as {options.format}; its README.md says how to use it")
+    card = next(options.out.rglob("README.md")).relative_to(options.out)  # a bundle of MONAI has it in docs/
+    print(f"{options.out}: {options.part} as {options.format}; its {card} says how to use it")

@@ -52,9 +52,10 @@ SCHEMA = {
 """What https://docs.monai.io/en/stable/mb_specification.html requires; MONAI would download its own, at the URL."""
 
 
-def test_monai_verifies_and_runs_it(trained, kind, tmp_path) -> None:
+def test_monai_verifies_and_runs_it(trained, kind, tmp_path, capsys) -> None:
     root = tmp_path / "bundle"
     assert exit_status("export", trained[kind], root, "--format", "monai-bundle") == 0
+    assert "its docs/README.md says how to use it" in capsys.readouterr().out
     files = {name: str(root / "configs" / f"{name}.json") for name in ("metadata", "inference")}
     assert json.loads(Path(files["metadata"]).read_text())["schema"].endswith("meta_schema_20240725.json")
     (tmp_path / "schema.json").write_text(json.dumps(SCHEMA))
