@@ -130,7 +130,7 @@ def check_account(*, verify: bool) -> None:
     Raises:
         UserError: If there is no key, or the server rejects it or does not answer.
     """
-    cure = "log in with `wandb login` or set WANDB_API_KEY, or mirror offline: --wandb offline"
+    cure = "log in with `wandb login` or set WANDB_API_KEY; reproduce and fit need neither with --wandb offline"
     with TemporaryDirectory() as folder, writing_below(Path(folder)):
         import wandb
 
