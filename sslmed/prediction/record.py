@@ -86,7 +86,7 @@ class Record:
             return
         self._has_begun = True
         if self._replaced:
-            log.info("%s: holds predictions by other models or options, which are replaced", self._out)
+            log.info("%s: holds predictions by other models or options, which are removed, also of images that are not given now", self._out)
         for file in (self._out / file for line in self._replaced.values() for file in line["files"]):
             file.unlink(missing_ok=True)
         write_text(self._path, "".join(map(_text, [self._made_by, *self._lines.values()])))

@@ -204,9 +204,9 @@ def test_a_kill_costs_no_image_twice_and_what_changed_is_done_again(
     assert again() == NAMES[2:]
     shutil.copy(trained.images["segmentation"], scans / "p3" / "ct.nii.gz")
     assert again() == NAMES[2:]
-    assert "are replaced" not in caplog.text
+    assert "are removed" not in caplog.text
     assert again("--probabilities") == NAMES
-    assert "holds predictions by other models or options, which are replaced" in caplog.text
+    assert "holds predictions by other models or options, which are removed, also of images" in caplog.text
     assert len([*out.rglob("*_probability_*")]) == 9
     assert again("--flips") == NAMES
     assert not [*out.rglob("*_probability_*")]
