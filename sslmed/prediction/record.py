@@ -1,7 +1,6 @@
 """Records which images have been predicted, and by what, so that the same command resumes after an interruption."""
 
 import json
-import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,8 +10,6 @@ from sslmed.core.errors import UserError
 from sslmed.core.files import write_text
 from sslmed.prediction.images import Image
 from sslmed.preparation.records import size_and_time
-
-log = logging.getLogger(__name__)
 
 Row = dict[str, Any]
 
@@ -24,8 +21,10 @@ class Record:
 
     Args:
         out: Folder of the predictions.
-        made_by: What determines the predictions of an image. If it was another, all files of then are removed when
-            this begins.
+        made_by: What determines the predictions of an image.
+
+    Raises:
+        UserError: If the folder holds other predictions: masks may have been corrected by hand since.
     """
 
     def __init__(self, out: Path, made_by: Row) -> None:
@@ -35,10 +34,12 @@ class Record:
         first, *lines = _read(self._path) or [made_by]
         self._lines: dict[str, Row] = {line["case"]: line for line in lines if "case" in line}
         self._states: dict[str, list[int]] = {}  # before an image is read, so that a later change is noticed
-        self._replaced: dict[str, Row] = {}
-        if first != made_by:
-            self._lines, self._replaced = self._replaced, self._lines
         self._has_begun = False
+        if first != made_by and self._lines:
+            raise UserError(
+                f"--out {out}: holds predictions by other models or with other options; choose another folder, or "
+                "remove this one"
+            )
 
     @property
     def rows(self) -> list[Row]:
@@ -81,14 +82,10 @@ class Record:
             file.write(_text(line))
 
     def begin(self) -> None:
-        """Write what is kept of the file, and remove predictions that were made otherwise; only at the first call."""
+        """Write what is kept of the file; only at the first call."""
         if self._has_begun:
             return
         self._has_begun = True
-        if self._replaced:
-            log.info("%s: holds predictions by other models or options, which are removed, also of images that are not given now", self._out)
-        for file in (self._out / file for line in self._replaced.values() for file in line["files"]):
-            file.unlink(missing_ok=True)
         write_text(self._path, "".join(map(_text, [self._made_by, *self._lines.values()])))
 
 

@@ -169,7 +169,7 @@ def test_images_come_from_files_tables_folders_and_datasets(trained: Trained, sc
 
 @pytest.mark.slow
 def test_a_kill_costs_no_image_twice_and_what_changed_is_done_again(
-    trained: Trained, scans, tmp_path, monkeypatch, caplog
+    trained: Trained, scans, tmp_path, monkeypatch, caplog, capsys
 ) -> None:
     out, done, write = tmp_path / "out", [], command.write_answer
     caplog.set_level("INFO")
@@ -204,12 +204,14 @@ def test_a_kill_costs_no_image_twice_and_what_changed_is_done_again(
     assert again() == NAMES[2:]
     shutil.copy(trained.images["segmentation"], scans / "p3" / "ct.nii.gz")
     assert again() == NAMES[2:]
-    assert "are removed" not in caplog.text
-    assert again("--probabilities") == NAMES
-    assert "holds predictions by other models or options, which are removed, also of images" in caplog.text
-    assert len([*out.rglob("*_probability_*")]) == 9
-    assert again("--flips") == NAMES
-    assert not [*out.rglob("*_probability_*")]
+    rows = table(out)
+    for options in (["--probabilities"], ["--flips"]):
+        assert predict(trained["segmentation"], scans, out, *options) == 2
+        assert "holds predictions by other models or with other options; choose another" in capsys.readouterr().err
+        assert predict(trained["segmentation"], scans, tmp_path / options[0], *options) == 0
+        assert len([*(tmp_path / options[0]).rglob("*_probability_*")]) == 9 * (options == ["--probabilities"])
+    pd.testing.assert_frame_equal(table(out), rows)  # masks may have been corrected by hand
+    assert all((out / f"{name}.nii.gz").is_file() for name in NAMES)
 
 
 def changed(run: Path, folder: Path, noise: float = 0.3) -> Path:
