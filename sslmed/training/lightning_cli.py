@@ -19,7 +19,6 @@ from sslmed.core.logs import logging_to, silence_libraries
 from sslmed.core.memory import keep_freed_memory
 from sslmed.core.parsing import shield_numbers
 from sslmed.core.seeds import derived_seed
-from sslmed.core.yaml_files import read_mapping, settings_in
 from sslmed.data.datamodule import StoreDataModule
 from sslmed.downstream.base import RANDOM, DownstreamTask
 from sslmed.evaluation.artefacts import Artefact
@@ -33,20 +32,15 @@ from sslmed.training.callbacks import History, IntervalBar, Rehearsal, SeedUpdat
 from sslmed.training.checkpoints import checkpoint_callbacks
 from sslmed.training.divergence import StopAtDivergence
 from sslmed.training.fitting import Fitting
-from sslmed.training.own_modules import config_files, import_own_modules, record_own_modules
+from sslmed.training.given_options import refuse_ignored
+from sslmed.training.own_modules import import_own_modules, record_own_modules
 from sslmed.training.paths import place_runs, resolve_paths
 from sslmed.training.probes import Probes
 from sslmed.training.robustness import print_corrupted, score_corrupted
 from sslmed.training.run_directory import RunDirectory
-from sslmed.training.run_options import (
-    OneLineParser,
-    add_run_options,
-    given_options,
-    refuse_linked,
-    refuse_pretrained,
-)
+from sslmed.training.run_options import OneLineParser, add_run_options
 from sslmed.training.scoring import load_weights, print_scores, score
-from sslmed.training.seen import check_handover, record_of, refuse_training_cases
+from sslmed.training.seen import check_handover, record_of, refuse_learned_cases, refuse_trained_cases
 from sslmed.training.trainer_options import captures_steps, trainer_options, warn_of_emulation
 
 log = logging.getLogger(__name__)
@@ -208,7 +202,7 @@ class SSLMedCLI(LightningCLI):
                 f"{self.run.path}: a pretraining run or a final model has no test cases; use `sslmed validate`"
             )
         self.run.require_results("a test")
-        refuse_training_cases(self.run, self.datamodule)
+        refuse_learned_cases(self.run, self.datamodule)
         if self.settings.corrupt is not None:
             load_weights(model, self._checkpoint(ckpt_path), self.datamodule.store)
             (rows,) = score_corrupted([(self.trainer, model)], self.datamodule, self.settings.corrupt)
@@ -220,6 +214,8 @@ class SSLMedCLI(LightningCLI):
 
     def validate(self, model: LightningModule, ckpt_path: Path | str | None = None, **_: Any) -> None:  # noqa: ANN401
         """Score the validation cases with the selected checkpoint and print the result."""
+        if not self.datamodule.final:
+            refuse_trained_cases(self.run, self.datamodule)
         load_weights(model, self._checkpoint(ckpt_path), self.datamodule.store)
         (scores,) = self.trainer.validate(model, datamodule=self.datamodule, verbose=False)
         print_scores("Validation cases" + ", which it was trained on" * self.datamodule.final, scores)
@@ -234,6 +230,7 @@ class SSLMedCLI(LightningCLI):
                 f"others by `sslmed predict --model {self.run.path} --images`"
             )
         self.run.require_results("a prediction")
+        refuse_learned_cases(self.run, self.datamodule)
         load_weights(model, self._checkpoint(ckpt_path), self.datamodule.store)
         self.trainer.predict(model, datamodule=self.datamodule, return_predictions=False)
 
@@ -264,12 +261,7 @@ def main(args: Sequence[str], cli_class: type[SSLMedCLI] = SSLMedCLI) -> SSLMedC
         UserError: If an option or a file of the user's is not valid.
     """
     silence_libraries()
-    for path in filter(Path.is_file, config_files(args)):  # the parser refuses absent files
-        refuse_linked(f"{path}: ", settings_in(read_mapping(path)))
-    given = [*given_options(args)]
-    refuse_linked("--", given)
-    if args[0] != "fit":
-        refuse_pretrained(given)
+    refuse_ignored(args)
     # Build the parser of this subcommand only: each takes as long to build.
     subcommand = {args[0]: LightningCLI.subcommands()[args[0]]}
     attributes = {"subcommands": staticmethod(lambda: subcommand), "own_modules": import_own_modules(args)}

@@ -1,12 +1,9 @@
 """Options of a run beside model, data and trainer, and the parser that reads them."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NoReturn
 
-import yaml
 from pytorch_lightning.cli import LightningArgumentParser
 
 # Lightning finds classes by their bare names once their modules are imported.
@@ -14,7 +11,6 @@ from sslmed import downstream, encoders, pretext
 from sslmed.core.errors import UserError
 from sslmed.core.numbers import Index, Threads
 from sslmed.core.parsing import one_line
-from sslmed.core.yaml_files import settings_in
 from sslmed.data import finetuning, pretraining  # noqa: F401
 
 LABELS = {
@@ -111,47 +107,3 @@ def add_run_options(parser: LightningArgumentParser) -> None:
         parser.link_arguments(source, target)
     for source, target in FROM_DATA.items():
         parser.link_arguments(source, target, apply_on="instantiate")
-
-
-def given_options(args: Sequence[str]) -> Iterator[str]:
-    """Return the names of the options on a command line, and those within mappings, as in `--data '{seed: 3}'`."""
-    for argument, following in zip(args, [*args[1:], ""], strict=True):
-        if not argument.startswith("--"):
-            continue
-        name, assigned, value = argument.removeprefix("--").partition("=")
-        yield name
-        text = value if assigned else following
-        if text.lstrip().startswith("{"):
-            with suppress(yaml.YAMLError):  # the parser refuses it
-                yield from (f"{name}.{place}" for place in settings_in(yaml.safe_load(text)))
-
-
-def refuse_linked(where: str, given: Iterable[str]) -> None:
-    """Refuse an option that another one sets: jsonargparse would ignore it.
-
-    Args:
-        where: What gives the options, for the message.
-        given: Their names, with or without `init_args`.
-
-    Raises:
-        UserError: If there is one.
-    """
-    names = {name.replace(".init_args", "") for name in given}
-    for link in (*LINKS.items(), *FROM_DATA.items()):
-        source, target = (name.replace(".init_args", "") for name in link)
-        if target in names:
-            raise UserError(f"{where}{target} always follows from {source}, and would be ignored; leave it out")
-
-
-def refuse_pretrained(given: Iterable[str]) -> None:
-    """Refuse pretrained weights where a run's own checkpoint has all weights.
-
-    Args:
-        given: Names of options on the command line.
-
-    Raises:
-        UserError: If they are given.
-    """
-    for name in given:
-        if name.replace(".init_args", "").startswith("model.pretrained."):
-            raise UserError(f"--{name}: is for fit; here the weights are the run's own: give --ckpt_path for others")

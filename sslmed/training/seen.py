@@ -1,7 +1,8 @@
 """The data that a run has seen, as its directory records them, and what may be done with its checkpoint therefore."""
 
+import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -81,18 +82,38 @@ def refuse_other_preparation(checkpoint: Path, store: Store) -> None:
         )
 
 
-def refuse_training_cases(run: RunDirectory, data: StoreDataModule) -> None:
-    """Refuse to test a run on cases that it was trained or validated on, as the data or the folds are others now.
+def refuse_learned_cases(run: RunDirectory, data: StoreDataModule) -> None:
+    """Refuse to test a finished run on images that it, or its pretraining, has seen: data or folds are others now.
+
+    What pretraining has seen does not count if the run's results say that it is transductive.
 
     Raises:
         UserError: If there is one.
     """
-    seen = {*run.read_data().get("digests", {}).values()}
-    met = [case for case in data.selection.test if data.store.digests[case] in seen]
+    record = run.read_data()
+    transductive = json.loads(run.results.read_text(encoding="utf-8")).get("transductive", False)
+    before = None if transductive else seen_digests(record)
+    _refuse(run, data, "test", {*record.get("digests", {}).values(), *(before or ())})
+
+
+def refuse_trained_cases(run: RunDirectory, data: StoreDataModule) -> None:
+    """Refuse to validate a run on images that it, or its pretraining, has seen, but its own validation cases.
+
+    Raises:
+        UserError: If there is one.
+    """
+    record = run.read_data()
+    own = {digest for case, digest in record.get("digests", {}).items() if case not in record["training"]}
+    _refuse(run, data, "validation", {*record.get("digests", {}).values(), *(seen_digests(record) or ())} - own)
+
+
+def _refuse(run: RunDirectory, data: StoreDataModule, part: str, seen: Set[str]) -> None:
+    cases: Sequence[str] = getattr(data.selection, part)
+    met = [case for case in cases if data.store.digests[case] in seen]
     if met:
         raise UserError(
-            f"{run.path}: was trained or validated on {len(met)} of these {len(data.selection.test)} test cases "
-            f"({shorten(met)}): data or folds have changed since; train it again, or test it on others by --data.store"
+            f"{run.path}: was trained or validated on {len(met)} of these {len(cases)} {part} cases ({shorten(met)}): "
+            "data or folds have changed since; train it again, or give others by --data.store"
         )
 
 

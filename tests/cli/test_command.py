@@ -238,8 +238,12 @@ def test_test_validate_and_predict_leave_the_record_alone(
         pretrained = ["--model.pretrained.checkpoint", run / "checkpoints" / "best.ckpt"]
         assert exit_status(subcommand, "-c", run / "config.yaml", *pretrained) == 2
         assert "give --ckpt_path for others" in capsys.readouterr().err
-    assert exit_status("test", "-c", run / "config.yaml", "--data.fold", 1) == 2
-    assert "was trained or validated on" in capsys.readouterr().err
+    for subcommand in ("test", "validate", "predict"):
+        assert exit_status(subcommand, "-c", run / "config.yaml", "--data.fold", 1) == 2
+        assert "was trained or validated on" in capsys.readouterr().err
+    for option, value in {"--wandb": "offline", "--trainer.devices": 2, "--labels.arm": "other"}.items():
+        assert exit_status("test", "-c", run / "config.yaml", option, value) == 2
+        assert f"{option}: is for fit" in capsys.readouterr().err
 
     written = sorted((run / "predictions").iterdir())
     assert len(written) == 3 + 4  # test and unlabelled cases

@@ -19,7 +19,7 @@ from sslmed.prediction.ensemble import load_ensemble
 from sslmed.preparation.prepare import prepare
 from sslmed.preparation.settings import PrepareSettings
 from sslmed.training.run_directory import RunDirectory
-from sslmed.training.seen import check_handover
+from sslmed.training.seen import check_handover, refuse_learned_cases, refuse_trained_cases
 
 
 @pytest.fixture(scope="module")
@@ -184,6 +184,36 @@ def test_an_image_of_a_test_case_is_found_wherever_pretraining_has_learned_from_
     with pytest.raises(UserError, match="1 of the 2 images of the test cases") if is_test else nullcontext():
         check_handover(checkpoint, data, transductive=False)
     assert check_handover(checkpoint, data, transductive=True) == is_test
+
+
+@pytest.mark.parametrize(
+    ("part", "cases", "transductive", "is_refused"),
+    [
+        ("test", "new", False, False),
+        ("test", "trained", False, True),
+        ("test", "validated", False, True),
+        ("test", "pretrained", False, True),
+        ("test", "pretrained", True, False),  # its results say so
+        ("test", "trained", True, True),
+        ("validation", "validated", False, False),
+        ("validation", "new", False, False),
+        ("validation", "trained", False, True),
+        ("validation", "pretrained", False, True),
+    ],
+)
+def test_other_folds_or_data_do_not_score_what_a_run_has_learned_from(
+    tmp_path: Path, part: str, cases: str, transductive: bool, is_refused: bool
+) -> None:
+    run = RunDirectory(tmp_path)
+    digests = {"trained": "1", "validated": "2"}
+    record = {"training": {"trained": ""}, "validation": {"validated": ""}, "digests": digests}
+    run.data.write_text(json.dumps(record | {"pretraining_digests": ["1", "2", "3"]}))
+    run.results.write_text(json.dumps({"transductive": True} if transductive else {}))
+    store = SimpleNamespace(digests=digests | {"pretrained": "3", "new": "4"})
+    data = SimpleNamespace(store=store, selection=SimpleNamespace(**{part: (cases,)}))
+    refuse = refuse_learned_cases if part == "test" else refuse_trained_cases
+    with pytest.raises(UserError, match=f"1 of these 1 {part} cases") if is_refused else nullcontext():
+        refuse(run, data)
 
 
 def test_a_run_is_not_finished_or_resumed_on_data_that_have_changed(tmp_path: Path) -> None:

@@ -62,6 +62,8 @@ INPUTS = [
         Bad(f"config of a run with {name}", fit("-c task.yaml"), (f"task.yaml: {name} always follows from {source}",), make=write("task.yaml", f"{name}: 3"))
         for name, source in {"trainer.max_epochs": "data.validations", "data.seed": "seed_everything", "model.encoder.in_channels": "data.in_channels"}.items()
     ),
+    Bad("length of training in a file of the trainer", fit("--trainer task.yaml"), ("--trainer.max_epochs always follows from data.validations",), make=write("task.yaml", "max_epochs: 3")),
+    Bad("classes in a model's file, named by a config elsewhere", fit("-c preset/run.yaml"), ("run.yaml: model.label_values always follows from data.label_values",), make=lambda folder: (write("preset/run.yaml", "model: model.yaml")(folder), write("preset/model.yaml", "init_args: {label_values: [0, 1]}")(folder))),
     Bad("overlay with an option of the optimizer one level too high", plan(), ("preset/finetune.yaml: --model.optimization.lr: Optimization has no such option; it has optimizer, schedule",), make=write("preset/finetune.yaml", "model: {init_args: {optimization: {lr: 0.1}}}")),
     Bad("config of a run that is JSON of data", fit("-c Task/dataset.json"), ("no such option",)),
 ]  # fmt: skip
