@@ -22,6 +22,7 @@ from sslmed.experiments.arms import DECODER, Arm
 from sslmed.experiments.configs import config_root
 from sslmed.experiments.finished import is_done
 from sslmed.experiments.inputs import Inputs
+from sslmed.experiments.overridden import refuse_overridden
 from sslmed.experiments.places import Places
 from sslmed.experiments.runs import Run
 from sslmed.experiments.seen import SeenData
@@ -54,10 +55,13 @@ def check_runs(runs: Sequence[Run], places: Places, inputs: Inputs, tasks: Tasks
     Runs of one arm and stage differ only in numbers. Nothing was trained yet on a dataset that is not here.
 
     Raises:
-        UserError: If a configuration is not valid, a batch cannot be divided among devices, a pretext task whose
-            decoder is to be handed over has none or that compares cases has one case, or a checkpoint does not fit.
+        UserError: If a configuration is not valid or has settings that would be ignored, a batch cannot be divided
+            among devices, a pretext task whose decoder is to be handed over has none or that compares cases has one
+            case, or a checkpoint does not fit.
     """
     kinds = {(run.arm, run.labels is None): run for run in reversed(runs)}
+    for run in kinds.values():
+        refuse_overridden(run)
     settings = {kind: parse(run.arguments) for kind, run in kinds.items()}
     for kind, run in kinds.items():
         share_size(settings[kind].data.init_args.batch_size, run.devices)

@@ -58,6 +58,8 @@ def choose_grid(options: Options) -> Grid:
         finetuning=options.finetuning,
         balanced_pools=options.balanced_pools,
     )
+    if options.probes and not any(grid.learns_from_the_dataset(Arm.parse(arm)) for arm in grid.arms):
+        raise UserError("--probes: no arm is pretrained on the images of --data; add some, or leave it out")
     for path, meant in grid.left_out.items():
         print(f"{path}: is ignored, as it is for {meant} and the encoder is another one", file=sys.stderr)
     return grid
@@ -74,7 +76,7 @@ def _arms(options: Options, experiment: Experiment, preset: Preset) -> list[str]
 
 
 def _refuse_unused(options: Options, arms: Sequence[str]) -> None:
-    """Refuse images and probes that no arm uses, and arms whose images are not given."""
+    """Refuse images that no arm uses, and arms whose images are not given."""
     require_images(arms, options)
     if options.pool is not None and not any(Arm.parse(arm).external for arm in arms):
         raise UserError(f"--pool {options.pool[0]}: no arm is pretrained on it; add some, e.g. rotation{EXTERNAL}")
@@ -82,8 +84,6 @@ def _refuse_unused(options: Options, arms: Sequence[str]) -> None:
         raise UserError("--balanced-pools is for several pools: give them as --pool A B, or leave it out")
     if options.source is not None and not any(Arm.parse(arm).is_supervised for arm in arms):
         raise UserError(f"--source {options.source}: no arm is pretrained on it; add {SUPERVISED}")
-    if options.probes and not any(Arm.parse(arm).is_pretrained for arm in arms):
-        raise UserError("--probes: no arm is pretrained; add some, or leave it out")
 
 
 def choose_sources(options: Options, grid: Grid) -> tuple[Source, Pool | None, Source | None]:

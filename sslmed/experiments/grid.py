@@ -131,6 +131,10 @@ class Grid:
         file = self.experiment.arms.get(arm.pretext)
         return None if file is None else weights_file(config_root() / file)
 
+    def learns_from_the_dataset(self, arm: Arm) -> bool:
+        """Whether an arm is pretrained on the dataset's own images, so that its labels can tell what it learns."""
+        return arm.is_pretrained and arm.sees_the_dataset and self.weights(arm) is None
+
     def _check_arm(self, arm: Arm) -> None:
         figure, known = self.experiment.figure, self.experiment.arms
         varied = arm.external or arm.hands_over_decoder

@@ -56,7 +56,7 @@ def plan_runs(
             if weights is not None:
                 options |= {"model.pretrained.checkpoint": str(weights), "labels.source": describe_file(weights)}
             elif arm.is_pretrained:
-                probed = {"probes": "true"} if probes and arm.sees_the_dataset else {}
+                probed = {"probes": "true"} if probes and grid.learns_from_the_dataset(arm) else {}
                 parent = _pretraining_run(grid, places, arm, fold, options | probed)
                 runs.append(parent)
             runs += [

@@ -244,7 +244,8 @@ NAMES = [
 ]
 
 FITTING = [
-    Bad("probes without pretraining", plan("--arms baseline --probes"), ("--probes: no arm is pretrained",)),
+    Bad("probes without pretraining", plan("--arms baseline --probes"), ("--probes: no arm is pretrained on the images of --data",)),
+    Bad("probes of an external pool", plan("--arms rotation-external --pool eyes --probes"), ("--probes: no arm is pretrained on the images of --data",)),
     Bad("mistyped option of a model", fit("--model.num_angels 3"), ("--model.num_angels: Segmentation has no such option",)),
     Bad("classes of a model", fit("--model.init_args.label_values [0,1,3]"), ("--model.label_values always follows from data.label_values",)),
     Bad("channels of an encoder", fit("--model.encoder.in_channels=2"), ("--model.encoder.in_channels always follows from data.in_channels",)),

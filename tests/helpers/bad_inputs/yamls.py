@@ -43,6 +43,11 @@ INPUTS = [
     Bad("preset with a stray file", plan(), ("preset: finetun.yaml would not be read: ", "did you mean finetune.yaml?"), make=write("preset/finetun.yaml", "{}")),
     Bad("overlay with an unknown key", plan(), ("preset/finetune.yaml: --data.batch_sise: SegmentationData has no such option; did you mean batch_size?",), make=write("preset/finetune.yaml", "data: {init_args: {batch_sise: 2}}")),
     Bad("overlay with a batch of 0", plan(), ("--data.batch_size: expected a whole number from 1",), make=write("preset/finetune.yaml", "data: {init_args: {batch_size: 0}}")),
+    *(
+        Bad(f"overlay with {name}", plan(), (f"preset/{file}: {name} is set by options of the command or by preset.yaml",), make=write(f"preset/{file}", f"{name}: {value}"))
+        for name, file, value in [("data.n_folds", "finetune.yaml", 4), ("seed_everything", "run.yaml", 7), ("data.n_labels", "finetune.yaml", 3)]
+    ),
+    Bad("overlay with another precision than the preset's", plan(), ("preset/run.yaml: trainer.precision is set by",), make=lambda folder: (preset(precision="auto")(folder), write("preset/run.yaml", "trainer: {precision: 64-true}")(folder))),
     Bad("overlay that is not YAML", plan(), ("finetune.yaml",), make=write("preset/finetune.yaml", "data: {")),
     Bad("arm called 'of mine'", plan("--arms 'of mine.yaml'"), ("of mine.yaml", "may contain letters, digits"), make=write("of mine.yaml", "model: {class_path: Rotation}")),
     Bad("arm called as ours", plan("--arms rotation.yaml"), ("rotation is already the name of something else",), make=write("rotation.yaml", "model: {class_path: Rotation}")),
