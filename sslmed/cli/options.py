@@ -21,6 +21,9 @@ WORDS = {("--spacing", "auto"): "--auto-spacing"}
 TOGETHER = {"--spacing": "--geometry spacing"}
 """An option of numbers -> another without which it has no effect."""
 
+APART = {"--auto-spacing": ("--spacing", "--geometry")}
+"""A flag -> options that it would override."""
+
 METAVARS = {int: "N", Count: "N", Index: "N", float: "X", Path: "PATH", int | str: "N"}
 
 
@@ -87,6 +90,11 @@ def parse(arguments: Sequence[str], parser: Parser, kinds: Sequence[type], posit
     for option, needed in TOGETHER.items():
         if option in names and needed.split()[0] not in names:
             raise UserError(f"{option}: has no effect without {needed}; give both")
+    for flag, overridden in APART.items():
+        for option in overridden:
+            if flag in names and option in names:
+                shown = {each: " ".join(words) for words, each in WORDS.items()}[flag]
+                raise UserError(f"{shown}: chooses --geometry and --spacing itself; leave out {option}")
     gathered = _gather(shield_numbers(plain), several)
     given = {name: _expanded(value) for name, value in vars(parser.parse_args(gathered)).items()}
     return [kind(**{field.name: given[field.name] for field in fields(kind)}) for kind in kinds]

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from sslmed.core.errors import UserError
 from sslmed.core.extras import require
 
 EPILOG = "`sslmed reproduce` does so at its end. The file needs no network; runs that are missing are marked."
@@ -30,6 +31,8 @@ OPTIONS = (Options,)
 def run(options: Options) -> None:
     """Write the report, and print where it is."""
     if options.wandb:
+        if options.out != Options.out:
+            raise UserError(f"--out {options.out}: has no effect with --wandb, which writes no file; leave one out")
         require("wandb_workspaces", extra="wandb-workspaces", why="--wandb")
         from sslmed.reporting.wandb.dashboard import make_dashboard
 

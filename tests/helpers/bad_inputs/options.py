@@ -19,6 +19,11 @@ COMMANDS = [
     Bad("empty figure", "reproduce ''", ("expected a value, got an empty one",)),
     Bad("mistyped option", "reproduce fig3 --armss rotation", ("--armss: no such option; did you mean --arms?",)),
     Bad("value of a flag", "reproduce fig3 --dry-run maybe", ("maybe",)),
+    Bad(
+        "folder of a report in Weights & Biases",
+        "report runs --wandb --out elsewhere",
+        ("--out elsewhere: has no effect with --wandb",),
+    ),
     Bad("mistyped option of report", "report runs --wndb", ("--wndb: no such option; did you mean --wandb?",)),
     Bad(
         "unknown phantom",
@@ -73,6 +78,16 @@ PREPARING = [
         "spacing without a geometry",
         f"{PREPARE} --spacing 1 1 1",
         ("--spacing: has no effect without --geometry spacing",),
+    ),
+    Bad(
+        "chosen spacing in cubes",
+        f"{PREPARE} --spacing auto --geometry cube",
+        ("--spacing auto: chooses --geometry and --spacing itself; leave out --geometry",),
+    ),
+    Bad(
+        "chosen spacing and another",
+        f"{PREPARE} --auto-spacing --geometry spacing --spacing 1 1 1",
+        ("--spacing auto: chooses --geometry and --spacing itself; leave out --spacing",),
     ),
     Bad("spacing of two sides", f"{PREPARE} --geometry spacing --spacing 1 1", ("--spacing: expected 3 arguments",)),
     Bad("percentiles below 0", f"{PREPARE} --percentiles -1 99", ("percentiles must be ", "(-1.0, 99.0)")),
