@@ -202,7 +202,7 @@ class SSLMedCLI(LightningCLI):
                 f"{self.run.path}: a pretraining run or a final model has no test cases; use `sslmed validate`"
             )
         self.run.require_results("a test")
-        refuse_learned_cases(self.run, self.datamodule)
+        refuse_learned_cases(self._checkpoint(ckpt_path), self.datamodule)
         if self.settings.corrupt is not None:
             load_weights(model, self._checkpoint(ckpt_path), self.datamodule.store)
             (rows,) = score_corrupted([(self.trainer, model)], self.datamodule, self.settings.corrupt)
@@ -215,7 +215,7 @@ class SSLMedCLI(LightningCLI):
     def validate(self, model: LightningModule, ckpt_path: Path | str | None = None, **_: Any) -> None:  # noqa: ANN401
         """Score the validation cases with the selected checkpoint and print the result."""
         if not self.datamodule.final:
-            refuse_trained_cases(self.run, self.datamodule)
+            refuse_trained_cases(self._checkpoint(ckpt_path), self.datamodule)
         load_weights(model, self._checkpoint(ckpt_path), self.datamodule.store)
         (scores,) = self.trainer.validate(model, datamodule=self.datamodule, verbose=False)
         print_scores("Validation cases" + ", which it was trained on" * self.datamodule.final, scores)
@@ -230,7 +230,7 @@ class SSLMedCLI(LightningCLI):
                 f"others by `sslmed predict --model {self.run.path} --images`"
             )
         self.run.require_results("a prediction")
-        refuse_learned_cases(self.run, self.datamodule)
+        refuse_learned_cases(self._checkpoint(ckpt_path), self.datamodule)
         load_weights(model, self._checkpoint(ckpt_path), self.datamodule.store)
         self.trainer.predict(model, datamodule=self.datamodule, return_predictions=False)
 

@@ -52,7 +52,11 @@ def seen_digests(record: Mapping[str, Any]) -> set[str] | None:
 
 def _read_record(checkpoint: Path) -> dict[str, Any]:
     """Read the `data.json` of the run whose `checkpoints/` hold a checkpoint; empty if there is none."""
-    return RunDirectory(find_weights(checkpoint).absolute().parent.parent).read_data()
+    return _run_of(checkpoint).read_data()
+
+
+def _run_of(checkpoint: Path) -> RunDirectory:
+    return RunDirectory(find_weights(checkpoint).absolute().parent.parent)
 
 
 def _differences(record: dict[str, Any], store: Store) -> list[str]:
@@ -82,26 +86,27 @@ def refuse_other_preparation(checkpoint: Path, store: Store) -> None:
         )
 
 
-def refuse_learned_cases(run: RunDirectory, data: StoreDataModule) -> None:
-    """Refuse to test a finished run on images that it, or its pretraining, has seen: data or folds are others now.
+def refuse_learned_cases(checkpoint: Path, data: StoreDataModule) -> None:
+    """Refuse to test a network on images that its run, or its pretraining, has seen.
 
-    What pretraining has seen does not count if the run's results say that it is transductive.
+    What pretraining has seen does not count if the results of the run say that it is transductive.
 
     Raises:
         UserError: If there is one.
     """
-    record = run.read_data()
-    transductive = json.loads(run.results.read_text(encoding="utf-8")).get("transductive", False)
-    before = None if transductive else seen_digests(record)
+    run = _run_of(checkpoint)
+    record, results = run.read_data(), json.loads(run.results.read_text(encoding="utf-8")) if run.is_done else {}
+    before = None if results.get("transductive", False) else seen_digests(record)
     _refuse(run, data, "test", {*record.get("digests", {}).values(), *(before or ())})
 
 
-def refuse_trained_cases(run: RunDirectory, data: StoreDataModule) -> None:
-    """Refuse to validate a run on images that it, or its pretraining, has seen, but its own validation cases.
+def refuse_trained_cases(checkpoint: Path, data: StoreDataModule) -> None:
+    """Refuse to validate a network on images that its run, or its pretraining, has seen, but its validation cases.
 
     Raises:
         UserError: If there is one.
     """
+    run = _run_of(checkpoint)
     record = run.read_data()
     own = {digest for case, digest in record.get("digests", {}).items() if case not in record["training"]}
     _refuse(run, data, "validation", {*record.get("digests", {}).values(), *(seen_digests(record) or ())} - own)
@@ -113,7 +118,7 @@ def _refuse(run: RunDirectory, data: StoreDataModule, part: str, seen: Set[str])
     if met:
         raise UserError(
             f"{run.path}: was trained or validated on {len(met)} of these {len(cases)} {part} cases ({shorten(met)}): "
-            "data or folds have changed since; train it again, or give others by --data.store"
+            "data or folds are not those of its training; train it again, or give others by --data.store"
         )
 
 

@@ -241,6 +241,12 @@ def test_test_validate_and_predict_leave_the_record_alone(
     for subcommand in ("test", "validate", "predict"):
         assert exit_status(subcommand, "-c", run / "config.yaml", "--data.fold", 1) == 2
         assert "was trained or validated on" in capsys.readouterr().err
+    other = tmp_path / "other"
+    assert sslmed("fit", "segmentation", "--run_dir", str(other), "--data.fold", "1") == 0
+    for subcommand in ("test", "validate", "predict"):
+        options = ["--ckpt_path", other / "checkpoints" / "last.ckpt"]
+        assert exit_status(subcommand, "-c", run / "config.yaml", *options) == 2
+        assert f"{other}: was trained or validated on" in capsys.readouterr().err
     for option, value in {"--wandb": "offline", "--trainer.devices": 2, "--labels.arm": "other"}.items():
         assert exit_status("test", "-c", run / "config.yaml", option, value) == 2
         assert f"{option}: is for fit" in capsys.readouterr().err

@@ -212,8 +212,10 @@ def test_other_folds_or_data_do_not_score_what_a_run_has_learned_from(
     store = SimpleNamespace(digests=digests | {"pretrained": "3", "new": "4"})
     data = SimpleNamespace(store=store, selection=SimpleNamespace(**{part: (cases,)}))
     refuse = refuse_learned_cases if part == "test" else refuse_trained_cases
+    run.checkpoints.mkdir()
+    run.last.touch()
     with pytest.raises(UserError, match=f"1 of these 1 {part} cases") if is_refused else nullcontext():
-        refuse(run, data)
+        refuse(run.last, data)
 
 
 def test_a_run_is_not_finished_or_resumed_on_data_that_have_changed(tmp_path: Path) -> None:
