@@ -129,9 +129,12 @@ class SSLMedCLI(LightningCLI):
             self.model.capture_steps()
 
     def _note_other_settings(self) -> None:
-        differing = self.run.other_model_settings(self._dump())
+        differing = self.run.other_settings(self._dump())
         if differing:
             log.warning("%s: settings differ from the run's: %s", self.run.path, "; ".join(differing))
+
+    def _differs_from_run(self) -> bool:
+        return bool(self.run.other_settings(self._dump()) or self.run.changed_data(self.datamodule.seen()))
 
     def _dump(self) -> str:
         dumped: str = self._parser(self.subcommand).dump(self.settings, skip_unset=False, skip_validation=True)
@@ -206,8 +209,11 @@ class SSLMedCLI(LightningCLI):
         if self.settings.corrupt is not None:
             load_weights(model, self._checkpoint(ckpt_path), self.datamodule.store)
             (rows,) = score_corrupted([(self.trainer, model)], self.datamodule, self.settings.corrupt)
-            self.run.write_corrupted(rows)
             print_corrupted(rows, model.kind)
+            if ckpt_path is None and not self._differs_from_run():
+                self.run.write_corrupted(rows)
+            else:
+                log.warning("%s: is left alone, as weights, settings or data are not the run's", self.run.robustness)
             return
         rows = score(self.trainer, model, self.datamodule, self._checkpoint(ckpt_path))
         print_scores("Test cases", summarise(rows, model.kind))

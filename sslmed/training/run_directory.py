@@ -108,14 +108,17 @@ class RunDirectory:
         write_text(self.data, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
         write_text(self.config, config_yaml)
 
-    def other_model_settings(self, config_yaml: str) -> list[str]:
-        """Return a line for each setting of the model that differs from those it was trained with."""
+    def other_settings(self, config_yaml: str) -> list[str]:
+        """Return a line for each setting of the model, and for the selected checkpoint, that differs from the run's."""
         if not self.config.is_file():
             return []
-        old, new = (each["model"] for each in (read_mapping(self.config), yaml.safe_load(config_yaml)))
-        for model in (old, new):
-            model["init_args"].pop("pretrained", None)  # weights come from the run's own checkpoint
-        return _differing_settings(old, new, ".model")
+        old, new = (
+            {name: content.get(name) or {} for name in ("model", "select")}
+            for content in (read_mapping(self.config), yaml.safe_load(config_yaml))
+        )
+        for content in (old, new):
+            content["model"].get("init_args", {}).pop("pretrained", None)  # weights come from the run's own checkpoint
+        return _differing_settings(old, new)
 
     def read_data(self) -> dict[str, Any]:
         """Return what the run has seen of the data; empty if it is not known.
@@ -131,13 +134,17 @@ class RunDirectory:
             raise UserError(f"{self.data}: is damaged ({error}); remove the run, and train it again") from error
         return record
 
+    def changed_data(self, data: Mapping[str, Any]) -> list[str]:
+        """Name what differs between the data that the run has seen and these; see `changed_data`."""
+        return changed_data(self.read_data(), json.loads(json.dumps(data)))
+
     def refuse_changed_data(self, data: Mapping[str, Any]) -> None:
         """Refuse to resume or to finish a run whose images or labels have been changed since it started.
 
         Raises:
             UserError: If the recorded data differ.
         """
-        changed = changed_data(self.read_data(), json.loads(json.dumps(data)))
+        changed = self.changed_data(data)
         if changed:
             raise UserError(
                 f"{self.path}: the data have changed since this run started ({shorten(changed)}); remove it, or choose "

@@ -15,7 +15,7 @@ from sslmed.preparation.store import Store
 
 
 @pytest.mark.slow
-def test_corrupted_cases_of_a_run_are_scored(store, tmp_path, capsys) -> None:
+def test_corrupted_cases_of_a_run_are_scored(store, tmp_path, capsys, caplog) -> None:
     run = fit("segmentation", store, tmp_path / "run")
     before = {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}
     config = str(run / "config.yaml")
@@ -38,6 +38,13 @@ def test_corrupted_cases_of_a_run_are_scored(store, tmp_path, capsys) -> None:
     assert exit_status("test", "-c", config, "--corrupt", "ghosting") == 0
     again = pd.read_csv(run / "robustness.csv")
     pd.testing.assert_frame_equal(again[again["artefact"] != "ghosting"].reset_index(drop=True), rows)
+    written = (run / "robustness.csv").read_bytes()
+    checkpoint = run / "checkpoints" / "best.ckpt"
+    for others in (["--ckpt_path", checkpoint], ["--select", "best"], ["--data.label_fraction", "0.3"]):
+        assert exit_status("test", "-c", config, "--corrupt", "noise", "spacing", *others) == 0
+        assert "spacing" in capsys.readouterr().out
+        assert caplog.messages[-1].endswith("as weights, settings or data are not the run's")
+        assert (run / "robustness.csv").read_bytes() == written
 
 
 @pytest.mark.slow
