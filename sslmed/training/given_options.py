@@ -15,6 +15,12 @@ from sslmed.training.run_options import FROM_DATA, LINKS
 OF_FIT = ("cuda_graphs", "initial_weights", "labels", "probes", "trainer.devices", "wait", "wandb")
 """Options that change how a run trains or what it is called, beside pretrained weights."""
 
+CHECKPOINT = "model.pretrained.checkpoint"
+OF_CHECKPOINT = tuple(
+    f"model.pretrained.{name}" for name in ("adapt_channels", "key_map", "layer_decay", "load", "transductive")
+)
+"""Options that say how a checkpoint is used. A preset may have them for all arms, also for those without one."""
+
 
 def refuse_ignored(args: Sequence[str]) -> None:
     """Refuse options that would be ignored.
@@ -23,15 +29,21 @@ def refuse_ignored(args: Sequence[str]) -> None:
         args: Arguments of a command such as `sslmed fit`, the command first.
 
     Raises:
-        UserError: If one always follows from another one, or is for `fit` alone and the command is another one.
+        UserError: If one always follows from another one, is for `fit` alone and the command is another one, or says
+            how a checkpoint is used and none is given.
     """
+    in_files: list[str] = []
     for path in config_files(args):
         content = read_mapping(path) if path.is_file() else str(path)  # may be text; the parser refuses absent files
-        _refuse_linked(f"{path}: ", _options(content, "", path.parent))
+        in_file = [*_options(content, "", path.parent)]
+        _refuse_linked(f"{path}: ", in_file)
+        in_files += in_file
     given = [*_on_command_line(args)]
     _refuse_linked("--", given)
     if args[0] != "fit":
         _refuse_options_of_fit(given)
+    elif CHECKPOINT not in (*given, *in_files) and (without := [name for name in OF_CHECKPOINT if name in given]):
+        raise UserError(f"--{without[0]}: has no effect without --{CHECKPOINT}; give both")
 
 
 def _on_command_line(args: Sequence[str]) -> Iterator[str]:

@@ -305,6 +305,7 @@ FITTING = [
     Bad("temperature 0", fit("--model.temperature 0", "pretraining", "pretext/simclr"), ("--model.temperature: expected a number above 0, got 0",)),
     Bad("zoom by its whole size", fit("--model.affine RandomAffine --model.affine.max_zoom 1"), ("--model.affine.max_zoom: expected a fraction from 0 to below 1, got 1",)),
     Bad("tolerance below 0 mm", fit("--model.surface_tolerance -1"), ("--model.surface_tolerance: expected a number from 0, got -1",)),
+    Bad("decoder of no checkpoint", fit("--model.pretrained.load all"), ("--model.pretrained.load: has no effect without --model.pretrained.checkpoint",)),
     Bad("frozen twice as long", fit("--model.pretrained.frozen_fraction 2"), ("--model.pretrained.frozen_fraction: expected a fraction from 0 to 1, got 2",)),
     Bad("learning rate -1", fit("--model.optimization.optimizer torch.optim.SGD --model.optimization.optimizer.lr -1"), ("model.optimization.optimizer", "Invalid learning rate: -1"), leaves=RUN),
     Bad("precision 8", fit("--trainer.precision 8"), ("--trainer.precision: expected 64 or 32 or 16", "got 8")),
