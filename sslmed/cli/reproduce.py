@@ -28,7 +28,7 @@ def run(options: Options) -> int:
     if options.final:
         from sslmed.experiments.final import conclude
 
-        return conclude(outcome.work, outcome.runs, outcome.out, outcome.metrics[0])
+        return conclude(outcome.work, outcome.runs, outcome.whole, outcome.out, outcome.metrics[0])
     from sslmed.reporting.publish import publish  # pandas and matplotlib take a while to import
 
     status = publish(outcome)

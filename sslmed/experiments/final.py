@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from sslmed.core.startup import importing
 from sslmed.core.tables import read_table
 from sslmed.core.text import count
 from sslmed.experiments.arms import Arm
-from sslmed.experiments.earlier import Plan, with_earlier, with_earlier_arms
+from sslmed.experiments.earlier import Plan, with_earlier
 from sslmed.experiments.failures import report_failures
 from sslmed.experiments.finished import is_done, read_results
 from sslmed.experiments.grid import Grid
@@ -39,33 +40,50 @@ def refuse_inapplicable(options: Options) -> None:
         raise UserError(f"--final trains one network: give one of --seeds {' '.join(map(str, options.seeds or ()))}")
 
 
-def final_grid(grid: Grid, places: Places, arms: Sequence[str] | None, plan: Plan) -> Grid:
+def finished_comparison(grid: Grid, places: Places, plan: Plan) -> list[Run]:
+    """List the finished fine-tuning runs, of this command's settings and data, that tables would show."""
+    whole = with_earlier(grid, places, plan(grid, places), plan).runs
+    return [run for run in whole if run.labels is not None and is_done(places.work, run)]
+
+
+def final_grid(grid: Grid, work: Path, arms: Sequence[str] | None, compared: Sequence[Run]) -> Grid:
     """Return the grid of the final model: all labels, one seed, and the arm that is named or is best in validation.
+
+    The arm is chosen as `sslmed predict` chooses it.
+
+    Args:
+        grid: Of the comparison.
+        work: Directory of the experiment.
+        arms: Arms that are named, if any are.
+        compared: Result of `finished_comparison`.
 
     Raises:
         UserError: If several arms are named, or none, and there are no finished runs to choose by.
     """
-    grid = with_earlier_arms(grid, places.work)
     if arms is not None and len(grid.arms) > 1:
         raise UserError(
             f"--final trains one arm, got {', '.join(grid.arms)}: name one, or none to take the best so far"
         )
-    arm = grid.arms[0] if arms is not None else _best_arm(grid, places, plan)
+    arm = grid.arms[0] if arms is not None else _best_arm(work, compared)
     return replace(grid, arms=(arm,), labels=(ALL_LABELS,), folds=(0,), seeds=grid.seeds[:1], final=True)
 
 
-def _best_arm(grid: Grid, places: Places, plan: Plan) -> str:
-    """Return the arm that is best in validation, as `sslmed predict` chooses it, by the runs that tables would show."""
+def _best_arm(work: Path, compared: Sequence[Run]) -> str:
     with importing():
         from sslmed.experiments.best_arm import best_arm
 
-    whole = with_earlier(grid, places, plan(grid, places), plan).runs
-    finished = [run for run in whole if run.labels is not None and is_done(places.work, run)]
-    return best_arm(places.work, finished, to_train=True)[0].arm
+    return best_arm(work, compared, to_train=True)[0].arm
 
 
-def conclude(work: Path, runs: Sequence[Run], out: Path, metric: str) -> int:
+def conclude(work: Path, runs: Sequence[Run], compared: Sequence[Run], out: Path, metric: str) -> int:
     """Say where the final model is and what to expect of it, by the experiment's tables and its main metric.
+
+    Args:
+        work: Directory of the experiment.
+        runs: The final model's.
+        compared: Result of `finished_comparison`, with the settings and data of the final model.
+        out: Folder of the tables.
+        metric: The main metric.
 
     Returns:
         0 if it is done, 1 if a run failed.
@@ -78,6 +96,15 @@ def conclude(work: Path, runs: Sequence[Run], out: Path, metric: str) -> int:
     for warning in (each for run in runs[:-1] for each in read_results(work, run).get("warnings", ())):
         print(f"in its pretraining, {warning}", file=sys.stderr)
     expected = _expected(out / "summary.csv", runs[-1].arm)
+    current = Counter(run.labels for run in compared if run.arm == runs[-1].arm)
+    if expected and max(current.values(), default=0) < expected[0]["n_runs"]:
+        directory.expected.unlink(missing_ok=True)
+        print(
+            f"what to expect is not known: settings or data have changed since the runs in {out / 'summary.csv'}; "
+            "the command without --final compares again",
+            file=sys.stderr,
+        )
+        expected = []
     if expected:
         write_text(directory.expected, json.dumps(expected, indent=1) + "\n")
     for score in (each for each in expected if each["metric"] == metric):

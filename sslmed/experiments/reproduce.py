@@ -17,11 +17,11 @@ from sslmed.experiments.configs import config_root
 from sslmed.experiments.data_checks import check_data, check_folds, check_sizes
 from sslmed.experiments.devices import check_gpus
 from sslmed.experiments.dry_run import print_dry_run
-from sslmed.experiments.earlier import Plan, with_earlier
+from sslmed.experiments.earlier import Plan, with_earlier, with_earlier_arms
 from sslmed.experiments.executors.local import Executor, Local
 from sslmed.experiments.experiment import keep_experiment
 from sslmed.experiments.filling import fill, run_all
-from sslmed.experiments.final import final_grid, refuse_inapplicable
+from sslmed.experiments.final import final_grid, finished_comparison, refuse_inapplicable
 from sslmed.experiments.finished import is_done, set_stale_runs_aside
 from sslmed.experiments.grid import Grid
 from sslmed.experiments.inputs import Inputs, find_inputs
@@ -49,7 +49,7 @@ class Outcome:
     Attributes:
         work: The directory that holds the run directories.
         runs: The plan.
-        whole: The plan, and what earlier commands have finished with the same settings.
+        whole: The plan, and what earlier commands have finished with the same settings; for a final model the latter.
         out: Folder for tables and figures.
         metrics: Scores to plot, the main one first.
         wandb: `disabled`, `offline` or `online`.
@@ -65,7 +65,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class _Command:
-    """Holds what is to be done: `plan` lists the runs of a grid; see `files_of`, `find_inputs` and `Places`."""
+    """Holds what is to be done: `plan` lists the runs of a grid; see `files_of`, `find_inputs` and `Places`.
+
+    `compared` are the finished runs that tell what to expect of a final model.
+    """
 
     grid: Grid
     executor: Executor
@@ -74,6 +77,7 @@ class _Command:
     out: Path
     files: Mapping[str, str]
     plan: Plan
+    compared: Sequence[Run]
 
 
 def reproduce(options: Options) -> Outcome | None:
@@ -130,14 +134,17 @@ def _prepare_command(options: Options, drafts: Path) -> _Command:
     refuse_other_data(inputs, places)
     places = replace(places, seen=inputs.preview(places, grid.prepare_settings(places.spatial_dims)))
     plan = partial(plan_runs, dataset=data.name, wandb=options.wandb, devices=options.devices, probes=options.probes)
+    compared: Sequence[Run] = ()
     if options.final:
-        grid = final_grid(settle_precision(grid, work, executor), places, options.arms, plan)
+        grid = with_earlier_arms(settle_precision(grid, work, executor), work)
+        compared = finished_comparison(grid, places, plan)
+        grid = final_grid(grid, work, options.arms, compared)
         require_images(grid.arms, options)
         files = files_of(grid, options.figure)
     if inputs.dataset is not None:
         check_data(inputs.dataset, filter(None, (inputs.pool_dataset, inputs.source_dataset)), grid)
         _say_what_quick_is_for(grid, data, inputs.dataset.spatial_dims)
-    return _Command(grid, executor, inputs, places, out, files, plan)
+    return _Command(grid, executor, inputs, places, out, files, plan, compared)
 
 
 def _do(command: _Command, options: Options) -> Outcome:
@@ -168,7 +175,8 @@ def _do(command: _Command, options: Options) -> Outcome:
             keep_origin(work, command.files, grid.preset.precision)
             run_all(work, runs, executor=executor, lock=lock)
     _report_others(work, whole.other_settings)
-    return Outcome(work, runs, whole.runs, command.out, grid.experiment.metrics, options.wandb)
+    shown = command.compared if grid.final else whole.runs
+    return Outcome(work, runs, shown, command.out, grid.experiment.metrics, options.wandb)
 
 
 def _all_done(work: Path, runs: Sequence[Run]) -> bool:

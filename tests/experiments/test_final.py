@@ -77,6 +77,16 @@ def test_volumes_of_different_sizes_are_compared_in_crops_and_end_in_a_final_mod
     assert f"| foreground Dice | {row['mean']:.3f} |" in card
     assert "model-index" not in card
 
+    (preset / "run.yaml").write_text("data: {init_args: {crop_size: [12, 12, 12], batch_size: 1}}\n")
+    assert reproduce(*command, "--final", "--arms", best) == 0
+    said = capsys.readouterr()
+    assert "what to expect is not known: settings or data have changed since" in said.err
+    assert "found" not in said.out
+    assert not (run / "expected.json").exists()
+    (preset / "run.yaml").write_text("data: {init_args: {crop_size: [12, 12, 12]}}\n")
+    assert reproduce(*command, "--final") == 0
+    assert "found dice_foreground" in capsys.readouterr().out
+
     assert reproduce(*command, "--final", "--arms", "baseline", "jigsaw") == 2
     assert "--final trains one arm" in capsys.readouterr().err
     times = {path: path.stat().st_mtime_ns for path in work.rglob("results.json")}
@@ -92,6 +102,10 @@ def test_volumes_of_different_sizes_are_compared_in_crops_and_end_in_a_final_mod
         assert nib.load(tmp_path / "masks" / path.name).shape == nib.load(path).shape
 
 
+def in_folds(run: Run, number: int) -> list[Run]:
+    return [replace(run, fold=fold, name=f"{run.arm}/fold{fold}/seed0/100") for fold in range(number)]
+
+
 @pytest.mark.parametrize(
     ("arm", "high", "runs"),
     [("NA", 1.0, "5 runs"), ("nan", 1.0, "5 runs"), ("007", 1.0, "5 runs"), ("of-a-single-case", math.inf, "1 run")],
@@ -103,7 +117,7 @@ def test_scores_of_an_arm_are_found_whatever_its_name(arm: str, high: float, run
     scores = {"metric": "auroc", "arm": [arm], "mean": 0.75, "ci_low": 0.5, "ci_high": high, "p": None}
     counts = {"label_fraction": 1.0, "n_labels": 40, "n_runs": int(runs[0]), "n_cases": 50}
     pd.DataFrame(scores | counts).to_csv(tmp_path / "summary.csv", index=False)
-    assert conclude(tmp_path, [run], tmp_path, "auroc") == 0
+    assert conclude(tmp_path, [run], in_folds(run, int(runs[0])), tmp_path, "auroc") == 0
     ends = "0.500 to 1.000; " if high == 1 else ""
     assert f"found auroc 0.750 ({ends}{runs})" in capsys.readouterr().out
 
@@ -122,7 +136,7 @@ def test_a_final_model_says_whether_its_pretraining_learned_and_helped(arm, runs
     scores = {"metric": "qwk", "arm": [arm], "mean": 0.75, "ci_low": 0.5, "ci_high": 1.0} | found
     counts = {"label_fraction": 1.0, "n_labels": 40, "n_runs": runs, "n_cases": 50}
     pd.DataFrame(scores | counts).to_csv(tmp_path / "summary.csv", index=False)
-    assert conclude(tmp_path, planned, tmp_path, "qwk") == 0
+    assert conclude(tmp_path, planned, in_folds(final, runs), tmp_path, "qwk") == 0
     said = capsys.readouterr()
     assert said.err == "".join(f"in its pretraining, {each}\n" for each in warned if arm == "rotation")
     assert ("difference to training from scratch: +0.125 (-0.250 to +0.375)\n" in said.out) == (known[0] is not None)
