@@ -73,8 +73,8 @@ def best_arm(work: Path, runs: Sequence[Run], *, to_train: bool = False) -> list
     tested = [read_run(work / run.name).results["metrics"].get(metric.removeprefix("val/")) for run in compared[best]]
     if not to_train and (known := [score for score in tested if score is not None]):
         log.info("%s: in their test cases, which had no part in this choice, it is %.3f", work, fmean(known))
-    if left_out := ", ".join(sorted(arms.keys() - compared.keys())):
-        log.info("%s: arms without finished runs of all these folds and seeds are left out: %s", work, left_out)
+    if left_out := ", ".join(sorted({run.arm for run in runs} - compared.keys())):
+        log.info("%s: arms without finished runs of all these folds, seeds and labels are left out: %s", work, left_out)
     return compared[best]
 
 
