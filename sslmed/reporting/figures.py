@@ -26,7 +26,6 @@ CAPTION_WIDTH = 15
 TITLE_WIDTH = 7.2
 """The same of the title, which ends before the legend."""
 
-
 STYLE: dict[Any, Any] = {
     "font.size": 10,
     "axes.titlesize": 11,

@@ -91,10 +91,10 @@ class RunDirectory:
             UserError: If the run is done, or started with another configuration or on other data.
         """
         old = read_mapping(self.config) if self.config.is_file() else {}
-        differing = "; ".join(_differing_settings(old, yaml.safe_load(config_yaml)))
+        differing = "; ".join(_differing_settings(old, yaml.safe_load(config_yaml)) if old else ())
         if self.is_done:
-            settings = f"with other settings ({differing})" if differing else "with these settings"
-            raise UserError(f"{self.path}: this run is done, {settings}; remove it, or choose another --run_dir")
+            settings = f", with other settings ({differing})" if differing else ""
+            raise UserError(f"{self.path}: this run is done{settings}; remove it, or choose another --run_dir")
         if self.last.is_file() and old:
             if differing:
                 raise UserError(

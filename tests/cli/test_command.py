@@ -279,7 +279,7 @@ def test_a_finished_run_and_one_with_other_settings_are_not_overwritten(
     run = tmp_path / "run"
     assert sslmed("fit", "rotation", "--run_dir", str(run)) == 0
     assert sslmed("fit", "rotation", "--run_dir", str(run)) == 2
-    assert "this run is done, with these settings" in capsys.readouterr().err
+    assert "this run is done; remove it" in capsys.readouterr().err
     assert sslmed("fit", "rotation", "--run_dir", str(run), "--data.updates", "6") == 2
     assert "this run is done, with other settings (data.init_args.updates was 4, now 6)" in capsys.readouterr().err
     (run / "results.json").unlink()
