@@ -36,6 +36,10 @@ class Drawn:
     picture: Picture
     words: str = ""
 
+    def caption(self, case: str) -> str:
+        """Put the answer behind the name of the case."""
+        return ": ".join(filter(None, (case, self.words)))
+
 
 def validation_batches(trainer: Trainer) -> Iterator[Sample]:
     """Yield validation batches on the model's device. A loader's iterator would advance the random generator."""

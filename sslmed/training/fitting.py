@@ -120,7 +120,7 @@ class Fitting:
             self._back_on_device()
             if isinstance(self.model, PretextTask):
                 drawn = draw_tasks(self.trainer, answered=True)
-                results["answers"] = [": ".join(filter(None, (each.case, each.words))) for each in drawn]
+                results["answers"] = [each.caption(each.case) for each in drawn]
                 save_answers(self.run.answers, [each.picture for each in drawn])
             self._write(results)
 

@@ -67,10 +67,10 @@ def _labels(group: Group) -> list[dict[str, Any]]:
     labels: list[dict[str, Any]] = []
     for number, (kind, masks) in enumerate(group.masks.items()):
         labels.append({"kind": "mask", "name": kind, "images": len(masks)})
-        if number == 0 and group.sample.n_maps:
+        if number == 0 and group.sample.occurring:
             voxels = {str(value): count for value, count in sorted(group.sample.values.items())}
             labels[-1] |= {
-                "maps_read": group.sample.n_maps,
+                "maps_read": len(group.sample.occurring),
                 "voxels": voxels,
                 "names": {str(value): name for value, name in group.label_names.items()},
             }

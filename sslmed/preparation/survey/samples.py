@@ -38,18 +38,16 @@ class Sample:
 
     Args:
         n_images: Images that were read and can be used.
-        n_maps: Label maps that were read and can be used.
         ranges: Lowest, median and highest value of each image.
         maps: Names of images that look like label maps.
         looks: What the images look like -> how many do; there is no guess for volumes of several channels.
         values: Value of a label -> voxels.
-        occurring: Name of an image -> values of its label map.
+        occurring: Name of an image -> values of its label map, of those that were read and can be used.
         bad_images: Name of an image that cannot be used -> what is wrong with it, one line each.
         bad_masks: Name of an image whose label map cannot be used -> what is wrong with that, one line each.
     """
 
     n_images: int = 0
-    n_maps: int = 0
     ranges: list[tuple[float, float, float]] = field(default_factory=list)
     maps: list[str] = field(default_factory=list)
     looks: Counter[str] = field(default_factory=Counter)
@@ -124,7 +122,6 @@ def _add_map(sample: Sample, image: Image, read: Callable[[], NDArray[Any]]) -> 
     except DataError as error:
         sample.bad_masks[image.name] = error.problems
     else:
-        sample.n_maps += 1
         occurring = np.flatnonzero(counts).tolist()
         sample.occurring[str(image.name)] = occurring
         sample.values.update({value: int(counts[value]) for value in occurring})

@@ -58,8 +58,8 @@ def mirrored(
         group=group_name(description["figure"], description["dataset"], description["preset"]),
         job_type="finetune" if is_finetuning else "pretrain",
         tags=[str(description[key]) for key in ("figure", "dataset", "preset", "arm") if description[key]],
-        config=_without_folders(config)
-        | json.loads(json.dumps(dict(description))),  # wandb writes other types of numbers as text
+        # JSON, as wandb writes other types of numbers as text.
+        config=_without_folders(config) | json.loads(json.dumps(dict(description))),
     ) as run:
         if run is None:
             yield
@@ -165,9 +165,7 @@ def _captioned(drawn: Iterable[Drawn], trainer: Trainer) -> list[tuple[Picture, 
     """Caption pictures by the number of their case among the validation cases: its id may be a patient's name."""
     data: StoreDataModule = trainer.datamodule  # type: ignore[attr-defined]
     numbers = {case: number for number, case in enumerate(data.selection.validation, 1)}
-    return [
-        (each.picture, ": ".join(filter(None, (f"validation case {numbers[each.case]}", each.words)))) for each in drawn
-    ]
+    return [(each.picture, each.caption(f"validation case {numbers[each.case]}")) for each in drawn]
 
 
 def _without_folders(value: Any) -> Any:  # noqa: ANN401 - any JSON
