@@ -13,8 +13,8 @@ from pathlib import Path
 from sslmed.core.errors import RunError, UserError
 from sslmed.core.gpu_sharing import JOBS_PER_GPU
 from sslmed.core.interrupts import Interrupted, interruptible
-from sslmed.core.startup import importing
 from sslmed.experiments.devices import check_gpus, free_gpus
+from sslmed.experiments.executors.one_process import fit
 from sslmed.experiments.runs import Run, read_plan
 
 
@@ -50,15 +50,6 @@ def _do(run: Run, gpus: int) -> bool:
         except Exception:  # the other runs continue
             traceback.print_exc()
     return directory.is_done
-
-
-def fit(run: Run) -> None:
-    """Do a run in this process."""
-    with importing():  # torch sees the GPUs that are visible when it is imported
-        from sslmed.training.lightning_cli import main
-
-    # An orphan of a killed workflow may still be doing this run: wait for it.
-    main(["fit", *run.arguments, "--wait", "true"])
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from sslmed.core.interrupts import Interrupted, interruptible
+from sslmed.experiments.executors.one_process import fit
 from sslmed.experiments.runs import Run
 from sslmed.learning.distributed import rank
 from sslmed.training.run_directory import RunDirectory
@@ -62,8 +63,6 @@ def fit_on_several_devices(run: Run, directory: RunDirectory) -> None:
 
 
 def _fit_rank(run: Run, path: Path) -> None:
-    from sslmed.experiments.job import fit
-
     with path.open("a", buffering=1) as log, Path(os.devnull).open("w") as nowhere:
         output = log if rank() == 0 else nowhere
         with contextlib.redirect_stdout(output), contextlib.redirect_stderr(log):
