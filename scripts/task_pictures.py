@@ -135,6 +135,11 @@ def _of_embeddings(images: Tensor) -> Iterator[tuple[str, Puzzle]]:
     question = "Do both views give one embedding, and other cases other ones?"
     yield "vicreg", ([[_image(images), *pair]], question)
 
+    _, views, _ = _made(pretext.DINO, images, 3)
+    titles = ("large view", "large view", "small view", "small view")
+    panels = [_input(each, title) for each, title in zip(views[0], titles, strict=True)]
+    yield "dino", ([panels], "Which prototypes does the teacher assign to the other large view?")
+
 
 def _of_restored_images(images: Tensor) -> Iterator[tuple[str, Puzzle]]:
     _, inputs, (_, hidden, *_) = _made(pretext.MaskedAutoencoder, images, 0)

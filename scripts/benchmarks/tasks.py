@@ -30,6 +30,7 @@ LATER = {
     "mae": pretext.MaskedAutoencoder,
     "simclr": pretext.SimCLR,
     "vicreg": pretext.VICReg,
+    "dino": pretext.DINO,
     "genesis": pretext.ModelsGenesis,
     "voco": pretext.VoCo,
     "joint": pretext.Joint,

@@ -2,6 +2,7 @@
 
 from sslmed.pretext.base import PretextTask
 from sslmed.pretext.cpc import CPC
+from sslmed.pretext.dino import DINO
 from sslmed.pretext.exemplar import Exemplar
 from sslmed.pretext.genesis import ModelsGenesis
 from sslmed.pretext.jigsaw import Jigsaw
@@ -16,6 +17,7 @@ from sslmed.pretext.voco import VoCo
 
 __all__ = [
     "CPC",
+    "DINO",
     "Exemplar",
     "Jigsaw",
     "Joint",

@@ -102,7 +102,7 @@ class PretextTask(Learner, Generic[Targets]):
         instead, e.g. the mean of its targets.
 
         Args:
-            outputs: Output of `forward`, `(B, …)`; only the shape is used.
+            outputs: Output of `forward`, `(B, …)`. Only the shape is used, and what is no answer, e.g. a teacher's.
             targets: Targets from `make_task`.
 
         Returns:

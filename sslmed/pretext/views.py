@@ -1,4 +1,4 @@
-"""Makes two random views of every image of a batch at once: crops that are resized and flipped, with other intensities.
+"""Makes random views of every image of a batch at once: crops that are resized and flipped, with other intensities.
 
 Source: Chen et al. 2020, https://arxiv.org/abs/2002.05709, section 2.1 and appendix A.
 """
@@ -96,21 +96,22 @@ def resized_crops(images: Tensor, corners: Tensor, extents: Tensor) -> Tensor:
     return crops.to(images.dtype)
 
 
-def two_views(images: Tensor, views: RandomViews, generator: torch.Generator | None = None) -> Tensor:
-    """Make two random views of every image.
+def random_views(images: Tensor, number: int, views: RandomViews, generator: torch.Generator | None = None) -> Tensor:
+    """Make random views of every image.
 
     Args:
         images: `(B, C, *spatial)`, intensities in [0, 1].
+        number: Number of views of each image, V.
         views: How views differ.
         generator: Random number generator on the images' device; `None` uses the global one.
 
     Returns:
-        `(B, 2, C, *spatial)`.
+        `(B, V, C, *spatial)`.
     """
-    twice = images.repeat_interleave(2, 0)
-    crops = resized_crops(twice, *views.sample(len(twice), images.shape[2:], images.device, generator))
-    changed = apply_intensity(crops, *views.intensity.sample(len(twice), images.device, generator))
-    return changed.reshape(len(images), 2, *images.shape[1:])
+    repeated = images.repeat_interleave(number, 0)
+    crops = resized_crops(repeated, *views.sample(len(repeated), images.shape[2:], images.device, generator))
+    changed = apply_intensity(crops, *views.intensity.sample(len(repeated), images.device, generator))
+    return changed.reshape(len(images), number, *images.shape[1:])
 
 
 class TwoViewsTask(PretextTask[None]):
@@ -147,7 +148,7 @@ class TwoViewsTask(PretextTask[None]):
             InputError: If there is only one case.
         """
         self.check_cases(images)
-        return two_views(images, self.views, generator), None
+        return random_views(images, 2, self.views, generator), None
 
     def read(self, maps: list[Tensor]) -> Tensor:
         """Compute the embeddings `(B, 2, E)` of the two views of each case from their feature maps."""

@@ -3,11 +3,9 @@
 Source: Wu et al. 2024, https://arxiv.org/abs/2402.17300.
 """
 
-import copy
-
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from sslmed.core.errors import InputError
 from sslmed.core.numbers import Amount, Count, Fraction
@@ -17,6 +15,7 @@ from sslmed.learning.augmentation import RandomIntensity, apply_intensity
 from sslmed.learning.optimization import DEFAULT, Optimization
 from sslmed.pretext.base import Answer, PretextTask
 from sslmed.pretext.patches import cut_patches, grid_corners, random_offsets
+from sslmed.pretext.teacher import Teacher
 
 TINY = 1e-6  # as in the authors' code
 PUBLISHED_INTENSITY = RandomIntensity(probability=0.1, brightness=0.1, contrast=(1.0, 1.0))
@@ -136,16 +135,13 @@ class VoCo(PretextTask[Tensor]):
             raise InputError(f"VoCo needs a grid of at least 2 and at least 1 crop, got {grid} and {crops}")
         if embedding_size <= grid**2:
             raise InputError(f"embedding_size must be above the number of base crops, {grid**2}, got {embedding_size}")
-        if not 0 <= momentum <= 1:
-            raise InputError(f"momentum must be in 0 to 1, got {momentum}")
         self.grid = grid
         self.crops = crops
         self.flip = flip
         self.intensity = intensity
-        self.momentum = momentum
         self.regularization = regularization
         self.head = head(encoder, 1, embedding_size)
-        self.teacher = nn.ModuleList([copy.deepcopy(encoder), copy.deepcopy(self.head)]).requires_grad_(False)
+        self.teacher = Teacher((self.encoder, self.head), momentum)
 
     def make_task(self, images: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """Cut random crops and base crops out of every image.
@@ -202,14 +198,10 @@ class VoCo(PretextTask[Tensor]):
         student = self.head(self.encode(inputs))
         with torch.no_grad():
             if self.training:
-                self._move_teacher()
+                self.teacher.follow((self.encoder, self.head))
             encoder, head = self.teacher
             teacher = head(encoder(inputs.flatten(0, 1).to(self.dtype)))
         return torch.stack([each.reshape(*inputs.shape[:2], -1) for each in (student, teacher)], dim=1)
-
-    def _move_teacher(self) -> None:
-        own: list[Tensor] = [*self.teacher.parameters()]
-        torch._foreach_lerp_(own, [*self.encoder.parameters(), *self.head.parameters()], 1 - self.momentum)
 
     def predicted_overlaps(self, outputs: Tensor) -> Tensor:
         """Return the similarities `(B, crops, grid²)` of random and base crops, each embedded once by the teacher."""

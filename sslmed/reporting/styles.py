@@ -21,6 +21,7 @@ KNOWN = {
     "mae-decoder": ("#1A5276", "p"),
     "simclr": ("#8C564B", ">"),
     "vicreg": ("#7F7F7F", "<"),
+    "dino": ("#F08080", "8"),
     "genesis": ("#5D3A9B", "h"),
     "voco": ("#BCBD22", "*"),
     "joint": ("#E377C2", "d"),
@@ -28,8 +29,8 @@ KNOWN = {
     "supervised": ("#A0A000", "s"),
     "supervised-decoder": ("#6E2C00", "D"),
 }
-FURTHER = (("#17BECF", "8"), ("#B22222", "H"), ("#228B22", "P"), ("#4B0082", "<"))
-"""Styles of a user's own tasks; the last two share their markers with tasks of ours."""
+FURTHER = (("#B22222", "H"), ("#17BECF", "8"), ("#228B22", "P"), ("#4B0082", "<"))
+"""Styles of a user's own tasks; all but the first share their markers with tasks of ours."""
 
 
 class Kind(NamedTuple):

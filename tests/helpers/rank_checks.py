@@ -20,11 +20,11 @@ from sslmed.encoders import UNetEncoder
 from sslmed.encoders.heads import linear_head
 from sslmed.learning.augmentation import RandomAffine, RandomIntensity
 from sslmed.learning.distributed import alone, gather, merge, rank, world_size
-from sslmed.pretext import CPC, Exemplar, PretextTask, SimCLR, VICReg
+from sslmed.pretext import CPC, DINO, Exemplar, PretextTask, SimCLR, VICReg
 from sslmed.training.callbacks import History
 from sslmed.training.lightning_cli import main
 
-CONTRASTIVE = ("exemplar", "cpc", "cpc-bce", "simclr", "vicreg")
+CONTRASTIVE = ("exemplar", "cpc", "cpc-bce", "simclr", "vicreg", "dino")
 UNCHANGED = {"affine": RandomAffine(flip=0), "intensity": RandomIntensity(probability=0)}
 
 
@@ -106,6 +106,8 @@ def contrastive_task(name: str) -> PretextTask[None]:
         task = Exemplar(_encoder(), margin=1.0, **UNCHANGED)
     elif name in ("simclr", "vicreg"):
         task = (SimCLR if name == "simclr" else VICReg)(_encoder(), head=linear_head)
+    elif name == "dino":
+        task = DINO(_encoder(), prototypes=8, embedding_size=8, head=linear_head)
     else:
         objective = "bce" if name == "cpc-bce" else "infonce"
         task = CPC(_encoder(), grid=3, skip_rows=0, image_fraction=1, patch_fraction=1, flip=0, objective=objective)
@@ -116,7 +118,7 @@ def contrastive_task(name: str) -> PretextTask[None]:
 
 
 def gradients(name: str, batch_size: int) -> dict[str, Any]:
-    """Loss and gradients of this rank's share of a batch, with all negatives that 20 draws give."""
+    """Loss, gradients and buffers of this rank's share of a batch, with all negatives that 20 draws give."""
     task = contrastive_task(name)
     images = torch.rand(batch_size, 1, 18, 18, generator=torch.Generator().manual_seed(2))
     share = images.chunk(world_size())[rank()]
@@ -129,6 +131,7 @@ def gradients(name: str, batch_size: int) -> dict[str, Any]:
         "inputs": [inputs.numpy() for inputs in drawn],
         "loss": loss.item(),
         "gradients": [parameter.grad.numpy() for parameter in task.parameters() if parameter.grad is not None],
+        "buffers": [buffer.numpy() for buffer in task.buffers()],
     }
 
 

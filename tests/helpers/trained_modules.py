@@ -10,6 +10,7 @@ from sslmed.encoders import UNetEncoder
 from sslmed.learning.augmentation import RandomAffine, RandomIntensity
 from sslmed.pretext import (
     CPC,
+    DINO,
     Exemplar,
     Jigsaw,
     Joint,
@@ -34,6 +35,7 @@ MODULES: dict[str, Callable] = {
     "mae-block": partial(MaskedAutoencoder, normalise="block", skips=False),
     "simclr": SimCLR,
     "vicreg": VICReg,
+    "dino": DINO,
     "genesis": ModelsGenesis,
     "voco": VoCo,
     "joint": partial(Joint, weighting="uncertainty"),

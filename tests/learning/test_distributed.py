@@ -56,7 +56,7 @@ def test_every_case_is_scored_once_and_scores_are_those_of_one_process(ranks, n_
 
 @pytest.mark.parametrize("batch_size", [2, 4])
 @pytest.mark.parametrize("name", CONTRASTIVE)
-def test_contrastive_losses_and_gradients_are_those_of_one_process(ranks, name: str, batch_size: int) -> None:
+def test_losses_and_gradients_of_whole_batches_are_those_of_one_process(ranks, name: str, batch_size: int) -> None:
     shares = [found[f"{name} of {batch_size}"] for found in ranks]
     inputs = torch.from_numpy(np.concatenate([share["inputs"][0] for share in shares]))
     task = contrastive_task(name)
@@ -69,6 +69,8 @@ def test_contrastive_losses_and_gradients_are_those_of_one_process(ranks, name: 
     for share in shares:
         for gradient, alone in zip(share["gradients"], expected, strict=True):
             np.testing.assert_allclose(gradient, alone.numpy(), rtol=0, atol=1e-4 * scale)
+        for buffer, alone in zip(share["buffers"], task.buffers(), strict=True):  # as the centre of a teacher
+            np.testing.assert_allclose(buffer, alone.numpy(), atol=1e-6)
 
 
 @pytest.mark.parametrize("batch_size", [2, 4])

@@ -242,6 +242,7 @@ def test_trains_under_lightning_on_half_precision_images(name):
     assert all(math.isfinite(logged[key]) for key in ("train/loss", "val/loss"))
     # Batches of 3 and 2 cases count by their size.
     expected = 0.0
+    task.eval()
     for number, batch in enumerate((images[:3], images[3:])):
         inputs, targets = task.make_task(batch, torch.Generator().manual_seed(number))
         expected += len(batch) / 5 * task.chance_loss(task(inputs), targets).item()

@@ -34,6 +34,18 @@ OTHER: dict[str, dict[str, Any]] = {
         "temperature": 0.5,
         "head": Head,
     },
+    "DINO": {
+        "views": SMALL_CROPS,
+        "local_views": RandomViews(crop=(0.8, 0.9)),
+        "n_local": 1,
+        "prototypes": 8,
+        "embedding_size": 8,
+        "temperature": 0.5,
+        "teacher_temperature": 0.5,
+        "momentum": 0.1,
+        "centre_momentum": 0.1,
+        "head": linear_head,
+    },
     "Exemplar": {"embedding_size": 8, "margin": 0.1, "affine": ALWAYS, "intensity": BRIGHT, "head": Head},
     "Jigsaw": {
         "num_permutations": 5,

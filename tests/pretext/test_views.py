@@ -5,7 +5,7 @@ from scipy import ndimage
 
 from sslmed.core.errors import InputError
 from sslmed.learning.augmentation import RandomIntensity
-from sslmed.pretext.views import RandomViews, resized_crops, two_views
+from sslmed.pretext.views import RandomViews, random_views, resized_crops
 
 SHAPES = [(9, 12), (6, 8, 10)]
 CPU = torch.device("cpu")
@@ -51,14 +51,14 @@ def test_views_are_of_their_image_and_differ(shape):
     level = torch.arange(1, 5).reshape(4, *(1,) * (len(shape) + 1)) / 10
     images = level.expand(4, 2, *shape) + 0.01 * torch.rand(4, 2, *shape)
     unchanged = RandomIntensity(probability=0)
-    views = two_views(images.half(), RandomViews(intensity=unchanged), _seeded())
+    views = random_views(images.half(), 2, RandomViews(intensity=unchanged), _seeded())
     assert views.shape == (4, 2, 2, *shape)
     assert views.dtype == torch.float16
     np.testing.assert_allclose(
         views.float().flatten(2).mean(2), level.flatten()[:, None].expand(4, 2) + 0.005, atol=3e-3
     )
     assert not torch.equal(views[:, 0], views[:, 1])
-    brighter = two_views(images, RandomViews(intensity=RandomIntensity(1, 0.2, (1, 1))), _seeded())
+    brighter = random_views(images, 2, RandomViews(intensity=RandomIntensity(1, 0.2, (1, 1))), _seeded())
     assert (brighter.flatten(2).mean(2) - level.flatten()[:, None]).abs().amax() > 0.05
 
 

@@ -199,9 +199,9 @@ def test_styles_differ_with_and_without_colour():
 
 def test_all_arms_of_ours_have_their_own_colour_and_marker():
     ours = dict.fromkeys(arm for arms in read_experiment("fig3").groups.values() for arm in arms)
-    styles = arm_styles([*ours, "own-1", "own-2"])
-    for part in ("colour", "marker"):
-        assert len({getattr(style, part) for style in styles}) == len(styles) == len(ours) + 2
+    for part, own in (("colour", ("own-1", "own-2", "own-3", "own-4")), ("marker", ("own",))):
+        styles = arm_styles([*ours, *own])
+        assert len({getattr(style, part) for style in styles}) == len(styles) == len(ours) + len(own)
     for style in arm_styles([*ours, *"abcd"]):
         assert re.fullmatch(r"M[-\d. ]+([LC][-\d. ]+)+Z", swatch(style)["path"])
 

@@ -11,6 +11,7 @@ TASKS = {
     "mae-decoder": "the same; the decoder, the half of the network that restores the image, is kept too",
     "simclr": "matches two altered parts of the same image among parts of other images",
     "vicreg": "describes two altered parts of the same image alike, and different images differently",
+    "dino": "describes two altered parts of the same image alike, by categories that it finds by itself",
     "genesis": "restores an image that was distorted and painted over (Models Genesis)",
     "voco": "finds how much a part of an image overlaps each part of a grid (volume contrast)",
     "multilevel": "finds how the pieces of an image were shuffled, from finer features as well",
