@@ -40,12 +40,12 @@ def read_results(work: Path, run: Run) -> dict[str, Any]:
 def _stale_because(work: Path, run: Run) -> str | None:
     """Return why the run in a run's directory is stale; `None` if it is not, or there is none.
 
-    It is if it has other settings or data, or started from such a run. An unfinished run that was moved is stale too:
-    its checkpoints contain old paths.
+    It is if it has other settings or data, or started from such a run, or if its settings are not known, as somebody
+    removed its configuration. An unfinished run that was moved is stale too: its checkpoints contain old paths.
     """
     directory = RunDirectory(work / run.name)
     if not directory.config.is_file():
-        return None
+        return "config.yaml is absent" if has_results(work, run) else None
     config: Any = None  # damaged
     with suppress(yaml.YAMLError):
         config = yaml.load(directory.config.read_text(encoding="utf-8"), yaml.CSafeLoader)

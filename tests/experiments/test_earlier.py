@@ -73,6 +73,16 @@ def test_a_run_with_a_damaged_configuration_is_stale(places: Places, content: st
     assert stale_runs(places.work, [run]) == {"settings have changed": [run]}
 
 
+def test_results_without_the_configuration_that_they_are_of_do_not_count(places: Places) -> None:
+    (name,) = _finish(_grid("baseline"), places)
+    grid = replace(_grid("baseline"), seeds=(1,))
+    (places.work / name / "config.yaml").unlink()
+    whole = with_earlier(grid, places, plan(grid, places), plan)
+    assert (list(whole.other_settings), [run.seed for run in whole.runs]) == ([name], [1])
+    (run,) = plan(_grid("baseline"), places)
+    assert stale_runs(places.work, [run]) == {"config.yaml is absent": [run]}
+
+
 def test_a_damaged_plan_says_to_remove_it(tmp_path: Path, capsys) -> None:
     file = tmp_path / "runs" / "fig3" / "phantom-tiny" / "plan.json"
     file.parent.mkdir(parents=True)
