@@ -26,9 +26,9 @@ def run(options: Options) -> int:
     if outcome is None:
         return 0
     if options.final:
-        from sslmed.experiments.final import conclude
+        from sslmed.reporting.final_model import conclude
 
-        return conclude(outcome.work, outcome.runs, outcome.whole, outcome.out, outcome.metrics[0])
+        return conclude(outcome)
     from sslmed.reporting.publish import publish  # pandas and matplotlib take a while to import
 
     status = publish(outcome)

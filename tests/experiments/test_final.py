@@ -1,9 +1,7 @@
 """From volumes of different sizes, trained on in crops, to a final model: the real command."""
 
 import json
-import math
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -12,9 +10,6 @@ import pandas as pd
 import pytest
 from commands import TINY, exit_status, reproduce
 
-from sslmed.core.label_amount import LabelAmount
-from sslmed.experiments.final import conclude
-from sslmed.experiments.runs import Run
 from sslmed.exporting.card import write_card
 from sslmed.exporting.description import Description
 from sslmed.exporting.trained_run import read_run
@@ -80,7 +75,7 @@ def test_volumes_of_different_sizes_are_compared_in_crops_and_end_in_a_final_mod
     (preset / "run.yaml").write_text("data: {init_args: {crop_size: [12, 12, 12], batch_size: 1}}\n")
     assert reproduce(*command, "--final", "--arms", best) == 0
     said = capsys.readouterr()
-    assert "what to expect is not known: settings or data have changed since" in said.err
+    assert f"what to expect is not known: {work} has no finished run of {best} with these settings" in said.err
     assert "found" not in said.out
     assert not (run / "expected.json").exists()
     (preset / "run.yaml").write_text("data: {init_args: {crop_size: [12, 12, 12]}}\n")
@@ -100,45 +95,3 @@ def test_volumes_of_different_sizes_are_compared_in_crops_and_end_in_a_final_mod
     assert exit_status("predict", "--model", run, "--images", dataset / "imagesTs", "--out", tmp_path / "masks") == 0
     for path in (dataset / "imagesTs").iterdir():
         assert nib.load(tmp_path / "masks" / path.name).shape == nib.load(path).shape
-
-
-def in_folds(run: Run, number: int) -> list[Run]:
-    return [replace(run, fold=fold, name=f"{run.arm}/fold{fold}/seed0/100") for fold in range(number)]
-
-
-@pytest.mark.parametrize(
-    ("arm", "high", "runs"),
-    [("NA", 1.0, "5 runs"), ("nan", 1.0, "5 runs"), ("007", 1.0, "5 runs"), ("of-a-single-case", math.inf, "1 run")],
-)
-def test_scores_of_an_arm_are_found_whatever_its_name(arm: str, high: float, runs: str, tmp_path: Path, capsys) -> None:
-    run = Run(arm, 0, 0, LabelAmount(fraction=1.0), f"{arm}/final", "job", None, (), "key")
-    (tmp_path / run.name).mkdir(parents=True)
-    (tmp_path / run.name / "results.json").write_text("{}")
-    scores = {"metric": "auroc", "arm": [arm], "mean": 0.75, "ci_low": 0.5, "ci_high": high, "p": None}
-    counts = {"label_fraction": 1.0, "n_labels": 40, "n_runs": int(runs[0]), "n_cases": 50}
-    pd.DataFrame(scores | counts).to_csv(tmp_path / "summary.csv", index=False)
-    assert conclude(tmp_path, [run], in_folds(run, int(runs[0])), tmp_path, "auroc") == 0
-    ends = "0.500 to 1.000; " if high == 1 else ""
-    assert f"found auroc 0.750 ({ends}{runs})" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("warned", [[], ["the task was not learned: 2 is not below 2"]])
-@pytest.mark.parametrize(("arm", "runs"), [("rotation", 5), ("rotation", 2), ("baseline", 5)])
-def test_a_final_model_says_whether_its_pretraining_learned_and_helped(arm, runs, warned, tmp_path, capsys) -> None:
-    final = Run(arm, 0, 0, LabelAmount(fraction=1.0), f"{arm}/final/seed0/100", "job", None, (), "key")
-    planned = [final] if arm == "baseline" else [replace(final, labels=None, name=f"{arm}/final/pretrain"), final]
-    for run in planned:
-        (tmp_path / run.name).mkdir(parents=True)
-        record = {"validation": [], "val_loss": 2.0, "chance_loss": 2.0, "warnings": warned}
-        (tmp_path / run.name / "results.json").write_text(json.dumps(record))
-    known = (0.125, -0.25, 0.375) if arm == "rotation" and runs == 5 else (None, None, None)
-    found = dict(zip(("diff", "diff_low", "diff_high"), known, strict=True))
-    scores = {"metric": "qwk", "arm": [arm], "mean": 0.75, "ci_low": 0.5, "ci_high": 1.0} | found
-    counts = {"label_fraction": 1.0, "n_labels": 40, "n_runs": runs, "n_cases": 50}
-    pd.DataFrame(scores | counts).to_csv(tmp_path / "summary.csv", index=False)
-    assert conclude(tmp_path, planned, in_folds(final, runs), tmp_path, "qwk") == 0
-    said = capsys.readouterr()
-    assert said.err == "".join(f"in its pretraining, {each}\n" for each in warned if arm == "rotation")
-    assert ("difference to training from scratch: +0.125 (-0.250 to +0.375)\n" in said.out) == (known[0] is not None)
-    assert ("whether its pretraining helps is not known" in said.out) == (arm == "rotation" and runs == 2)
-    assert json.loads((tmp_path / final.name / "expected.json").read_text())[0]["diff_low"] == known[1]
