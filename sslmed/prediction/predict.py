@@ -67,6 +67,7 @@ def predict(
                 _predict(image, ensemble, record, out, probabilities=probabilities)
                 n_done += 1
             except UserError as error:
+                record.forget(image)
                 problems += error.problems if isinstance(error, DataError) else [f"{image.path}: {error}"]
             advance()
     if not n_done:

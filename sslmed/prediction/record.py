@@ -85,6 +85,14 @@ class Record:
         """Write what is kept of the file; only at the first call."""
         if self._has_begun:
             return
+        self._write()
+
+    def forget(self, image: Image) -> None:
+        """Leave out an image that has changed since it was predicted, and cannot be predicted now; its files stay."""
+        if self._lines.pop(image.name, None) is not None:
+            self._write()
+
+    def _write(self) -> None:
         self._has_begun = True
         write_text(self._path, "".join(map(_text, [self._made_by, *self._lines.values()])))
 

@@ -334,6 +334,18 @@ def test_a_bad_image_among_many_is_named_at_the_end(trained: Trained, scans, tmp
     assert [*table(tmp_path / "out").index] == NAMES
 
 
+def test_an_image_that_can_no_longer_be_read_loses_its_row(trained: Trained, scans, tmp_path) -> None:
+    changed, out = scans / "p2" / "ct.nii.gz", tmp_path / "out"
+    whole = changed.read_bytes()
+    assert predict(trained["segmentation"], scans, out) == 0
+    changed.write_bytes(whole[:200])
+    assert predict(trained["segmentation"], scans, out) == 1
+    assert [*table(out).index] == [name for name in NAMES if name != "p2/ct"]
+    changed.write_bytes(whole)
+    assert predict(trained["segmentation"], scans, out) == 0
+    assert [*table(out).index] == NAMES
+
+
 def test_nothing_is_written_among_the_images_or_over_other_ones(trained: Trained, scans, tmp_path, capsys) -> None:
     model = trained["segmentation"]
     (tmp_path / "link").symlink_to(scans / "p1")
