@@ -11,7 +11,7 @@ from sslmed.core.environment import check_environment, is_first_process
 from sslmed.core.errors import RunError, UserError, printable
 from sslmed.core.interrupts import Interrupted, interruptible
 from sslmed.core.nearest import did_you_mean
-from sslmed.core.parsing import refuse_empty
+from sslmed.core.parsing import refuse_empty, separate_config
 from sslmed.core.startup import importing
 
 LIGHTNING_COMMANDS = {
@@ -104,8 +104,9 @@ def _run(arguments: Sequence[str]) -> int | None:
 
 def _is_of_new_images(arguments: Sequence[str]) -> bool:
     """Whether a command is `predict` for any images; LightningCLI's takes a run's configuration, or its folder."""
-    of_runs = ("-c", "--config", "--run_dir")
-    return arguments[:1] == ["predict"] and not any(each.partition("=")[0] in of_runs for each in arguments)
+    of_runs = ("-c", "--run_dir")
+    given = [each.partition("=")[0] for each in separate_config(arguments)]
+    return arguments[:1] == ["predict"] and not any(each in of_runs for each in given)
 
 
 def _run_own(name: str, arguments: Sequence[str]) -> int | None:

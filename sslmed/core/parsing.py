@@ -41,6 +41,20 @@ def refuse_empty(arguments: Sequence[str]) -> None:
             raise UserError(f"{option}: expected a value, got an empty one; is a variable unset?")
 
 
+def separate_config(arguments: Iterable[str]) -> list[str]:
+    """Write a YAML file that is given as -cFILE, -c=FILE, --config FILE or --config=FILE as `-c FILE`."""
+    separated: list[str] = []
+    for argument in arguments:
+        option, assigned, value = argument.partition("=")
+        if option in ("-c", "--config"):
+            separated += ["-c", value] if assigned else ["-c"]
+        elif argument.startswith("-c"):
+            separated += ["-c", argument.removeprefix("-c")]
+        else:
+            separated.append(argument)
+    return separated
+
+
 def shield_numbers(arguments: Iterable[str]) -> list[str]:
     """Put a space before numbers such as -1e3, so that argparse does not take them for options."""
     return [f" {each}" if NUMBER.fullmatch(each) else each for each in arguments]

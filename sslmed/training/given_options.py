@@ -9,7 +9,7 @@ import yaml
 
 from sslmed.core.errors import UserError
 from sslmed.core.yaml_files import read_mapping, read_yaml
-from sslmed.training.own_modules import CONFIG_OPTIONS, config_files
+from sslmed.training.own_modules import config_files
 from sslmed.training.run_options import FROM_DATA, LINKS
 
 OF_FIT = ("cuda_graphs", "initial_weights", "labels", "probes", "trainer.devices", "wait", "wandb")
@@ -26,7 +26,7 @@ def refuse_ignored(args: Sequence[str]) -> None:
     """Refuse options that would be ignored.
 
     Args:
-        args: Arguments of a command such as `sslmed fit`, the command first.
+        args: Arguments of a command such as `sslmed fit`, the command first, with `-c FILE`.
 
     Raises:
         UserError: If one always follows from another one, is for `fit` alone and the command is another one, or says
@@ -49,7 +49,7 @@ def refuse_ignored(args: Sequence[str]) -> None:
 def _on_command_line(args: Sequence[str]) -> Iterator[str]:
     for argument, following in zip(args, [*args[1:], ""], strict=True):
         option, assigned, value = argument.partition("=")
-        if option.startswith("--") and option not in CONFIG_OPTIONS:
+        if option.startswith("--"):
             yield from _options(value if assigned else following, option.removeprefix("--"), Path())
 
 

@@ -17,7 +17,7 @@ from sslmed.core.errors import UserError
 from sslmed.core.files import check_writable
 from sslmed.core.logs import logging_to, silence_libraries
 from sslmed.core.memory import keep_freed_memory
-from sslmed.core.parsing import shield_numbers
+from sslmed.core.parsing import separate_config, shield_numbers
 from sslmed.core.seeds import derived_seed
 from sslmed.data.datamodule import StoreDataModule
 from sslmed.downstream.base import RANDOM, DownstreamTask
@@ -267,6 +267,7 @@ def main(args: Sequence[str], cli_class: type[SSLMedCLI] = SSLMedCLI) -> SSLMedC
         UserError: If an option or a file of the user's is not valid.
     """
     silence_libraries()
+    args = separate_config(args)
     refuse_ignored(args)
     # Build the parser of this subcommand only: each takes as long to build.
     subcommand = {args[0]: LightningCLI.subcommands()[args[0]]}

@@ -12,7 +12,6 @@ from pathlib import Path
 from sslmed.core.files import expand_home, write_text
 
 RECORD = "python_path.txt"
-CONFIG_OPTIONS = ("-c", "--config")
 WORKING_FOLDER = "SSLMED_WORKING_FOLDER"
 """Environment variable: the working folder of the command that started a job, which runs in another one."""
 
@@ -23,7 +22,7 @@ def import_own_modules(arguments: Sequence[str]) -> list[Path]:
     They are added at the end, so that they shadow no other module.
 
     Args:
-        arguments: Arguments of a command such as `sslmed fit`, with `-c FILE` or `--config FILE`.
+        arguments: Arguments of a command such as `sslmed fit`, with `-c FILE`.
 
     Returns:
         The folders of YAML files that contain modules.
@@ -41,8 +40,7 @@ def import_own_modules(arguments: Sequence[str]) -> list[Path]:
 
 def config_files(arguments: Sequence[str]) -> list[Path]:
     """Return the YAML files that the arguments of a command such as `sslmed fit` name."""
-    split = [part for argument in arguments for part in argument.split("=", 1)]  # --config=FILE
-    return [Path(expand_home(value)) for option, value in pairwise(split) if option in CONFIG_OPTIONS]
+    return [Path(expand_home(value)) for option, value in pairwise(arguments) if option == "-c"]
 
 
 def record_own_modules(run: Path, folders: Sequence[Path]) -> None:

@@ -9,7 +9,6 @@ from jsonargparse import Namespace
 
 from sslmed.core.errors import UserError
 from sslmed.core.files import expand_home
-from sslmed.training.own_modules import CONFIG_OPTIONS
 from sslmed.training.run_directory import RunDirectory
 
 
@@ -37,10 +36,8 @@ def place_runs(arguments: Sequence[str]) -> list[str]:
     runs: set[Path] = set()
     for earlier, argument in zip(["", *arguments], arguments, strict=False):
         placed.append(argument)
-        option, separator, value = argument.partition("=")
-        path = value if separator and option in CONFIG_OPTIONS else argument if earlier in CONFIG_OPTIONS else ""
-        run = RunDirectory(Path(os.path.abspath(expand_home(path))).parent)  # noqa: PTH100
-        if Path(path).name == run.config.name and run.log.is_file():
+        run = RunDirectory(Path(os.path.abspath(expand_home(argument))).parent)  # noqa: PTH100
+        if earlier == "-c" and Path(argument).name == run.config.name and run.log.is_file():
             placed += ["--run_dir", str(run.path)]
             runs.add(run.path)
     if len(runs) > 1:

@@ -34,10 +34,11 @@ def test_a_renamed_or_copied_run_is_scored_itself_and_predicts_into_its_own_fold
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
     capsys.readouterr()
-    for given in (["-c", "../runs/archive/config.yaml"], [f"--config={tmp_path}/runs/b/config.yaml"]):
-        assert exit_status("test", *given) == 0
+    given = (["-c", "../runs/archive/config.yaml"], ["-c../runs/archive/config.yaml"])
+    for option in (*given, [f"--config={tmp_path}/runs/b/config.yaml"]):
+        assert exit_status("test", *option) == 0
         assert f"{want:.4f}" in capsys.readouterr().out
-    assert exit_status("predict", "-c", "../runs/b/config.yaml") == 0
+    assert exit_status("predict", "-c../runs/b/config.yaml") == 0
     assert [path.parent.name for path in tmp_path.glob("runs/*/predictions")] == ["b"]
     # What is given after the file takes precedence, as always.
     assert exit_status("test", "-c", "../runs/archive/config.yaml", "--run_dir", "../runs/a") == 0

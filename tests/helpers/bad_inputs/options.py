@@ -1,6 +1,6 @@
 """Options: unknown, out of range, empty, contradicting each other, and names that would be read as something else."""
 
-from bad_inputs import PREPARE, RUN, Bad, fit, plan, rename
+from bad_inputs import PREPARE, RUN, Bad, fit, plan, rename, write
 
 LONG = "n" * 120
 
@@ -268,6 +268,10 @@ FITTING = [
     Bad("classes of a model in YAML without braces", fit("--model 'init_args: {label_values: [0, 1]}'"), ("--model.label_values always follows from data.label_values",)),
     Bad("classes of a model among its dict_kwargs", fit("--model.dict_kwargs '{label_values: [0, 1]}'"), ("--model.label_values always follows from data.label_values",)),
     Bad("seed of the data in a config that is text", fit("""-c '{"data": {"seed": 3}}'"""), ("data.seed always follows from seed_everything",)),
+    *(
+        Bad(f"seed of the data in a file given as {given}", fit(f"{given}a=b/seed.yaml"), ("a=b/seed.yaml: data.seed always follows from seed_everything",), make=write("a=b/seed.yaml", "data: {init_args: {seed: 3}}"))
+        for given in ("-c ", "-c", "-c=", "--config ", "--config=")
+    ),
     Bad("mistyped option of an encoder", fit("--model.encoder.widts [4]"), ("--model.encoder.widts: UNetEncoder has no such option; did you mean widths?",)),
     Bad("option of the optimizer one level too high", fit("--model.optimization.lr 0.1"), ("--model.optimization.lr: Optimization has no such option; it has optimizer, schedule",)),
     Bad("mistyped option of the optimization", fit("--model.optimization.shedule cosine"), ("--model.optimization.shedule: Optimization has no such option; did you mean schedule?",)),
