@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from sslmed.core.files import write_text
 from sslmed.evaluation.metrics import find
 from sslmed.evaluation.statistics import ENOUGH_RUNS
 from sslmed.exporting.description import Description
@@ -43,8 +44,7 @@ def write_card(
     }
     data = _card_data(description, name, licence)
     card = ModelCard.from_template(data, template_str=TEMPLATE.read_text(encoding="utf-8"), **text)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    card.save(path)
+    write_text(path, f"{card}\n")
 
 
 def _card_data(description: Description, name: str, licence: str) -> Any:  # noqa: ANN401 - untyped without the extra
@@ -91,6 +91,7 @@ def _facts(description: Description) -> dict[str, Any]:
     parts = {"encoder": "the encoder", "network": "the whole network", "training": "the whole training state"}
     return {
         "what": parts[description.part],
+        "image": "image.nii.gz" if recipe.spatial_dims == 3 else "image.png",
         "class_name": description.network["class_path"].rpartition(".")[2],
         "encoder_name": (description.network["init_args"].get("encoder") or description.network)["class_path"],
         "preparation": _preparation(description),
@@ -143,4 +144,5 @@ def _intensities(modality: str, description: Description) -> str:
         low, high = settings.hu_window
         return f"{modality}: {low:g} to {high:g} HU become 0 to 1, and what is beyond is clipped."
     low, high = settings.percentiles
-    return f"{modality}: its percentiles {low:g} and {high:g} become 0 and 1, and what is beyond is clipped."
+    its = "Its" if modality in UNNAMED else f"{modality}: its"
+    return f"{its} percentiles {low:g} and {high:g} become 0 and 1, and what is beyond is clipped."

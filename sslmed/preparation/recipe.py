@@ -11,9 +11,11 @@ from PIL import Image
 
 from sslmed.core.errors import DataError
 from sslmed.core.files import write_text
+from sslmed.core.nearest import did_you_mean_path
 from sslmed.preparation.geometry import Geometry
 from sslmed.preparation.photograph import digest_of_pixels, place_photo, prepare_photo
 from sslmed.preparation.readers.dataset import Case, Labels
+from sslmed.preparation.readers.dicom import is_series
 from sslmed.preparation.readers.volumes import Volume, read_channels
 from sslmed.preparation.settings import VERSION, PrepareSettings
 from sslmed.preparation.store import Store
@@ -86,6 +88,9 @@ class Recipe:
         Raises:
             DataError: If the file cannot be used.
         """
+        for file in (path, *channels):
+            if not file.exists() and not is_series(file):
+                raise DataError([f"{file}: no such file or folder{did_you_mean_path(file)}"])
         if self.spatial_dims == 2:
             prepared = prepare_photo(path, self.settings)
             return prepared, digest_of_pixels(prepared[0])

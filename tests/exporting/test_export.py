@@ -278,3 +278,5 @@ def test_a_channel_that_nobody_named_is_not_named_in_the_card(trained: Trained, 
     assert "- channel\n" not in cards[1]
     assert "| channels |" not in cards[1]
     assert cards[1].count("| dataset |") == 1
+    assert re.search(r"^\d\. Its percentiles ", cards[1], re.MULTILINE)
+    assert all(card.endswith(".\n") for card in cards)

@@ -129,6 +129,7 @@ def test_what_cannot_be_loaded_or_predicted_is_one_line(trained, tmp_path) -> No
     (damaged / "config.yaml").write_text("model: [")
     shutil.copytree(trained["segmentation"], incomplete, ignore=shutil.ignore_patterns("*.ckpt"))
     (tmp_path / "config").mkdir()
+    (tmp_path / "absence.nii.gz").touch()
     (tmp_path / "config" / "config.json").write_text("{}")
     wrong = {
         "is not a finished run": lambda: load(tmp_path),
@@ -136,7 +137,8 @@ def test_what_cannot_be_loaded_or_predicted_is_one_line(trained, tmp_path) -> No
         "config.yaml or results.json is damaged": lambda: load(damaged),
         "no such checkpoint; copy the whole directory": lambda: load(incomplete),
         "is not the description of an export": lambda: load(tmp_path / "config"),
-        "cannot be read": lambda: model.predict(tmp_path / "absent.nii.gz"),
+        "absent.nii.gz: no such file or folder; did you mean": lambda: model.predict(tmp_path / "absent.nii.gz"),
+        "absent: no such file or folder": lambda: photos.predict(str(tmp_path / "absent")),
         "expected (I, J, K) or (1, I, J, K)": lambda: model.predict(np.zeros((2, 3, 3, 3))),
         "expected numbers, got Nifti1Image": lambda: model.predict(nib.load(trained.images["segmentation"])),
         "has an affine of shape (3, 3), expected (4, 4)": lambda: model.predict(np.ones((9, 9, 9)), np.eye(3)),
