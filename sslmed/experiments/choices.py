@@ -58,8 +58,7 @@ def choose_grid(options: Options) -> Grid:
         finetuning=options.finetuning,
         balanced_pools=options.balanced_pools,
     )
-    if options.probes and not any(grid.learns_from_the_dataset(Arm.parse(arm)) for arm in grid.arms):
-        raise UserError("--probes: no arm is pretrained on the images of --data; add some, or leave it out")
+    refuse_unused_probes(grid, options)
     for path, meant in grid.left_out.items():
         print(f"{path}: is ignored, as it is for {meant} and the encoder is another one", file=sys.stderr)
     return grid
@@ -84,6 +83,16 @@ def _refuse_unused(options: Options, arms: Sequence[str]) -> None:
         raise UserError("--balanced-pools is for several pools: give them as --pool A B, or leave it out")
     if options.source is not None and not any(Arm.parse(arm).is_supervised for arm in arms):
         raise UserError(f"--source {options.source}: no arm is pretrained on it; add {SUPERVISED}")
+
+
+def refuse_unused_probes(grid: Grid, options: Options) -> None:
+    """Refuse probes of pretraining where there is none to score.
+
+    Raises:
+        UserError: If no arm is pretrained on the dataset.
+    """
+    if options.probes and not any(grid.learns_from_the_dataset(Arm.parse(arm)) for arm in grid.arms):
+        raise UserError("--probes: no arm is pretrained on the images of --data; name one that is, or leave it out")
 
 
 def choose_sources(options: Options, grid: Grid) -> tuple[Source, Pool | None, Source | None]:

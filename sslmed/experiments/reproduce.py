@@ -12,7 +12,13 @@ from sslmed.core.files import check_writable, refuse_within
 from sslmed.core.startup import importing
 from sslmed.evaluation.resolution import lost_labels
 from sslmed.experiments.auto_preset import with_own_spacing
-from sslmed.experiments.choices import choose_executor, choose_grid, choose_sources, require_images
+from sslmed.experiments.choices import (
+    choose_executor,
+    choose_grid,
+    choose_sources,
+    refuse_unused_probes,
+    require_images,
+)
 from sslmed.experiments.configs import config_root
 from sslmed.experiments.data_checks import check_data, check_folds, check_sizes
 from sslmed.experiments.devices import check_gpus
@@ -140,6 +146,7 @@ def _prepare_command(options: Options, drafts: Path) -> _Command:
         compared = finished_comparison(grid, places, plan)
         grid = final_grid(grid, work, options.arms, compared)
         require_images(grid.arms, options)
+        refuse_unused_probes(grid, options)
         files = files_of(grid, options.figure)
     if inputs.dataset is not None:
         check_data(inputs.dataset, filter(None, (inputs.pool_dataset, inputs.source_dataset)), grid)

@@ -95,3 +95,13 @@ def test_volumes_of_different_sizes_are_compared_in_crops_and_end_in_a_final_mod
     assert exit_status("predict", "--model", run, "--images", dataset / "imagesTs", "--out", tmp_path / "masks") == 0
     for path in (dataset / "imagesTs").iterdir():
         assert nib.load(tmp_path / "masks" / path.name).shape == nib.load(path).shape
+
+
+def test_probes_are_refused_if_the_best_arm_is_not_pretrained(
+    dataset: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    for arm, status in (("baseline", 2), ("rotation", 0)):
+        monkeypatch.setattr("sslmed.experiments.final._best_arm", lambda work, compared, best=arm: best)
+        options = ["--data", dataset, "--preset", TINY, "--final", "--probes", "--dry-run"]
+        assert reproduce(tmp_path, "segmentation", *options) == status
+    assert capsys.readouterr().err.startswith("--probes: no arm is pretrained on the images of --data")
