@@ -57,12 +57,7 @@ class Ensemble:
 
     def fingerprint(self) -> str:
         """Return 16 hexadecimal digits of all that determines the outputs."""
-        digest = hashlib.sha256(str(self.flips).encode())
-        for model in self.models:
-            digest.update(json.dumps(_essence(model.description), sort_keys=True).encode())
-            for name, tensor in model.network.state_dict().items():
-                digest.update(name.encode() + tensor.cpu().numpy().tobytes())
-        return digest.hexdigest()[:16]
+        return _digest(self.models, str(self.flips))
 
 
 def load_ensemble(paths: Sequence[Path], device: torch.device, *, flips: bool) -> Ensemble:
@@ -83,10 +78,30 @@ def load_ensemble(paths: Sequence[Path], device: torch.device, *, flips: bool) -
             raise UserError(f"{path}: predicts nothing, as it is no fine-tuning run; give the directory of one")
         if differences := preparation_differences(_essence(models[0].description), _essence(model.description)):
             raise UserError(f"{path}: does not go together with {chosen[0]}: {', '.join(differences)}")
+    _refuse_copies(chosen, models)
     _say_warnings(dict(zip(chosen, models, strict=True)))
     digests = [seen_digests(RunDirectory(path).read_data()) for path in chosen]
     known = [each for each in digests if each is not None]
     return Ensemble(models, frozenset().union(*known) if len(known) == len(digests) else None, flips)
+
+
+def _digest(models: Sequence[Model], options: str = "") -> str:
+    """Return 16 hexadecimal digits of networks, and of what is done with their outputs."""
+    digest = hashlib.sha256(options.encode())
+    for model in models:
+        digest.update(json.dumps(_essence(model.description), sort_keys=True).encode())
+        for name, tensor in model.network.state_dict().items():
+            digest.update(name.encode() + tensor.cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _refuse_copies(paths: Sequence[Path], models: Sequence[Model]) -> None:
+    """Refuse a network that is given twice, as by its export or within its experiment: it would count double."""
+    found: dict[str, Path] = {}
+    for path, model in zip(paths, models, strict=True):
+        first = found.setdefault(_digest([model]), path)
+        if first is not path:
+            raise UserError(f"--model {path}: is the same network as {first}, and would count double; give it once")
 
 
 def _say_warnings(models: Mapping[Path, Model]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from commands import exit_status, fit
+from safetensors.torch import load_file, save_file
 from trained_runs import Trained
 
 from sslmed.exporting.card import write_card
@@ -45,7 +46,12 @@ def test_card_and_commands_say_that_pretraining_learned_nothing(
         assert warning in logged
         assert f"**Warning: in pretraining, {warning}.**" in (tmp_path / run / "README.md").read_text()
     both = (runs / "tuned", tmp_path / "tuned")
-    assert exit_status("predict", "--model", *both, "--images", scan, "--out", tmp_path / "masks") == 0
+    predict = ["predict", "--model", *both, "--images", scan, "--out", tmp_path / "masks"]
+    assert exit_status(*predict) == 2
+    assert f"--model {both[1]}: is the same network as {both[0]}" in capsys.readouterr().err
+    weights = load_file(both[1] / "model.safetensors")
+    save_file({name: 0.9 * value for name, value in weights.items()}, both[1] / "model.safetensors")
+    assert exit_status(*predict) == 0
     (line,) = [record.message for record in caplog.records if FAILED in record.message]
     assert line == f"{both[0]}, {both[1]}: in pretraining, {warning}"
 

@@ -45,6 +45,8 @@ INPUTS = [
     Bad("broken preparation of a network", f"predict --model run {NEW}", ("preparation.json: cannot be used",), make=write("run/preparation.json", "{")),
     Bad("broken export", f"predict --model export {NEW}", ("export/config.json: is not the description",), make=write("export/config.json", "{")),
     Bad("networks that differ", f"predict --model run other {NEW}", ("other: does not go together with run: size (12 there, 14 here)",), make=other_size),
+    Bad("network twice", f"predict --model run ./run/ {NEW}", ("--model run: is the same network as run, and would count double",)),
+    Bad("copy of a network", f"predict --model run copied {NEW}", ("--model copied: is the same network as run",), make=lambda folder: shutil.copytree(folder / "run", folder / "copied")),
     Bad("mistyped image", f"{RUN} Task/imagesTs/case_9.nii.gz", ("case_9.nii.gz: no such file", "did you mean Task/imagesTs/case_09.nii.gz?")),
     Bad("image that is none", f"{RUN} task.yaml", ("--images task.yaml: expected a folder, a table (.csv) or an image",)),
     Bad("folder without images", f"{RUN} empty", ("empty: holds no image",), make=empty),
