@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import contourpy
@@ -43,7 +43,7 @@ def viewer(experiment: FinishedExperiment) -> dict[str, Any] | None:
             continue
         examples = load_examples(RunDirectory(experiment.work / run.name).examples)
         n_classes = max(n_classes, *(int(max(each.truth.max(), each.prediction.max())) for each in examples.values()))
-        encoded = {role: _encoded(example, texts) for role, example in examples.items()}
+        encoded = {role: _encoded(example, texts) for role, example in _each_once(examples).items()}
         cells.setdefault(run.arm, {})[str(run.labels)] = encoded
     names = [] if experiment.store is None else list(experiment.store.label_names.values())
     channel = "" if experiment.store is None else experiment.store.modalities[0]
@@ -63,6 +63,14 @@ def _ordered(runs: list[Run], experiment: FinishedExperiment) -> Iterator[Run]:
     """Sort by arm, in the usual order, then by amount of labels."""
     names = [style.arm.name for style in experiment.arm_styles]
     yield from sorted(runs, key=lambda run: (names.index(run.arm), run.labels))
+
+
+def _each_once(examples: Mapping[str, Example]) -> dict[str, Example]:
+    """Leave out a case that is there already: of two, the median is the worst; of one, all are the best."""
+    roles: dict[str, str] = {}
+    for role in ("best", "worst", "median"):
+        roles.setdefault(examples[role].case, role)
+    return {role: example for role, example in examples.items() if role in roles.values()}
 
 
 def _encoded(example: Example, texts: dict[str, int]) -> dict[str, Any]:

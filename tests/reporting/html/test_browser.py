@@ -15,6 +15,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="Deb
 DESKTOP, WIDE, PHONE = ({"width": width, "height": 900} for width in (1280, 1600, 375))
 RUNS = {
     "segmentation": {"arms": ("baseline", "rotation", "rotation-2d", "baseline-2d", "null-1"), "cases": 4},
+    "two cases": {"arms": ("baseline", "rotation"), "cases": 2},
     "classification": {"figure": "fig4", "arms": ("baseline", "cpc", "cpc-external"), "cases": 8, "folds": 5},
 }
 
@@ -145,6 +146,12 @@ def test_slices_follow_slider_and_drop_downs(visit):
         assert best.locator(f".{name} path").count() > 0
         page.get_by_role("checkbox", name=name).uncheck()
         assert best.locator(f".{name} path").count() == 0
+
+
+def test_of_two_test_cases_each_is_shown_once(visit):
+    captions = visit("two cases").locator(".cases figcaption").filter(visible=True).all_text_contents()
+    assert [text.partition(":")[0] for text in captions] == ["best", "worst"]
+    assert len({re.search(r"case \d+", text)[0] for text in captions}) == 2
 
 
 def test_truth_and_prediction_differ_without_colour(visit):

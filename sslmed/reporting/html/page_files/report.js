@@ -37,7 +37,10 @@ if (data.viewer) {
     slider.max = most;
     find("viewer-position").textContent = `${Number(slider.value) + 1} of ${most + 1}`;
     for (const figure of document.querySelectorAll("[data-role]")) {
-      const { role } = figure.dataset, { case: name, dice, depth, size: [width, height], slices } = examples[role];
+      const { role } = figure.dataset;
+      figure.hidden = !examples[role];  // of two cases, none is between them
+      if (figure.hidden) continue;
+      const { case: name, dice, depth, size: [width, height], slices } = examples[role];
       const slice = slices[most ? Math.round(slider.value / most * (slices.length - 1)) : 0];
       const place = depth > 1 ? `, slice ${slice.position} of ${depth}` : "";
       const svg = figure.querySelector("svg"), image = svg.querySelector("image");
