@@ -35,6 +35,7 @@ from sslmed.training.fitting import Fitting
 from sslmed.training.given_options import refuse_ignored
 from sslmed.training.own_modules import import_own_modules, record_own_modules
 from sslmed.training.paths import place_runs, resolve_paths
+from sslmed.training.predictions import claim_predictions
 from sslmed.training.probes import Probes
 from sslmed.training.robustness import print_corrupted, score_corrupted
 from sslmed.training.run_directory import RunDirectory
@@ -236,8 +237,14 @@ class SSLMedCLI(LightningCLI):
                 f"others by `sslmed predict --model {self.run.path} --images`"
             )
         self.run.require_results("a prediction")
-        refuse_learned_cases(self._checkpoint(ckpt_path), self.datamodule)
-        load_weights(model, self._checkpoint(ckpt_path), self.datamodule.store)
+        checkpoint = self._checkpoint(ckpt_path)
+        refuse_learned_cases(checkpoint, self.datamodule)
+        load_weights(model, checkpoint, self.datamodule.store)
+        own = checkpoint.resolve() == self._selected.resolve() and not self._differs_from_run()
+        others = self.run.other_settings(self._dump())
+        cases = (*self.datamodule.selection.test, *self.datamodule.store.unlabelled)
+        digests = {case: self.datamodule.store.digests[case] for case in cases}
+        claim_predictions(self.run.path, model.state_dict(), others, digests, own=own)
         self.trainer.predict(model, datamodule=self.datamodule, return_predictions=False)
 
     def _description(self) -> dict[str, Any]:

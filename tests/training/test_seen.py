@@ -58,6 +58,38 @@ def test_a_network_is_not_applied_to_images_that_are_prepared_otherwise(folder: 
     assert exit_status(subcommand, *options[:2], "--data.store", folder / "store") == 0
 
 
+def test_the_predictions_of_a_run_are_by_one_checkpoint_and_of_one_dataset(
+    folder: Path, tmp_path: Path, capsys
+) -> None:
+    run = shutil.copytree(folder / "tune", tmp_path / "tune", ignore=shutil.ignore_patterns("predictions*"))
+    other = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    other["state_dict"] = {name: 0.9 * value for name, value in other["state_dict"].items()}
+    torch.save(other, run / "checkpoints" / "other.ckpt")
+    shutil.copytree(folder / "phantom", tmp_path / "phantom")
+    for path in (tmp_path / "phantom" / "imagesTs").iterdir():
+        scan = nib.load(path)
+        nib.save(nib.Nifti1Image(scan.get_fdata() + 1, scan.affine), path)
+    store = prepare(tmp_path / "phantom", tmp_path / "store", PrepareSettings(size=16), jobs=1).root
+    command = ["predict", "-c", run / "config.yaml"]
+    by_others = [["--ckpt_path", run / "checkpoints" / "other.ckpt"], ["--model.surface_tolerance", 9]]
+    assert exit_status(*command) == 0
+    masks = {path: path.read_bytes() for path in (run / "predictions").iterdir()}
+    for recorded in (True, False):
+        for options in [*by_others, ["--data.store", store]] if recorded else by_others:
+            capsys.readouterr()
+            assert exit_status(*command, *options) == 2
+            assert f"{run / 'predictions'}: holds predictions by another checkpoint" in capsys.readouterr().err
+        if recorded:
+            (run / "predictions.json").unlink()  # as of an earlier version
+    assert {path: path.read_bytes() for path in (run / "predictions").iterdir()} == masks
+    assert exit_status(*command, "--ckpt_path", run / "checkpoints" / "last.ckpt") == 0
+
+    shutil.rmtree(run / "predictions")
+    assert exit_status(*command, *by_others[0]) == 0
+    assert exit_status(*command) == 2
+    assert exit_status(*command, *by_others[0]) == 0
+
+
 def test_a_network_is_not_applied_to_channels_of_another_name(folder: Path, tmp_path: Path, capsys) -> None:
     content = json.loads((folder / "phantom" / "dataset.json").read_text())
     record = json.loads((folder / "tune" / "data.json").read_text())
