@@ -26,7 +26,7 @@ def choose_executor(options: Options) -> Executor:
         UserError: If an option is not valid, or there are too few devices.
     """
     if options.executor == "slurm":
-        return slurm(options.profile, options.jobs, options.devices)
+        return slurm(options.profile, options.jobs, options.devices, dry_run=options.dry_run)
     if options.profile is not None:
         raise UserError(f"--profile {options.profile} is about a cluster: give --executor slurm as well")
     check_devices(options.devices)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from commands import reproduce
+from commands import TINY, reproduce
 
 from sslmed.core.errors import UserError
 from sslmed.experiments.configs import config_root
@@ -90,3 +90,20 @@ def test_without_profile_or_slurm_one_line_says_so(commands: Path, tmp_path: Pat
     (commands / "sbatch").unlink()
     assert reproduce(tmp_path, "fig3", "--executor", "slurm") == 2
     assert "sbatch cannot be found" in capsys.readouterr().err
+
+
+def test_a_cluster_that_does_not_answer_is_said_and_a_dry_run_does_without(
+    commands: Path, tmp_path: Path, capsys
+) -> None:
+    (commands / "sinfo").write_text("#!/bin/sh\necho 'sinfo: error: fetch_config' >&2\nexit 1\n")
+    options = ["fig3", "--preset", TINY, "--executor", "slurm", "--arms", "baseline"]
+    said = "needs a cluster that answers here, and sinfo failed (sinfo: error: fetch_config): work on a login node"
+    assert reproduce(tmp_path, *options) == 2
+    assert said in capsys.readouterr().err
+    assert not [*tmp_path.glob("downloads/*")]
+    for words in (said, "sinfo cannot be found"):
+        assert reproduce(tmp_path, *options, "--dry-run") == 0
+        told = capsys.readouterr()
+        assert words in told.err
+        assert "5 are to do" in told.out
+        (commands / "sinfo").unlink(missing_ok=True)

@@ -76,24 +76,25 @@ class Slurm:
         _cancel(work)
 
 
-def slurm(profile: Path | None, jobs: int | None, devices: int = 1) -> Slurm:
+def slurm(profile: Path | None, jobs: int | None, devices: int = 1, *, dry_run: bool = False) -> Slurm:
     """Make the executor from a profile and check that SLURM is available.
 
     Args:
         profile: Folder with a `config.yaml`; by default that of sslmed.
         jobs: Largest number of jobs in the queue; by default that of the profile.
         devices: GPUs per run.
+        dry_run: Whether no job will be submitted. A cluster that cannot be reached is no error then, but said.
 
     Raises:
         UserError: If the plugin is not installed, the profile is not valid, or SLURM's commands are absent or fail.
     """
     require("snakemake_executor_plugin_slurm", extra="slurm", why="--executor slurm")
-    absent = [name for name in ("sbatch", "squeue", "scancel", "sinfo", "scontrol") if shutil.which(name) is None]
-    if absent:
-        raise UserError(
-            f"--executor slurm needs SLURM's commands, and {', '.join(absent)} cannot be found: is this a login node?"
-        )
-    _ask("sinfo", "--noheader")  # fails here, before data is generated, if the cluster does not answer
+    try:
+        _check_cluster()  # here, before data is generated
+    except UserError as error:
+        if not dry_run:
+            raise
+        print(f"{error}; the dry run goes on without it", file=sys.stderr)
     folder = config_root() / "cluster" / "slurm" if profile is None else profile.absolute()
     path = folder / "config.yaml"
     if not path.is_file():
@@ -109,6 +110,15 @@ def slurm(profile: Path | None, jobs: int | None, devices: int = 1) -> Slurm:
     if not isinstance(resources, dict):
         raise UserError(f"{path}: default-resources must be a mapping, as in `runtime: 1440`, got {resources}")
     return Slurm(folder, jobs, resources.get("slurm_partition"), devices)
+
+
+def _check_cluster() -> None:
+    absent = [name for name in ("sbatch", "squeue", "scancel", "sinfo", "scontrol") if shutil.which(name) is None]
+    if absent:
+        raise UserError(
+            f"--executor slurm needs SLURM's commands, and {', '.join(absent)} cannot be found: is this a login node?"
+        )
+    _ask("sinfo", "--noheader")
 
 
 def _prefix(work: Path) -> str:
@@ -151,5 +161,8 @@ def _ask(*command: str) -> list[str]:
     """
     answer = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - commands of SLURM
     if answer.returncode != 0:
-        raise UserError(f"{command[0]} failed: {' '.join(answer.stderr.split())}")
+        raise UserError(
+            f"--executor slurm needs a cluster that answers here, and {command[0]} failed "
+            f"({' '.join(answer.stderr.split())}): work on a login node, where `sinfo` lists the partitions"
+        )
     return answer.stdout.splitlines()
