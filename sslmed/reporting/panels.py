@@ -25,12 +25,16 @@ NULL_BAND: dict[str, Any] = {"color": "#808080", "alpha": 0.25, "linewidth": 0}
 BAND_MARGIN = 1.1
 """Factor by which the null band extends beyond the smallest and largest fraction, to cover all dodged arms."""
 
+NO_CURVE = "no curves to draw: null arms are shown\nas the band of a baseline; add the baseline"
+"""What a panel without arms says."""
+
 LABEL_WIDTH = 22
 """Characters in a line of a legend, so that arms with long names leave the title and the panels their place."""
 
 
 def draw_scores(axes: Axes, tables: Tables, arms: Sequence[ArmStyle], metric: str) -> None:
     """Draw every arm's test score with its interval. Incomplete cells are marked; missing ones leave a gap."""
+    _say_if_empty(axes, arms)
     scores = tables.summary[tables.summary["metric"] == metric]
     named = arms_with_fewer_runs(tables, metric)
     fractions = np.sort(scores["label_fraction"].unique())
@@ -69,6 +73,11 @@ def draw_scores(axes: Axes, tables: Tables, arms: Sequence[ArmStyle], metric: st
     axes.set_ylabel(find(metric).axis)
 
 
+def _say_if_empty(axes: Axes, arms: Sequence[ArmStyle]) -> None:
+    if not arms:
+        axes.text(0.5, 0.5, NO_CURVE, transform=axes.transAxes, ha="center", va="center")
+
+
 def arms_with_fewer_runs(tables: Tables, metric: str) -> set[str]:
     """Return the arms that have fewer runs than others at every amount of labels: the legend marks them, once."""
     scores = tables.summary[tables.summary["metric"] == metric]
@@ -95,6 +104,7 @@ def null_outlines(tables: Tables, arms: Sequence[ArmStyle], metric: str) -> Iter
 
 def draw_convergence(axes: Axes, tables: Tables, arms: Sequence[ArmStyle], metric: str) -> None:
     """Draw every arm's validation score during training, at the middle label fraction; a single run has no band."""
+    _say_if_empty(axes, arms)
     single, absent = [], []
     for i, style in enumerate(arms):
         runs = convergence(tables.curves, style.arm.name, metric)

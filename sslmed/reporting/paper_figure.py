@@ -68,11 +68,13 @@ def paper_figure(tables: Tables, *, phantom: bool, metric: str) -> Figure:
     styles = {style.arm.name: replace(style, scale=SCALE) for style in chosen}
     pairs = [(styles.get(baseline_of(name)), style) for name, style in styles.items() if style.arm.task != BASELINE]
     pairs = pairs or [(None, style) for style in styles.values()]  # baselines alone
-    panels = max(1, len(pairs) + (not tables.tests.empty))  # null arms alone have none
+    panels = max(1, len(pairs) + (not tables.tests.empty))
     columns = min(panels, 3 if panels <= 6 else 4)
     rows = -(-panels // columns)
     figure = Figure(figsize=(WIDTH, 0.3 + PANEL_HEIGHT * rows), layout="constrained")
     grid = figure.add_gridspec(rows, columns)
+    if not pairs:  # null arms alone
+        _draw_pair(figure.add_subplot(), tables, [], metric, explain=True)
     for number, pair in enumerate(pairs):
         axes = figure.add_subplot(grid[number], sharey=figure.axes[0] if number else None)
         _draw_pair(axes, tables, [style for style in pair if style], metric, explain=number == 0)

@@ -74,7 +74,9 @@ def test_equal_runs_give_equal_bytes_and_the_caption_says_what_bars_are(tmp_path
     assert lines[-1] == "A note."
 
 
-def test_null_arms_alone_have_tables_and_no_curve(tmp_path):
+def test_null_arms_alone_have_tables_and_no_curve_and_the_panels_say_so(tmp_path):
     tables = collect(write_runs(tmp_path, ("null-1",), cases=3), "dice_foreground")
     draw_figure(tables, tmp_path / "a.png", tmp_path / "a.svg", phantom=True, metrics=["dice_foreground"])
-    assert not paper_figure(tables, phantom=True, metric="dice_foreground").axes
+    assert (tmp_path / "a.svg").read_text().count("no curves to draw") == 2
+    (axes,) = paper_figure(tables, phantom=True, metric="dice_foreground").axes
+    assert [text.get_text().partition(":")[0] for text in axes.texts] == ["no curves to draw"]
