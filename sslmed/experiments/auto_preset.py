@@ -31,7 +31,7 @@ from sslmed.preparation.settings import preparation_differences
 LARGEST = {True: 128**3, False: 48**3}
 """Most voxels of a crop with and without a GPU: nnU-Net's usual crop, and what a core trains on in minutes."""
 
-COSTS = ("pretrain_seconds", "finetune_seconds", "memory_gib")
+SECONDS = ("pretrain_seconds", "finetune_seconds")
 """Estimates of a preset that grow with the voxels of an image and with what the encoder makes of each."""
 
 MADE_FOR = "made-for.json"
@@ -96,7 +96,8 @@ def _make(folder: Path, grid: Grid, found: Fingerprint, jobs: int | None) -> Non
     Jobs are those side by side on this machine; `None` if they run on a cluster.
     """
     crop, costs, room = _choose(grid, found, jobs)
-    memory = f"{costs['memory_gib']:.1f} of {room:.1f} GiB of memory for a job at most"
+    of = "" if room is None else f" of {room / 2**30:.1f}"
+    memory = f"{costs['memory_gib']:.1f}{of} GiB of memory for a job at most"
     words = [
         *describe(found),
         f"training: crops of {times(crop)} voxels ({memory}); smaller volumes are padded",
@@ -122,20 +123,22 @@ def _make(folder: Path, grid: Grid, found: Fingerprint, jobs: int | None) -> Non
             path.write_text(yaml.safe_dump(settings, sort_keys=False))
 
 
-def _choose(grid: Grid, found: Fingerprint, jobs: int | None) -> tuple[Sequence[int], dict[str, float], float]:
-    """Choose crops for the memory that a job has; return them, what runs on them cost, and that memory in GiB."""
+def _choose(grid: Grid, found: Fingerprint, jobs: int | None) -> tuple[Sequence[int], dict[str, float], float | None]:
+    """Choose crops for the memory that a job has; return them, what runs on them cost, and that memory in bytes.
+
+    On a cluster, whose memory is not known here, crops have as many voxels as the preset's volumes.
+    """
     with importing():
-        from sslmed.experiments.network import build_encoder, saved_bytes  # takes seconds
+        from sslmed.experiments.network import build_encoder, memory_of, saved_bytes  # takes seconds
     encoder = build_encoder(grid)
     usual_encoder = encoder if grid.encoder is None else build_encoder(replace(grid, encoder=None))
-    heavier = max(1.0, saved_bytes(encoder) / saved_bytes(usual_encoder))
-    costs = {name: getattr(grid.preset.estimate, name) * heavier for name in COSTS}
-    bytes_of_gpu = gpu_memory()
-    room = costs["memory_gib"]  # what is asked of a cluster
-    if jobs is not None:
-        room = (bytes_of_gpu or total_memory() / jobs) / 2**30
+    memory, bytes_of_gpu = memory_of(grid, encoder), gpu_memory()
     usual = grid.preset.prepare.size**3  # voxels that the preset's estimate is for
-    most = min(usual * room / costs["memory_gib"], LARGEST[jobs is None or bytes_of_gpu is not None])
+    room = None if jobs is None else bytes_of_gpu or total_memory() / jobs
+    fitting = usual if room is None else memory.voxels(room)
+    most = min(fitting, LARGEST[jobs is None or bytes_of_gpu is not None])
     crop = choose_crop(found, voxels=most, reduction=encoder.reduction)
-    ratio = max(1.0, prod(crop) / usual)
-    return crop, {name: round(cost * ratio, 1) for name, cost in costs.items()}, room
+    longer = max(1.0, saved_bytes(encoder) / saved_bytes(usual_encoder)) * max(1.0, prod(crop) / usual)
+    costs = {name: round(getattr(grid.preset.estimate, name) * longer, 1) for name in SECONDS}
+    costs["memory_gib"] = round(memory.of(prod(crop)) / 2**30, 1)
+    return crop, costs, room
