@@ -10,19 +10,11 @@ from typing import Any, NoReturn, Union, get_args, get_origin, get_type_hints
 import docstring_parser
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
+from sslmed.cli.spacing import FLAG, WORDS, read_spacing
 from sslmed.core.errors import UserError
 from sslmed.core.files import expand_home
 from sslmed.core.numbers import Count, Index
 from sslmed.core.parsing import one_line, shield_numbers
-
-WORDS = {("--spacing", "auto"): "--auto-spacing"}
-"""An option and a word in place of its numbers -> the flag that means the same."""
-
-TOGETHER = {"--spacing": "--geometry spacing"}
-"""An option of numbers -> another without which it has no effect."""
-
-APART = {"--auto-spacing": ("--spacing", "--geometry")}
-"""A flag -> options that it would override."""
 
 METAVARS = {int: "N", Count: "N", Index: "N", float: "X", Path: "PATH", int | str: "N"}
 
@@ -30,16 +22,9 @@ METAVARS = {int: "N", Count: "N", Index: "N", float: "X", Path: "PATH", int | st
 class HelpFormatter(DefaultHelpFormatter):
     """Shows defaults; types show in the names of values."""
 
-    def _format_usage(self, *arguments: Any) -> str:  # noqa: ANN401 - argparse's
-        usage = super()._format_usage(*arguments)
-        for words, flag in WORDS.items():
-            usage = usage.replace(f"[{flag}]", f"[{' '.join(words)}]")
-        return usage
-
-    def _format_action_invocation(self, action: Action) -> str:
-        """Show a flag that stands for an option and a word as these."""
-        shown = {flag: " ".join(words) for words, flag in WORDS.items()}.get("".join(action.option_strings))
-        return shown or super()._format_action_invocation(action)
+    def format_help(self) -> str:
+        """Show the flag that stands for an option and a word as these."""
+        return super().format_help().replace(FLAG, WORDS)
 
     def _get_help_string(self, action: Action) -> str:
         if action.required or action.default is None or action.default is False or action.default == SUPPRESS:
@@ -82,19 +67,7 @@ def parse(arguments: Sequence[str], parser: Parser, kinds: Sequence[type], posit
     for kind in kinds:
         _add(parser, kind, positional)
     several = [action.option_strings[0] for action in parser._actions if action.option_strings and action.nargs == "+"]
-    plain = _without_words(arguments)
-    names = {each.split("=")[0] for each in plain}
-    for option, word in WORDS:
-        if option not in parser._option_string_actions and option in names:
-            raise UserError(f"{option}: is given as {option} {word} here; numbers are settings of a preset")
-    for option, needed in TOGETHER.items():
-        if option in names and needed.split()[0] not in names:
-            raise UserError(f"{option}: has no effect without {needed}; give both")
-    for flag, overridden in APART.items():
-        for option in overridden:
-            if flag in names and option in names:
-                shown = {each: " ".join(words) for words, each in WORDS.items()}[flag]
-                raise UserError(f"{shown}: chooses --geometry and --spacing itself; leave out {option}")
+    plain = read_spacing(arguments, parser._option_string_actions)
     gathered = _gather(shield_numbers(plain), several)
     given = {name: _expanded(value) for name, value in vars(parser.parse_args(gathered)).items()}
     return [kind(**{field.name: given[field.name] for field in fields(kind)}) for kind in kinds]
@@ -114,15 +87,6 @@ def _gather(arguments: Sequence[str], several: Collection[str]) -> list[str]:
         else:
             values[option].append(argument)
     return [*values.pop(""), *(word for name, words in values.items() for word in (name, *words)), *arguments[end:]]
-
-
-def _without_words(arguments: Sequence[str]) -> list[str]:
-    """Replace the pairs in `WORDS`."""
-    plain: list[str] = []
-    for argument in arguments:
-        flag = WORDS.get((plain[-1], argument)) if plain else None
-        plain = [*plain, argument] if flag is None else [*plain[:-1], flag]
-    return plain
 
 
 def _expanded(value: Any) -> Any:  # noqa: ANN401 - any option

@@ -34,7 +34,7 @@ class Options:
         pool: Take all images and no label, and leave out those that cannot be used.
         jobs: Worker processes; all cores by default. With 1, the command itself does the work.
         downloads: Where downloads go.
-        auto_spacing: Resample to a spacing that is chosen from the volumes; --auto-spacing is the same.
+        auto_spacing: Resample to a spacing that is chosen from the volumes.
     """
 
     data: Sequence[str]

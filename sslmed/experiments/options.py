@@ -25,7 +25,7 @@ class Options:
             `phantom` is one of other synthetic patients.
         preset: quick, sound, paper, or a folder with a preset.yaml.
         auto_spacing: Choose spacing and crops from volumes and memory, and write them to a preset of your own, which
-            starts from --preset; --auto-spacing is the same.
+            starts from --preset.
         arms: Arms to compare: names, groups (@paper, @modern, @all), and YAML files of your own pretext tasks; the
             figure's first group by default.
         encoder: Name or YAML of an encoder; the figure's by default.

@@ -11,6 +11,7 @@ import pytest
 
 from sslmed import cli
 from sslmed.cli.command import COMMANDS, OWN_COMMANDS
+from sslmed.cli.spacing import FLAG, WORDS
 from sslmed.phantoms import KINDS
 
 HEAVY = {"torch", "monai", "pytorch_lightning", "pandas", "numpy", "nibabel", "kaggle", "wandb"}
@@ -28,7 +29,19 @@ def test_help_imports_nothing_heavy_and_has_all_options(arguments: list[str]) ->
     assert "jsonargparse" in output
     command = import_module(f"sslmed.cli.{arguments[0]}")
     names = {field.name.replace("_", "-") for kind in command.OPTIONS for field in fields(kind)}
-    assert set(output) >= {f"--{name}" for name in names - set(command.POSITIONAL)}
+    options = {f"--{name}" for name in names - set(command.POSITIONAL)}
+    assert set(output) >= options - {FLAG}
+    assert (FLAG in options) == (f"[{WORDS}]" in " ".join(output))
+
+
+@pytest.mark.parametrize("given", ["--spacing auto", "--spacing=auto", "--auto-spacing"])
+def test_a_spacing_may_be_chosen(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    command = import_module("sslmed.cli.prepare")
+    arrived = []
+    monkeypatch.setattr(command, "run", lambda options, settings: arrived.append(options.auto_spacing))
+    with pytest.raises(SystemExit):
+        cli.main(f"prepare d --store s {given} --jobs 3".split())
+    assert arrived == [True]
 
 
 def test_every_phantom_can_be_asked_for() -> None:
@@ -88,7 +101,7 @@ def test_progress_of_libraries_stays_off_the_terminal() -> None:
     ("option", "said"),
     [
         (["--spacing", "2"], "--spacing: is given as --spacing auto here"),
-        (["--spacing=auto"], "--spacing: is given as --spacing auto here"),
+        (["--spacing=2"], "--spacing: is given as --spacing auto here"),
         (["--balanced-pools"], "--balanced-pools is for several pools"),
         (["--balanced-pools", "--pool", "one"], "--balanced-pools is for several pools"),
     ],
