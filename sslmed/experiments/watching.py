@@ -97,6 +97,30 @@ def seconds_left(
     return None if work_done == 0 else elapsed * (sum(map(weight, waiting)) - started) / work_done
 
 
+class Countdown:
+    """Counts `seconds_left` down while there is no news: at the pace so far, it would grow until a log grows."""
+
+    def __init__(self) -> None:
+        self._progress = (0, 0.0)
+        self._at = 0.0
+
+    def left(
+        self,
+        elapsed: float,
+        seconds: Mapping[LabelAmount | None, Sequence[float]],
+        *,
+        done: Sequence[Run],
+        under_way: Sequence[Running],
+        waiting: Sequence[Run],
+    ) -> float | None:
+        """Estimate how long the rest takes; arguments as in `seconds_left`."""
+        progress = len(done), sum(each.fraction for each in under_way)
+        if progress != self._progress:
+            self._progress, self._at = progress, elapsed
+        left = seconds_left(self._at, seconds, done=done, under_way=under_way, waiting=waiting)
+        return None if left is None else max(0.0, left - (elapsed - self._at))
+
+
 def describe(left: float | None, under_way: Sequence[Running]) -> str:
     """Say what is under way: `about 12 min left; rotation/fold0/pretrain update 50 of 200 (val/loss 0.4312)`."""
     parts = [] if left is None or left < 1 else [f"about {duration(left)} left"]  # the last run is still scored

@@ -25,7 +25,7 @@ from sslmed.experiments.engine import command, environment
 from sslmed.experiments.executors.local import Executor
 from sslmed.experiments.finished import has_results, read_results
 from sslmed.experiments.runs import Run, write_plan
-from sslmed.experiments.watching import describe, log_sizes, running, seconds_left
+from sslmed.experiments.watching import Countdown, describe, log_sizes, running
 
 SECONDS_BETWEEN_LOOKS = 2.0
 """How often the logs of runs that are under way are read."""
@@ -102,7 +102,7 @@ def _watch(
 ) -> None:
     """Show runs as they are done, and what is under way."""
     start = looked = time.monotonic()
-    waiting, done = list(todo), list[Run]()
+    waiting, done, countdown = list(todo), list[Run](), Countdown()
     seconds = defaultdict[LabelAmount | None, list[float]](list)
     for run in runs:
         if run not in todo:
@@ -120,7 +120,7 @@ def _watch(
         if now - looked >= SECONDS_BETWEEN_LOOKS:
             looked = now
             under_way = running(work, waiting, earlier)
-            left = seconds_left(now - start, seconds, done=done, under_way=under_way, waiting=waiting)
+            left = countdown.left(now - start, seconds, done=done, under_way=under_way, waiting=waiting)
             advance(0, describe(left, under_way))
         with suppress(subprocess.TimeoutExpired):
             process.wait(poll_seconds)

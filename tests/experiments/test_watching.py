@@ -7,7 +7,7 @@ import pytest
 
 from sslmed.core.label_amount import LabelAmount
 from sslmed.experiments.runs import Run
-from sslmed.experiments.watching import Running, describe, log_sizes, running, seconds_left
+from sslmed.experiments.watching import Countdown, Running, describe, log_sizes, running, seconds_left
 
 
 def _run(name: str, labels: LabelAmount | None = None) -> Run:
@@ -57,3 +57,12 @@ def test_time_left_counts_long_and_short_runs_as_what_they_are() -> None:
     assert seconds_left(5.0, {}, done=[], under_way=[], waiting=pretraining) is None
     begun = [Running(pretraining[0], 0.5, "")]
     assert seconds_left(5.0, {}, done=[], under_way=begun, waiting=pretraining) == pytest.approx(15)
+
+
+def test_time_left_does_not_grow_while_a_run_is_silent() -> None:
+    runs = [_run(f"a/{i}") for i in range(4)]
+    countdown, begun = Countdown(), [Running(runs[0], 0.5, "")]
+    assert countdown.left(5.0, {}, done=[], under_way=[Running(runs[0], 0.0, "")], waiting=runs) is None
+    told = [countdown.left(now, {}, done=[], under_way=begun, waiting=runs) for now in (60.0, 90.0, 110.0, 900.0)]
+    assert told == [pytest.approx(each) for each in (420, 390, 370, 0)]  # half a run in 60 s: 3.5 runs are left
+    assert countdown.left(120.0, {None: [120.0]}, done=runs[:1], under_way=[], waiting=runs[1:]) == pytest.approx(360)
