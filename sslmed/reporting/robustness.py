@@ -33,6 +33,9 @@ def summarise_corrupted(values: pd.DataFrame, *, test_to_train: float) -> pd.Dat
 
 
 def write_corrupted_table(table: pd.DataFrame, folder: Path) -> None:
-    """Write `robustness.csv`, if there are scores under artefacts."""
-    if not table.empty:
-        write_table(folder / "robustness.csv", table)
+    """Write `robustness.csv`, or remove that of earlier runs if these have no scores under artefacts."""
+    path = folder / "robustness.csv"
+    if table.empty:
+        path.unlink(missing_ok=True)
+    else:
+        write_table(path, table)
