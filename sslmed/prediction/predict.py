@@ -55,25 +55,25 @@ def predict(
         raise UserError("--probabilities: a network for values has none; leave it out")
     images, problems = find_images(given, ensemble.recipe)
     refuse_out_within(out, given, images)
-    record = Record(out, {"by": ensemble.fingerprint(), "probabilities": probabilities})
-    record.refuse_others(images)
-    absent = [image for image in images if not record.has(image)]
-    n_done = len(images) - len(absent)
-    if n_done:
-        log.info("%s: %d of %d images are predicted already", out, n_done, len(images))
-    with progress("predicting", len(absent), unit="images") as advance:
-        for image in absent:
-            try:
-                _predict(image, ensemble, record, out, probabilities=probabilities)
-                n_done += 1
-            except UserError as error:
-                record.forget(image)
-                problems += error.problems if isinstance(error, DataError) else [f"{image.path}: {error}"]
-            advance()
-    if not n_done:
-        raise DataError(problems)
-    table = pd.DataFrame(record.rows)
-    write_table(out / TABLE, table)
+    with Record(out, {"by": ensemble.fingerprint(), "probabilities": probabilities}) as record:
+        record.refuse_others(images)
+        absent = [image for image in images if not record.has(image)]
+        n_done = len(images) - len(absent)
+        if n_done:
+            log.info("%s: %d of %d images are predicted already", out, n_done, len(images))
+        with progress("predicting", len(absent), unit="images") as advance:
+            for image in absent:
+                try:
+                    _predict(image, ensemble, record, out, probabilities=probabilities)
+                    n_done += 1
+                except UserError as error:
+                    record.forget(image)
+                    problems += error.problems if isinstance(error, DataError) else [f"{image.path}: {error}"]
+                advance()
+        if not n_done:
+            raise DataError(problems)
+        table = pd.DataFrame(record.rows())
+        write_table(out / TABLE, table)
     _say_seen(table)
     return problems
 

@@ -4,6 +4,8 @@ import json
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
@@ -135,6 +137,7 @@ def test_the_folder_of_the_images_is_mirrored_and_no_name_is_lost(trained: Train
     caplog.set_level("INFO")
     assert predict(trained["segmentation"], scans, tmp_path / "out") == 0
     written = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    written.remove(".lock")
     assert written == {*(f"{name}.nii.gz" for name in NAMES), "predictions.csv", "predictions.jsonl"}
     assert {path: path.stat().st_mtime_ns for path in scans.rglob("*")} == before
     rows = table(tmp_path / "out")
@@ -344,6 +347,28 @@ def test_an_image_that_can_no_longer_be_read_loses_its_row(trained: Trained, sca
     changed.write_bytes(whole)
     assert predict(trained["segmentation"], scans, out) == 0
     assert [*table(out).index] == NAMES
+
+
+@pytest.mark.slow
+def test_two_commands_at_once_into_one_folder_lose_no_row(trained: Trained, scans, tmp_path, monkeypatch) -> None:
+    out, write = tmp_path / "out", command.write_answer
+
+    def while_another_starts(*arguments, **options):
+        answer = write(*arguments, **options)
+        if not others:
+            other = [sys.executable, "-m", "sslmed", "predict", "--model", trained["segmentation"], "--out", out]
+            others.append(subprocess.Popen([*other, "--images", scans / "p3"], stderr=subprocess.PIPE, text=True))
+            for line in others[0].stderr:
+                if "waiting for another command" in line:
+                    break
+        return answer
+
+    others: list[subprocess.Popen[str]] = []
+    monkeypatch.setattr(command, "write_answer", while_another_starts)
+    assert predict(trained["segmentation"], [scans / "p1", scans / "p2"], out) == 0
+    others[0].communicate()
+    assert others[0].returncode == 0
+    assert len(table(out)) == 3
 
 
 def test_nothing_is_written_among_the_images_or_over_other_ones(trained: Trained, scans, tmp_path, capsys) -> None:
