@@ -86,9 +86,9 @@ class Grid:
                 raise UserError(f"{name} must be given once each, got more than once: {', '.join(repeated)}")
 
     def overlay(self, file: str) -> list[Path]:
-        """List the YAML files of this name: of the preset that this one shares overlays with, then its own, if any."""
-        shared = [] if self.preset.shares is None else [config_root() / "presets" / self.preset.shares]
-        return [path for path in (folder / file for folder in (*shared, self.preset_folder)) if path.is_file()]
+        """List the YAML files of this name: of the presets that this one shares overlays with, then its own, if any."""
+        folders = (*self.preset.shared_folders, self.preset_folder)
+        return [path for path in (folder / file for folder in folders) if path.is_file()]
 
     @property
     def name(self) -> str:

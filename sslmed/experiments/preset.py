@@ -1,6 +1,7 @@
 """The size of an experiment as configuration: a preset's folder, and its `preset.yaml`."""
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -79,12 +80,28 @@ class Preset:
     shares: str | None = None
 
     def __post_init__(self) -> None:
-        _ = self.label_amounts  # refuses what cannot be used
+        _ = self.label_amounts, self.shared_folders  # refuse what cannot be used
 
     @property
     def label_amounts(self) -> tuple[LabelAmount, ...]:
         """Amounts of labels, if the preset has its own."""
         return label_amounts(self.fractions, self.labels) or ()
+
+    @property
+    def shared_folders(self) -> list[Path]:
+        """Folders of the presets whose overlays are used too, the one that is read first before the others."""
+        return [] if self.shares is None else _shared_folders(self.shares)
+
+
+@cache  # asked for every file of every run
+def _shared_folders(shares: str) -> list[Path]:
+    """Return the folder of a preset that is shared, after those that it shares itself."""
+    presets = config_root() / "presets"
+    known = sorted("/".join(path.parts[-3:-1]) for path in presets.glob("*/*/preset.yaml"))
+    if shares not in known:
+        raise UserError(f"shares must be one of {', '.join(known)}, got {shares}{did_you_mean(shares, known)}")
+    folder = presets / shares
+    return [*read_preset(folder).shared_folders, folder]
 
 
 def preset_folder(figure: str, preset: str) -> Path:

@@ -205,6 +205,22 @@ def test_a_preset_may_say_labels_instead_of_fractions_but_not_both(tmp_path: Pat
         read_preset(copy)
 
 
+def test_a_preset_is_shared_with_all_that_it_shares_itself(tmp_path: Path) -> None:
+    settings = (TINY / "preset.yaml").read_text()
+    plans = []
+    for shares in ("fig3/quick", "segmentation/quick"):  # which has no more than a preset.yaml, and shares the former
+        (folder := tmp_path / shares / "mine").mkdir(parents=True)
+        (folder / "preset.yaml").write_text(f"{settings}shares: {shares}\n")
+        plans.append([(run.name, run.key) for run in _plan(_grid(folder))])
+    assert plans[0] == plans[1]
+
+
+def test_a_preset_that_is_shared_and_does_not_exist_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "preset.yaml").write_text((TINY / "preset.yaml").read_text() + "shares: fig3/quikc\n")
+    with pytest.raises(UserError, match=re.escape(str(tmp_path / "preset.yaml")) + ".*shares.*fig3/quikc.*fig3/quick"):
+        read_preset(tmp_path)
+
+
 def test_external_pools_and_slices_change_what_they_say_and_nothing_else() -> None:
     arms = ("rotation", "rotation-external", "rotation-2d")
     runs = {run.name: run for run in _plan(_grid(arms=arms), pool=Path("/stores/pool-1"))}
