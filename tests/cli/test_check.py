@@ -279,6 +279,7 @@ def test_photographs_with_masks_of_several_kinds(check, tmp_path: Path) -> None:
         ("id,score", "{}.5", ("value", "score")),
         ("id,whatever", "kind {}", ("class", "whatever")),
         ("id,patient,Grade,notes", "p{0},{0},x", ("class", "Grade")),
+        ("id,notes,age", "{0},{1}.5", ("value", "age")),
         ("id,left,right", "{0},{0}", None),
         ("id,name", "Jane {1}", None),
     ],
@@ -291,6 +292,7 @@ def test_the_column_of_labels_in_a_csv_file(check, tmp_path: Path, header: str, 
     labels = report["groups"][0]["labels"]
     assert [(label["kind"], label["name"]) for label in labels] == ([expected] if expected else [])
     assert any("its label may be" in line for line in report["advice"]) is (expected is None)
+    assert any("which also has notes" in line for line in report["advice"]) is ("notes" in header)
     assert "Jane" not in Path("table.csv").read_text() + json.dumps(report)
     if expected:
         assert datasets_of(report)[0].labels == expected[0]

@@ -193,7 +193,8 @@ def _check_same_place(path: Path, label: Volume, image: Volume) -> None:
     """
     shape, expected = label.voxels.shape, image.voxels.shape[1:]
     if shape != expected:
-        refuse(path, f"has shape {shape}, but its image {expected}; they must have one grid")
+        cure = "they must have one grid: resample it to its image"
+        refuse(path, f"has shape {shape}, but its image {expected}; {cure}")
     apart = np.array([[_apart(shape, form, of_image) for of_image in image.affines] for form in label.affines])
     near = (apart <= SAME_PLACE).any(axis=1)
     if apart[0, 0] <= SAME_PLACE or (near.all() if has_form(label.position) else near.any()):

@@ -26,6 +26,9 @@ def check(folder: Path, table: Path) -> dict[str, Any]:
         UserError: If there is no such folder, or the table cannot be written, or not there.
     """
     if not folder.is_dir():
+        if folder.suffix.lower() == ".csv" and folder.is_file():
+            cure = "give a folder of images; `sslmed reproduce FIGURE --data TABLE --dry-run` checks a table"
+            raise UserError(f"{folder}: is a file; {cure}")
         what = "is a file" if folder.exists() else f"no such folder{did_you_mean_path(folder)}"
         raise UserError(f"{folder}: {what}; give a folder of images")
     refuse_within(table.parent, [folder], f"--table {table}")

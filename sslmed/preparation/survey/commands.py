@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sslmed.core.errors import DataError
+from sslmed.core.text import shorten
 from sslmed.preparation.readers import layouts
 from sslmed.preparation.readers.dataset import LABELS_OF_TASKS, Dataset
 from sslmed.preparation.readers.table_rows import COLUMNS
@@ -118,4 +119,7 @@ def _advice(table: Table) -> list[str]:
     if sheet is not None and sheet.others and not sheet.column and not table.labels:
         what = f"{sheet.path} lists the images, and its label may be {', '.join(sheet.others)}"
         advice.append(f"has no class or value; {what}: add it as one")
+    if sheet is not None and sheet.column and len(sheet.others) > 1:
+        others = shorten([name for name in sheet.others if name != sheet.column])
+        advice.append(f"{sheet.kind} is {sheet.column} of {sheet.path}, which also has {others}: is that the label?")
     return advice

@@ -61,7 +61,8 @@ def pair(
         elif not fitting or (len(fitting) > 1 and not by_name):
             could_be = f"it could be that of {shorten([*map(str, fitting)])}" if fitting else "there is none near it"
             remarks.problems.append(
-                f"{mask}: is a label map by its name, but no image is called so, and {could_be}; rename it"
+                f"{mask}: is a label map by its name, but no image is called so, and {could_be}; "
+                "rename it, or enter it in a column mask of the table"
             )
         else:
             found.append((fitting[0], mask))

@@ -8,6 +8,14 @@ COMMANDS = [
     Bad("mistyped command", "reproduse fig3", ("reproduse: no such command; did you mean reproduce?",)),
     Bad("no command", "", ("give a command (fit, ",)),
     Bad("check of no folder", "check Tsk", ("Tsk: no such folder; did you mean Task?",)),
+    Bad(
+        "check of a table",
+        "check table.csv",
+        (
+            "table.csv: is a file; give a folder of images; `sslmed reproduce FIGURE --data TABLE --dry-run` checks a table",
+        ),
+        make=write("table.csv", "image\n"),
+    ),
     Bad("check of a file", "check figure.yaml", ("figure.yaml: is a file; give a folder of images",)),
     Bad(
         "table in the data",
