@@ -134,6 +134,7 @@ def _unknown_argument(option: str, class_path: str | None, name: str) -> str:
     module, _, kind = class_path.rpartition(".")
     made_by = getattr(importlib.import_module(module), kind)
     *outer, last = name.split(".")
+    first = f"{option}.{name.partition('.')[0]}"
     for part in outer:  # into a dataclass, as the `optimization` of a model
         annotation = _parameters(made_by).get(part)
         nested = next((each for each in (annotation, *get_args(annotation)) if is_dataclass(each)), None)
@@ -141,6 +142,8 @@ def _unknown_argument(option: str, class_path: str | None, name: str) -> str:
             last = part
             break
         made_by, option = nested, f"{option}.{part}"
+    if last in _parameters(made_by):  # of a base, whose parameters a class of the user's own need not take
+        return f"{first}: {kind} does not take {first.rpartition('.')[2]}; add it to its constructor, and pass it on"
     listed = f"; it has {', '.join(field.name for field in fields(made_by))}" if is_dataclass(made_by) else ""
     cure = did_you_mean(last, _parameters(made_by)) or listed
     return f"{option}.{last}: {made_by.__name__} has no such option{cure}"
