@@ -31,7 +31,7 @@ which presets for GPUs train.
 """
 
 IMAGES = 3
-"""Images per case of the published pretext task that encodes most, exemplar. DINO's four fit into what `HELD` spares."""
+"""Images per case of the published task that encodes most, exemplar. DINO's four fit into what `HELD` spares."""
 
 BATCH = 4  # of DataModule
 
