@@ -22,14 +22,27 @@ def doubts(dataset: Dataset, records: Mapping[str, Record], store: Store) -> Ite
         store: The prepared dataset.
     """
     yield from _guessed_places(dataset, records)
-    yield from _contradictions(store)
-    labels = [case.label for case in dataset.cases if isinstance(case.label, int | float)]
-    named = [dataset.label_names[int(label)] for label in labels] if dataset.labels == "class" else labels
-    for note in (*missing_labels(dataset.labels, named), *order_note(dataset.modalities)):
+    for note in (*label_doubts(store), *order_note(dataset.modalities)):
         yield f"{dataset.root}: {note}"
     if dataset.label_maps:
         what = f"{count(len(dataset.label_maps), 'volume')} not taken as images, but as label maps by name"
         yield f"{what}; the first is {dataset.label_maps[0]}; a table can list it if it is one"
+
+
+def label_doubts(store: Store) -> list[str]:
+    """Say what to look at in the labels: those that may stand for a missing one, and copies with different ones."""
+    notes = []
+    if store.labels == "class":
+        names = [*store.label_names.values()]
+        notes += missing_labels("class", [names[index] for case in store.labelled for index in store.classes(case)])
+    if store.labels == "value":
+        notes += missing_labels("value", map(store.value, store.labelled))
+    first: dict[str, str] = {}
+    pairs = [(case, first.setdefault(store.digests[case], case)) for case in store.labelled]
+    found = [f"{case} and {other}" for case, other in pairs if case != other and not _same_label(store, case, other)]
+    if found:
+        notes.append(f"copies of an image have different labels ({shorten(found)}); correct them, or leave one out")
+    return notes
 
 
 def _guessed_places(dataset: Dataset, records: Mapping[str, Record]) -> Iterator[str]:
@@ -41,16 +54,6 @@ def _guessed_places(dataset: Dataset, records: Mapping[str, Record]) -> Iterator
         what = "at an unknown place (both form codes in the header are 0)"
         how = "axes are taken to run to the left, to the back and up, as ITK takes them"
         yield f"{count(len(guessed), 'image')} {what}; {how}; the first is {guessed[0]}"
-
-
-def _contradictions(store: Store) -> Iterator[str]:
-    """Name copies of an image that have another label than it: one of the labels is wrong."""
-    first: dict[str, str] = {}
-    pairs = [(case, first.setdefault(store.digests[case], case)) for case in store.labelled]
-    found = [f"{case} and {other}" for case, other in pairs if case != other and not _same_label(store, case, other)]
-    if found:
-        what = f"copies of an image have different labels ({shorten(found)})"
-        yield f"{store.root}: {what}; correct them, or leave one out"
 
 
 def _same_label(store: Store, case: str, other: str) -> bool:

@@ -14,6 +14,7 @@ from sslmed.evaluation.resolution import lost_labels
 from sslmed.experiments.arms import BASELINE, Arm
 from sslmed.experiments.experiment import kept_experiment
 from sslmed.experiments.runs import plan_of
+from sslmed.preparation.doubts import label_doubts
 from sslmed.reporting.captions import INCOMPLETE, caption, notes_of
 from sslmed.reporting.html import facts
 from sslmed.reporting.html import tables as page_tables
@@ -82,6 +83,7 @@ def _content(experiment: FinishedExperiment) -> dict[str, Any]:
         "transductive": experiment.transductive,
         "frozen": experiment.frozen,
         "lost_labels": [] if experiment.store is None else lost_labels(experiment.store),
+        "doubtful_labels": [] if experiment.store is None else label_doubts(experiment.store),
         "missing": experiment.missing,
         "incomplete": INCOMPLETE,
         "answer": answer(experiment),

@@ -259,6 +259,21 @@ def test_without_slices_it_says_so_and_without_the_prepared_data_it_does_without
     assert "no longer where the runs found them" in page
 
 
+def test_labels_that_need_a_look_are_said(tmp_path):
+    work = write_experiment(tmp_path, arms=("baseline",), figure="fig4", cases=2, examples=False)
+    assert "DOUBTFUL LABELS" not in report_experiment(work, tmp_path).read_text()
+    store = tmp_path / "stores" / "data-0123" / "store.json"
+    content = json.loads(store.read_text())
+    content["label_names"]["3"] = "unknown"
+    for case, grade in {"a": 3, "b": 1, "c": 3}.items():
+        content["records"][case] |= {"classes": [grade], "label": grade}
+    content["records"]["b"]["digest"] = "a"
+    store.write_text(json.dumps(content))
+    page = report_experiment(work, tmp_path).read_text()
+    assert "labels that need a look: the class unknown (2 cases) may stand for a missing one" in page
+    assert "labels that need a look: copies of an image have different labels (b and a)" in page
+
+
 @pytest.mark.slow
 def test_slices_are_bounded_and_what_is_left_out_is_named(tmp_path, monkeypatch):
     work = write_experiment(tmp_path, arms=("baseline", "rotation"), cases=3)
