@@ -244,6 +244,10 @@ class ClassificationTask(PretextTask[Tensor]):
         """Compute the cross-entropy `()` of logits `(B, num_classes)` and class indices `(B,)`."""
         return F.cross_entropy(outputs, targets)
 
+    def class_name(self, index: int) -> str:
+        """Name a class in words, for the report and Weights & Biases."""
+        return f"class {index}"
+
     def measures(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """Return the fraction of correct predictions, `accuracy`; logits are `(B, num_classes)`, classes `(B,)`."""
         return {"accuracy": multiclass_accuracy(outputs, targets, num_classes=self.num_classes, average="micro")}
@@ -252,7 +256,9 @@ class ClassificationTask(PretextTask[Tensor]):
         """Return the true class, the predicted class and its probability for each case."""
         probabilities, classes = outputs.float().softmax(1).max(1)
         return [
-            Answer(f"class {target}, answered {answer} with a probability of {probability:.2f}")
+            Answer(
+                f"{self.class_name(target)}, answered {self.class_name(answer)} with a probability of {probability:.2f}"
+            )
             for target, answer, probability in zip(
                 targets.tolist(), classes.tolist(), probabilities.tolist(), strict=True
             )

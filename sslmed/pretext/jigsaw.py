@@ -103,6 +103,10 @@ class Jigsaw(ClassificationTask):
         self.centred_validation = centred_validation
         self.register_buffer("permutations", far_permutations(num_permutations, num_patches, permutation_seed))
 
+    def class_name(self, index: int) -> str:
+        """Name an order of the patches, as `order 17`."""
+        return f"order {index}"
+
     def make_task(self, images: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """Cut every image into patches, and shuffle them by a random permutation.
 

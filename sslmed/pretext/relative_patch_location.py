@@ -4,6 +4,7 @@ Sources: in 2-D Doersch et al. 2015, https://arxiv.org/abs/1505.05192; in 3-D Ta
 https://arxiv.org/abs/2006.03829.
 """
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -41,6 +42,12 @@ class RelativePatchLocation(ClassificationTask):
     ) -> None:
         super().__init__(encoder, 2, GRID**encoder.spatial_dims - 1, head, optimization)
         self.jitter = check_jitter(jitter)
+
+    def class_name(self, index: int) -> str:
+        """Name a cell by its steps from the centre along each axis, as `cell (-1, 0, +1)`."""
+        number = index + (index >= self.num_classes // 2)
+        steps = np.array(np.unravel_index(number, (GRID,) * self.encoder.spatial_dims)) - 1
+        return f"cell ({', '.join(f'{step:+d}' if step else '0' for step in steps)})"
 
     def make_task(self, images: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """Cut a patch from the centre cell and one from another random cell of every image.

@@ -94,6 +94,12 @@ class Rotation(ClassificationTask):
         self.affine = affine
         self.register_buffer("tables", sources(encoder.spatial_dims), persistent=False)
 
+    def class_name(self, index: int) -> str:
+        """Name a rotation, as `90° about axis 3`; in 2-D, `90°`."""
+        turns, plane = ROTATIONS[index]
+        about = f" about axis {4 - sum(plane)}" if self.encoder.spatial_dims == 3 else ""
+        return f"{90 * turns}°{about}" if turns else "no rotation"
+
     def make_task(self, images: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """Rotate every image by a random class.
 

@@ -250,10 +250,19 @@ def test_trains_under_lightning_on_half_precision_images(name):
 
 
 def test_answers_name_the_truth_and_what_the_network_holds_likeliest():
-    for task in (build(name, "unet-2d") for name in ("Rotation", "Jigsaw", "RelativePatchLocation")):
+    words = {
+        "Rotation": ("no rotation", "90°", "270° about axis 1", "180° about axis 2"),
+        "Jigsaw": ("order 0", "order 1", "order 4", "order 8"),
+        "RelativePatchLocation": ("cell (-1, -1)", "cell (-1, 0)", "cell (-1, 0, 0)", "cell (-1, +1, +1)"),
+    }
+    for name, (first, second, fifth, ninth) in words.items():
+        task = build(name, "unet-2d")
         assert isinstance(task, Rotation | Jigsaw | RelativePatchLocation)
         (answer,) = task.answers(torch.tensor([[0.0, math.log(3.0)]]), torch.tensor([0]))
-        assert answer.words == "class 0, answered 1 with a probability of 0.75"
+        assert answer.words == f"{first}, answered {second} with a probability of 0.75"
+        volumes = build(name, "unet-3d")
+        assert isinstance(volumes, Rotation | Jigsaw | RelativePatchLocation)
+        assert [volumes.class_name(index) for index in (4, 8)] == [fifth, ninth]
 
 
 def test_a_reconstruction_is_shown_as_an_image():
