@@ -40,11 +40,26 @@ def write_card(
         "form": form,
         "licence": licence,
         "size": size,
+        "output": _output(description, size),
         "described": description,
     }
     data = _card_data(description, name, licence)
     card = ModelCard.from_template(data, template_str=TEMPLATE.read_text(encoding="utf-8"), **text)
     write_text(path, f"{card}\n")
+
+
+def _output(description: Description, size: Sequence[int]) -> dict[str, str]:
+    """Name what a graph gives, and say what it is."""
+    if not description.is_task:
+        return {"name": "maps", "meaning": "A list of feature maps (B, C_i, *spatial_i), finest first."}
+    if description.recipe.labels == "value":
+        return {"name": "(value,)", "meaning": "(B,), in the unit of the labels."}
+    number = len(description.recipe.label_names)
+    if description.network["init_args"].get("objective") == "ordinal":
+        return {"name": "(logits,)", "meaning": f"(B, {number - 1}): sigmoids are P(grade > 0), P(grade > 1), …"}
+    sides = size if description.recipe.labels == "map" else ()
+    shape = ", ".join(map(str, ("B", number, *sides)))
+    return {"name": "(logits,)", "meaning": f"({shape}): their softmax over axis 1 gives the probabilities of classes."}
 
 
 def _card_data(description: Description, name: str, licence: str) -> Any:  # noqa: ANN401 - untyped without the extra

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from sslmed.core.errors import UserError
 from sslmed.core.extras import require
+from sslmed.downstream import Regression
 from sslmed.exporting.request import Request
 
 FILE = "model.onnx"
@@ -35,7 +36,8 @@ class Graph(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Apply the network to `(B, C, *spatial)`."""
-        outputs = self.network(images)
+        # Values are in their unit: nothing else in an export has the mean and the scale of standardised ones.
+        outputs = self.network.outputs(images) if isinstance(self.network, Regression) else self.network(images)
         return (outputs,) if torch.is_tensor(outputs) else tuple(outputs)
 
 
@@ -81,10 +83,10 @@ def write(request: Request, folder: Path) -> None:
 
 
 def output_names(request: Request, count: int) -> list[str]:
-    """Name the outputs: `map_0` and so on of an encoder, else `logits`, or `standardised_value`."""
+    """Name the outputs: `map_0` and so on of an encoder, else `logits`, or `value`."""
     if request.description.part == "encoder":
         return [f"map_{level}" for level in range(count)]
-    return ["standardised_value" if request.description.recipe.labels == "value" else "logits"]
+    return ["value" if request.description.recipe.labels == "value" else "logits"]
 
 
 def write_graph(graph: Graph, example: Tensor, path: Path, names: list[str]) -> None:

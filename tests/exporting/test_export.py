@@ -166,11 +166,28 @@ def test_onnx_gives_what_the_run_gives_for_any_batch(trained, tmp_path, kind, pa
     network = model.encoder if part == "encoder" else model.network
     for batch in (1, 5):
         images = torch.rand(batch, *given.shape[1:])
-        with torch.inference_mode():
-            expected = network(images)
+        with torch.inference_mode():  # a value in its unit: nothing else in the folder has its mean and scale
+            expected = network.outputs(images) if kind == "regression" else network(images)
         expected = expected if isinstance(expected, list) else [expected]
         for one, other in zip(session.run(None, {given.name: images.numpy()}), expected, strict=True):
             np.testing.assert_allclose(one, other, atol=1e-5 * max(1, other.abs().max()))
+
+
+@pytest.mark.parametrize(
+    ("kind", "part", "changed", "name", "meaning"),
+    [
+        ("segmentation", "network", {}, "(logits,)", "(B, 3, 16, 16, 16): their softmax over axis 1"),
+        ("classification", "network", {}, "(logits,)", "(B, 5): their softmax over axis 1"),
+        ("classification", "network", {"objective": "ordinal"}, "(logits,)", "(B, 4): sigmoids are P(grade > 0), "),
+        ("regression", "network", {}, "(value,)", "(B,), in the unit of the labels"),
+        ("segmentation", "encoder", {}, "maps", "A list of feature maps (B, C_i, *spatial_i), finest first"),
+    ],
+)
+def test_the_card_of_onnx_says_what_comes_out(trained, tmp_path, kind, part, changed, name, meaning) -> None:
+    described = Description.of_run(read_run(trained[kind]), part)
+    described.network["init_args"].update(changed)
+    write_card(tmp_path / "card.md", described, name="x", form="onnx", licence="mit", size=described.input_size)
+    assert f'{name} = session.run(None, {{"image": images}})\n# {meaning}' in (tmp_path / "card.md").read_text()
 
 
 @pytest.mark.slow
