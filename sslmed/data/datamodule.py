@@ -36,7 +36,7 @@ class StoreDataModule(LightningDataModule):
         seed: Seed, together with the fold, of the batches and of the order of labels.
         fold: Fold of the run. Each fold has its own random numbers.
         batch_size: Images per update.
-        updates: Length of training in updates. Give this or `epochs`.
+        updates: Length of training in updates, rounded to a multiple of `validations`. Give this or `epochs`.
         epochs: Length of training in passes over the training images, as in papers; of volumes, over all slices.
         validations: Number of validation passes, evenly spaced, the last one at the end.
         crop_size: Train on random crops of this size in voxels, and evaluate whole images. Only the crop is read.

@@ -41,7 +41,7 @@ def conclude(outcome: Outcome) -> int:
         print(_score(score))
         if Arm.parse(arm).is_pretrained:
             print(_benefit(score))
-    print(f"next: sslmed predict --model {directory.path} --images SCANS --out MASKS")
+    print(f"next: sslmed predict --model {directory.path} --images IMAGES --out PREDICTIONS")
     print(f"or, to give it to others: sslmed export {directory.path} OUT")
     return 0
 
