@@ -3,6 +3,8 @@
 Source: Caron et al. 2021, https://arxiv.org/abs/2104.14294.
 """
 
+from contextlib import nullcontext
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -49,7 +51,9 @@ class Prototypes(nn.Linear):
 
     def forward(self, embeddings: Tensor) -> Tensor:
         """Compute the similarities `(N, K)` of embeddings `(N, E)`."""
-        with torch.autocast(embeddings.device.type, enabled=False):  # it would round the similarities
+        kind = embeddings.device.type  # the meta device, where shapes are computed, has no autocast
+        exact = torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()
+        with exact:  # it would round the similarities
             return F.linear(F.normalize(embeddings.float(), dim=1), F.normalize(self.weight.float(), dim=1))
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import psutil
 import pytest
 
 KEY = "fake" * 10
@@ -173,6 +174,23 @@ def fake_wandb(home: Path, patch: pytest.MonkeyPatch) -> Iterator[FakeWandb]:
             yield server
         finally:
             if "wandb" in sys.modules:
-                sys.modules["wandb"].teardown()  # it keeps the server's address and the key
+                _end_client()
             server.shutdown()
             thread.join()
+
+
+def _end_client() -> None:
+    """End W&B's client, which keeps the server's address and the key. Its service, which may hang, is killed then."""
+    killer = threading.Timer(60, _kill_service)
+    killer.start()
+    try:
+        with contextlib.suppress(SystemExit):  # of a service that was killed
+            sys.modules["wandb"].teardown()
+    finally:
+        killer.cancel()
+
+
+def _kill_service() -> None:
+    for child in psutil.Process().children():
+        if "wandb-core" in child.name():
+            child.kill()
