@@ -138,7 +138,7 @@ def _choose(grid: Grid, found: Fingerprint, jobs: int | None) -> tuple[Sequence[
     fitting = usual if room is None else memory.voxels(room)
     most = min(fitting, LARGEST[jobs is None or bytes_of_gpu is not None])
     crop = choose_crop(found, voxels=most, reduction=encoder.reduction)
-    longer = max(1.0, saved_bytes(encoder) / saved_bytes(usual_encoder)) * max(1.0, prod(crop) / usual)
+    longer = max(1.0, sum(saved_bytes(encoder)) / sum(saved_bytes(usual_encoder))) * max(1.0, prod(crop) / usual)
     costs = {name: round(getattr(grid.preset.estimate, name) * longer, 1) for name in SECONDS}
     costs["memory_gib"] = round(memory.of(prod(crop)) / 2**30, 1)
     return crop, costs, room

@@ -23,11 +23,13 @@ PROCESS = 3 * 2**28
 WEIGHTS = 6
 """Times the weights: themselves, gradients, two moments of Adam, and a checkpoint. Measured: up to 6."""
 
-HELD = {"core": 3.75, "GPU": 2.0}
-"""Memory of an update over what the encoder saves in float32 for its gradients, by the device that a preset is for.
+HELD = {"core": (3.5, 6.0), "GPU": (2.0, 0.0)}
+"""Memory of an update, by the device that a preset is for, over what the encoder saves in float32 for its gradients,
+and over the largest tensor of that.
 
-Measured: on a CPU 1.2 (DenseNet) to 3.2 (Swin), the most of both precisions; on an H100 1.3 (U-Net) in bfloat16, in
-which presets for GPUs train.
+Freed memory is kept (`core.memory`), and its gaps are often too small for the largest tensors. So on a CPU the same
+job takes more or less: Swin on 48³ 6.7 to 10.7 GiB, in steps of its maps of attention. Measured on an H100: 1.3 of
+what is saved (U-Net), in bfloat16, in which presets for GPUs train.
 """
 
 IMAGES = 3
@@ -72,12 +74,14 @@ def memory_of(grid: Grid, encoder: Encoder) -> Memory:
     weights = sum(weight.nbytes for part in parts for weight in part.parameters())
     contents = [read_yaml(path) for name in ("run", "pretrain") for path in grid.overlay(f"{name}.yaml")]
     images = IMAGES * find_setting(contents, "data.batch_size", BATCH)
-    per_voxel = HELD[grid.preset.estimate.device] * saved_bytes(encoder)
+    saved = saved_bytes(encoder)
+    of_all, of_largest = HELD[grid.preset.estimate.device]
+    per_voxel = of_all * sum(saved) + of_largest * max(saved)
     return Memory(PROCESS + WEIGHTS * weights, per_voxel, images)
 
 
-def saved_bytes(encoder: Encoder) -> float:
-    """Return what an encoder keeps of each voxel for its gradients, in bytes. This sets the memory of an update."""
+def saved_bytes(encoder: Encoder) -> list[float]:
+    """Return what an encoder keeps of each voxel for its gradients, which sets an update's memory: bytes by tensor."""
     side = max(SIDE, 2 * encoder.reduction)  # norms need several voxels in the coarsest map
     weights = {weight.untyped_storage().data_ptr() for weight in encoder.parameters()}
     kept: dict[int, int] = {}
@@ -91,4 +95,4 @@ def saved_bytes(encoder: Encoder) -> float:
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         maps = encoder(torch.rand(1, 1, *[side] * 3))
     del maps
-    return sum(kept.values()) / side**3
+    return [size / side**3 for size in kept.values()]
