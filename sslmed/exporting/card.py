@@ -55,7 +55,7 @@ def _output(description: Description, size: Sequence[int]) -> dict[str, str]:
     if description.recipe.labels == "value":
         return {"name": "(value,)", "meaning": "(B,), in the unit of the labels."}
     number = len(description.recipe.label_names)
-    if description.network["init_args"].get("objective") == "ordinal":
+    if description.is_ordinal:
         return {"name": "(logits,)", "meaning": f"(B, {number - 1}): sigmoids are P(grade > 0), P(grade > 1), …"}
     sides = size if description.recipe.labels == "map" else ()
     shape = ", ".join(map(str, ("B", number, *sides)))

@@ -85,6 +85,11 @@ class Description:
         return self.part != "encoder" and self.run["kind"] == "finetune"
 
     @property
+    def is_ordinal(self) -> bool:
+        """Whether it decides for each grade but the last if it is exceeded: see `sslmed.downstream.ordinal`."""
+        return self.is_task and self.network["init_args"].get("objective") == "ordinal"
+
+    @property
     def input_size(self) -> tuple[int, ...] | None:
         """Sides in voxels of what the network sees; `None` if images differ in size and it sees whole ones."""
         if self.window is not None:

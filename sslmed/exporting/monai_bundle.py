@@ -38,6 +38,10 @@ INFERENCE = {
 }
 """How `monai.bundle run` predicts."""
 
+OUTPUTS = {"map": ("image", "labels"), "class": ("probabilities", "classes"), "value": ("tuples", "values")}
+"""Kind of the labels -> MONAI's type and format of the outputs. Of `labels`, the class is that of the largest channel;
+`values` is ours, as MONAI has no format of values."""
+
 
 def check(request: Request) -> None:
     """Check that the network predicts something.
@@ -95,7 +99,7 @@ def _input(request: Request) -> dict[str, Any]:
     is_photo, is_hounsfield = recipe.spatial_dims == 2, all(map(is_ct, recipe.modalities))
     return {
         "type": "image",
-        "format": "rgb" if is_photo else ("hounsfield" if is_hounsfield else "magnitude"),
+        "format": "hounsfield" if is_hounsfield else "magnitude",
         "modality": "photograph" if is_photo else ", ".join(recipe.modalities),
         "num_channels": described.in_channels,
         "spatial_shape": _shape(request),
@@ -107,17 +111,24 @@ def _input(request: Request) -> dict[str, Any]:
 
 
 def _output(request: Request) -> dict[str, Any]:
-    names = request.description.recipe.label_names
-    is_map = request.description.recipe.labels == "map"
+    """Describe what `network_def` gives: the network's own outputs, before `sslmed.load` turns them into an answer."""
+    described, recipe = request.description, request.description.recipe
+    names = [*recipe.label_names.values()]
+    if recipe.labels == "value":
+        names = ["standardised value; times target_scale, plus target_mean (both in models/model.pt)"]
+    elif described.is_ordinal:
+        names = [f"above {name}" for name in names[:-1]]
+    is_map = recipe.labels == "map"
+    kind, form = OUTPUTS[recipe.labels]
     return {
-        "type": "image" if is_map else "probabilities",
-        "format": "segmentation" if is_map else "classes",
-        "num_channels": max(1, len(names)),
+        "type": kind,
+        "format": form,
+        "num_channels": len(names),
         "spatial_shape": _shape(request) if is_map else [1],
         "dtype": "float32",
         "value_range": [],
-        "is_patch_data": request.description.window is not None and is_map,
-        "channel_def": {str(index): name for index, name in enumerate(names.values())} or {"0": "value"},
+        "is_patch_data": described.window is not None and is_map,
+        "channel_def": {str(index): name for index, name in enumerate(names)},
     }
 
 
