@@ -67,6 +67,8 @@ def crossing(
     points = range(len(refined))
     estimates = [estimate([fold[i] for fold in fine], bounds, test_to_train=test_to_train) for i in points]
     mean, low, high = (np.array([getattr(each, name) for each in estimates]) for name in ("mean", "low", "high"))
+    is_level = [not any(fold[i].any() for fold in fine) for i in points]
+    low[is_level] = high[is_level] = 0  # as the baseline's curve at its own end: that it is reached is no estimate
     # The upper end of the curve is the first to reach the level.
     value, first, last = (_first_reached(refined, curve) for curve in (mean, high, low))
     return Crossing(value, first, last, _may_rise(mean[::STEPS], high[::STEPS]))

@@ -15,6 +15,9 @@ The source of the standard error of a cell's mean depends on what was run:
   training sets of these folds, so it needs no correction.
 * Fewer than five runs: the spread of the cases' means, without a p-value. It does not include training noise.
 
+Where there is no spread, as with 12 of 12 images classified correctly, the noise is not 0 but unknown: see
+`_of_equal_values`.
+
 Limits: ρ cannot be estimated from the folds, and no unbiased estimate of the variance of m exists (Bengio and
 Grandvalet 2004, https://www.jmlr.org/papers/v5/grandvalet04a.html). The correction assumes a ρ: 0.24 for five folds
 with a fifth of the training cases used for validation. The interval is exact if this is the true ρ, and too wide if ρ
@@ -39,6 +42,9 @@ ENOUGH_RUNS = 5
 """Smallest number of runs for intervals with training noise, and for p-values."""
 
 LEVEL = 0.95
+
+ROUNDING = 1e-12
+"""Spread of values, relative to their size, that is rounding: jackknife pseudo-values lose three digits."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,9 @@ def estimate(folds: Sequence[Floats], bounds: tuple[float, float], *, test_to_tr
     if any(df == 0 for _, df in parts):
         return Estimate(mean, *bounds, *bounds, None, n_runs, n_cases)
     error, df = _combine(parts)
+    if error <= ROUNDING * abs(mean):
+        low, high, chance = _of_equal_values(mean, bounds, _number_of_equal(folds, parts))
+        return Estimate(mean, low, high, low, high, chance if n_runs >= ENOUGH_RUNS else None, n_runs, n_cases)
     widening = variance_factor(len(folds), test_to_train) * len(folds) if len(folds) >= ENOUGH_RUNS else 1.0
     corrected = error * widening**0.5
     t = float(special.stdtrit(df, (1 + LEVEL) / 2))
@@ -196,7 +205,29 @@ def _combine(parts: Sequence[tuple[float, int]]) -> tuple[float, float]:
     return variance**0.5, variance**2 / sum(part**2 / df for part, df in parts)
 
 
+def _number_of_equal(folds: Sequence[Floats], parts: Sequence[tuple[float, int]]) -> int:
+    """Count the values without spread: cases if all have the same value, else the means that tell the noise."""
+    values = np.concatenate([fold.ravel() for fold in folds])
+    if np.ptp(values) <= ROUNDING * abs(values).max():
+        return sum(fold.shape[1] for fold in folds)
+    return min(df for _, df in parts) + 1
+
+
+def _of_equal_values(mean: float, bounds: tuple[float, float], number: int) -> tuple[float, float, float]:
+    """Compute the interval of a mean and the p-value of 0 from equal values, whose spread does not tell the noise.
+
+    If the true mean were further up by a fraction q of the way to the upper bound, at least the fraction q of all
+    values would be different, and n values would be equal with a probability of at most (1 − q)ⁿ. The interval is
+    where this is 2.5 % or more. For proportions of 0 and 1, it is that of Clopper and Pearson 1934,
+    https://doi.org/10.1093/biomet/26.4.404; for the largest possible differences, p is that of the sign test.
+    """
+    low, high = bounds
+    away = 1 - ((1 - LEVEL) / 2) ** (1 / number)
+    beyond = low if mean > 0 else high
+    fraction = mean / (mean - beyond) if mean else 0.0
+    p = min(1.0, 2 * (1 - fraction) ** number)
+    return mean - away * (mean - low), mean + away * (high - mean), p
+
+
 def _p_value(mean: float, error: float, df: float) -> float:
-    if error == 0:
-        return float(mean == 0)
     return float(2 * special.stdtr(df, -abs(mean) / error))

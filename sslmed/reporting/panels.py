@@ -155,11 +155,19 @@ def draw_comparison(axes: Axes, tables: Tables, arms: Sequence[ArmStyle], publis
 
 
 def band(runs: pd.DataFrame, metric: str, test_to_train: float) -> tuple[list[float], list[float]]:
-    """Return lower and upper ends for each update: the interval, or the range of runs if there are too few folds."""
+    """Return lower and upper ends for each update: the interval, or the range of runs if there are too few folds.
+
+    A pass in which all runs score the same, as 0 before anything is segmented, has a point: its interval would tell the
+    number of folds, not how learning goes.
+    """
     fold_of_run = runs.columns.get_level_values("fold")
     folds = fold_of_run.unique()
+    low, high = runs.min(axis=1).tolist(), runs.max(axis=1).tolist()
     if len(folds) < ENOUGH_RUNS:
-        return list(runs.min(axis=1)), list(runs.max(axis=1))
-    by_fold = [[scores[fold_of_run == fold][:, None] for fold in folds] for scores in runs.to_numpy()]
-    estimates = [estimate(scores, find(metric).bounds, test_to_train=test_to_train) for scores in by_fold]
-    return [e.low for e in estimates], [e.high for e in estimates]
+        return low, high
+    for number, scores in enumerate(runs.to_numpy()):
+        if low[number] < high[number]:
+            by_fold = [scores[fold_of_run == fold][:, None] for fold in folds]
+            interval = estimate(by_fold, find(metric).bounds, test_to_train=test_to_train)
+            low[number], high[number] = interval.low, interval.high
+    return low, high

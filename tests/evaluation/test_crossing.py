@@ -10,6 +10,9 @@ from scipy.optimize import brentq
 from sslmed.evaluation.crossing import crossing
 
 WIDE = (-100.0, 100.0)
+LITTLE = 1e-9 * np.random.default_rng(1).normal(size=(5, 1, 1, 1))
+"""Noise of five folds that makes no difference to results; none at all would not tell how large it is."""
+
 FRACTIONS = np.log([0.05, 0.1, 0.25, 0.5, 1])
 UPDATES = np.arange(30, 180, 30.0)
 
@@ -30,11 +33,18 @@ def rising(x, folds, seeds, cases, rng, *, level, arm=0.0, run=0.0, case=0.0, re
         yield curve + common + of_points - of_baseline
 
 
-@pytest.mark.parametrize(("level", "reached"), [(0.3, 2.5), (0.8, 4.0), (-0.1, -np.inf), (0.9, np.inf)])
+@pytest.mark.parametrize(("level", "reached"), [(0.3, 2.5), (-0.1, -np.inf), (0.9, np.inf)])
 def test_without_noise_it_is_where_straight_lines_reach_the_level(level, reached):
     curve = np.array([0.0, 0.2, 0.4, 0.8]) - level
-    result = crossing([1, 2, 3, 4], [np.full((2, 3), 1) * curve[:, None, None]] * 5, WIDE, test_to_train=0)
+    result = crossing([1, 2, 3, 4], list(np.ones((2, 3)) * curve[:, None, None] + LITTLE), WIDE, test_to_train=0)
     assert (result.value, result.low, result.high) == (pytest.approx(reached),) * 3
+
+
+def test_a_curve_reaches_its_own_end_there_however_unknown_the_noise():
+    curve = np.array([-0.6, -0.4, -0.2, 0.0])[:, None, None]
+    for bounds in (WIDE, (-np.inf, np.inf)):
+        result = crossing([1, 2, 3, 4], list(curve * np.ones((2, 3)) * (1 + LITTLE)), bounds, test_to_train=0)
+        assert (result.value, result.low, result.high) == (pytest.approx(4),) * 3
 
 
 def test_one_point_is_reached_or_not():
@@ -51,7 +61,7 @@ def test_a_dip_does_not_count_as_reached_early():
 @pytest.mark.parametrize(("curve", "may_rise"), [((0.1, 0.5, 0.4, 0.8), False), ((0.1, 0.4, 0.4, 0.8), True)])
 def test_a_curve_that_falls_by_more_than_chance_is_flagged(curve, may_rise):
     noise = np.random.default_rng(0).normal(size=(5, 4, 1, 1))
-    for spread, expected in ((0, may_rise), (0.01, may_rise), (0.3, True)):
+    for spread, expected in ((1e-9, may_rise), (0.01, may_rise), (0.3, True)):
         folds = list(np.array(curve)[:, None, None] - 0.5 + spread * noise)
         assert crossing([1, 2, 3, 4], folds, WIDE, test_to_train=0).monotone is expected
 

@@ -115,10 +115,31 @@ def test_where_noise_cannot_be_told_the_interval_is_the_whole_range(shape):
     assert (result.mean, result.low, result.high, result.p) == (pytest.approx(0.7), 0, 1, None)
 
 
-@pytest.mark.parametrize(("difference", "p"), [(0.0, 1.0), (0.25, 0.0)])
-def test_without_any_noise_the_interval_is_a_point(difference, p):
-    result = estimate(np.full((5, 1, 4), difference), (-1, 1), test_to_train=0)
-    assert (result.low, result.high, result.p) == (difference, difference, p)
+@pytest.mark.parametrize(("hits", "n_cases"), [(1, 12), (0, 12), (1, 60)])
+def test_where_all_cases_are_equal_the_interval_is_that_of_clopper_and_pearson(hits, n_cases):
+    exact = stats.binomtest(hits * n_cases, n_cases).proportion_ci(0.95, method="exact")
+    result = estimate(np.full((1, 1, n_cases), float(hits)), (0, 1), test_to_train=0)
+    assert (result.low, result.high) == pytest.approx((exact.low, exact.high))
+    assert (result.plain_low, result.plain_high) == (result.low, result.high)
+
+
+@pytest.mark.parametrize("difference", [1.0, -1.0])
+def test_where_all_runs_differ_by_as_much_as_they_can_p_is_that_of_the_sign_test(difference):
+    for folds in (5, 10):
+        values = np.full((folds, 1, 1), difference)
+        assert estimate(values, (-1, 1), test_to_train=RATIO).p == pytest.approx(stats.binomtest(0, folds).pvalue)
+
+
+def test_equal_differences_of_all_folds_are_not_certain():
+    in_each_fold = np.tile([1.0, 0.0, 0.0, 0.0], (5, 1, 1)) + np.linspace(0, 1e-16, 5)[:, None, None]
+    for values in (in_each_fold, np.full((5, 1, 1), 0.25)):
+        result = estimate(values, (-1, 1), test_to_train=RATIO)
+        assert result.low < 0 < result.high
+        assert result.p == pytest.approx(2 * 0.8**5)  # a fifth of 0 - (-1) below 0.25 could be at -1, for a mean of 0
+    nothing = estimate(np.zeros((5, 1, 4)), (-1, 1), test_to_train=RATIO)
+    assert (nothing.p, nothing.low) == (1, -nothing.high)
+    unbounded = estimate(np.full((5, 1, 4), 0.25), (-np.inf, np.inf), test_to_train=RATIO)
+    assert (unbounded.low, unbounded.high, unbounded.p) == (-np.inf, np.inf, 1)
 
 
 @given(st.integers(1, 6), st.integers(1, 4), st.integers(1, 6), st.integers(0, 2**32 - 1))
@@ -127,6 +148,14 @@ def test_interval_holds_the_mean_within_bounds_and_agrees_with_p(folds, seeds, c
     assert -1 <= result.low <= result.plain_low <= result.mean <= result.plain_high
     assert -1 <= result.low <= result.mean <= result.high <= 1
     if result.p is not None and not np.isclose(result.p, 0.05, atol=1e-6):
+        assert (result.p < 0.05) == (result.low > 0 or result.high < 0)
+
+
+@pytest.mark.parametrize("value", [0.2, 0.5, 0.51, 0.52, 0.53, 0.9])
+@pytest.mark.parametrize("shape", [(10, 1, 1), (5, 1, 1), (1, 5, 9)])
+def test_interval_and_p_of_equal_values_agree(value, shape):
+    for sign in (-1, 1):
+        result = estimate(np.full(shape, sign * value), (-1, 1), test_to_train=RATIO)
         assert (result.p < 0.05) == (result.low > 0 or result.high < 0)
 
 

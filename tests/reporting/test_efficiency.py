@@ -14,9 +14,13 @@ FRACTIONS = (0.1, 0.5, 1.0)
 
 def runs(scores, *, points, column, folds=5, cases=3, spread=0.01):
     """One row per arm, fold, case and point of its curve; `scores` gives the curves without noise."""
-    noise = np.random.default_rng(0).normal(size=folds) * spread
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=folds) * spread
     rows = [
-        {"arm": arm, column: point, "fold": fold, "seed": 0, "case": f"{fold}{case}", "value": score + noise[fold] * i}
+        {
+            **{"arm": arm, column: point, "fold": fold, "seed": 0, "case": f"{fold}{case}"},
+            "value": score + noise[fold] * i + 1e-9 * rng.normal(),  # without any, the noise would be unknown
+        }
         for i, (arm, curve) in enumerate(scores.items())
         for point, score in zip(points, curve, strict=True)
         for fold in range(folds)

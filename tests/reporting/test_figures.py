@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
@@ -12,7 +13,7 @@ from synthetic_runs import TASKS, write_runs
 from sslmed.experiments.experiment import read_experiment
 from sslmed.reporting.figures import draw_figure
 from sslmed.reporting.html.swatches import swatch
-from sslmed.reporting.panels import convergence, draw_convergence, draw_scores, legend_entries
+from sslmed.reporting.panels import band, convergence, draw_convergence, draw_scores, legend_entries
 from sslmed.reporting.published import published_curves
 from sslmed.reporting.styles import arm_styles, dodges, groups
 from sslmed.reporting.tables import collect
@@ -100,6 +101,14 @@ def test_five_folds_on_the_published_dataset(tmp_path):
     assert "no difference" not in page
     assert CASES_ONLY not in page
     assert "PHANTOM" not in page
+
+
+def test_a_pass_in_which_all_folds_score_the_same_has_no_band():
+    """Five times 0 before anything is segmented tell little: the interval would be more than half of the panel."""
+    runs = pd.DataFrame([[0.0] * 5, [0.1, 0.2, 0.3, 0.2, 0.1]], columns=pd.MultiIndex.from_product([range(5), [0]]))
+    low, high = band(runs.rename_axis(columns=["fold", "seed"]), "dice_foreground", 0.25)
+    assert low[0] == high[0] == 0
+    assert 0 < low[1] < 0.18 < high[1]
 
 
 def test_a_single_run_has_a_convergence_curve_without_a_band(tmp_path):
