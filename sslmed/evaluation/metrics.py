@@ -33,6 +33,8 @@ class Metric:
         bounds: Smallest and largest possible value; infinite where there is none.
         unit: Unit of the values, if there is one.
         higher_is_better: Whether it measures success, not error.
+        of_grades: Whether classes must have an order, or it means nothing. It is in tables of any classes, for readers
+            who know theirs, but shown only where it was asked for.
         values: Computes one value per case, `(cases,)`, from the rows of cases.csv. Their mean is the score. By default
             it reads the column with the name of the metric.
         pooled: Computes the score from all rows at once, where it is not a mean over cases. `values` then computes
@@ -46,6 +48,7 @@ class Metric:
     bounds: tuple[float, float] = (0.0, 1.0)
     unit: str = ""
     higher_is_better: bool = True
+    of_grades: bool = False
     values: Callable[[pd.DataFrame], Floats] | None = None
     pooled: Callable[[pd.DataFrame], float] | None = None
 
@@ -107,6 +110,7 @@ METRICS: dict[str, Metric] = {
             "quadratic weighted kappa",
             "agreement with the true grades, larger mistakes counting more: 0 is chance, 1 perfect",
             bounds=(-1.0, 1.0),
+            of_grades=True,
             values=classification.kappa_values,
             pooled=classification.kappa,
         ),

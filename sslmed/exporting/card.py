@@ -77,7 +77,7 @@ def _card_data(description: Description, name: str, licence: str) -> Any:  # noq
             metric_name=score["title"],
             metric_value=round(score["value"], 4),
         )
-        for score in description.run["scores"]
+        for score in _scores(description, "scores")
         if description.is_task
     ]
     tags = [
@@ -94,6 +94,12 @@ def _card_data(description: Description, name: str, licence: str) -> Any:  # noq
         model_name=name if results else None,
         eval_results=results or None,
     )
+
+
+def _scores(description: Description, name: str) -> list[dict[str, Any]]:
+    """Return what is known of a run under a name, without scores of grades if its classes have no order."""
+    has_order = description.network["init_args"].get("score") != "auroc"  # as `Classification` documents it
+    return [score for score in description.run.get(name, ()) if has_order or not find(score["metric"]).of_grades]
 
 
 def _named_channels(description: Description) -> list[str]:
@@ -113,8 +119,8 @@ def _facts(description: Description) -> dict[str, Any]:
         "channels": ", ".join(_named_channels(description)),
         "classes": [f"{value}: {each}" for value, each in recipe.label_names.items()],
         "data_licence": licence_of(run.get("dataset", "")) or licence_of(recipe.dataset),
-        "scores": run["scores"],
-        "expected": [DIFFERENCE | score for score in run.get("expected", ())],
+        "scores": _scores(description, "scores"),
+        "expected": [DIFFERENCE | score for score in _scores(description, "expected")],
         "title": lambda metric: find(metric, recipe.label_names).axis,
         "interval": _interval,
         "difference": lambda value: NONE if value is None else f"{value:+.3f}",

@@ -82,6 +82,24 @@ def test_the_card_of_pretraining_says_what_it_learned_from_and_what_it_did_not_s
         assert ("pretraining saw the test images" in card) == (run == everything)
 
 
+def test_the_card_has_weighted_kappa_only_of_classes_with_an_order(trained, tmp_path) -> None:
+    described = Description.of_run(read_run(trained["classification"]))
+    scores = described.run["scores"]
+    final = replace(described, run=described.run | {"scores": [], "expected": [_as_expected(each) for each in scores]})
+    for has_order, score in ((True, "qwk"), (False, "auroc")):
+        for each in (described, final):
+            each.network["init_args"]["score"] = score
+            write_card(tmp_path / "card.md", each, name="x", form="safetensors", licence="mit")
+            card = (tmp_path / "card.md").read_text()
+            assert "| AUROC, mean over classes |" in card
+            assert ("weighted kappa" in card, "type: qwk" in card) == (has_order, has_order and each is described)
+
+
+def _as_expected(score: dict[str, object]) -> dict[str, object]:
+    ends = {"ci_low": score["low"], "ci_high": score["high"]}
+    return ends | {"metric": score["metric"], "mean": score["value"], "n_labels": 4, "n_runs": 2}
+
+
 def test_the_training_state_has_the_optimizer_and_no_path_of_this_machine(trained, tmp_path) -> None:
     out = tmp_path / "out"
     assert exit_status("export", trained["segmentation"], out, "--part", "training") == 0

@@ -16,9 +16,13 @@ QUANTITIES = {"labels": LABELS, "updates": UPDATES}
 
 
 def all_cells(experiment: FinishedExperiment) -> list[dict[str, Any]]:
-    """Return every score of every arm and label fraction: one table per metric, those of the figure first."""
+    """Return every score of every arm and label fraction: one table per metric, those of the figure first.
+
+    A score of grades is shown only if the figure names it, as figures of classes without an order do not.
+    """
     summary = experiment.tables.summary
-    others = [metric for metric in summary["metric"].unique() if metric not in experiment.metrics]
+    found = [metric for metric in summary["metric"].unique() if metric not in experiment.metrics]
+    others = [metric for metric in found if not find(metric).of_grades]
     return [
         {"metric": _name(metric, experiment), "rows": _cells(summary[summary["metric"] == metric], experiment)}
         for metric in [*experiment.metrics, *others]

@@ -8,19 +8,21 @@ import numpy as np
 import pandas as pd
 import pytest
 from commands import exit_status
-from synthetic_experiment import data_of, published, write_experiment
+from synthetic_experiment import data_of, paths_of, published, write_experiment
 
 from sslmed.core.label_amount import LabelAmount
 from sslmed.core.text import duration
 from sslmed.downstream.examples import load_examples
+from sslmed.evaluation.metrics import find
 from sslmed.experiments.runs import read_plan, write_plan
 from sslmed.reporting.html import formatting as numbers
 from sslmed.reporting.html import viewer
 from sslmed.reporting.html.answer import headline as headline_of
 from sslmed.reporting.html.page import report_experiment
-from sslmed.reporting.html.tables import efficiency
+from sslmed.reporting.html.tables import all_cells, efficiency
 from sslmed.reporting.html.viewer import outlines
 from sslmed.reporting.label_axis import LabelAxis
+from sslmed.reporting.tables import collect
 
 
 def page_of(root, **runs):
@@ -340,3 +342,13 @@ def test_numbers_are_written_as_people_read_them():
     assert [numbers.p_value(p) for p in (0.0004, 0.03, float("nan"))] == ["< 0.001", "0.030", numbers.NONE]
     assert [duration(s) for s in (14.3, 754, 12000)] == ["14 s", "13 min", "3 h 20 min"]
     assert [numbers.listing(names) for names in (["a"], ["a", "b", "c"])] == ["a", "a, b and c"]
+
+
+@pytest.mark.parametrize("named", [["auroc", "accuracy"], ["qwk"], ["auroc", "qwk"]])
+def test_weighted_kappa_is_shown_where_the_figure_names_it_as_classes_may_have_no_order(tmp_path, named):
+    work = write_experiment(tmp_path, "fig4", arms=("baseline",), folds=1)
+    tables = collect(paths_of(work), named[0])
+    experiment = SimpleNamespace(tables=tables, metrics=named, arms=["baseline"], fractions=[1.0], store=None)
+    shown = [table["metric"] for table in all_cells(experiment)]
+    assert len(shown) == 2 + ("qwk" in named)
+    assert shown[: len(named)] == [find(metric).axis for metric in named]
