@@ -80,6 +80,7 @@ def test_the_card_of_pretraining_says_what_it_learned_from_and_what_it_did_not_s
         assert f"| stage | {stage} |" in card
         assert f"| protocol | {protocol}" in card
         assert ("pretraining saw the test images" in card) == (run == everything)
+        assert ("| classes |" in card) == (run == labelled)
 
 
 def test_the_card_has_weighted_kappa_only_of_classes_with_an_order(trained, tmp_path) -> None:
@@ -93,6 +94,21 @@ def test_the_card_has_weighted_kappa_only_of_classes_with_an_order(trained, tmp_
             card = (tmp_path / "card.md").read_text()
             assert "| AUROC, mean over classes |" in card
             assert ("weighted kappa" in card, "type: qwk" in card) == (has_order, has_order and each is described)
+
+
+@pytest.mark.parametrize("n_runs", [2, 5])
+@pytest.mark.parametrize("pretrained", [False, True])
+@pytest.mark.parametrize("diff", [None, 0.1])
+def test_one_blank_line_is_between_the_parts_of_the_card_of_a_final_model(trained, tmp_path, n_runs, pretrained, diff):
+    described = Description.of_run(read_run(trained["regression"]))
+    ends = {"diff": diff, "diff_low": diff, "diff_high": diff, "n_runs": n_runs}
+    known = {"pretrained": pretrained, "expected": [_as_expected(each) | ends for each in described.run["scores"]]}
+    final = replace(described, run=described.run | known | {"scores": []})
+    write_card(tmp_path / "card.md", final, name="x", form="safetensors", licence="mit")
+    card = (tmp_path / "card.md").read_text()
+    assert re.search(r"[.|]\n\n## Licence\n\nmit\n", card)
+    assert "\n\n\n" not in card
+    assert ("the noise of training is not in them.\n" in card) == (n_runs == 2)
 
 
 def _as_expected(score: dict[str, object]) -> dict[str, object]:
