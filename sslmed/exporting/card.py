@@ -126,7 +126,7 @@ def _facts(description: Description) -> dict[str, Any]:
         "difference": lambda value: NONE if value is None else f"{value:+.3f}",
         "enough_runs": ENOUGH_RUNS,
         "run": run,
-        "length": f"{run['updates']} updates" if "updates" in run else f"{run.get('epochs')} epochs",
+        "length": f"{run['updates']} updates" + (f" (set as {run['epochs']} epochs)" if "epochs" in run else ""),
     }
 
 

@@ -27,7 +27,7 @@ FACTS = (
 )
 """What is known of a run, from `results.json`."""
 
-TRAINING = ("n_folds", "updates", "epochs", "batch_size")
+TRAINING = ("n_folds", "epochs", "batch_size")
 """The same, from the data of `config.yaml`."""
 
 
@@ -42,8 +42,9 @@ class Description:
         in_channels: Number of channels of its images.
         window: Sides in voxels of the sliding window; `None` if the network sees whole images.
         recipe: How images are prepared.
-        run: What is known of the run: `FACTS`, `TRAINING`, whether its encoder was pretrained and what is wrong with
-            that (`warnings`, absent if it is not known), and its scores, or the scores to be expected of a final model.
+        run: What is known of the run: `FACTS`, `TRAINING`, the number of `updates` that were done, whether its encoder
+            was pretrained and what is wrong with that (`warnings`, absent if it is not known), and its scores, or the
+            scores to be expected of a final model.
         version: Version of sslmed.
     """
 
@@ -116,6 +117,7 @@ def read_description(folder: Path) -> Description:
 def _facts(run: TrainedRun) -> dict[str, Any]:
     facts = {name: run.results.get(name) for name in FACTS}
     facts |= {name: run.settings["data"]["init_args"].get(name) for name in TRAINING}
+    facts["updates"] = run.results["validation"][-1]["update"]  # the budget, rounded to whole validation passes
     facts |= {"select": run.settings["select"], "pretrained": run.pretrained is not None}
     facts["warnings"] = run.pretraining_warnings
     facts["scores"] = [asdict(score) for score in scores_of(run)]

@@ -96,6 +96,19 @@ def test_the_card_has_weighted_kappa_only_of_classes_with_an_order(trained, tmp_
             assert ("weighted kappa" in card, "type: qwk" in card) == (has_order, has_order and each is described)
 
 
+@pytest.mark.parametrize(
+    ("budget", "length"),
+    [({"updates": 5}, "4 updates of batch"), ({"updates": None, "epochs": 3}, "4 updates (set as 3 epochs) of batch")],
+)
+@pytest.mark.parametrize("kind", ["rotation", "segmentation"])
+def test_the_card_says_how_long_training_was_not_what_was_asked_for(trained, tmp_path, kind, budget, length) -> None:
+    """Two validation passes make 5 updates 4."""
+    run = read_run(trained[kind])
+    run.settings["data"]["init_args"].update(budget)
+    write_card(tmp_path / "card.md", Description.of_run(run), name="x", form="safetensors", licence="mit")
+    assert f"; seed 0; {length} size 2; " in (tmp_path / "card.md").read_text()
+
+
 @pytest.mark.parametrize("n_runs", [2, 5])
 @pytest.mark.parametrize("pretrained", [False, True])
 @pytest.mark.parametrize("diff", [None, 0.1])
