@@ -14,6 +14,13 @@ from sslmed.core.extras import require
 IN_FOLDERS = ("model.safetensors", "models/model.pt", "checkpoints/last.ckpt")
 """Where the weights are in an export, a MONAI bundle and a run directory."""
 
+AGAIN = "which sslmed does not load; export the run again with --format safetensors"
+FOR_OTHERS = {
+    "model.onnx": f"is an export for ONNX runtimes, {AGAIN}",
+    "checkpoint_final.pth": f"is an export for nnU-Net, {AGAIN}, or fine-tune from its checkpoint_final.pth",
+}
+"""The same in exports that only others load -> what to say of them."""
+
 NESTED = ("state_dict", "network_weights", "model_state_dict", "model")
 """Names under which files hold their tensors: Lightning's, nnU-Net's and others'."""
 
@@ -104,6 +111,9 @@ def find_weights(path: Path) -> Path:
     candidates = [path / name for name in IN_FOLDERS] if path.is_dir() else [path]
     found = next((each for each in candidates if each.is_file()), None)
     if found is None:
+        for name, what in FOR_OTHERS.items():
+            if (path / name).is_file():
+                raise UserError(f"{path}: {what}")
         expected = f"a folder with {', '.join(IN_FOLDERS)}" if path.is_dir() else "one of a finished run, or an export"
         raise UserError(f"{path}: no such checkpoint; give {expected}")
     return found

@@ -23,6 +23,7 @@ from sslmed.exporting.trained_run import read_run
 from sslmed.preparation.geometry import Geometry
 from sslmed.preparation.readers.torchio_image import voxels_of
 from sslmed.preparation.recipe import Prepared
+from sslmed.training.run_directory import RunDirectory
 
 Source = str | Path | ArrayLike | torchio.Image | torchio.Subject
 """A file, an array, or an image of torchio's."""
@@ -195,9 +196,17 @@ def load(path: str | Path) -> Model:
     if (path / FILE).is_file():
         description, weights = read_description(path), path
     else:
+        _refuse_file(path)
         run = read_run(path)
         description, weights = Description.of_run(run), run.checkpoint
     return build_model(description, weights)
+
+
+def _refuse_file(path: Path) -> None:
+    """Refuse a file within an export or a run, and name the folder."""
+    for folder in path.parents[:2] if path.is_file() else ():
+        if (folder / FILE).is_file() or RunDirectory(folder).is_done:
+            raise UserError(f"{path}: is a file of {folder}; give this folder")
 
 
 def build_model(description: Description, weights: Path) -> Model:

@@ -1,5 +1,6 @@
 """A trained network, loaded from its run or an export, answers as the run did; stores and old paths are gone."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from trained_runs import MAPS
 from sslmed import load
 from sslmed.core.errors import UserError
 from sslmed.downstream import Segmentation
+from sslmed.downstream.base import Pretrained
 from sslmed.encoders import UNetEncoder, load_encoder
 
 
@@ -119,6 +121,32 @@ def test_the_encoder_of_a_pretraining_run_is_loaded_everywhere(trained, tmp_path
                 torch.testing.assert_close(one, other, atol=1e-5, rtol=0)
     with pytest.raises(UserError, match="predicts nothing: use `encode`"):
         load(tmp_path / "export").predict(trained.images["segmentation"])
+
+
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        ("model.onnx", "is an export for ONNX runtimes, which sslmed does not load; export the run again with"),
+        ("checkpoint_final.pth", "is an export for nnU-Net, which sslmed does not load; export the run again with"),
+    ],
+)
+def test_an_export_for_others_is_called_so(trained, tmp_path, file, words, capsys) -> None:
+    """The formats' own tests see to it that they write these files."""
+    assert exit_status("export", trained["segmentation"], tmp_path / "out") == 0
+    (tmp_path / "out" / "model.safetensors").rename(tmp_path / "out" / file)
+    with pytest.raises(UserError, match=re.escape(words)):
+        load(tmp_path / "out")
+    with pytest.raises(UserError, match=re.escape(words)):
+        Segmentation(UNetEncoder(3, 1), pretrained=Pretrained(tmp_path / "out"))
+    with pytest.raises(UserError, match=re.escape(f"is a file of {tmp_path / 'out'}; give this folder")):
+        load(tmp_path / "out" / file)
+
+
+def test_a_file_of_a_run_or_an_export_leads_to_its_folder(trained, tmp_path) -> None:
+    assert exit_status("export", trained["segmentation"], tmp_path / "out", "--format", "monai-bundle") == 0
+    for folder, file in ((tmp_path / "out", "models/model.pt"), (trained["segmentation"], "checkpoints/last.ckpt")):
+        with pytest.raises(UserError, match=re.escape(f"{folder / file}: is a file of {folder}; give this folder")):
+            load(folder / file)
 
 
 def test_what_cannot_be_loaded_or_predicted_is_one_line(trained, tmp_path) -> None:
