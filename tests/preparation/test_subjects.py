@@ -49,9 +49,14 @@ def test_subjects_pretrain_a_network(subjects, tmp_path) -> None:
     assert (tmp_path / "run" / "results.json").is_file()
 
 
-def test_images_on_different_grids_are_refused(subjects, tmp_path) -> None:
+def test_what_cannot_be_prepared_is_refused_with_its_number(subjects, tmp_path) -> None:
     odd = subject(9)
     odd.add_image(torchio.ScalarImage(tensor=torch.rand(1, 6, 6, 6)), "pet")
-    with pytest.raises(UserError, match="images of the torchio subject differ in shape or affine"):
-        prepare_subjects(torchio.SubjectsDataset([odd]), tmp_path / "mine", PrepareSettings(size=8))
+    photo = torchio.Subject(photo=torchio.ScalarImage(tensor=torch.rand(3, 40, 36, 1)))
+    for each, words in (
+        (odd, r"subject 1: the images of the torchio subject differ in shape or affine"),
+        (photo, r"subject 1: has shape \(3, 40, 36, 1\), one slice; photographs are prepared from their folder"),
+    ):
+        with pytest.raises(UserError, match=words):
+            prepare_subjects(torchio.SubjectsDataset([subject(0), each]), tmp_path / "mine", PrepareSettings(size=8))
     assert list(tmp_path.iterdir()) == []
