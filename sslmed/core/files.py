@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from filelock import FileLock
+
 from sslmed.core.errors import UserError
 
 TEMPORARY = ".partial"
@@ -68,6 +70,15 @@ def read_json(path: Path, remove: Path | None = None) -> Any:  # noqa: ANN401 - 
     except ValueError as error:
         cure = f"remove {remove or path}, and the same command makes it again"
         raise UserError(f"{path}: is damaged ({error}); {cure}") from error
+
+
+@contextmanager
+def sole_writer(folder: Path) -> Iterator[None]:
+    """Lock a folder for one writer; others wait. What killed writers have left is removed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock", mode=0o666):  # whoever may write to the folder may lock it
+        remove_leftovers(folder)
+        yield
 
 
 def remove_leftovers(folder: Path) -> None:

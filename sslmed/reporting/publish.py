@@ -2,7 +2,7 @@
 
 import sys
 
-from sslmed.core.files import remove_leftovers
+from sslmed.core.files import sole_writer
 from sslmed.core.text import count
 from sslmed.experiments.failures import report_failures
 from sslmed.experiments.reproduce import Outcome
@@ -33,13 +33,13 @@ def publish(outcome: Outcome) -> int:
             print("no run has finished: there is nothing to draw", file=sys.stderr)
             return 1
         has_failed = report_failures(outcome.work, outcome.runs, tables.unusable)
-        _write(outcome, tables)
+        with sole_writer(outcome.out):
+            _write(outcome, tables)
     return int(has_failed)
 
 
 def _write(outcome: Outcome, tables: Tables) -> None:
     work, out = outcome.work, outcome.out
-    remove_leftovers(out)
     write_tables(tables, out)
     figure = out / f"{work.parent.name}.png"
     svg = figure.with_suffix(".svg")

@@ -40,7 +40,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_it_ends_with_tables_and_figure(finished: Path) -> None:
     drawn = {"fig3.png", "fig3.svg", "fig3.pdf", "fig3-caption.txt", "report.html"}
-    assert {path.name for path in results_of(finished).iterdir()} == {*TABLES, *drawn}
+    assert {path.name for path in results_of(finished).iterdir()} == {*TABLES, *drawn, ".lock"}
     results = pd.read_csv(results_of(finished) / "results.csv")
     foreground = results[results["metric"] == "dice_foreground"]
     assert len(foreground) == len(ARMS) * 2

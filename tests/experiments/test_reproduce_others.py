@@ -55,6 +55,7 @@ def test_figure_4_grades_photographs_also_after_pretraining_on_any_folder_of_ima
         "fig4.pdf",
         "fig4-caption.txt",
         "report.html",
+        ".lock",
     }
     results = pd.read_csv(out / "results.csv")
     assert results["value"].notna().all()

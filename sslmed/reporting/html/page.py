@@ -6,7 +6,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from sslmed.core.files import write_text
+from sslmed.core.files import sole_writer, write_text
 from sslmed.downstream.examples import ROLES
 from sslmed.evaluation.artefacts import STRENGTHS
 from sslmed.evaluation.metrics import find
@@ -47,8 +47,9 @@ def report_experiment(work: Path, out: Path) -> Path:
     finetuning = [work / run.name for run in runs if run.labels is not None]
     tables = collect(finetuning, kept_experiment(work, work.parent.name).metrics[0])
     path = out / work.parent.name / work.name / NAME
-    write_corrupted_table(tables.robustness, path.parent)
-    write_report(path, FinishedExperiment(work, runs, tables))
+    with sole_writer(path.parent):
+        write_corrupted_table(tables.robustness, path.parent)
+        write_report(path, FinishedExperiment(work, runs, tables))
     return path
 
 

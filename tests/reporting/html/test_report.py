@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from commands import exit_status
+from filelock import FileLock, Timeout
 from synthetic_experiment import data_of, paths_of, published, write_experiment
 
 from sslmed.core.label_amount import LabelAmount
@@ -15,7 +16,9 @@ from sslmed.core.text import duration
 from sslmed.downstream.examples import load_examples
 from sslmed.evaluation.metrics import find
 from sslmed.experiments.runs import read_plan, write_plan
+from sslmed.reporting import publish as publishing
 from sslmed.reporting.html import formatting as numbers
+from sslmed.reporting.html import page as reports
 from sslmed.reporting.html import viewer
 from sslmed.reporting.html.answer import headline as headline_of
 from sslmed.reporting.html.page import report_experiment
@@ -352,3 +355,22 @@ def test_weighted_kappa_is_shown_where_the_figure_names_it_as_classes_may_have_n
     shown = [table["metric"] for table in all_cells(experiment)]
     assert len(shown) == 2 + ("qwk" in named)
     assert shown[: len(named)] == [find(metric).axis for metric in named]
+
+
+def test_results_have_one_writer_at_a_time_which_removes_what_killed_ones_left(tmp_path, monkeypatch):
+    """Experiments in other folders of runs may have the same folder of results; their tables would be mixed."""
+    work, out = write_experiment(tmp_path, arms=("baseline",), folds=1), tmp_path / "out" / "fig3" / "phantom-quick"
+    write_report, locked = publishing.write_report, []
+
+    def tried(path, experiment):
+        with pytest.raises(Timeout), FileLock(out / ".lock", timeout=0):
+            pass
+        locked.append(not list(out.glob("*.partial")))
+        write_report(path, experiment)
+
+    out.mkdir(parents=True)
+    for module, write in ((publishing, published), (reports, lambda *_: report_experiment(work, tmp_path / "out"))):
+        (out / "summary.csv.17.partial").touch()
+        monkeypatch.setattr(module, "write_report", tried)
+        write(work, out)
+    assert locked == [True, True]
