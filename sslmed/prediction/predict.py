@@ -70,10 +70,13 @@ def predict(
                     record.forget(image)
                     problems += error.problems if isinstance(error, DataError) else [f"{image.path}: {error}"]
                 advance()
-        if not n_done:
-            raise DataError(problems)
         table = pd.DataFrame(record.rows())
-        write_table(out / TABLE, table)
+        if table.empty:
+            (out / TABLE).unlink(missing_ok=True)
+        else:
+            write_table(out / TABLE, table)
+    if not n_done:
+        raise DataError(problems)
     _say_seen(table)
     return problems
 

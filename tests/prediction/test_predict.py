@@ -347,6 +347,11 @@ def test_an_image_that_can_no_longer_be_read_loses_its_row(trained: Trained, sca
     changed.write_bytes(whole)
     assert predict(trained["segmentation"], scans, out) == 0
     assert [*table(out).index] == NAMES
+    alone = tmp_path / "alone"
+    assert predict(trained["segmentation"], changed, alone) == 0
+    changed.write_bytes(whole[:200])
+    assert predict(trained["segmentation"], changed, alone) == 2
+    assert not (alone / "predictions.csv").exists()
 
 
 @pytest.mark.slow
