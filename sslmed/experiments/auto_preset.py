@@ -129,7 +129,7 @@ def _choose(grid: Grid, found: Fingerprint, jobs: int | None) -> tuple[Sequence[
     On a cluster, whose memory is not known here, crops have as many voxels as the preset's volumes.
     """
     with importing():
-        from sslmed.experiments.network import build_encoder, memory_of, saved_bytes  # takes seconds
+        from sslmed.experiments.network import build_encoder, disk_of, memory_of  # takes seconds
     encoder = build_encoder(grid)
     usual_encoder = encoder if grid.encoder is None else build_encoder(replace(grid, encoder=None))
     memory, bytes_of_gpu = memory_of(grid, encoder), gpu_memory()
@@ -138,7 +138,8 @@ def _choose(grid: Grid, found: Fingerprint, jobs: int | None) -> tuple[Sequence[
     fitting = usual if room is None else memory.voxels(room)
     most = min(fitting, LARGEST[jobs is None or bytes_of_gpu is not None])
     crop = choose_crop(found, voxels=most, reduction=encoder.reduction)
-    longer = max(1.0, sum(saved_bytes(encoder)) / sum(saved_bytes(usual_encoder))) * max(1.0, prod(crop) / usual)
+    longer = memory.slowness(prod(crop), memory_of(grid, usual_encoder), usual)
     costs = {name: round(getattr(grid.preset.estimate, name) * longer, 1) for name in SECONDS}
     costs["memory_gib"] = round(memory.of(prod(crop)) / 2**30, 1)
+    costs["disk_mib"] = round(disk_of(grid, encoder, usual_encoder), 1)
     return crop, costs, room

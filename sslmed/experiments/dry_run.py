@@ -51,8 +51,7 @@ def print_dry_run(
         names = shorten([run.name for run in stale])
         lines.append(f"{reason}; will set {count(len(stale), 'old run')} aside: {names}")
     n_train = None if seen is None else len(_split(grid, runs, seen.store, grid.folds[0]).train)
-    stores = [] if seen is None else [each for each in (seen.store, seen.pool, seen.source) if each is not None]
-    lines += cost_lines(grid, todo, stores, n_train, executor)
+    lines += cost_lines(grid, todo, places, n_train, executor)
     if by_hand and todo and seen is not None and (inputs.pool is None or seen.pool is not None):
         lines += ["by hand, e.g.:", *commands(todo[0], inputs, places, seen, grid)]
     for line in lines:

@@ -26,11 +26,11 @@ class PhantomSettings:
 
 @dataclass(frozen=True)
 class Estimate:
-    """Holds the cost of a run for `--dry-run`: seconds on one core or GPU, memory and disk.
+    """Holds the cost of a run with the figure's encoder for `--dry-run`: seconds on one core or GPU, memory and disk.
 
     Args:
         device: Device of one job.
-        pretrain_seconds: Duration of one pretraining run.
+        pretrain_seconds: Duration of one pretraining run, the mean of the published tasks.
         finetune_seconds: Duration of one fine-tuning run with all labels. With fewer labels it is the same where the
             preset counts updates, and proportionally shorter where it counts epochs.
         memory_gib: Memory of one job.

@@ -139,7 +139,7 @@ def test_it_takes_from_a_preset_of_another_figure_what_is_for_the_figures_own_en
 
 
 @pytest.mark.slow
-def test_another_encoder_has_crops_of_its_own(decathlon_dataset, tmp_path: Path, write) -> None:
+def test_another_encoder_has_crops_and_an_estimate_of_its_own(decathlon_dataset, tmp_path: Path, write) -> None:
     data = decathlon_dataset(labelled=10, unlabelled=0, shape=(12, 10, 8))
     for encoder in ([], ["--encoder", "resnet"]):
         write(data, *encoder)
@@ -149,6 +149,8 @@ def test_another_encoder_has_crops_of_its_own(decathlon_dataset, tmp_path: Path,
         for folder in (presets, presets / "resnet")
     ]
     assert max(crops[0]) < min(crops[1])  # two levels of halving, and five
+    disk = [read_preset(folder / "quick-auto").estimate.disk_mib for folder in (presets, presets / "resnet")]
+    assert disk[0] < 10 < 900 < disk[1]  # two checkpoints of 40 million weights, with moments
 
 
 @pytest.mark.slow
