@@ -107,7 +107,10 @@ def test_teacher_and_centre_follow_in_training_only():
         torch.testing.assert_close(follower, old + 0.25)
     encoder, head, prototypes = task.teacher
     similarities = prototypes(head(encoder(views[:, :2].flatten(0, 1))))
+    of_teacher = outputs[:, 1, :2].flatten(0, 1)
+    torch.testing.assert_close(of_teacher, (similarities / 0.04).softmax(1))  # by the centre of before, which was 0
     torch.testing.assert_close(task.centre, 0.1 * similarities.mean(0))
+    assert torch.equal(task.state_dict()["centre"], task.centre)  # a resumed run goes on with it
     task.loss(outputs).backward()
     assert all(each.grad is None for each in task.teacher.parameters())
     assert all(each.grad is not None for each in students)
