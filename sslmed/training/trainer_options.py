@@ -45,7 +45,7 @@ FIXED: Mapping[str, tuple[Any, ...]] = {
 FIXED_CALLBACKS = (EarlyStopping, GradientAccumulationScheduler, Timer)
 """Callbacks that do so."""
 
-CAPTURED_PRECISIONS = ("32-true", "bf16-mixed", "bf16-true")
+CAPTURED_PRECISIONS = ("32-true", "bf16-mixed")
 """Precisions of steps that can be replayed as a CUDA graph. That of float16 scales losses by a number that changes."""
 
 KNOWN_PACKAGES = {"sslmed", "torch", "monai"}
@@ -122,6 +122,11 @@ def _check_fixed(config: Mapping[str, Any]) -> None:
         raise UserError(f"trainer.gradient_clip_val is {clip}, expected a number from 0; 0 does not clip")
     if nodes != 1:
         raise UserError(f"trainer.num_nodes is {nodes}, expected 1: the devices of a run are those of one machine")
+    if (precision := config.get("precision")) in ("bf16-true", "16-true"):
+        raise UserError(
+            f"trainer.precision is {precision}, expected 32-true, bf16-mixed or 16-mixed: with this one, the places of "
+            "crops and all other random numbers would be rounded, too"
+        )
     callbacks = config.get("callbacks") or []
     for callback in callbacks if isinstance(callbacks, list) else [callbacks]:
         if isinstance(callback, FIXED_CALLBACKS):

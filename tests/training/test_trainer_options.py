@@ -106,6 +106,7 @@ def test_whatever_shortens_repeats_or_skips_is_refused_and_lightnings_defaults_a
     [
         (["--trainer.accumulate_grad_batches", "2"], "trainer.accumulate_grad_batches is 2, expected 1"),
         (["--trainer.limit_train_batches", "1"], "trainer.limit_train_batches is 1"),
+        (["--trainer.precision", "bf16-true"], "trainer.precision is bf16-true, expected 32-true"),
         (["--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor=val/loss"], "has EarlyStopping"),
         (["--trainer.callbacks+=Timer", "--trainer.callbacks.duration=00:00:00:01"], "has Timer"),
         (["--trainer.accelerator", "tpu"], "trainer: "),
