@@ -213,6 +213,10 @@ def test_a_preset_is_shared_with_all_that_it_shares_itself(tmp_path: Path) -> No
         (folder / "preset.yaml").write_text(f"{settings}shares: {shares}\n")
         plans.append([(run.name, run.key) for run in _plan(_grid(folder))])
     assert plans[0] == plans[1]
+    (tmp_path / "finetune.yaml").touch()
+    (tmp_path / "preset.yaml").write_text(f"{settings}shares: fig2/paper\n")  # later files take precedence
+    folders = [path.parent for path in _grid(tmp_path).overlay("finetune.yaml")]
+    assert folders == [preset_folder("fig3", "paper"), preset_folder("fig2", "paper"), tmp_path]
 
 
 def test_a_preset_that_is_shared_and_does_not_exist_is_refused(tmp_path: Path) -> None:
