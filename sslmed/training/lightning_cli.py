@@ -240,12 +240,14 @@ class SSLMedCLI(LightningCLI):
         checkpoint = self._checkpoint(ckpt_path)
         refuse_learned_cases(checkpoint, self.datamodule)
         load_weights(model, checkpoint, self.datamodule.store)
-        own = checkpoint.resolve() == self._selected.resolve() and not self._differs_from_run()
         others = self.run.other_settings(self._dump())
+        is_own = not others and not self.run.changed_data(self.datamodule.seen())
+        own = is_own and checkpoint.resolve() == self._selected.resolve()
         cases = (*self.datamodule.selection.test, *self.datamodule.store.unlabelled)
         digests = {case: self.datamodule.store.digests[case] for case in cases}
-        claim_predictions(self.run.path, model.state_dict(), others, digests, own=own)
-        self.trainer.predict(model, datamodule=self.datamodule, return_predictions=False)
+        with self.run.locked(wait=False):  # another command may predict with another checkpoint
+            claim_predictions(self.run.path, model.state_dict(), others, digests, own=own)
+            self.trainer.predict(model, datamodule=self.datamodule, return_predictions=False)
 
     def _description(self) -> dict[str, Any]:
         """Describe the run for tables: figure, dataset, arm, fold and so on."""

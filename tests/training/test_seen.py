@@ -72,6 +72,10 @@ def test_the_predictions_of_a_run_are_by_one_checkpoint_and_of_one_dataset(
     store = prepare(tmp_path / "phantom", tmp_path / "store", PrepareSettings(size=16), jobs=1).root
     command = ["predict", "-c", run / "config.yaml"]
     by_others = [["--ckpt_path", run / "checkpoints" / "other.ckpt"], ["--model.surface_tolerance", 9]]
+    with RunDirectory(run).locked(wait=False):  # by a command that predicts at the same time
+        assert exit_status(*command, *by_others[0]) == 2
+    assert f"{run}: another process is writing this run" in capsys.readouterr().err
+    assert not [*run.glob("predictions*")]
     assert exit_status(*command) == 0
     masks = {path: path.read_bytes() for path in (run / "predictions").iterdir()}
     for recorded in (True, False):
