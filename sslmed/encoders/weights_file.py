@@ -4,9 +4,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import torch
 from torch import Tensor, nn
+from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 from sslmed.core.errors import UserError
 from sslmed.core.extras import require
@@ -21,8 +23,8 @@ FOR_OTHERS = {
 }
 """The same in exports that only others load -> what to say of them."""
 
-NESTED = ("state_dict", "network_weights", "model_state_dict", "model")
-"""Names under which files hold their tensors: Lightning's, nnU-Net's and others'."""
+NESTED = ("state_dict", "network_weights", "model_state_dict", "model", "teacher")
+"""Names under which files hold their tensors: Lightning's, nnU-Net's, others', and DINO's of those to use."""
 
 SECOND_NAME = ".all_modules."
 """Part of the second name that nnU-Net gives to every tensor of a convolution or its normalisation."""
@@ -49,12 +51,13 @@ def read_state(path: Path, key_map: Mapping[str, str] | None = None) -> dict[str
 
             state = load_file(file)
         else:
-            state = _tensors(torch.load(file, map_location="cpu", weights_only=True))
+            state = _tensors(_load(file))
     except UserError:
         raise
     except Exception as error:
-        # Both loaders raise many errors (pickle, zip, key errors) with the same meaning for the user.
-        reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        # Both loaders raise many errors (pickle, zip, key errors) with the same meaning for the user. PyTorch's further
+        # sentences advise to run what the file contains.
+        reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0].partition('. ')[0]}"
         raise UserError(
             f"{file}: not a checkpoint written by sslmed fit, nor another file of tensors ({reason})"
         ) from error
@@ -123,6 +126,35 @@ def first_parts(names: Iterable[str]) -> str:
     """Summarise names of tensors: `decoder. (12), head. (2)`."""
     counts = Counter(f"{first}{dot}" for first, dot, _ in (name.partition(".") for name in names))
     return ", ".join(f"{first} ({count})" for first, count in sorted(counts.items()))
+
+
+class _Other(dict[Any, Any]):
+    """Stands for an object in a file that is no tensor, such as NumPy's numbers or the options of a program."""
+
+    __hash__ = object.__hash__  # type: ignore[assignment]  # it may be a key
+
+    def __init__(self, *_: object, **__: object) -> None:
+        super().__init__()
+
+    def __setstate__(self, _: object) -> None:
+        """Forget what the object held."""
+
+    def append(self, _: object) -> None:
+        """Forget an entry, as of a list."""
+
+    def extend(self, _: object) -> None:
+        """Forget entries."""
+
+
+def _load(file: Path) -> Any:  # noqa: ANN401 - whatever a file holds
+    """Load a file of PyTorch's without running code that it names.
+
+    nnU-Net's checkpoints have scores as numbers of NumPy's, others the options of their program. PyTorch refuses such a
+    file as a whole, though only its tensors are needed.
+    """
+    others = get_unsafe_globals_in_checkpoint(file) if is_zipfile(file) else []
+    with safe_globals([(_Other, name) for name in others]):
+        return torch.load(file, map_location="cpu", weights_only=True)
 
 
 def _tensors(content: Any) -> dict[str, Tensor]:  # noqa: ANN401 - whatever a file holds

@@ -1,5 +1,10 @@
+import os
+from argparse import Namespace
+from enum import Enum
 from functools import partial
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from families import ENCODERS
@@ -8,6 +13,7 @@ from sslmed.core.errors import UserError
 from sslmed.encoders import Encoder, UNetEncoder, load_encoder
 from sslmed.encoders.checkpoint import load_decoder
 from sslmed.encoders.decoder import UNetDecoder
+from sslmed.encoders.weights_file import NESTED
 
 every_encoder = pytest.mark.parametrize("build", [partial(each, 2) for each in ENCODERS.values()], ids=ENCODERS)
 
@@ -90,6 +96,41 @@ def test_load_refuses_files_that_are_no_checkpoint(tmp_path):
     for name, words in [("absent", "no such checkpoint"), ("broken", "not a checkpoint"), ("decoder", "no encoder")]:
         with pytest.raises(UserError, match=words):
             load_encoder(_encoder(), tmp_path / f"{name}.ckpt")
+
+
+class Stage(Enum):
+    LAST = "last"
+
+
+class Runs:
+    """Runs a function when it is unpickled."""
+
+    def __init__(self, function, *arguments):
+        self.call = function, arguments
+
+    def __reduce__(self):
+        return self.call
+
+
+@pytest.mark.parametrize("name", NESTED)
+def test_what_is_beside_the_tensors_is_neither_needed_nor_run(name, tmp_path, capsys):
+    encoder, path, touched = _encoder(), tmp_path / "theirs.pth", tmp_path / "touched"
+    weights = {f"encoder.{name}": tensor for name, tensor in encoder.state_dict().items()}
+    beside = {
+        "args": Namespace(lr=1, out=Path("x")),
+        "scores": [np.float64(1), np.arange(3)],
+        "by": {Stage.LAST: 1, np.int64(2): Stage},
+        "code": Runs(exec, f"open({str(touched)!r}, 'w')"),
+    }
+    torch.save({name: weights, **beside}, path)
+    load_encoder(_encoder(), path)
+    assert f": {len(weights)} loaded, 0 missing" in capsys.readouterr().out
+    torch.save({name: weights, "code": Runs(os.system, f"touch {touched}")}, path)
+    with pytest.raises(UserError, match="not a checkpoint") as refused:
+        load_encoder(_encoder(), path)
+    assert "weights_only" not in str(refused.value)
+    assert "only if you trust" not in str(refused.value)
+    assert not touched.exists()
 
 
 def test_a_decoder_is_handed_over_but_for_its_last_layer(tmp_path, capsys):

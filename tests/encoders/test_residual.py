@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from nnunet_library import library_network
@@ -66,7 +67,8 @@ def test_weights_of_nnunet_are_loaded_and_give_the_same_maps(name, tmp_path, cap
     recorded = json.loads(RECORD.read_text(encoding="utf-8"))[name]
     assert {key: list(value.shape) for key, value in library_network(encoder).encoder.state_dict().items()} == recorded
     library = nudged(library_network(turned_sizes(encoder) if encoder.spatial_dims == 3 else encoder))
-    torch.save({"network_weights": library.state_dict(), "epoch": 1}, tmp_path / "checkpoint_final.pth")
+    scores = {"logging": {"mean_fg_dice": [np.float64(0.5)]}, "_best_ema": np.float64(0.5)}  # as nnU-Net has them
+    torch.save({"network_weights": library.state_dict(), **scores}, tmp_path / "checkpoint_final.pth")
     load_encoder(encoder, tmp_path / "checkpoint_final.pth")
     assert f": {len(encoder.state_dict())} loaded, 0 missing, 0 mismatched, 0 unknown\n" in capsys.readouterr().out
     images = torch.randn(2, encoder.in_channels, *(16, 24, 32)[: encoder.spatial_dims])
